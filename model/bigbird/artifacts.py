@@ -1,0 +1,106 @@
+"""Folders that stages hand to each other: whole or absent, with a manifest written last."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bigbird.errors import InputError
+
+# What each stage leaves behind: the manifest that makes its folder whole.
+MANIFESTS = {
+    "dataset": "dataset.json",
+    "model": "model.json",
+    "evaluation": "metrics.json",
+    "saved_model": "signature.json",
+}
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` as indented JSON, replacing `path` in one step so that no reader sees half a file."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_json(path: str | os.PathLike[str], what: str) -> Any:
+    """Reads a JSON file.
+
+    Args:
+        path: the file.
+        what: what the file is to the user, for the error message ("dataset manifest").
+
+    Raises:
+        InputError: the file is missing, is not UTF-8, or is not JSON; names the line and column.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected the {what}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; expected the {what}, a JSON file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; expected the {what}, a JSON file in UTF-8") from None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}:{error.lineno}:{error.colno}: not valid JSON ({error.msg}); "
+            f"is the {what} truncated? The file has {len(text)} characters"
+        ) from None
+
+
+def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """Reads the manifest that makes a stage's folder whole.
+
+    Args:
+        folder: the stage's output folder.
+        kind: a key of `MANIFESTS`.
+
+    Raises:
+        InputError: the folder has no manifest (the stage did not finish) or another kind's.
+    """
+    folder = Path(folder)
+    path = folder / MANIFESTS[kind]
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected the {kind} folder of an earlier stage")
+    if not path.exists():
+        others = [name for name, file in MANIFESTS.items() if name != kind and (folder / file).exists()]
+        found = f"it is a {others[0]} folder" if others else "the stage that writes it did not finish, or this is another folder"
+        raise InputError(f"{folder}: has no {MANIFESTS[kind]}; expected a {kind} folder, but {found}")
+    return read_json(path, f"{kind} manifest")
+
+
+@contextmanager
+def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Yields a temporary sibling of `target` that becomes `target` if the block succeeds and vanishes if not.
+
+    An empty folder at `target` is replaced (pipeline runners make one). Anything else is kept unless
+    `overwrite`, in which case the old folder goes only once the new one is whole.
+
+    Raises:
+        InputError: `target` exists and holds something.
+    """
+    target = Path(target)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: is a file; expected a folder to write to")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise InputError(f"{target}: already holds files; give an empty or new folder, or pass --overwrite")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,460 @@
+"""Experiment configuration: the Model Garden's tree, typed and validated, from YAML files and dotted overrides.
+
+Reading order: the tree's leaves (encoder, data, optimizer), the tasks, the experiment, then loading.
+Every key the Model Garden's BigBird recipes use is accepted under its name; our own settings are further keys of
+the same tree. A key that means nothing here is refused, never ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from bigbird.errors import InputError
+
+# Sizes of the paper (base, large; appendix E) and one for a laptop.
+SIZES: dict[str, dict[str, int]] = {
+    "small": {"hidden_size": 128, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
+    "base": {"hidden_size": 768, "num_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+    "large": {"hidden_size": 1024, "num_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+}
+
+
+def _yaml_float(value: Any) -> Any:
+    """YAML 1.1 reads `3e-05` as text; people mean a number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_yaml_float)]
+Fraction = Annotated[float, BeforeValidator(_yaml_float), Field(ge=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A node of the tree: immutable, every key known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, strict=False)
+
+
+# ---------------------------------------------------------------------------------------------------- model
+
+
+class BigBirdEncoderConfig(Section):
+    """The encoder. Defaults are the published base model's."""
+
+    size: Literal["small", "base", "large"] | None = Field(None, description="fills the four sizes below where they are not given")
+    vocab_size: Positive = 50358
+    hidden_size: Positive = 768
+    num_layers: Positive = 12
+    num_attention_heads: Positive = 12
+    intermediate_size: Positive = 3072
+    hidden_activation: Literal["gelu", "relu"] = Field("gelu", description="gelu is the tanh form, as published")
+    dropout_rate: Fraction = 0.1
+    attention_dropout_rate: Fraction = Field(0.1, description="full attention only; none of the published models drops sparse probabilities")
+    max_position_embeddings: Positive = 4096
+    type_vocab_size: Positive = 16
+    initializer_range: Number = 0.02
+    block_size: Positive = 64
+    num_rand_blocks: Count = 3
+    max_rand_mask_length: Positive = Field(1024, description="random blocks of the old plan lie in the first so many tokens")
+    random_pattern: Literal["model_garden", "google_research"] = Field(
+        "model_garden",
+        description="old plan at every length from max_rand_mask_length on, or only at 1024, 2048, 3072 and 4096",
+    )
+    full_attention_max_length: Count | None = Field(
+        None, description="inputs up to so many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size"
+    )
+    use_gradient_checkpointing: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_size(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("size") in SIZES:
+            return {**SIZES[values["size"]], **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> BigBirdEncoderConfig:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        least = (5 + 2 * self.num_rand_blocks) * self.block_size
+        if self.full_attention_max_length is not None and self.full_attention_max_length < least:
+            raise ValueError(
+                f"full_attention_max_length {self.full_attention_max_length} is below {least} = (5 + 2 * num_rand_blocks) * "
+                "block_size, the shortest input that has room for every random block"
+            )
+        return self
+
+    @property
+    def full_attention_threshold(self) -> int:
+        """Longest input, in tokens, that takes the full-attention path."""
+        if self.full_attention_max_length is not None:
+            return self.full_attention_max_length
+        return (5 + 2 * self.num_rand_blocks) * self.block_size
+
+
+class EncoderConfig(Section):
+    type: Literal["bigbird"] = "bigbird"
+    bigbird: BigBirdEncoderConfig = BigBirdEncoderConfig()
+
+
+class ClassifierModelConfig(Section):
+    num_classes: Count = Field(0, description="1 is regression; 0 takes it from the dataset's manifest")
+    use_encoder_pooler: bool = Field(False, description="the encoder's pooler under the head instead of a new one")
+    encoder: EncoderConfig = EncoderConfig()
+
+
+class SpanModelConfig(Section):
+    encoder: EncoderConfig = EncoderConfig()
+
+
+# ----------------------------------------------------------------------------------------------------- data
+
+
+class DataConfig(Section):
+    """Where examples come from and how they are batched."""
+
+    input_path: str | list[str] = Field("", description="TFRecord files, patterns or a dataset folder")
+    global_batch_size: Positive = 32
+    is_training: bool = True
+    seq_length: Positive = Field(1024, description="tokens; longer records are refused")
+    drop_remainder: bool = True
+    shuffle_buffer_size: Count = Field(10_000, description="records; 0 keeps the files' order")
+    cycle_length: Positive | None = Field(None, description="files read side by side; default all, at most 16")
+    seed: int | None = Field(None, description="order of the examples; default runtime.seed")
+    max_records: Count = Field(0, description="reads only so many records; 0 is all")
+
+
+class ClassifierDataConfig(DataConfig):
+    label_type: Literal["int", "float"] = "int"
+
+
+class SquadDataConfig(DataConfig):
+    """`doc_stride` and the keys below it matter where `input_path` is raw SQuAD JSON."""
+
+    doc_stride: Positive = Field(128, description="tokens from one window's start to the next")
+    query_length: Positive = 64
+    vocab_file: str = ""
+    tokenization: Literal["SentencePiece"] = "SentencePiece"
+    do_lower_case: bool = False
+    version_2_with_negative: bool = False
+
+
+# ---------------------------------------------------------------------------------------------------- tasks
+
+
+class Task(Section):
+    """What every task has."""
+
+    init_checkpoint: str = Field("", description="read only where model_dir holds no checkpoint")
+    hub_module_url: Literal[""] = Field("", description="kept for the Model Garden's recipes; must be empty")
+    bucket_lengths: list[Positive] | None = Field(
+        None, description="padded lengths, ascending; default 64, 128, 256, 512, 1024, ... up to seq_length"
+    )
+
+    train_data: DataConfig
+    validation_data: DataConfig
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Task:
+        encoder = self.encoder
+        longest = max(self.train_data.seq_length, self.validation_data.seq_length)
+        if longest > encoder.max_position_embeddings:
+            raise ValueError(
+                f"seq_length {longest} is above model.encoder.bigbird.max_position_embeddings {encoder.max_position_embeddings}"
+            )
+        if self.bucket_lengths is not None:
+            if sorted(set(self.bucket_lengths)) != self.bucket_lengths:
+                raise ValueError(f"bucket_lengths {self.bucket_lengths} must ascend without repeats")
+            if self.bucket_lengths[-1] != longest:
+                raise ValueError(f"bucket_lengths must end with the longest seq_length, {longest}, not {self.bucket_lengths[-1]}")
+        return self
+
+    @property
+    def encoder(self) -> BigBirdEncoderConfig:
+        return self.model.encoder.bigbird  # type: ignore[attr-defined]
+
+    @property
+    def buckets(self) -> list[int]:
+        """Padded lengths, in tokens, ascending. Training, evaluation and the exported model all pad to these."""
+        if self.bucket_lengths is not None:
+            return self.bucket_lengths
+        longest = max(self.train_data.seq_length, self.validation_data.seq_length)
+        lengths, length = [], 64
+        while length < longest:
+            lengths.append(length)
+            length *= 2
+        return [*lengths, longest]
+
+
+class GlueTask(Task):
+    """Sentence or sentence-pair classification or regression."""
+
+    model: ClassifierModelConfig = ClassifierModelConfig()
+    init_cls_pooler: bool = Field(False, description="starts the head's pooler from the checkpoint's pooler")
+    metric_type: Literal["accuracy", "f1", "matthews_corrcoef", "pearson_spearman_corr"] = "accuracy"
+    train_data: ClassifierDataConfig = ClassifierDataConfig()
+    validation_data: ClassifierDataConfig = ClassifierDataConfig(is_training=False, drop_remainder=False)
+
+
+class SquadTask(Task):
+    """Answers as spans of a context."""
+
+    model: SpanModelConfig = SpanModelConfig()
+    n_best_size: Positive = 20
+    max_answer_length: Positive = Field(30, description="tokens")
+    null_score_diff_threshold: Number = 0.0
+    train_data: SquadDataConfig = SquadDataConfig(global_batch_size=48)
+    validation_data: SquadDataConfig = SquadDataConfig(global_batch_size=48, is_training=False, drop_remainder=False)
+
+
+# -------------------------------------------------------------------------------------------------- trainer
+
+
+class PolynomialDecay(Section):
+    initial_learning_rate: Number = 3e-5
+    end_learning_rate: Number = 0.0
+    power: Number = 1.0
+    decay_steps: Positive | None = Field(None, description="default: the run's training steps")
+
+
+class ConstantRate(Section):
+    learning_rate: Number = 3e-5
+
+
+class LearningRateConfig(Section):
+    type: Literal["polynomial", "constant"] = "polynomial"
+    polynomial: PolynomialDecay = PolynomialDecay()
+    constant: ConstantRate = ConstantRate()
+
+
+class PolynomialWarmup(Section):
+    warmup_steps: Count | None = Field(None, description="default: a tenth of the run's training steps")
+    power: Number = 1.0
+
+
+class WarmupConfig(Section):
+    type: Literal["polynomial", "linear"] | None = Field("polynomial", description="linear is polynomial with power 1")
+    polynomial: PolynomialWarmup = PolynomialWarmup()
+    linear: PolynomialWarmup = PolynomialWarmup()
+
+
+class AdamWConfig(Section):
+    """Defaults of the Model Garden's AdamWeightDecay as its BigBird recipes set it."""
+
+    weight_decay_rate: Number = 0.01
+    exclude_from_weight_decay: list[str] = ["LayerNorm", "layer_norm", "bias"]
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Number = 1e-7
+    gradient_clip_norm: Number = 1.0
+
+
+class OptimizerChoice(Section):
+    type: Literal["adamw"] = "adamw"
+    adamw: AdamWConfig = AdamWConfig()
+
+
+class OptimizerConfig(Section):
+    optimizer: OptimizerChoice = OptimizerChoice()
+    learning_rate: LearningRateConfig = LearningRateConfig()
+    warmup: WarmupConfig = WarmupConfig()
+
+
+class TrainerConfig(Section):
+    """How long, how often. Intervals are in steps; the Model Garden's defaults."""
+
+    train_steps: Count = Field(0, description="0 takes it from epochs")
+    epochs: Number | None = Field(None, gt=0, description="passes over the training examples; used where train_steps is 0")
+    validation_steps: int = Field(-1, ge=-1, description="batches per validation; -1 is all")
+    validation_interval: Positive = 1000
+    checkpoint_interval: Positive = 1000
+    summary_interval: Positive = 1000
+    steps_per_loop: Positive = Field(1000, description="most steps between two looks at the loss on the host")
+    max_to_keep: Positive = 5
+    best_checkpoint_export_subdir: str = "best"
+    best_checkpoint_eval_metric: str = Field("", description="default: the task's first metric")
+    best_checkpoint_metric_comp: Literal["higher", "lower"] = "higher"
+    loss_upper_bound: Number = 1e6
+    recovery_max_trials: Count = Field(0, description="times training goes back to the last checkpoint when the loss diverges")
+    optimizer_config: OptimizerConfig = OptimizerConfig()
+
+
+class RuntimeConfig(Section):
+    """The machine."""
+
+    distribution_strategy: Literal["one_device", "mirrored", "multi_worker_mirrored", "tpu"] = "one_device"
+    tpu: str = ""
+    num_gpus: Count | None = Field(None, description="default: all that the machine has")
+    worker_hosts: str = Field("", description="host:port of every worker, comma-separated, the same on each")
+    task_index: int = Field(-1, description="this worker's place in worker_hosts")
+    mixed_precision_dtype: Literal["float32", "bfloat16"] = "float32"
+    enable_xla: bool = Field(False, description="compiles the training step; a TPU always does")
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+
+class Experiment(Section):
+    """A whole run. `type` is the Model Garden's experiment_type."""
+
+    type: Literal["bigbird/glue", "bigbird/squad"]
+    task: GlueTask | SquadTask
+    trainer: TrainerConfig = TrainerConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    def to_yaml(self) -> str:
+        """The resolved configuration, loadable with `load_experiment`."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+TASKS: dict[str, type[Task]] = {"bigbird/glue": GlueTask, "bigbird/squad": SquadTask}
+
+
+# -------------------------------------------------------------------------------------------------- loading
+
+
+def load_experiment(
+    experiment_type: str | None = None,
+    config_files: Iterable[str | Path] = (),
+    overrides: Iterable[str | dict[str, Any]] = (),
+) -> Experiment:
+    """Builds an experiment: defaults, then each file, then each override; the later wins key by key.
+
+    Args:
+        experiment_type: `bigbird/glue` or `bigbird/squad`; None where a file states `type`.
+        config_files: YAML files whose top level is `task`, `trainer`, `runtime` (and optionally `type`).
+        overrides: `task.model.num_classes=3,trainer.train_steps=10` or nested dicts.
+
+    Raises:
+        InputError: a file that cannot be read, an unknown key, a wrong type or an impossible combination;
+            every problem is listed with its full path, the value found and what is allowed.
+    """
+    tree: dict[str, Any] = {}
+    for file in config_files:
+        tree = merge(tree, read_yaml(file))
+    for override in overrides:
+        tree = merge(tree, parse_override(override) if isinstance(override, str) else override)
+    stated = tree.pop("type", None)
+    chosen = experiment_type or stated
+    if chosen is None:
+        raise InputError(f"the experiment's type is not given; pass --experiment_type, one of {', '.join(TASKS)}")
+    if chosen not in TASKS:
+        raise InputError(f"experiment type {chosen!r} is not known; expected one of {', '.join(TASKS)}")
+    if stated is not None and stated != chosen:
+        raise InputError(f"--experiment_type is {chosen!r} but the configuration file says type: {stated!r}")
+    unknown = sorted(set(tree) - {"task", "trainer", "runtime"}, key=str)
+    if unknown:
+        raise InputError("\n".join(_unknown_key((key,), Experiment) for key in unknown))
+    sections = {"task": TASKS[chosen], "trainer": TrainerConfig, "runtime": RuntimeConfig}
+    built, problems = {}, []
+    for name, section in sections.items():
+        try:
+            built[name] = section.model_validate(tree.get(name) or {})
+        except ValidationError as error:
+            problems += [_describe(problem, (name,), section) for problem in error.errors(include_url=False)]
+    if problems:
+        raise InputError("\n".join(problems))
+    return Experiment.model_construct(type=chosen, **built)
+
+
+def replace(section: Any, **changes: Any) -> Any:
+    """A copy of a section with `changes` (nested dicts allowed), validated like the original."""
+    return type(section).model_validate(merge(section.model_dump(), changes))
+
+
+def read_yaml(file: str | Path) -> dict[str, Any]:
+    """Reads one YAML file whose top level is a mapping; `InputError` names the line of a syntax error."""
+    try:
+        value = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; expected a YAML configuration") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as UTF-8 text ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise InputError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{file}: holds {type(value).__name__}; expected a mapping with task, trainer, runtime")
+    return value
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """Reads `a.b=1,c=[2,3]` into `{"a": {"b": 1}, "c": [2, 3]}`; values are YAML.
+
+    Commas separate assignments only where `key=` follows, so values may hold commas.
+    """
+    tree: dict[str, Any] = {}
+    for assignment in filter(None, re.split(r",(?=\s*[A-Za-z_][\w.]*=)", text.strip())):
+        key, equals, value = assignment.partition("=")
+        key = key.strip()
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key):
+            raise InputError(f"override {assignment!r}: expected key.path=value")
+        try:
+            parsed = yaml.safe_load(value) if value.strip() else ""
+        except yaml.YAMLError:
+            parsed = value
+        for part in reversed(key.split(".")):
+            parsed = {part: parsed}
+        tree = merge(tree, parsed)
+    return tree
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, mapping by mapping; neither is altered."""
+    result = dict(base)
+    for key, value in changes.items():
+        inner = result.get(key)
+        result[key] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _section_at(path: tuple[Any, ...], root: type[Section]) -> type[Section]:
+    """The section class that a path inside `root` leads to."""
+    section = root
+    for part in path:
+        field = section.model_fields.get(part)
+        if field is None:
+            break
+        options = typing.get_args(field.annotation) if isinstance(field.annotation, types.UnionType) else (field.annotation,)
+        inner = [option for option in options if isinstance(option, type) and issubclass(option, Section)]
+        if not inner:
+            break
+        section = inner[0]
+    return section
+
+
+def _unknown_key(path: tuple[Any, ...], section: type[Section], prefix: tuple[Any, ...] = ()) -> str:
+    allowed = [name for name in _section_at(path[:-1], section).model_fields if not (section is Experiment and name == "type")]
+    close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{'.'.join(map(str, prefix + path))}: unknown key{hint} Allowed here: {', '.join(allowed)}"
+
+
+def _describe(problem: Any, prefix: tuple[Any, ...], section: type[Section]) -> str:
+    """One line for one of pydantic's errors: full path, what was found, what is allowed."""
+    path = problem["loc"]
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(path, section, prefix)
+    where = ".".join(map(str, prefix + tuple(path)))
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['ctx']['error']}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{where}: found {problem['input']!r}; {message.replace('input should be', 'expected')}"

@@ -1,0 +1,95 @@
+"""What every command shares: how it reports errors, exit codes and progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from bigbird.errors import InputError, TrainingDiverged
+
+# Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input, 3 training diverged, 130 Ctrl-C.
+EXIT_INPUT = 2
+EXIT_DIVERGED = 3
+EXIT_INTERRUPTED = 130
+
+
+def run_command(command: Callable[[], object]) -> None:
+    """Runs a command line's body and exits the process with the code that says how it went.
+
+    A user's mistake prints one message on stderr and no traceback; any other exception keeps its traceback.
+    """
+    try:
+        command()
+    except (InputError, TrainingDiverged) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half-written was left behind", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's start-up chatter off the terminal; call it before TensorFlow is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+class Progress:
+    """One live line on a terminal, one line every few seconds in a log.
+
+    Example: `train 120/700  loss 0.431  lr 8.1e-04  41k tokens/s  1m 05s left`.
+
+    Args:
+        label: the first word of the line.
+        total: how many units there are to do, or None when unknown.
+        interval_s: seconds between lines when stderr is not a terminal.
+    """
+
+    def __init__(self, label: str, total: int | None = None, interval_s: float = 5.0):
+        import time
+
+        self._clock = time.monotonic
+        self.label, self.total, self._interval = label, total, interval_s
+        self._start = self._clock()
+        self._last = 0.0
+        self._first_done: int | None = None
+        self._live = sys.stderr.isatty()
+
+    def update(self, done: int, detail: str = "", *, force: bool = False) -> None:
+        """Shows that `done` units of `total` are finished; cheap to call on every unit."""
+        now = self._clock()
+        if self._first_done is None:  # a resumed run starts above zero; the rate counts from here
+            self._first_done, self._start = done, now
+        if not force and now - self._last < (0.2 if self._live else self._interval):
+            return
+        self._last = now
+        count = f"{done:,}/{self.total:,}" if self.total else f"{done:,}"
+        line = "  ".join(part for part in (f"{self.label} {count}", detail, self._time_left(done, now)) if part)
+        if self._live:
+            print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def finish(self, message: str = "") -> None:
+        """Ends the live line and prints a closing message."""
+        if self._live:
+            print("\r\x1b[2K", end="", file=sys.stderr)
+        if message:
+            print(message, file=sys.stderr, flush=True)
+
+    def _time_left(self, done: int, now: float) -> str:
+        progressed = done - (self._first_done or 0)
+        if not self.total or progressed <= 0:
+            return ""
+        return f"{format_duration((now - self._start) / progressed * (self.total - done))} left"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as people say them: `42s`, `3m 07s`, `2h 15m`."""
+    seconds = max(0, round(seconds))
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m {seconds % 60:02d}s"
+    return f"{seconds // 3600}h {seconds % 3600 // 60:02d}m"
