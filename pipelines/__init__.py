@@ -1,0 +1,1 @@
+"""The pipeline that chains the stages, and where it runs."""

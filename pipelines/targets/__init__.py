@@ -1,0 +1,1 @@
+"""Where a pipeline runs: each target takes the same pipeline."""
