@@ -1,0 +1,279 @@
+"""Our own checkpoints: safetensors by variable path, the same files whichever backend wrote them.
+
+    model_dir/checkpoints/step-00000100/{model.safetensors, optimizer.safetensors, state.json}
+    model_dir/best/{model.safetensors, state.json}
+
+`state.json` is written last: a folder without it is not a checkpoint. Paths leave out the model's own name, so that
+the encoder's are the same in every task's model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bigbird.artifacts import read_json, read_manifest, write_json
+from bigbird.config import Experiment, load_experiment
+from bigbird.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
+CHECKPOINTS = "checkpoints"
+_STEP_FOLDER = re.compile(r"step-(\d{8,})")
+
+
+# ------------------------------------------------------------------------------------------------ saving
+
+
+def save_checkpoint(
+    model_dir: str | os.PathLike[str],
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    state: dict[str, Any],
+    *,
+    max_to_keep: int,
+) -> Path:
+    """Writes the checkpoint of `state["step"]` and removes the oldest beyond `max_to_keep`."""
+    parent = Path(model_dir) / CHECKPOINTS
+    folder = parent / f"step-{state['step']:08d}"
+    weights = {MODEL_FILE: _arrays(named_weights(model)), OPTIMIZER_FILE: _arrays(_named(optimizer.variables))}
+    _write(folder, weights, state)
+    for step in list_checkpoints(model_dir)[:-max_to_keep]:
+        shutil.rmtree(parent / f"step-{step:08d}")
+    return folder
+
+
+def save_best(folder: str | os.PathLike[str], model: keras.Model, state: dict[str, Any]) -> None:
+    """Replaces the best checkpoint: weights without the optimizer's."""
+    _write(Path(folder), {MODEL_FILE: _arrays(named_weights(model))}, state)
+
+
+def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[str, Any]) -> None:
+    from safetensors.numpy import save_file
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        for name, arrays in files.items():
+            save_file(arrays, temporary / name)
+        write_json(temporary / STATE_FILE, state)
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+# ----------------------------------------------------------------------------------------------- finding
+
+
+def list_checkpoints(model_dir: str | os.PathLike[str]) -> list[int]:
+    """Steps of the whole checkpoints in `model_dir`, ascending."""
+    parent = Path(model_dir) / CHECKPOINTS
+    if not parent.is_dir():
+        return []
+    matches = [(_STEP_FOLDER.fullmatch(folder.name), folder) for folder in parent.iterdir()]
+    return sorted(int(match[1]) for match, folder in matches if match and (folder / STATE_FILE).exists())
+
+
+def latest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
+    """The folder of the newest whole checkpoint."""
+    steps = list_checkpoints(model_dir)
+    return Path(model_dir) / CHECKPOINTS / f"step-{steps[-1]:08d}" if steps else None
+
+
+def remove_unfinished(model_dir: str | os.PathLike[str]) -> None:
+    """Removes what an interrupted write left behind."""
+    for parent in (Path(model_dir), Path(model_dir) / CHECKPOINTS):
+        for pattern in (".*.tmp", ".*.old") if parent.is_dir() else ():
+            for left_over in parent.glob(pattern):
+                shutil.rmtree(left_over, ignore_errors=True)
+
+
+def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The `state.json` of a checkpoint."""
+    return read_json(Path(folder) / STATE_FILE, "state of a checkpoint")
+
+
+# ----------------------------------------------------------------------------------------------- loading
+
+
+def restore_checkpoint(
+    folder: str | os.PathLike[str], model: keras.Model, optimizer: keras.optimizers.Optimizer | None = None
+) -> dict[str, Any]:
+    """Loads weights (and the optimizer's) and returns the state.
+
+    Raises:
+        InputError: a weight is missing, unexpected or of another shape; lists all of them.
+    """
+    state = read_state(folder)
+    _assign(Path(folder) / MODEL_FILE, named_weights(model))
+    if optimizer is not None:
+        _assign(Path(folder) / OPTIMIZER_FILE, _named(optimizer.variables))
+    return state
+
+
+def initialize_from(path: str | os.PathLike[str], model: keras.Model, *, cls_pooler: bool = False) -> list[str]:
+    """Starts a model from a model folder or a checkpoint folder of ours; the encoder must match fully.
+
+    Args:
+        path: holds model.json, or model.safetensors, or checkpoints.
+        model: built; its encoder's weights are replaced, its head's where name and shape agree.
+        cls_pooler: starts the head's pooler from the encoder's pooler.
+
+    Returns:
+        What was not taken, a sentence per weight: head weights left fresh, the checkpoint's that have no place here.
+
+    Raises:
+        InputError: no checkpoint there, or an encoder weight is missing, unexpected or of another shape.
+    """
+    file = find_weights(path)
+    stored = _read(file)
+    targets = named_weights(model)
+    if cls_pooler:
+        for part in ("kernel", "bias"):
+            if f"encoder/pooler/{part}" not in stored:
+                raise InputError(f"{file}: has no encoder/pooler/{part}, which task.init_cls_pooler needs")
+            stored[f"pooler_dense/{part}"] = stored[f"encoder/pooler/{part}"]
+    encoder = {name: variable for name, variable in targets.items() if is_encoder(name)}
+    spare = {name for name in stored if name.startswith("encoder/pooler/") and name not in encoder}
+    _check(file, {n: a for n, a in stored.items() if is_encoder(n) and n not in spare}, encoder)
+    notes = [f"{name}: only in the checkpoint, left out" for name in sorted(set(stored) - set(targets))]
+    for name, variable in targets.items():
+        if name not in stored:
+            notes.append(f"{name}: not in the checkpoint, starts fresh")
+        elif stored[name].shape != tuple(variable.shape):
+            notes.append(f"{name}: {stored[name].shape} in the checkpoint, {tuple(variable.shape)} here, starts fresh")
+        else:
+            variable.assign(stored[name])
+    return notes
+
+
+def is_encoder(name: str) -> bool:
+    """Whether a weight belongs to the encoder and not to a task's head."""
+    return name.startswith("encoder/")
+
+
+def find_weights(path: str | os.PathLike[str]) -> Path:
+    """The model.safetensors a folder stands for: its own, its model's best, or its newest checkpoint's."""
+    folder = Path(path)
+    if (folder / MODEL_FILE).exists():
+        return folder / MODEL_FILE
+    if (folder / "model.json").exists():
+        return weights_folder(folder, read_manifest(folder, "model"), "best") / MODEL_FILE
+    newest = latest_checkpoint(folder)
+    if newest is not None:
+        return newest / MODEL_FILE
+    raise InputError(f"{path}: no checkpoint there; expected a model folder, or a checkpoint folder with {MODEL_FILE}")
+
+
+def weights_folder(folder: str | os.PathLike[str], manifest: dict[str, Any], which: Literal["best", "last"]) -> Path:
+    """The checkpoint of a finished model: the best by validation (the last where none was made), or the last."""
+    if which not in ("best", "last"):
+        raise InputError(f"checkpoint {which!r}: expected best or last")
+    if which == "best" and manifest["best"] is not None:
+        return Path(folder) / manifest["best"]
+    newest = latest_checkpoint(folder)
+    if newest is None:
+        raise InputError(f"{folder}: holds no checkpoint; was {CHECKPOINTS}/ removed?")
+    return newest
+
+
+def load_model(
+    model_dir: str | os.PathLike[str], which: Literal["best", "last"] = "best", *, dtype: str | None = None
+) -> tuple[keras.Model, dict[str, Any], Experiment]:
+    """Rebuilds a trained model.
+
+    Args:
+        model_dir: a model/ folder.
+        which: the best checkpoint by validation, or the last.
+        dtype: "float32" or "mixed_bfloat16"; default as trained.
+
+    Returns:
+        The model, the folder's manifest, and the resolved experiment.
+
+    Raises:
+        InputError: the folder is not whole, or its weights are not its configuration's.
+    """
+    from bigbird.heads import build_model
+
+    manifest = read_manifest(model_dir, "model")
+    experiment = load_experiment(config_files=[Path(model_dir) / "config.yaml"])
+    model = build_model(experiment.task, num_classes=manifest["num_classes"], dtype=dtype or precision(experiment))
+    restore_checkpoint(weights_folder(model_dir, manifest, which), model)
+    return model, manifest, experiment
+
+
+def precision(experiment: Experiment) -> str:
+    """The Keras dtype policy of `runtime.mixed_precision_dtype`."""
+    return "mixed_bfloat16" if experiment.runtime.mixed_precision_dtype == "bfloat16" else "float32"
+
+
+# --------------------------------------------------------------------------------------- names and arrays
+
+
+def named_weights(model: keras.Model) -> dict[str, Any]:
+    """A model's variables by path without the model's own name."""
+    return _named(model.variables, lambda path: path.removeprefix(f"{model.name}/"))
+
+
+def _named(variables: Iterable[Any], rename: Callable[[str], str] = str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for variable in variables:
+        name = rename(variable.path)
+        if name in names:
+            raise ValueError(f"two variables are called {name}; checkpoints need distinct paths")
+        names[name] = variable
+    return names
+
+
+def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
+    from keras import ops
+
+    return {name: np.ascontiguousarray(ops.convert_to_numpy(variable)) for name, variable in variables.items()}
+
+
+def _read(file: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(file)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; expected the weights of a checkpoint") from None
+    except SafetensorError as error:
+        raise InputError(f"{file}: not a whole safetensors file ({error})") from None
+
+
+def _assign(file: Path, variables: dict[str, Any]) -> None:
+    stored = _read(file)
+    _check(file, stored, variables)
+    for name, variable in variables.items():
+        variable.assign(stored[name])
+
+
+def _check(file: Path, stored: dict[str, np.ndarray], variables: dict[str, Any]) -> None:
+    """Raises unless names and shapes agree on both sides."""
+    shared = sorted(stored.keys() & variables.keys())
+    problems = [
+        f"{name}: {stored[name].shape} in the file, {tuple(variables[name].shape)} in the model"
+        for name in shared
+        if stored[name].shape != tuple(variables[name].shape)
+    ]
+    problems += [f"{name}: only in the model" for name in sorted(variables.keys() - stored.keys())]
+    problems += [f"{name}: only in the file" for name in sorted(stored.keys() - variables.keys())]
+    if problems:
+        raise InputError(f"{file}: these weights are not this model's:\n  " + "\n  ".join(problems))

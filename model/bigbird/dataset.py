@@ -1,0 +1,386 @@
+"""TFRecords to batches of static shape, each padded to the smallest bucket length that holds its examples.
+
+Shapes: B global batch, b rows of one replica, L a bucket's length in tokens, P replicas.
+
+    files ─ records ─ shuffled ─ grouped by bucket ─ skipped to where training stood ─ one replica's rows ─ parsed
+
+Records stay serialised until their batch is known, so skipping costs little and parsing is done a batch at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bigbird.config import DataConfig, SquadTask, Task
+from bigbird.errors import InputError
+
+AUTOTUNE = tf.data.AUTOTUNE
+CHUNK = 256  # records whose lengths are found together: twenty times as fast as one by one
+# The tf.Example feature of each model input that has one value per token.
+GLUE_SEQUENCES = {"input_word_ids": "input_ids", "input_type_ids": "segment_ids"}
+SQUAD_SEQUENCES = {**GLUE_SEQUENCES, "paragraph_mask": "paragraph_mask"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of every global batch a worker reads: those of replicas `first` to `last - 1` out of `replicas`."""
+
+    first: int = 0
+    last: int = 1
+    replicas: int = 1
+
+
+# ---------------------------------------------------------------------------------------------------- files
+
+
+def find_files(input_path: str | Sequence[str]) -> list[str]:
+    """TFRecord files of one or more paths or patterns (comma-separated, or a list), sorted within each.
+
+    Raises:
+        InputError: a path matches no file.
+    """
+    paths = input_path.split(",") if isinstance(input_path, str) else list(input_path)
+    files: list[str] = []
+    for path in (path.strip() for path in paths):
+        found = sorted(file for file in tf.io.gfile.glob(path) if not tf.io.gfile.isdir(file)) if path else []
+        if not found:
+            raise InputError(
+                f"input_path {path!r}: matches no file; expected TFRecord files, patterns or a dataset folder"
+            )
+        files += found
+    return files
+
+
+def split_files(folder: str | Path, manifest: dict[str, Any], split: str) -> list[str]:
+    """The files of a split of a dataset/ folder.
+
+    Raises:
+        InputError: the dataset has no such split, or a file of it is gone.
+    """
+    splits = manifest["splits"]
+    if split not in splits:
+        raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(splits)}")
+    files = [str(Path(folder) / name) for name in splits[split]["files"]]
+    for file in files:
+        if not tf.io.gfile.exists(file):
+            raise InputError(f"{file}: no such file, though the dataset's manifest names it for split {split!r}")
+    return files
+
+
+def checksum(files: Sequence[str]) -> str:
+    """SHA-256 over names and contents, in order."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{Path(file).name}\0{tf.io.gfile.stat(file).length}\0".encode())
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            while chunk := stream.read(1 << 22):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def count_records(files: Sequence[str]) -> int:
+    """Records in TFRecord files; reads them all."""
+    return int(tf.data.TFRecordDataset(list(files)).reduce(np.int64(0), lambda count, _: count + 1))
+
+
+# -------------------------------------------------------------------------------------------------- training
+
+
+def training_dataset(
+    files: Sequence[str],
+    task: Task,
+    *,
+    seed: int,
+    skip: int = 0,
+    without: Sequence[int] = (),
+    rows: Rows = Rows(),
+) -> tf.data.Dataset:
+    """The endless stream of training batches.
+
+    Epochs follow each other without a seam: the order of files and records is a function of (seed, epoch) alone, and
+    a bucket's left-over records start its next batch, so nothing is dropped and every batch is full. The whole
+    stream is a function of (files, configuration, seed).
+
+    Args:
+        files: TFRecord files.
+        task: its `train_data` and buckets.
+        seed: of the order.
+        skip: batches already consumed.
+        without: indices of batches, counted from the very first, that are left out.
+        rows: one replica's share after the other; `Rows()` is whole batches.
+
+    Returns:
+        Batches as in `parse_batch`, b = global_batch_size / replicas rows each; cardinality infinite.
+    """
+    data = task.train_data
+    if data.global_batch_size % rows.replicas:
+        raise InputError(
+            f"task.train_data.global_batch_size {data.global_batch_size} is not a multiple of the {rows.replicas} replicas"
+        )
+    epochs = tf.data.Dataset.counter(0, 1).flat_map(lambda epoch: _epoch(files, data, seed, epoch))
+    batches = _group(epochs, task, data.global_batch_size, drop_remainder=True).skip(skip)
+    if without:
+        left_out = tf.constant(list(without), tf.int64)
+        numbered = batches.enumerate(start=skip).filter(lambda index, _: tf.reduce_all(index != left_out))
+        batches = numbered.map(lambda _, batch: batch)
+    if rows != Rows():
+        batches = batches.flat_map(lambda batch: _replica_rows(batch, rows))
+    parse = batch_parser(task, data, labels=True)
+    parsed = batches.map(lambda batch: parse(batch["records"], batch["length"]), AUTOTUNE, deterministic=True)
+    sized = parsed.map(lambda batch: _fix_rows(batch, data.global_batch_size // rows.replicas))
+    endless = sized.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return endless.with_options(_options()).prefetch(AUTOTUNE)
+
+
+def _epoch(files: Sequence[str], data: DataConfig, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
+    """One pass over the records, in this epoch's order."""
+    names = tf.constant(list(files))
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    shuffled = data.shuffle_buffer_size > 0
+    if shuffled and not data.max_records:  # the first max_records are the same in every epoch
+        names = tf.gather(names, tf.random.experimental.stateless_shuffle(tf.range(len(files)), key))
+    records = tf.data.Dataset.from_tensor_slices(names).interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=data.cycle_length or min(len(files), 16),
+        num_parallel_calls=AUTOTUNE,
+        deterministic=True,
+    )
+    if data.max_records:
+        records = records.take(data.max_records)
+    return _shuffle(records, data.shuffle_buffer_size, key) if shuffled else records
+
+
+def _shuffle(records: tf.data.Dataset, buffer_size: int, key: tf.Tensor) -> tf.data.Dataset:
+    """Shuffles by `key` alone; `Dataset.shuffle` would mix in TensorFlow's global seed."""
+    variant = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(records),
+        buffer_size=tf.constant(buffer_size, tf.int64),
+        seed=key[0] + 1,  # a pair of zeros would mean a random seed
+        seed2=key[1] + 1,
+        output_types=[tf.string],
+        output_shapes=[[]],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(variant, records.element_spec)
+
+
+def _replica_rows(batch: dict[str, tf.Tensor], rows: Rows) -> tf.data.Dataset:
+    """The shares of this worker's replicas, one after the other."""
+    shares = tf.reshape(batch["records"], (rows.replicas, -1))[rows.first : rows.last]  # (P, b)
+    lengths = tf.fill((rows.last - rows.first,), batch["length"])
+    return tf.data.Dataset.from_tensor_slices({"records": shares, "length": lengths})
+
+
+def _fix_rows(batch: dict[str, tf.Tensor], rows: int) -> dict[str, tf.Tensor]:
+    for value in batch.values():
+        value.set_shape([rows, *value.shape[1:]])
+    return batch
+
+
+# ------------------------------------------------------------------------------------------------ evaluation
+
+
+def evaluation_dataset(
+    files: Sequence[str], task: Task, *, labels: bool = True, batch_size: int | None = None, max_records: int = 0
+) -> tf.data.Dataset:
+    """One pass over a split; every batch is full, the last of each bucket with rows of weight 0.
+
+    Args:
+        files: TFRecord files, read in order.
+        task: its `validation_data` and buckets.
+        labels: whether the records have targets (a test split has none).
+        batch_size: B; default `validation_data.global_batch_size`.
+        max_records: reads only so many; 0 is all.
+
+    Returns:
+        Batches as in `parse_batch` with B rows.
+    """
+    data = task.validation_data
+    batch_size = batch_size or data.global_batch_size
+    records = tf.data.TFRecordDataset(list(files))
+    if max_records or data.max_records:
+        records = records.take(min(filter(None, (max_records, data.max_records))))
+    parse = batch_parser(task, data, labels=labels)
+
+    def fill(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        found, missing = tf.size(batch["records"]), batch_size - tf.size(batch["records"])
+        full = tf.concat([batch["records"], tf.fill([missing], batch["records"][0])], axis=0)
+        weight = tf.concat([tf.ones([found]), tf.zeros([missing])], axis=0)
+        return _fix_rows({**parse(full, batch["length"]), "weight": weight}, batch_size)
+
+    batches = _group(records, task, batch_size, drop_remainder=False)
+    return batches.map(fill, AUTOTUNE, deterministic=True).with_options(_options()).prefetch(AUTOTUNE)
+
+
+# --------------------------------------------------------------------------------------- grouping and parsing
+
+
+def _group(records: tf.data.Dataset, task: Task, batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:
+    """Serialised records -> {"records": string[B], "length": int64[]} with one bucket per batch."""
+    buckets = tf.constant(task.buckets, tf.int64)
+    if len(task.buckets) == 1:  # no need to look into the records
+        batches = records.batch(batch_size, drop_remainder=drop_remainder)
+        return batches.map(lambda batch: {"records": batch, "length": buckets[0]})
+
+    def with_bucket(chunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        bucket = tf.searchsorted(buckets, _lengths(chunk), out_type=tf.int64)
+        return chunk, tf.minimum(bucket, len(task.buckets) - 1)
+
+    def to_batch(bucket: tf.Tensor, window: tf.data.Dataset) -> tf.data.Dataset:
+        batches = window.batch(batch_size, drop_remainder=drop_remainder)
+        return batches.map(lambda batch, _: {"records": batch, "length": buckets[bucket]})
+
+    located = records.batch(CHUNK).map(with_bucket, AUTOTUNE, deterministic=True).unbatch()
+    return located.group_by_window(lambda _, bucket: bucket, to_batch, window_size=batch_size)
+
+
+def _lengths(records: tf.Tensor) -> tf.Tensor:
+    """Tokens of serialised records, string[n] -> int64[n]: the mask's sum where there is one (padded records)."""
+    parsed = tf.io.parse_example(records, {name: _ints() for name in ("input_ids", "input_mask")})
+    return _token_counts(parsed)
+
+
+def _token_counts(parsed: dict[str, tf.RaggedTensor]) -> tf.Tensor:
+    ids, mask = parsed["input_ids"], parsed["input_mask"]
+    return tf.where(mask.row_lengths() > 0, tf.reduce_sum(mask, axis=1), ids.row_lengths())
+
+
+def _ints() -> tf.io.RaggedFeature:
+    return tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
+
+
+def batch_parser(
+    task: Task, data: DataConfig, *, labels: bool
+) -> Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]:
+    """The function from (string[b] serialised records, int64[] padded length L) to a batch.
+
+    A batch holds input_word_ids, input_mask (1 = token), input_type_ids and for SQuAD paragraph_mask, int32[b, L];
+    the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b]; record_id int64[b];
+    weight float32[b], 1 each. Padding is 0.
+    """
+    sequences = SQUAD_SEQUENCES if isinstance(task, SquadTask) else GLUE_SEQUENCES
+    targets, identity = target_features(task), "unique_ids" if isinstance(task, SquadTask) else "example_id"
+    spec: dict[str, Any] = {name: _ints() for name in (*sequences.values(), "input_mask")}
+    spec[identity] = tf.io.FixedLenFeature([], tf.int64)
+    spec.update({name: tf.io.FixedLenFeature([], dtype) for name, dtype in targets.items()} if labels else {})
+    classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
+
+    def parse(records: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(records, spec)
+        ids, tokens = parsed["input_ids"], _token_counts(parsed)
+        checks = [
+            tf.debugging.assert_positive(tokens, "record without tokens"),
+            tf.debugging.assert_less_equal(tokens, tf.minimum(length, data.seq_length), "record above seq_length"),
+            tf.debugging.assert_less(tf.reduce_max(ids), np.int64(task.encoder.vocab_size), "id above vocab_size"),
+        ]
+        checks += [
+            tf.debugging.assert_equal(
+                parsed[name].row_lengths(), ids.row_lengths(), f"{name} is not as long as input_ids"
+            )
+            for name in sequences.values()
+        ]
+        if labels and classes > 1:
+            checks.append(tf.debugging.assert_less(parsed["label_ids"], np.int64(classes), "label above num_classes"))
+            checks.append(tf.debugging.assert_non_negative(parsed["label_ids"], "label below 0"))
+        with tf.control_dependencies(checks):
+            shape = tf.stack([tf.size(records, tf.int64), length])
+            batch = {
+                name: tf.cast(parsed[feature].to_tensor(shape=shape), tf.int32) for name, feature in sequences.items()
+            }
+        batch["input_mask"] = tf.sequence_mask(tokens, length, tf.int32)
+        if labels:
+            batch.update({name: tf.cast(parsed[name], _target_dtype(dtype)) for name, dtype in targets.items()})
+        return {**batch, "record_id": parsed[identity], "weight": tf.ones([tf.size(records)])}
+
+    return parse
+
+
+def target_features(task: Task) -> dict[str, tf.DType]:
+    """The targets of a task's records and their stored type."""
+    if isinstance(task, SquadTask):
+        return {"start_positions": tf.int64, "end_positions": tf.int64}
+    is_float = task.train_data.label_type == "float"  # type: ignore[attr-defined]
+    return {"label_ids": tf.float32 if is_float else tf.int64}
+
+
+def _target_dtype(stored: tf.DType) -> tf.DType:
+    return tf.float32 if stored == tf.float32 else tf.int32
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
+
+
+# ------------------------------------------------------------------------------------------------- diagnosis
+
+
+@contextmanager
+def explain_bad_records(files: Sequence[str], task: Task, data: DataConfig, *, labels: bool = True) -> Iterator[None]:
+    """Turns TensorFlow's complaint about a record, raised inside the block, into one that names file and record."""
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError):
+        check_records(files, task, data, labels=labels)
+        raise
+
+
+def check_records(files: Sequence[str], task: Task, data: DataConfig, *, labels: bool = True) -> None:
+    """Reads every record one by one.
+
+    Raises:
+        InputError: the first record that cannot be used: file, number, id, what was found, what was expected.
+    """
+    identity = "unique_ids" if isinstance(task, SquadTask) else "example_id"
+    for file in files:
+        number = 0
+        try:
+            for number, record in enumerate(tf.data.TFRecordDataset(file).as_numpy_iterator(), 1):
+                example = tf.train.Example.FromString(record)
+                ids = example.features.feature[identity].int64_list.value
+                where = f"{file}: record {number} (id {ids[0] if ids else 'missing'})"
+                _check_record(where, example.features.feature, task, data, identity, labels=labels)
+        except tf.errors.DataLossError:
+            raise InputError(
+                f"{file}: damaged after record {number}; expected a whole TFRecord file, write it again"
+            ) from None
+        except tf.errors.NotFoundError:
+            raise InputError(f"{file}: no such file; expected TFRecords") from None
+
+
+def _check_record(where: str, features: Any, task: Task, data: DataConfig, identity: str, *, labels: bool) -> None:
+    sequences = SQUAD_SEQUENCES if isinstance(task, SquadTask) else GLUE_SEQUENCES
+    sizes = {name: len(features[name].int64_list.value) for name in sequences.values()}
+    mask = features["input_mask"].int64_list.value
+    tokens = sum(mask) if mask else sizes["input_ids"]
+    if tokens < 1 or len(set(sizes.values())) > 1:
+        raise InputError(f"{where}: found {sizes} values; expected equally many of each, at least one")
+    longest = min(data.seq_length, task.buckets[-1])
+    if tokens > longest:
+        raise InputError(
+            f"{where}: has {tokens} tokens; expected at most seq_length {longest}. Raise it or preprocess with --max_length"
+        )
+    largest = max(features["input_ids"].int64_list.value)
+    if largest >= task.encoder.vocab_size:
+        raise InputError(
+            f"{where}: has token id {largest}; expected ids below vocab_size {task.encoder.vocab_size}. Another vocabulary's records?"
+        )
+    names = {identity: tf.int64, **(target_features(task) if labels else {})}
+    for name, dtype in names.items():
+        kind = "float_list" if dtype == tf.float32 else "int64_list"
+        values = getattr(features[name], kind).value
+        if len(values) != 1:
+            raise InputError(f"{where}: feature {name} has {len(values)} values in its {kind}; expected one")
+        classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
+        if name == "label_ids" and dtype == tf.int64 and classes > 1 and not 0 <= values[0] < classes:
+            raise InputError(f"{where}: has label {values[0]}; expected 0 to {classes - 1} (num_classes {classes})")
