@@ -47,7 +47,9 @@ def read_json(path: str | os.PathLike[str], what: str) -> Any:
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected the {what}, a JSON file") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}; expected the {what}, a JSON file in UTF-8") from None
+        raise InputError(
+            f"{path}: not UTF-8 at byte {error.start}; expected the {what}, a JSON file in UTF-8"
+        ) from None
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -73,7 +75,11 @@ def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:
         raise InputError(f"{folder}: no such folder; expected the {kind} folder of an earlier stage")
     if not path.exists():
         others = [name for name, file in MANIFESTS.items() if name != kind and (folder / file).exists()]
-        found = f"it is a {others[0]} folder" if others else "the stage that writes it did not finish, or this is another folder"
+        found = (
+            f"it is a {others[0]} folder"
+            if others
+            else "the stage that writes it did not finish, or this is another folder"
+        )
         raise InputError(f"{folder}: has no {MANIFESTS[kind]}; expected a {kind} folder, but {found}")
     return read_json(path, f"{kind} manifest")
 

@@ -56,7 +56,9 @@ class Section(BaseModel):
 class BigBirdEncoderConfig(Section):
     """The encoder. Defaults are the published base model's."""
 
-    size: Literal["small", "base", "large"] | None = Field(None, description="fills the four sizes below where they are not given")
+    size: Literal["small", "base", "large"] | None = Field(
+        None, description="fills the four sizes below where they are not given"
+    )
     vocab_size: Positive = 50358
     hidden_size: Positive = 768
     num_layers: Positive = 12
@@ -64,16 +66,20 @@ class BigBirdEncoderConfig(Section):
     intermediate_size: Positive = 3072
     hidden_activation: Literal["gelu", "relu"] = Field("gelu", description="gelu is the tanh form, as published")
     dropout_rate: Fraction = 0.1
-    attention_dropout_rate: Fraction = Field(0.1, description="full attention only; none of the published models drops sparse probabilities")
+    attention_dropout_rate: Fraction = Field(
+        0.1, description="full attention only; none of the published models drops sparse probabilities"
+    )
     max_position_embeddings: Positive = 4096
     type_vocab_size: Positive = 16
     initializer_range: Number = 0.02
     block_size: Positive = 64
     num_rand_blocks: Count = 3
-    max_rand_mask_length: Positive = Field(1024, description="random blocks of the old plan lie in the first so many tokens")
+    random_range: Positive = Field(
+        1024, description="tokens; random blocks of the old plan lie within the first so many"
+    )
     random_pattern: Literal["model_garden", "google_research"] = Field(
         "model_garden",
-        description="old plan at every length from max_rand_mask_length on, or only at 1024, 2048, 3072 and 4096",
+        description="old plan at every length from random_range on, or only at 1024, 2048, 3072 and 4096",
     )
     full_attention_max_length: Count | None = Field(
         None, description="inputs up to so many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size"
@@ -183,7 +189,9 @@ class Task(Section):
             if sorted(set(self.bucket_lengths)) != self.bucket_lengths:
                 raise ValueError(f"bucket_lengths {self.bucket_lengths} must ascend without repeats")
             if self.bucket_lengths[-1] != longest:
-                raise ValueError(f"bucket_lengths must end with the longest seq_length, {longest}, not {self.bucket_lengths[-1]}")
+                raise ValueError(
+                    f"bucket_lengths must end with the longest seq_length, {longest}, not {self.bucket_lengths[-1]}"
+                )
         return self
 
     @property
@@ -281,7 +289,9 @@ class TrainerConfig(Section):
     """How long, how often. Intervals are in steps; the Model Garden's defaults."""
 
     train_steps: Count = Field(0, description="0 takes it from epochs")
-    epochs: Number | None = Field(None, gt=0, description="passes over the training examples; used where train_steps is 0")
+    epochs: Number | None = Field(
+        None, gt=0, description="passes over the training examples; used where train_steps is 0"
+    )
     validation_steps: int = Field(-1, ge=-1, description="batches per validation; -1 is all")
     validation_interval: Positive = 1000
     checkpoint_interval: Positive = 1000
@@ -292,7 +302,9 @@ class TrainerConfig(Section):
     best_checkpoint_eval_metric: str = Field("", description="default: the task's first metric")
     best_checkpoint_metric_comp: Literal["higher", "lower"] = "higher"
     loss_upper_bound: Number = 1e6
-    recovery_max_trials: Count = Field(0, description="times training goes back to the last checkpoint when the loss diverges")
+    recovery_max_trials: Count = Field(
+        0, description="times training goes back to the last checkpoint when the loss diverges"
+    )
     optimizer_config: OptimizerConfig = OptimizerConfig()
 
 
@@ -374,7 +386,7 @@ def load_experiment(
 
 def replace(section: Any, **changes: Any) -> Any:
     """A copy of a section with `changes` (nested dicts allowed), validated like the original."""
-    return type(section).model_validate(merge(section.model_dump(), changes))
+    return type(section).model_validate(merge(section.model_dump(exclude_unset=True), changes))
 
 
 def read_yaml(file: str | Path) -> dict[str, Any]:
@@ -433,7 +445,9 @@ def _section_at(path: tuple[Any, ...], root: type[Section]) -> type[Section]:
         field = section.model_fields.get(part)
         if field is None:
             break
-        options = typing.get_args(field.annotation) if isinstance(field.annotation, types.UnionType) else (field.annotation,)
+        options = (
+            typing.get_args(field.annotation) if isinstance(field.annotation, types.UnionType) else (field.annotation,)
+        )
         inner = [option for option in options if isinstance(option, type) and issubclass(option, Section)]
         if not inner:
             break
@@ -442,7 +456,9 @@ def _section_at(path: tuple[Any, ...], root: type[Section]) -> type[Section]:
 
 
 def _unknown_key(path: tuple[Any, ...], section: type[Section], prefix: tuple[Any, ...] = ()) -> str:
-    allowed = [name for name in _section_at(path[:-1], section).model_fields if not (section is Experiment and name == "type")]
+    allowed = [
+        name for name in _section_at(path[:-1], section).model_fields if not (section is Experiment and name == "type")
+    ]
     close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{'.'.join(map(str, prefix + path))}: unknown key{hint} Allowed here: {', '.join(allowed)}"
