@@ -1,0 +1,407 @@
+"""SQuAD v1.1 and v2.0: reading the official JSON, cutting contexts into windows, labelling them by position.
+
+Each context is cut into pieces once for all its questions; SentencePiece says where in the text each piece lies, so
+an answer's pieces are found by its character positions and nothing is searched for.
+
+Letters: T pieces of a context, W windows, L tokens of one record.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+
+from bigbird import features
+from bigbird.errors import InputError
+from bigbird.tasks.records import BadRecords, has_text
+from bigbird.vocabulary import Pieces, Vocabulary
+
+TASKS = {"squad_v1": False, "squad_v2": True}
+"""Task name -> whether a question may have no answer (SQuAD v2.0)."""
+
+METRICS = {"squad_v1": ("f1", "exact_match"), "squad_v2": ("f1", "exact_match")}
+
+# How a split's file may be named in a folder, in this order.
+_FILES = {
+    "train": (r"train-v{}.*\.json", r"train\.json"),
+    "validation": (r"dev-v{}.*\.json", r"dev\.json"),
+    "test": (r"test-v{}.*\.json", r"test\.json"),
+}
+
+# unique_ids is the question's number times this, plus the window's number.
+WINDOWS_PER_QUESTION = 100_000
+
+
+class Answer(TypedDict):
+    text: str
+    answer_start: int
+
+
+class Question(TypedDict):
+    """`answers` is empty where there is none, or where the file has no answers (a test file)."""
+
+    id: str
+    question: str
+    answers: list[Answer]
+    is_impossible: bool
+
+
+class Paragraph(TypedDict):
+    """A context with its questions, as each line of `examples.jsonl` holds it."""
+
+    title: str
+    context: str
+    questions: list[Question]
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """How contexts are cut; all in tokens.
+
+    Attributes:
+        max_length: a record's most tokens.
+        doc_stride: from one window's start to the next (not their overlap).
+        query_length: a question's most tokens; the rest of it is left out.
+    """
+
+    max_length: int = 1024
+    doc_stride: int = 128
+    query_length: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.max_length, self.doc_stride, self.query_length) < 1:
+            raise InputError(f"max_length, doc_stride and query_length must be at least 1; found {self}")
+        if self.max_length < self.query_length + 4:
+            raise InputError(
+                f"max_length {self.max_length} leaves no room for a context beside query_length {self.query_length} and "
+                f"3 special tokens; expected at least {self.query_length + 4}"
+            )
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def find_files(names: Iterable[str], version_2: bool) -> dict[str, str]:
+    """split -> file name, of the official names found among a folder's file names; the wanted version's first."""
+    present = sorted(names)
+    found: dict[str, str] = {}
+    for split, patterns in _FILES.items():
+        for pattern in patterns:
+            match = [name for name in present if re.fullmatch(pattern.format("2" if version_2 else "1"), name)]
+            if match and split not in found:
+                found[split] = match[0]
+    return found
+
+
+def parse(data: bytes, file: str, version_2: bool, bad: BadRecords, *, answers: bool = True) -> Iterator[Paragraph]:
+    """Reads one file.
+
+    Args:
+        data: the file's bytes, JSON in UTF-8.
+        file: its name, for messages.
+        version_2: whether questions without an answer are allowed.
+        bad: takes questions and contexts that cannot be used.
+        answers: whether every question must have its answers, or be marked impossible (all but test files).
+
+    Yields:
+        Paragraphs with at least one question, in the file's order.
+
+    Raises:
+        InputError: the file is no SQuAD JSON, or there are more bad records than allowed; names the place or the id.
+    """
+    seen: set[str] = set()
+    total = 0
+    for where, title, paragraph in _raw_paragraphs(_load(data, file), file):
+        context: Any = paragraph.get("context")
+        problem = _text_problem(context, "context")
+        if problem:
+            bad.add(file, where, problem, json.dumps(paragraph, ensure_ascii=True))
+            continue
+        questions: list[Question] = []
+        for number, raw in enumerate(_list(paragraph, "qas", file, where)):
+            total += 1
+            place = f"{where}.qas[{number}]"
+            try:
+                question = _question(raw, context, version_2, answers, seen)
+            except _BadQuestionError as error:
+                identifier = raw.get("id") if isinstance(raw, dict) else None
+                place = f"question {identifier} ({place})" if isinstance(identifier, str) else place
+                bad.add(file, place, str(error), json.dumps(raw, ensure_ascii=True))
+                continue
+            questions.append(question)
+        if questions:
+            yield {"title": title, "context": context, "questions": questions}
+    if not total:
+        raise InputError(f"{file}: holds no question; expected SQuAD's data[].paragraphs[].qas[]")
+
+
+def _load(data: bytes, file: str) -> Any:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{file}:{line}: not UTF-8 at byte {error.start} of the file (0x{data[error.start]:02x}); expected JSON in UTF-8"
+        ) from None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = " The file ends before its JSON does: it is truncated." if error.pos >= len(text.rstrip()) - 1 else ""
+        start = (
+            " The string that starts here has no end: the file is truncated." if "Unterminated" in error.msg else cut
+        )
+        raise InputError(f"{file}:{error.lineno}:{error.colno}: not valid JSON ({error.msg}).{start}") from None
+
+
+def _raw_paragraphs(tree: Any, file: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(where, title, paragraph) of each; `InputError` where the tree is not SQuAD's."""
+    if not isinstance(tree, dict):
+        raise InputError(f"{file}: holds a JSON {type(tree).__name__}; expected SQuAD's object with data")
+    for i, article in enumerate(_list(tree, "data", file, "")):
+        for j, paragraph in enumerate(_list(article, "paragraphs", file, f"data[{i}]")):
+            where = f"data[{i}].paragraphs[{j}]"
+            if not isinstance(paragraph, dict):
+                raise InputError(
+                    f"{file}:{where}: is {type(paragraph).__name__}; expected an object with context and qas"
+                )
+            yield where, str(article.get("title", "")), paragraph
+
+
+def _list(tree: Any, key: str, file: str, where: str) -> list[Any]:
+    if not isinstance(tree, dict) or not isinstance(tree.get(key), list):
+        place = f"{file}:{where}" if where else file
+        found = f"the keys {', '.join(map(repr, tree))}" if isinstance(tree, dict) else type(tree).__name__
+        raise InputError(f"{place}: has {found}; expected the list {key!r}, as in SQuAD's data[].paragraphs[].qas[]")
+    return tree[key]
+
+
+class _BadQuestionError(Exception):
+    pass
+
+
+def _text_problem(text: Any, what: str) -> str:
+    """Why `text` cannot be used, or nothing."""
+    if not isinstance(text, str):
+        return (
+            f"has {'no ' + what if text is None else what + ' of type ' + type(text).__name__}; expected {what} as text"
+        )
+    if not has_text(text):
+        return f"has an empty {what}"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"has half a character (\\u{ord(text[error.start]):04x}) at position {error.start} of its {what}"
+    return ""
+
+
+def _question(raw: Any, context: str, version_2: bool, expect_answers: bool, seen: set[str]) -> Question:
+    """Checks one question; `_BadQuestionError` says what is wrong with it."""
+    if not isinstance(raw, dict):
+        raise _BadQuestionError(f"is {type(raw).__name__}; expected an object with id, question and answers")
+    for key in ("id", "question"):
+        problem = _text_problem(raw.get(key), key)
+        if problem:
+            raise _BadQuestionError(problem)
+    if raw["id"] in seen:
+        raise _BadQuestionError("has the id of an earlier question; expected ids to differ")
+    seen.add(raw["id"])
+    answers = raw.get("answers") or []
+    if not isinstance(answers, list):
+        raise _BadQuestionError(f"has answers of type {type(answers).__name__}; expected a list")
+    impossible = raw.get("is_impossible")
+    if impossible is None:
+        impossible = version_2 and expect_answers and not answers
+    if not isinstance(impossible, bool):
+        raise _BadQuestionError(f"has is_impossible {impossible!r}; expected true or false")
+    if impossible and not version_2:
+        raise _BadQuestionError("is marked is_impossible, which SQuAD v1.1 does not know; expected --task squad_v2")
+    if impossible and answers:
+        raise _BadQuestionError("is marked is_impossible and has answers; expected one or the other")
+    if expect_answers and not answers and not impossible:
+        expected = (
+            "answers, or is_impossible: true" if version_2 else "answers (questions without are for --task squad_v2)"
+        )
+        raise _BadQuestionError(f"has no answers; expected {expected}")
+    return {
+        "id": raw["id"],
+        "question": raw["question"],
+        "answers": [_answer(answer, context) for answer in answers],
+        "is_impossible": impossible,
+    }
+
+
+def _answer(raw: Any, context: str) -> Answer:
+    text, start = (raw.get("text"), raw.get("answer_start")) if isinstance(raw, dict) else (None, None)
+    if not isinstance(text, str) or not isinstance(start, int) or isinstance(start, bool):
+        raise _BadQuestionError(f"has the answer {raw!r}; expected text and answer_start, a position in the context")
+    if not has_text(text):
+        raise _BadQuestionError("has an empty answer text; expected text from the context")
+    if start < 0 or not context.startswith(text, start):
+        place = context.find(text)
+        found = f"that text stands at {place}" if place >= 0 else "that text is nowhere in its context"
+        there = context[max(0, start) : max(0, start) + len(text)]
+        raise _BadQuestionError(
+            f"has the answer {text!r} at answer_start {start}, where its context has {there!r}; {found}"
+        )
+    return {"text": text, "answer_start": start}
+
+
+# ------------------------------------------------------------------------------------------------------ windows
+
+
+@dataclass
+class Window:
+    """One record.
+
+    Attributes:
+        features: what `features.encode` takes.
+        length: its tokens.
+        first: whether it is its question's first window.
+        question_cut: whether the question was longer than query_length.
+        answer: None for an unanswered question; else whether this window holds the answer.
+        exact: the answer's pieces give back exactly its text, not more.
+    """
+
+    features: dict[str, features.Value]
+    length: int
+    first: bool
+    question_cut: bool
+    answer: bool | None
+    exact: bool
+
+
+def encode_paragraphs(
+    paragraphs: Sequence[Paragraph],
+    vocabulary: Vocabulary,
+    options: WindowOptions,
+    *,
+    first_question: int = 0,
+    labelled: bool = True,
+    evaluation: bool = False,
+) -> Iterator[Window]:
+    """Cuts paragraphs into records `[CLS] question [SEP] window [SEP]`, segments 0 and 1.
+
+    Args:
+        paragraphs: a batch of them; some hundred at once is fast.
+        first_question: number of the first question in its file, from 0; unique_ids follow from it.
+        labelled: adds start_positions, end_positions and is_impossible, from the first answer.
+        evaluation: adds what decoding needs: example_id, offset_starts, offset_ends, max_context.
+
+    Yields:
+        Windows in the order of paragraphs, questions and positions.
+
+    Raises:
+        InputError: a context has 100,000 windows or more.
+    """
+    contexts = vocabulary.encode_with_offsets([paragraph["context"] for paragraph in paragraphs])
+    texts = [question["question"] for paragraph in paragraphs for question in paragraph["questions"]]
+    queries = iter(vocabulary.encode(texts))
+    number = first_question
+    for paragraph, pieces in zip(paragraphs, contexts, strict=True):
+        cutter = _Cutter(pieces, vocabulary, options, evaluation)
+        for question in paragraph["questions"]:
+            span = _answer_span(question, pieces) if labelled else None
+            yield from cutter.windows(question, next(queries).tolist(), number, span)
+            number += 1
+
+
+class _Cutter:
+    """Makes the windows of one context; what depends on the window alone is computed once for all questions."""
+
+    def __init__(self, pieces: Pieces, vocabulary: Vocabulary, options: WindowOptions, evaluation: bool):
+        self.ids, self.starts, self.ends = (array.tolist() for array in pieces)
+        self.vocabulary, self.options, self.evaluation = vocabulary, options, evaluation
+        self._plans: dict[int, tuple[list[tuple[int, int]], list[list[int]]]] = {}
+
+    def windows(
+        self, question: Question, query: list[int], number: int, span: tuple[int, int, bool] | None
+    ) -> Iterator[Window]:
+        """The windows of one question; `span` is its answer's first and last piece (-1, -1 without), None unlabelled."""
+        cut = len(query) > self.options.query_length
+        head = [self.vocabulary.cls_id, *query[: self.options.query_length], self.vocabulary.sep_id]
+        plan, best = self._plan(self.options.max_length - len(head) - 1)
+        if len(plan) >= WINDOWS_PER_QUESTION:
+            raise InputError(f"question {question['id']}: its context has {len(plan):,} windows; raise doc_stride")
+        outside, identifier = [-1] * len(head), question["id"].encode()
+        for index, (start, end) in enumerate(plan):
+            size = end - start
+            length = len(head) + size + 1
+            record: dict[str, features.Value] = {
+                "unique_ids": [number * WINDOWS_PER_QUESTION + index],
+                "input_ids": [*head, *self.ids[start:end], self.vocabulary.sep_id],
+                "segment_ids": [0] * len(head) + [1] * (size + 1),
+                "paragraph_mask": [0] * len(head) + [1] * size + [0],
+            }
+            inside = None
+            if span is not None:
+                inside = span[0] >= start and span[1] < end and span[0] >= 0
+                shift = len(head) - start
+                record["start_positions"] = [span[0] + shift if inside else 0]
+                record["end_positions"] = [span[1] + shift if inside else 0]
+                record["is_impossible"] = [0 if inside else 1]
+            if self.evaluation:
+                record["example_id"] = identifier
+                record["offset_starts"] = [*outside, *self.starts[start:end], -1]
+                record["offset_ends"] = [*outside, *self.ends[start:end], -1]
+                record["max_context"] = [0] * len(head) + best[index] + [0]
+            answered = inside if span is not None and span[0] >= 0 else None
+            yield Window(record, length, index == 0, cut, answered, span is not None and span[2])
+
+    def _plan(self, room: int) -> tuple[list[tuple[int, int]], list[list[int]]]:
+        """Windows of at most `room` pieces, and where each is its pieces' best."""
+        if room not in self._plans:
+            spans = window_spans(len(self.ids), room, self.options.doc_stride)
+            best = max_context(spans, len(self.ids)) if self.evaluation else []
+            self._plans[room] = spans, [row.tolist() for row in best]
+        return self._plans[room]
+
+
+def window_spans(total: int, room: int, stride: int) -> list[tuple[int, int]]:
+    """Windows over `total` pieces as (start, end): `room` pieces each, `stride` from start to start, the last to the end.
+
+    A stride above the room becomes the room, so that no piece is passed over.
+    """
+    spans, start = [], 0
+    while True:
+        end = min(start + room, total)
+        spans.append((start, end))
+        if end == total:
+            return spans
+        start += min(room, stride)
+
+
+def max_context(spans: Sequence[tuple[int, int]], total: int) -> list[np.ndarray]:
+    """For each window, int64[its pieces]: 1 where no other window shows a piece with more context.
+
+    A piece's score in a window is the lesser of the pieces before and after it there, plus a hundredth of the window's
+    length; the earliest of equal windows wins (as in the BERT and Model Garden SQuAD code).
+    """
+    best_score = np.full(total, -1.0)
+    best_window = np.zeros(total, np.int64)
+    for index, (start, end) in enumerate(spans):
+        left = np.arange(end - start)
+        score = np.minimum(left, left[::-1]) + 0.01 * (end - start)
+        better = score > best_score[start:end]
+        best_score[start:end][better] = score[better]
+        best_window[start:end][better] = index
+    return [(best_window[start:end] == index).astype(np.int64) for index, (start, end) in enumerate(spans)]
+
+
+def _answer_span(question: Mapping[str, Any], pieces: Pieces) -> tuple[int, int, bool]:
+    """First and last piece of the first answer, and whether they hold exactly its text; (-1, -1, False) without one."""
+    if not question["answers"]:
+        return -1, -1, False
+    answer = question["answers"][0]
+    text = answer["text"]
+    start = answer["answer_start"] + has_text(text).start()  # type: ignore[union-attr]
+    end = answer["answer_start"] + len(text) - has_text(text[::-1]).start()  # type: ignore[union-attr]
+    first = int(np.searchsorted(pieces.ends, start, side="right"))  # the first piece that ends after the start
+    last = int(np.searchsorted(pieces.starts, end, side="left")) - 1  # the last that starts before the end
+    if first > last:
+        raise InputError(f"question {question['id']}: no piece of the vocabulary covers its answer {text!r}")
+    return first, last, bool(pieces.starts[first] == start and pieces.ends[last] == end)
