@@ -1,0 +1,427 @@
+"""From a model's outputs, batch by batch, to predictions and metrics: training's validation and the evaluate stage.
+
+    scorer = Scorer(task, manifest, folder, "validation")
+    for batch in batches:
+        scorer.add(batch["record_id"], outputs, batch["weight"])
+    evaluation = scorer.result()
+
+Shapes: B batch, C classes, L padded tokens, N examples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bigbird import features
+from bigbird.config import GlueTask, SquadTask, Task
+from bigbird.errors import InputError, TrainingDiverged
+from bigbird.tasks import metrics as metric
+from bigbird.tasks.glue import TASKS
+from bigbird.tasks.squad_decoding import Answer, Spans, Window, decode, window_spans
+
+# Names that recipes may use for a metric, besides its own.
+ALIASES = {"cls_accuracy": "accuracy", "final_f1": "f1", "final_exact_match": "exact_match", "exact": "exact_match"}
+METRIC_TYPES = {"pearson_spearman_corr": ("pearson", "spearman")}
+SQUAD_METRICS = ("f1", "exact_match")
+
+
+def default_metric(task: str | Task) -> str:
+    """The metric that decides where none is named: of a task by name ("cola"), or of a task's configuration."""
+    if isinstance(task, str):
+        return TASKS[task].metrics[0] if task in TASKS else SQUAD_METRICS[0]
+    if isinstance(task, GlueTask):
+        return METRIC_TYPES.get(task.metric_type, (task.metric_type,))[0]
+    return SQUAD_METRICS[0]
+
+
+# ------------------------------------------------------------------------------------------------- results
+
+
+@dataclass(frozen=True)
+class GlueResults:
+    """Every example's outcome, in the split's order.
+
+    Attributes:
+        ids: int64[N] example ids.
+        texts: (text_a, text_b or None) of each example; empty where no dataset folder was given.
+        labels: class names by index, None for regression.
+        gold: int64[N] classes or float32[N], None where the split has no labels.
+        logits: float32[N, C].
+    """
+
+    ids: np.ndarray
+    texts: list[tuple[str, str | None]]
+    labels: tuple[str, ...] | None
+    gold: np.ndarray | None
+    logits: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """int64[N] classes, or float32[N] for regression."""
+        return self.logits[:, 0] if self.logits.shape[1] == 1 else self.logits.argmax(axis=1)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float64[N, C], the softmax of the logits; meaningless for regression."""
+        shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
+        return np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, its gold answers (text, first character) and its context, which is `pieces` tokens long."""
+
+    id: str
+    text: str
+    title: str
+    context: str
+    answers: tuple[tuple[str, int], ...]
+    is_impossible: bool
+    pieces: int
+
+    @property
+    def gold(self) -> list[str]:
+        return [text for text, _ in self.answers]
+
+
+@dataclass(frozen=True)
+class SquadResults:
+    """Every question's outcome, in the split's order; `scores` are (exact match, F1), None without gold answers."""
+
+    questions: list[Question]
+    answers: list[Answer]
+    scores: list[tuple[float, float]] | None
+    version_2: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `Scorer.result` gives.
+
+    Attributes:
+        metrics: fractions of 1 by name; empty where the split has no labels.
+        primary: the name of the metric that counts.
+        baseline: the same metrics for the best constant answer.
+        baseline_answer: what that answer is, in words.
+        results: the outcome of every example.
+    """
+
+    metrics: dict[str, float]
+    primary: str
+    baseline: dict[str, float]
+    baseline_answer: str
+    results: GlueResults | SquadResults
+
+    def metric(self, name: str) -> float:
+        """A metric by its own name or a recipe's (`cls_accuracy`, `final_f1`, `pearson_spearman_corr`).
+
+        Raises:
+            InputError: there is no such metric; lists those there are.
+        """
+        if name in METRIC_TYPES and self.metrics.keys() >= set(METRIC_TYPES[name]):
+            return float(np.mean([self.metrics[part] for part in METRIC_TYPES[name]]))
+        key = ALIASES.get(name, name)
+        if key not in self.metrics:
+            known = ", ".join(self.metrics) or "none, as the split has no labels"
+            raise InputError(f"metric {name!r} is not one of this task's; it has {known}")
+        return self.metrics[key]
+
+
+# -------------------------------------------------------------------------------------------------- scorer
+
+
+class Scorer:
+    """Collects a model's outputs over a split.
+
+    Args:
+        task: the task's configuration: decoding limits, or the metric where there is no manifest.
+        manifest: of the dataset; None for bare GLUE records, whose labels `add` is then given.
+        folder: the dataset folder, None for bare records.
+        split: a split of the manifest.
+
+    Raises:
+        InputError: the dataset lacks what scoring needs; names the file and line.
+    """
+
+    def __init__(self, task: Task, manifest: dict[str, Any] | None, folder: str | Path | None, split: str):
+        self._collector: _GlueCollector | _SquadCollector
+        if isinstance(task, SquadTask):
+            if manifest is None or folder is None:
+                raise InputError(
+                    "SQuAD is scored against its contexts and answers: give a dataset folder, not bare TFRecords"
+                )
+            self._collector = _SquadCollector(task, manifest, Path(folder), split)
+        elif isinstance(task, GlueTask):
+            self._collector = _GlueCollector(task, manifest, None if folder is None else Path(folder), split)
+        else:
+            raise TypeError(f"no scoring for {type(task).__name__}")
+
+    def add(
+        self,
+        record_ids: np.ndarray,
+        outputs: Mapping[str, np.ndarray],
+        weight: np.ndarray | None = None,
+        label_ids: np.ndarray | None = None,
+    ) -> None:
+        """Takes one batch.
+
+        Args:
+            record_ids: int64[B].
+            outputs: the model's: logits float32[B, C], or start_logits and end_logits float32[B, L].
+            weight: float32[B]; rows of weight 0 only fill the batch and are left out. Default all count.
+            label_ids: [B] gold labels of bare GLUE records; a dataset folder has its own.
+
+        Raises:
+            TrainingDiverged: an output is NaN or infinite; names the records.
+        """
+        rows = np.flatnonzero(np.ones(len(record_ids)) if weight is None else np.asarray(weight))
+        ids = np.asarray(record_ids)[rows]
+        values = {name: np.asarray(value, np.float32)[rows] for name, value in outputs.items()}
+        for name, value in values.items():
+            broken = ids[~np.isfinite(value).all(axis=1)]
+            if len(broken):
+                raise TrainingDiverged(f"the model's {name} are not finite for records {broken[:8].tolist()}")
+        self._collector.add(ids, values, None if label_ids is None else np.asarray(label_ids)[rows])
+
+    def reset(self) -> None:
+        """Forgets what was added, so that the same split can be scored again."""
+        self._collector.reset()
+
+    @property
+    def missing(self) -> int:
+        """Examples or questions of the split that are not scored yet, wholly or in part."""
+        return self._collector.missing
+
+    def result(self) -> Evaluation:
+        """Predictions and metrics over the examples that were added whole.
+
+        Raises:
+            InputError: there are none.
+        """
+        return self._collector.result()
+
+
+class _GlueCollector:
+    def __init__(self, task: GlueTask, manifest: dict[str, Any] | None, folder: Path | None, split: str):
+        self.examples: dict[int, dict[str, Any]] | None = None
+        self.labels: tuple[str, ...] | None = None
+        if manifest is None or folder is None:
+            self.names: Sequence[str] = METRIC_TYPES.get(task.metric_type, (task.metric_type,))
+        else:
+            self.names = manifest["metrics"]
+            self.labels = tuple(manifest["labels"]) if manifest["labels"] else None
+            self.examples = {line["id"]: line for line in read_examples(folder, split)}
+        self.reset()
+
+    def reset(self) -> None:
+        self.logits: dict[int, np.ndarray] = {}
+        self.given: dict[int, float] = {}
+
+    @property
+    def missing(self) -> int:
+        return 0 if self.examples is None else len(self.examples) - len(self.logits)
+
+    def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        if self.examples is not None and (unknown := [int(i) for i in ids if int(i) not in self.examples]):
+            raise InputError(
+                f"records {unknown[:8]} are not among the split's examples; are the dataset's files of one run?"
+            )
+        self.logits.update(zip(ids.tolist(), outputs["logits"], strict=True))
+        if label_ids is not None:
+            self.given.update(zip(ids.tolist(), label_ids.tolist(), strict=True))
+
+    def result(self) -> Evaluation:
+        ids = list(self.logits) if self.examples is None else [i for i in self.examples if i in self.logits]
+        if not ids:
+            raise InputError("nothing to score: no example was evaluated")
+        logits = np.stack([self.logits[i] for i in ids])
+        texts = [(self.examples[i]["text_a"], self.examples[i].get("text_b")) for i in ids] if self.examples else []
+        results = GlueResults(np.array(ids), texts, self.labels, self._gold(ids, logits.shape[1] == 1), logits)
+        if results.gold is None:
+            return Evaluation({}, self.names[0], {}, "", results)
+        scored = {name: metric.GLUE_METRICS[name](results.gold, results.predicted) for name in self.names}
+        answer, baseline = self._baseline(results.gold, logits.shape[1])
+        return Evaluation(scored, self.names[0], baseline, answer, results)
+
+    def _gold(self, ids: list[int], regression: bool) -> np.ndarray | None:
+        """Gold labels, or None where one or more are not known."""
+        if self.examples is None:
+            values: list[Any] = [self.given.get(i) for i in ids]
+        else:
+            values = [self.examples[i].get("label") for i in ids]
+            if self.labels is not None:
+                values = [None if value is None else self.labels.index(value) for value in values]
+        if any(value is None for value in values):
+            return None
+        return np.array(values, np.float32 if regression else np.int64)
+
+    def _baseline(self, gold: np.ndarray, num_classes: int) -> tuple[str, dict[str, float]]:
+        """The best constant answer by the primary metric, in words, and its metrics."""
+        mean = float(gold.mean())
+        constants = [mean] if num_classes == 1 else range(num_classes)
+        tried = {
+            value: {name: metric.GLUE_METRICS[name](gold, np.full_like(gold, value)) for name in self.names}
+            for value in constants
+        }
+        best = max(tried, key=lambda value: (tried[value][self.names[0]], np.sum(gold == value)))
+        if num_classes == 1:
+            return f"always the mean, {mean:.2f}", tried[best]
+        return f"always “{self.labels[int(best)] if self.labels else int(best)}”", tried[best]
+
+
+class _SquadCollector:
+    def __init__(self, task: SquadTask, manifest: dict[str, Any], folder: Path, split: str):
+        self.task, self.version_2 = task, bool(manifest["version_2"])
+        self.windows: dict[int, Window] = {}
+        self.of_question: dict[str, list[int]] = defaultdict(list)
+        for record in _read_split(folder, manifest, split):
+            unique_id = int(record["unique_ids"][0])
+            self.windows[unique_id] = Window(
+                record["offset_starts"].astype(np.int32),
+                record["offset_ends"].astype(np.int32),
+                record["max_context"].astype(bool),
+            )
+            self.of_question[record["example_id"].decode()].append(unique_id)
+        for unique_ids in self.of_question.values():
+            unique_ids.sort()  # the order of the windows, whatever the order of the files
+        self.questions = [question for line in read_examples(folder, split) for question in self._questions(line)]
+        self.labelled = any(question.answers or question.is_impossible for question in self.questions)
+        self.reset()
+
+    def _questions(self, line: dict[str, Any]) -> Iterator[Question]:
+        """A paragraph's questions, those with at least one window."""
+        for entry in line["questions"]:
+            windows = [self.windows[i] for i in self.of_question.get(entry["id"], ())]
+            if windows:
+                pieces = int(sum(window.max_context.sum() for window in windows))
+                answers = tuple((answer["text"], answer["answer_start"]) for answer in entry["answers"])
+                yield Question(
+                    entry["id"],
+                    entry["question"],
+                    line["title"],
+                    line["context"],
+                    answers,
+                    entry["is_impossible"],
+                    pieces,
+                )
+
+    def reset(self) -> None:
+        self.spans: dict[int, Spans] = {}
+
+    @property
+    def missing(self) -> int:
+        return sum(not self._whole(question) for question in self.questions)
+
+    def _whole(self, question: Question) -> bool:
+        return all(i in self.spans for i in self.of_question[question.id])
+
+    def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        del label_ids  # answers are the dataset's
+        limits = {"n_best_size": self.task.n_best_size, "max_answer_length": self.task.max_answer_length}
+        for i, start, end in zip(ids.tolist(), outputs["start_logits"], outputs["end_logits"], strict=True):
+            if i not in self.windows:
+                raise InputError(f"record {i} is not among the split's records; are the dataset's files of one run?")
+            self.spans[i] = window_spans(start, end, self.windows[i], **limits)
+
+    def result(self) -> Evaluation:
+        questions = [question for question in self.questions if self._whole(question)]
+        if not questions:
+            raise InputError("nothing to score: no question was evaluated with all its windows")
+        answers = [self._answer(question) for question in questions]
+        if not self.labelled:
+            return Evaluation({}, SQUAD_METRICS[0], {}, "", SquadResults(questions, answers, None, self.version_2))
+        scores = [self._score(q, answer.text) for q, answer in zip(questions, answers, strict=True)]
+        measured = self._metrics(questions, scores)
+        if self.version_2:
+            measured |= self._thresholds(questions, answers)
+        text, baseline = self._baseline(questions)
+        return Evaluation(
+            measured, SQUAD_METRICS[0], baseline, text, SquadResults(questions, answers, scores, self.version_2)
+        )
+
+    def _answer(self, question: Question) -> Answer:
+        return decode(
+            question.context,
+            [(self.windows[i], self.spans[i]) for i in self.of_question[question.id]],
+            n_best_size=self.task.n_best_size,
+            version_2=self.version_2,
+            null_score_diff_threshold=self.task.null_score_diff_threshold,
+        )
+
+    def _score(self, question: Question, text: str) -> tuple[float, float]:
+        return metric.answer_scores(text, question.gold, version_2=self.version_2)
+
+    def _metrics(self, questions: list[Question], scores: list[tuple[float, float]]) -> dict[str, float]:
+        by_id = {question.id: score for question, score in zip(questions, scores, strict=True)}
+        if not self.version_2:
+            return metric.squad_metrics(by_id)
+        return metric.squad_v2_metrics(by_id, {question.id: bool(question.answers) for question in questions})
+
+    def _thresholds(self, questions: list[Question], answers: list[Answer]) -> dict[str, float]:
+        """The best that any null threshold would have given, over each question's best text."""
+        pairs = list(zip(questions, answers, strict=True))
+        odds = {question.id: answer.null_odds for question, answer in pairs}
+        answerable = {question.id: bool(question.answers) for question in questions}
+        answered = {question.id: bool(answer.best_text) for question, answer in pairs}
+        found: dict[str, float] = {}
+        for position, name in enumerate(("exact", "f1")):
+            scores = {question.id: self._score(question, answer.best_text)[position] for question, answer in pairs}
+            found[f"best_{name}"], found[f"best_{name}_thresh"] = metric.best_threshold(
+                scores, odds, answerable, answered
+            )
+        return found
+
+    def _baseline(self, questions: list[Question]) -> tuple[str, dict[str, float]]:
+        """The better of no answer and the most common gold answer, in words, and its metrics."""
+        counts = Counter(text for question in questions for text in dict.fromkeys(question.gold))
+        common = counts.most_common(1)[0][0]
+        tried = {text: self._metrics(questions, [self._score(q, text) for q in questions]) for text in ("", common)}
+        best = max(tried, key=lambda text: tried[text][SQUAD_METRICS[0]])
+        return f"always “{best}”" if best else "always no answer", tried[best]
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+
+def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
+    """The lines of a split's examples.jsonl.
+
+    Raises:
+        InputError: the file is missing or a line is not JSON.
+    """
+    path = Path(folder) / f"{split}.examples.jsonl"
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise InputError(
+                        f"{path}:{number}: not valid JSON ({error.msg}); write the dataset again"
+                    ) from None
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file; only evaluation splits have one, and {split!r} needs it to be scored"
+        ) from None
+
+
+def _read_split(folder: Path, manifest: dict[str, Any], split: str) -> Iterator[dict[str, Any]]:
+    """A SQuAD split's records, with the offsets that evaluation needs."""
+    if split not in manifest["splits"]:
+        raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest['splits'])}")
+    for name in manifest["splits"][split]["files"]:
+        for number, data in enumerate(features.read_records(folder / name), 1):
+            record: dict[str, Any] = features.decode(data)
+            if absent := {"example_id", "offset_starts", "offset_ends", "max_context"} - record.keys():
+                raise InputError(
+                    f"{folder / name}: record {number} lacks {', '.join(sorted(absent))}, which evaluation needs; "
+                    "preprocess the data as an evaluation split"
+                )
+            yield record
