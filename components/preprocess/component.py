@@ -1,0 +1,57 @@
+"""The preprocessing stage as a KFP component."""
+
+from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
+
+
+def preprocess_component(image: str) -> BaseComponent:
+    """Raw GLUE TSV or SQuAD JSON to a dataset folder.
+
+    Args:
+        image: the container image that holds this project and Apache Beam.
+    """
+
+    @dsl.component(base_image=image, install_kfp_package=False)
+    def preprocess(
+        task: str,
+        data: str,
+        train_file: str,
+        validation_file: str,
+        test_file: str,
+        vocabulary: str,
+        vocabulary_size: int,
+        max_bad_records: int,
+        beam_options: str,
+        recipe: str,
+        max_length: int,
+        overrides: str,
+        dataset: dsl.Output[dsl.Dataset],
+        report: dsl.Output[dsl.HTML],
+    ) -> None:
+        import shlex
+        import shutil
+
+        from components.preprocess.preprocess import preprocess as preprocess_stage
+        from components.recipes import preprocessing_options
+        from components.stage import run_stage
+
+        manifest = run_stage(
+            lambda: preprocess_stage(
+                task,
+                dataset.path,
+                input=data or None,
+                train_file=train_file or None,
+                validation_file=validation_file or None,
+                test_file=test_file or None,
+                vocabulary=vocabulary or None,
+                vocabulary_size=vocabulary_size,
+                max_bad_records=max_bad_records,
+                beam_options=shlex.split(beam_options),
+                **preprocessing_options(task, recipe, max_length=max_length, overrides=overrides),
+            )
+        )
+        shutil.copyfile(f"{dataset.path}/report.html", report.path)
+        for split, facts in manifest["splits"].items():
+            dataset.metadata[f"{split}_examples"] = facts["examples"]
+
+    return preprocess

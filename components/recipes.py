@@ -1,0 +1,122 @@
+"""From a recipe and the pipeline's parameters to one experiment. Preprocessing and training read the same one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from bigbird.config import Experiment, SquadTask, load_experiment, merge, parse_override
+from bigbird.errors import InputError
+from bigbird.tasks.glue import TASKS
+
+
+def resolve_experiment(
+    task: str,
+    recipe: str = "",
+    *,
+    max_length: int = 0,
+    batch_size: int = 0,
+    learning_rate: float = 0.0,
+    epochs: float = 0.0,
+    init_checkpoint: str = "",
+    overrides: str = "",
+) -> Experiment:
+    """Lays the parameters over the recipe, then the overrides over both. Zero and "" leave the recipe's value.
+
+    Args:
+        task: a task's name, such as `sst2` or `squad_v1`.
+        recipe: the text of a recipe in YAML.
+        max_length: tokens of the longest input.
+        batch_size: examples of a training step, over all replicas; validation takes the same.
+        learning_rate: the peak.
+        epochs: passes over the training examples; replaces the recipe's steps, decay and warm-up.
+        init_checkpoint: the weights to start from.
+        overrides: `key.path=value,key.path=value`.
+
+    Raises:
+        InputError: the recipe or an override is not usable; every problem is named with its full key.
+    """
+    tree = merge(_task_defaults(task), _parse(recipe))
+    changes = _parameter_changes(max_length, batch_size, learning_rate, epochs, init_checkpoint)
+    tree = merge(tree, changes)
+    if max_length:
+        tree = _fit_buckets(tree, max_length)
+    return load_experiment(experiment_type(task), overrides=[tree, parse_override(overrides)])
+
+
+def experiment_type(task: str) -> str:
+    """The Model Garden's experiment type of a task."""
+    return "bigbird/squad" if task.startswith("squad") else "bigbird/glue"
+
+
+def _task_defaults(task: str) -> dict[str, Any]:
+    """What follows from the task alone, under the recipe's own words."""
+    if task in TASKS:
+        first = TASKS[task].metrics[0]
+        data = {"label_type": "int" if TASKS[task].labels else "float"}
+        metric_type = "pearson_spearman_corr" if first == "pearson" else first
+        return {"task": {"metric_type": metric_type, "train_data": data, "validation_data": data}}
+    negatives = {"version_2_with_negative": task == "squad_v2"}
+    return {"task": {"train_data": negatives, "validation_data": negatives}}
+
+
+def _parse(recipe: str) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(recipe) if recipe.strip() else {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"recipe, line {mark.line + 1}" if mark else "recipe"
+        raise InputError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"recipe: holds {type(tree).__name__}; expected a mapping with task, trainer, runtime")
+    return tree
+
+
+def _parameter_changes(
+    max_length: int, batch_size: int, learning_rate: float, epochs: float, init_checkpoint: str
+) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+
+    def set_key(path: str, value: Any) -> None:
+        nonlocal changes
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        changes = merge(changes, value)
+
+    for split in ("train_data", "validation_data"):
+        if max_length:
+            set_key(f"task.{split}.seq_length", max_length)
+        if batch_size:
+            set_key(f"task.{split}.global_batch_size", batch_size)
+    rates = "trainer.optimizer_config.learning_rate"
+    if learning_rate:
+        set_key(f"{rates}.polynomial.initial_learning_rate", learning_rate)
+        set_key(f"{rates}.constant.learning_rate", learning_rate)
+    if epochs:
+        set_key("trainer.epochs", epochs)
+        set_key("trainer.train_steps", 0)
+        set_key(f"{rates}.polynomial.decay_steps", None)
+        set_key("trainer.optimizer_config.warmup.polynomial.warmup_steps", None)
+        set_key("trainer.optimizer_config.warmup.linear.warmup_steps", None)
+    if init_checkpoint:
+        set_key("task.init_checkpoint", init_checkpoint)
+    return changes
+
+
+def _fit_buckets(tree: dict[str, Any], max_length: int) -> dict[str, Any]:
+    """A recipe's own buckets, cut off at another longest length."""
+    buckets = (tree.get("task") or {}).get("bucket_lengths")
+    if not isinstance(buckets, list) or not all(isinstance(length, int) for length in buckets):
+        return tree
+    return merge(tree, {"task": {"bucket_lengths": [b for b in buckets if b < max_length] + [max_length]}})
+
+
+def preprocessing_options(task: str, recipe: str = "", *, max_length: int = 0, overrides: str = "") -> dict[str, Any]:
+    """What the experiment says about preprocessing, as the preprocessing stage's keyword arguments (in tokens)."""
+    experiment = resolve_experiment(task, recipe, max_length=max_length, overrides=overrides)
+    options: dict[str, Any] = {"max_length": experiment.task.train_data.seq_length}
+    if isinstance(experiment.task, SquadTask):
+        data = experiment.task.validation_data
+        options |= {"doc_stride": data.doc_stride, "query_length": data.query_length, "lower_case": data.do_lower_case}
+    return options

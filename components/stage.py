@@ -1,0 +1,47 @@
+"""How a KFP component runs its stage: quietly, and saying why it failed to whoever started it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, quiet_tensorflow
+from bigbird.errors import InputError, TrainingDiverged
+
+# Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
+FAILURE_FILE = "BIGBIRD_FAILURE_FILE"
+
+Result = TypeVar("Result")
+
+
+def run_stage(stage: Callable[[], Result]) -> Result:
+    """Calls `stage` and ends the process with the exit codes of the stages' command lines when it fails.
+
+    A mistake of the user is one message without a traceback; any other exception keeps its traceback.
+    """
+    quiet_tensorflow()
+    try:
+        return stage()
+    except (InputError, TrainingDiverged) as error:
+        _report(str(error))
+        sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - a bug of ours: told in full, and the process ends
+        traceback.print_exc()
+        _report(f"{type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+def _report(message: str) -> None:
+    """Hands the message to the runner, which names the step; without one it goes to stderr."""
+    file = os.environ.get(FAILURE_FILE)
+    if file:
+        Path(file).write_text(json.dumps({"message": message}), encoding="utf-8")
+    else:
+        print(f"error: {message}", file=sys.stderr)

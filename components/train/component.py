@@ -1,0 +1,53 @@
+"""The training stage as a KFP component."""
+
+from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
+
+
+def train_component(image: str) -> BaseComponent:
+    """A dataset folder to a fine-tuned model.
+
+    Args:
+        image: the container image that holds this project and TensorFlow.
+    """
+
+    @dsl.component(base_image=image, install_kfp_package=False)
+    def train(
+        task: str,
+        recipe: str,
+        init_checkpoint: str,
+        max_length: int,
+        batch_size: int,
+        learning_rate: float,
+        epochs: float,
+        overrides: str,
+        dataset: dsl.Input[dsl.Dataset],
+        model: dsl.Output[dsl.Model],
+        metrics: dsl.Output[dsl.Metrics],
+    ) -> None:
+        from components.recipes import resolve_experiment
+        from components.stage import run_stage
+
+        def train_stage() -> dict:
+            from components.train.train import train as run_training
+
+            experiment = resolve_experiment(
+                task,
+                recipe,
+                max_length=max_length,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                epochs=epochs,
+                init_checkpoint=init_checkpoint,
+                overrides=overrides,
+            )
+            return run_training(experiment, model.path, dataset=dataset.path)
+
+        manifest = run_stage(train_stage)
+        model.framework = "keras"
+        for name in ("best_step", "steps", "seconds", "parameters"):
+            metrics.log_metric(name, manifest[name])
+        for name, value in manifest["metrics"].items():
+            metrics.log_metric(f"validation_{name}", value)
+
+    return train

@@ -1,0 +1,133 @@
+"""The `bigbird` command: parses and calls. Heavy imports stay inside the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bigbird.console import run_command
+
+TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "squad_v1", "squad_v2")
+
+
+class Examples(click.Command):
+    """A command whose epilog keeps its line breaks."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the examples as they are."""
+        if self.epilog:
+            formatter.write_paragraph()
+            formatter.write("Examples:\n" + "".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="bigbird-pipelines")
+def cli() -> None:
+    """Fine-tunes BigBird from raw files to a SavedModel, as one KFP pipeline.
+
+    `bigbird run` does it all on this machine; without data it takes a sample that it makes itself.
+    """
+
+
+@cli.command(
+    cls=Examples,
+    epilog="""
+    bigbird run
+    bigbird run --sample squad
+    bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model
+    bigbird run --task squad_v2 --data squad --recipe my_recipe.yaml --override trainer.train_steps=500
+    """,
+)
+@click.option("--task", type=click.Choice(TASKS), help="What to learn. Needed with your own data.")
+@click.option("--data", help="Folder with the task's official files, or of SQuAD JSON files.")
+@click.option("--train-file", default="", help="One training file, in place of the one in --data.")
+@click.option("--validation-file", default="", help="One validation file.")
+@click.option("--test-file", default="", help="One test file; it is encoded with the rest.")
+@click.option("--sample", type=click.Choice(["glue", "squad"]), help="The sample to take without --data.  [default: glue]")
+@click.option("--vocabulary", default="", help="SentencePiece model. Without one it is trained on the training text.")
+@click.option("--vocabulary-size", type=click.IntRange(min=16), help="Pieces of a vocabulary trained here.  [default: 8000]")
+@click.option("--init-checkpoint", default="", help="Weights to start from; without them training starts from scratch.")
+@click.option("--recipe", help="A recipe's name or YAML file; `bigbird recipes` lists those that come along.")
+@click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Examples of a training step; the recipe's by default.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The peak; the recipe's by default.")
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over the data; the recipe's by default.")
+@click.option(
+    "--metric-threshold",
+    type=click.FloatRange(min=-1, max=1),
+    default=0.0,
+    show_default=True,
+    help="The primary metric's least value, from 0 to 1, at which the model is exported.",
+)
+@click.option("--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins.")
+@click.option("--max-bad-records", type=click.IntRange(min=0), default=0, show_default=True, help="Records that may be rejected.")
+@click.option("--beam-options", default="", help='Apache Beam\'s options, e.g. "--direct_num_workers=2".')
+@click.option("--name", help="The run's folder in --runs.  [default: task and time]")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept.")
+@click.option("--overwrite", is_flag=True, help="Replaces an earlier run of the same name.")
+def run(**options: Any) -> None:
+    """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export."""
+    from pipelines.local_run import run_locally
+
+    run_command(lambda: run_locally(**options))
+
+
+@cli.command("compile", cls=Examples, epilog="bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("finetune.yaml"), show_default=True, help="File to write."
+)
+@click.option("--image-prefix", default="bigbird", show_default=True, help="Images are named PREFIX-preprocess and so on.")
+@click.option("--image-tag", default="latest", show_default=True, help="Tag of the images.")
+def compile_command(output: Path, image_prefix: str, image_tag: str) -> None:
+    """Writes the pipeline as YAML that any KFP 2 backend takes."""
+
+    def write() -> None:
+        from pipelines.finetune import Images, compile_pipeline
+
+        compile_pipeline(Images.named(image_prefix, image_tag), output)
+        click.echo(f"wrote {output}")
+
+    run_command(write)
+
+
+@cli.command(cls=Examples, epilog="bigbird recipes")
+def recipes() -> None:
+    """Lists the recipes that come along, each with its first line."""
+    from pipelines.recipes import FOLDER, recipe_names
+
+    for name in recipe_names():
+        first_line = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        click.echo(f"{name:22} {first_line.lstrip('# ')}")
+
+
+@cli.command(
+    cls=Examples,
+    epilog="""
+    bigbird predict --model runs/NAME --text "A film worth every minute."
+    bigbird predict --model runs/NAME --text "A man sleeps." --text-b "Somebody is asleep."
+    bigbird predict --model runs/NAME --question "Who wrote it?" --context "It was written by Ada."
+    bigbird predict --model runs/NAME texts.jsonl
+    """,
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--model", required=True, type=click.Path(path_type=Path), help="A SavedModel's folder, or a run's.")
+@click.option("--text", help="The text to classify; the first one of a pair.")
+@click.option("--text-b", help="The second text of a pair.")
+@click.option("--question", help="What to answer.")
+@click.option("--context", help="The text that holds the answer.")
+def predict(**options: Any) -> None:
+    """Answers with an exported model.
+
+    FILE holds one example a line, as JSON: {"text_a": …, "text_b": …} or {"question": …, "context": …}; a plain text
+    file is one text a line. Each answer is one line of JSON.
+    """
+    from pipelines.predict import predict_command
+
+    run_command(lambda: predict_command(**options))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli()

@@ -1,0 +1,222 @@
+"""`bigbird run`: checks what the user gave, runs the pipeline here, and says how it went."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bigbird.artifacts import read_manifest, write_json
+from bigbird.config import Experiment
+from bigbird.errors import InputError
+from components.recipes import resolve_experiment
+from pipelines.recipes import default_recipe, recipe_file
+
+Sample = Literal["glue", "squad"]
+
+# What the four stages import, and the distribution to name when it is absent.
+REQUIRED = {
+    "apache_beam": "apache-beam",
+    "keras": "keras",
+    "kfp": "kfp",
+    "sentencepiece": "sentencepiece",
+    "tensorflow": "tensorflow",
+    "tensorflow_text": "tensorflow-text",
+}
+SAMPLE_TASKS: dict[Sample, str] = {"glue": "sst2", "squad": "squad_v1"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked run: the pipeline's parameters, its folder, and the sample to write first, if any."""
+
+    arguments: dict[str, Any]
+    folder: Path
+    experiment: Experiment
+    sample: Sample | None
+
+
+def run_locally(**options: Any) -> None:
+    """Runs the pipeline with the options of `bigbird run`; see its help.
+
+    Raises:
+        InputError: an option cannot be used; nothing was started or written.
+        SystemExit: a step failed; the code is the step's.
+    """
+    from pipelines.summary import print_summary
+
+    plan = make_plan(**options)
+    check_installed()
+    _prepare_folder(plan.folder, options["overwrite"])
+    if plan.sample:
+        from pipelines.sample_data import write_sample
+
+        write_sample(plan.sample, Path(plan.arguments["data"]))
+    write_json(plan.folder / "run.json", {"format": 1, "arguments": plan.arguments})
+    print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
+
+    from pipelines.finetune import Images, build_pipeline
+    from pipelines.targets import local
+
+    try:
+        finished = local.run(build_pipeline(Images.named()), plan.arguments, plan.folder)
+    except local.StepFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    evaluation = read_manifest(finished.path("evaluation"), "evaluation")
+    write_json(
+        plan.folder / "run.json",
+        {
+            "format": 1,
+            "arguments": plan.arguments,
+            "seconds": {step: round(seconds, 1) for step, seconds in finished.seconds.items()},
+            "metric": evaluation["primary"],
+            "exported": "export" in finished.seconds,
+        },
+    )
+    print_summary(finished, plan.arguments["metric_threshold"])
+
+
+def make_plan(
+    *,
+    task: str | None,
+    data: str | None,
+    train_file: str,
+    validation_file: str,
+    test_file: str,
+    sample: Sample | None,
+    vocabulary: str,
+    vocabulary_size: int | None,
+    init_checkpoint: str,
+    recipe: str | None,
+    max_length: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    epochs: float | None,
+    metric_threshold: float,
+    overrides: tuple[str, ...],
+    max_bad_records: int,
+    beam_options: str,
+    name: str | None,
+    runs: Path,
+    overwrite: bool,
+) -> Plan:
+    """Checks every option against the others and the disk; starts and writes nothing.
+
+    Raises:
+        InputError: names the option, what was found and what was expected.
+    """
+    own_data = bool(data or train_file or validation_file or test_file)
+    sample, task = _check_sample(sample, task, own_data)
+    recipe = recipe or (f"sample_{sample}" if sample else default_recipe(task, init_checkpoint))
+    folder = _run_folder(name or _default_name(sample, task), runs, overwrite)
+    arguments: dict[str, Any] = {
+        "task": task,
+        "data": str(folder / "sample_data") if sample else _existing("--data", data or ""),
+        "train_file": _existing("--train-file", train_file, file=True),
+        "validation_file": _existing("--validation-file", validation_file, file=True),
+        "test_file": _existing("--test-file", test_file, file=True),
+        "vocabulary": _existing("--vocabulary", vocabulary, file=True),
+        "vocabulary_size": vocabulary_size or 8000,
+        "max_bad_records": max_bad_records,
+        "beam_options": beam_options,
+        "recipe": recipe_file(recipe).read_text(encoding="utf-8"),
+        "init_checkpoint": _existing_checkpoint(init_checkpoint),
+        "max_length": max_length or 0,
+        "batch_size": batch_size or 0,
+        "learning_rate": learning_rate or 0.0,
+        "epochs": epochs or 0.0,
+        "metric_threshold": metric_threshold,
+        "overrides": ",".join(overrides),
+    }
+    experiment = resolve_experiment(
+        task,
+        arguments["recipe"],
+        max_length=arguments["max_length"],
+        batch_size=arguments["batch_size"],
+        learning_rate=arguments["learning_rate"],
+        epochs=arguments["epochs"],
+        init_checkpoint=arguments["init_checkpoint"],
+        overrides=arguments["overrides"],
+    )
+    return Plan(arguments, folder, experiment, sample)
+
+
+def check_installed() -> None:
+    """Raises `InputError` unless every stage's libraries are installed in this environment."""
+    absent = [name for module, name in REQUIRED.items() if importlib.util.find_spec(module) is None]
+    if absent:
+        raise InputError(
+            f"not installed in this environment: {', '.join(absent)}; `bigbird run` runs every stage here. "
+            "`make run` installs all of them, or: pip install --require-hashes -r requirements/dev.lock"
+        )
+
+
+def _check_sample(sample: Sample | None, task: str | None, own_data: bool) -> tuple[Sample | None, str]:
+    """The sample to use, None where the user has data; and the task."""
+    if own_data:
+        if sample:
+            raise InputError("--sample and --data are both given; expected one of them")
+        if not task:
+            raise InputError("--task is not given; --data needs it, for example --task sst2")
+        return None, task
+    if task and sample and SAMPLE_TASKS[sample] != task:
+        raise InputError(f"--sample {sample} is for --task {SAMPLE_TASKS[sample]}, not {task}")
+    if task and not sample:
+        matching = [kind for kind, its_task in SAMPLE_TASKS.items() if its_task == task]
+        if not matching:
+            raise InputError(f"--task {task} is given without --data; there are samples for {', '.join(SAMPLE_TASKS.values())} only")
+        return matching[0], task
+    sample = sample or "glue"
+    return sample, SAMPLE_TASKS[sample]
+
+
+def _default_name(sample: str | None, task: str) -> str:
+    now = datetime.datetime.now().astimezone()
+    return f"{f'sample-{sample}' if sample else task}-{now:%Y%m%d-%H%M%S}"
+
+
+def _run_folder(name: str, runs: Path, overwrite: bool) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"--name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit")
+    folder = runs.absolute() / name
+    if folder.exists():
+        if not folder.is_dir():
+            raise InputError(f"{folder}: is a file; expected a new folder. Choose another --name")
+        if any(folder.iterdir()) and not overwrite:
+            raise InputError(f"{folder}: a run of this name exists; choose another --name, or pass --overwrite to replace it")
+        if any(folder.iterdir()) and not (folder / "run.json").exists():
+            raise InputError(f"{folder}: holds files but no run.json, so it is not a run; choose another --name")
+    return folder
+
+
+def _prepare_folder(folder: Path, overwrite: bool) -> None:
+    if overwrite and folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _existing(option: str, path: str, *, file: bool = False) -> str:
+    """The absolute form of a local path that exists; an address such as gs://… stays as it is."""
+    if not path or "://" in path:
+        return path
+    if not Path(path).exists():
+        raise InputError(f"{option} {path}: no such file{'' if file else ' or folder'}")
+    if file and Path(path).is_dir():
+        raise InputError(f"{option} {path}: is a folder; expected a file")
+    return str(Path(path).absolute())
+
+
+def _existing_checkpoint(path: str) -> str:
+    """A checkpoint is a folder, a file, or the common beginning of several files' names."""
+    if not path or "://" in path:
+        return path
+    full = Path(path).absolute()
+    if not full.exists() and not any(full.parent.glob(f"{full.name}.*")):
+        raise InputError(f"--init-checkpoint {path}: no such file or folder, nor files whose names start so")
+    return str(full)

@@ -1,0 +1,68 @@
+"""The table that closes a run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from bigbird.artifacts import read_manifest
+from bigbird.console import format_duration
+from pipelines.targets.local import LocalRun
+
+LONGEST_EXAMPLE = 200  # characters of a text that still reads well in a command
+
+
+def print_summary(run: LocalRun, threshold: float) -> None:
+    """Prints the metric beside its baseline, where things lie, the time per step and the next command."""
+    print("\n" + "\n".join(summary_lines(run, threshold)))
+
+
+def summary_lines(run: LocalRun, threshold: float) -> list[str]:
+    """The table's lines, aligned in two columns."""
+    evaluation = read_manifest(run.path("evaluation"), "evaluation")
+    primary, baseline = evaluation["primary"], evaluation["baseline"]
+    exported = "export" in run.seconds
+    verdict = "reached" if exported else "missed, so nothing was exported"
+    rows = [
+        (primary["name"], f"{primary['value']:.4f} on {evaluation['examples']:,} examples of {evaluation['split']}"),
+        ("baseline", f"{baseline['value']:.4f} ({baseline['description']})"),
+        ("threshold", f"{threshold:.4f}, {verdict}"),
+        ("report", shown(run.path("evaluation") / "report.html")),
+        ("SavedModel", shown(run.path("saved_model")) if exported else "none"),
+        ("time", ", ".join(f"{step} {format_duration(seconds)}" for step, seconds in run.seconds.items())),
+        ("next", next_command(run) if exported else "train longer, or lower --metric-threshold"),
+    ]
+    width = max(len(label) for label, _ in rows)
+    return [f"{label:<{width}}  {value}" for label, value in rows]
+
+
+def next_command(run: LocalRun) -> str:
+    """A `bigbird predict` command with an example that the model has not been trained on."""
+    example = _first_example(run.path("dataset"))
+    command = f"bigbird predict --model {shlex.quote(shown(run.folder))}"
+    options = {f"--{name.replace('_', '-')}": text for name, text in example.items()}
+    if all(len(text) <= LONGEST_EXAMPLE and "\n" not in text for text in options.values()):
+        return " ".join([command, *(f"{option} {shlex.quote(text)}" for option, text in options.items())])
+    file = run.folder / "example.jsonl"
+    fields = {"text_a" if name == "text" else name: text for name, text in example.items()}
+    file.write_text(json.dumps(fields, ensure_ascii=False) + "\n", encoding="utf-8")
+    return f"{command} {shlex.quote(shown(file))}"
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be written from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _first_example(dataset: Path) -> dict[str, str]:
+    """The first validation example, by `bigbird predict`'s option names."""
+    splits = read_manifest(dataset, "dataset")["splits"]
+    split = next(name for name in splits if name.startswith("validation"))
+    with (dataset / f"{split}.examples.jsonl").open(encoding="utf-8") as lines:
+        record: dict[str, Any] = json.loads(next(lines))
+    if "context" in record:
+        return {"question": record["questions"][0]["question"], "context": record["context"]}
+    pair = {"text": record["text_a"], "text_b": record.get("text_b")}
+    return {name: text for name, text in pair.items() if text is not None}
