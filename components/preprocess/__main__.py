@@ -1,0 +1,45 @@
+"""Command line of the preprocessing stage: `python -m components.preprocess`."""
+
+from __future__ import annotations
+
+import click
+
+from bigbird.console import run_command
+from bigbird.tasks import glue, squad
+
+EPILOG = """\b
+Examples:
+  python -m components.preprocess --task sst2 --input glue/SST-2 --output out/dataset
+  python -m components.preprocess --task squad_v2 --input squad --vocabulary gpt2.model --output out/dataset
+\b
+Any other option goes to Apache Beam:
+  ... --direct_running_mode=multi_processing --direct_num_workers=4
+  ... --output gs://bucket/dataset --runner=DataflowRunner --project=P --region=R --temp_location=gs://bucket/tmp
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True, "max_content_width": 120})
+@click.option("--task", required=True, type=click.Choice([*glue.TASKS, *squad.TASKS]), help="What the files are.")
+@click.option("--output", required=True, help="Dataset folder to write: new or empty.")
+@click.option("--input", help="Folder with the task's official files (train.tsv, dev.tsv, train-v1.1.json, ...).")
+@click.option("--train_file", help="Training file, beside or instead of --input.")
+@click.option("--validation_file", help="Validation file (MNLI: the matched one).")
+@click.option("--test_file", help="Test file; labels in it are not read.")
+@click.option("--vocabulary", help="SentencePiece .model; without it one is trained on the training text.")
+@click.option("--vocabulary_size", default=8000, show_default=True, help="Pieces of a vocabulary trained here.")
+@click.option("--max_length", default=1024, show_default=True, help="Most tokens of a record.")
+@click.option("--doc_stride", default=128, show_default=True, help="SQuAD: tokens from one window to the next.")
+@click.option("--query_length", default=64, show_default=True, help="SQuAD: most tokens of a question.")
+@click.option("--lower_case", is_flag=True, help="Lower-case all text.")
+@click.option("--max_bad_records", default=0, show_default=True, help="Bad records to skip instead of failing.")
+@click.option("--overwrite", is_flag=True, help="Replace an output folder that holds files.")
+@click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]")
+def main(**options: object) -> None:
+    """Turns raw GLUE or SQuAD files into a dataset: TFRecords, vocabulary, manifest, report."""
+    from components.preprocess.preprocess import preprocess
+
+    run_command(lambda: preprocess(**options))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

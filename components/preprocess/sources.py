@@ -1,0 +1,143 @@
+"""From the user's files to checked examples: which file is which split, and their JSON lines cut into shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bigbird.console import Progress
+from bigbird.errors import InputError
+from bigbird.tasks import glue, squad
+from bigbird.tasks.records import BadRecords
+from components.preprocess import storage
+
+# Examples per file: enough files to spread over workers and readers, each large enough to be worth opening.
+GLUE_SHARD = 8192
+SQUAD_SHARD = 2048
+
+
+@dataclass(frozen=True)
+class Source:
+    """One raw file."""
+
+    split: str
+    path: str
+
+
+@dataclass
+class Lines:
+    """A split's checked examples as JSON lines.
+
+    Attributes:
+        split: its name.
+        path: the file of lines.
+        examples: GLUE rows or SQuAD questions.
+        labelled: whether they have labels.
+        cuts: (first byte, bytes, examples, number of the first example) of each shard.
+    """
+
+    split: str
+    path: str
+    examples: int
+    labelled: bool
+    cuts: list[tuple[int, int, int, int]]
+
+
+def find_sources(task: str, folder: str | None, files: dict[str, str | None]) -> list[Source]:
+    """Finds the task's files.
+
+    Args:
+        task: its name.
+        folder: the task's folder, or the one above with the official folder in it; None where files are named.
+        files: "train", "validation", "test" -> a file named by the user; it takes precedence over the folder's.
+
+    Raises:
+        InputError: nothing is found, or a named file is for a split that the task does not have.
+    """
+    found: dict[str, str] = {}
+    if folder:
+        found = _in_folder(task, folder)
+    splits = _splits(task)
+    for kind, path in files.items():
+        if path is None:
+            continue
+        split = next((name for name in splits if name == kind or name.startswith(f"{kind}_")), None)
+        if split is None:
+            raise InputError(f"--{kind}_file {path}: task {task} has no {kind} split; it has {', '.join(splits)}")
+        found[split] = path
+    if not found:
+        raise InputError(
+            "no input is given; expected --input with the task's folder, or --train_file, --validation_file, --test_file"
+        )
+    return [Source(split, found[split]) for split in splits if split in found]
+
+
+def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Lines:
+    """Reads and checks one raw file and writes its examples as JSON lines to `output`.
+
+    Raises:
+        InputError: the file cannot be used; see `glue.parse` and `squad.parse`.
+    """
+    data = storage.read_bytes(source.path, f"{source.split} file of {task}")
+    is_glue = task in glue.TASKS
+    items = _glue_items(data, source, task, bad) if is_glue else _squad_items(data, source, task, bad)
+    per_shard = GLUE_SHARD if is_glue else SQUAD_SHARD
+    progress = Progress(f"read {source.split}")
+    cuts: list[tuple[int, int, int, int]] = []
+    start = size = count = first = 0
+    unlabelled = 0
+    with storage.create(output) as out:
+        for line, examples, labelled in items:
+            size += out.write(line) or len(line)
+            count += examples
+            unlabelled += not labelled
+            if count >= per_shard:
+                cuts.append((start, size, count, first))
+                start, size, count, first = start + size, 0, 0, first + count
+                progress.update(first)
+    if count:
+        cuts.append((start, size, count, first))
+    if not cuts:
+        raise InputError(f"{source.path}: every record in it was rejected; the first: {bad.rejected[0]['problem']}")
+    return Lines(source.split, output, first + count, not unlabelled, cuts)
+
+
+def _glue_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    for example in glue.parse(data, source.path, glue.TASKS[task], source.split, bad):
+        yield f"{encoder.encode(example._asdict())}\n".encode(), 1, example.label is not None
+
+
+def _squad_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    answers = source.split != "test"
+    for paragraph in squad.parse(data, source.path, squad.TASKS[task], bad, answers=answers):
+        questions = paragraph["questions"]
+        labelled = all(question["answers"] or question["is_impossible"] for question in questions)
+        yield f"{encoder.encode(paragraph)}\n".encode(), len(questions), labelled
+
+
+def _splits(task: str) -> list[str]:
+    return list(glue.TASKS[task].splits) if task in glue.TASKS else ["train", "validation", "test"]
+
+
+def _in_folder(task: str, folder: str) -> dict[str, str]:
+    """split -> path of the official files in a folder, or in the task's own folder inside it."""
+    names = storage.list_names(folder)
+    spec: Any = glue.TASKS.get(task)
+    if spec is None:
+        found = squad.find_files(names, squad.TASKS[task])
+        version = "2.0" if squad.TASKS[task] else "1.1"
+        expected = f"train-v{version}.json, dev-v{version}.json, or train.json, dev.json, test.json"
+    else:
+        found = glue.find_files(names, spec)
+        if not found and spec.folder in names:
+            return _in_folder(task, storage.join(folder, spec.folder))
+        expected = ", ".join(options[0] for options in spec.splits.values())
+    if not found:
+        raise InputError(
+            f"{folder}: has no file of task {task}; expected {expected}; found {', '.join(names[:12]) or 'nothing'}"
+        )
+    return {split: storage.join(folder, name) for split, name in found.items()}

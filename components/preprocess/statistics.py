@@ -1,0 +1,71 @@
+"""What is counted while records are made: sizes, lengths, labels, what was cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass
+class Statistics:
+    """Counts of a shard or a split.
+
+    Attributes:
+        examples: GLUE rows, or SQuAD questions.
+        records: tf.Examples; for SQuAD one per window.
+        tokens: over all records, special pieces included, padding not.
+        longest: tokens of the longest record.
+        truncated: examples that lost text: GLUE texts above max_length, SQuAD questions above query_length.
+        lengths: upper bound in tokens -> records up to it and above the bound before.
+        labels: label name -> examples; for SQuAD "answered" and "unanswered".
+        answer_windows: windows that hold their question's answer (SQuAD, labelled).
+        exact_answers: questions of which the answer's pieces hold exactly its text.
+        lost_answers: questions whose answer no window holds whole; they are trained as unanswered.
+    """
+
+    examples: int = 0
+    records: int = 0
+    tokens: int = 0
+    longest: int = 0
+    truncated: int = 0
+    answer_windows: int = 0
+    exact_answers: int = 0
+    lost_answers: int = 0
+    lengths: Counter[int] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+
+    def add_record(self, length: int) -> None:
+        """Counts one record of `length` tokens."""
+        self.records += 1
+        self.tokens += length
+        self.longest = max(self.longest, length)
+        self.lengths[length_bound(length)] += 1
+
+    def merge(self, other: Statistics) -> None:
+        """Adds another shard's counts."""
+        for name in (f.name for f in fields(self)):
+            if name == "longest":
+                self.longest = max(self.longest, other.longest)
+            else:
+                setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def to_json(self) -> dict[str, Any]:
+        """As `dataset.json` holds them; `lengths` as [[upper bound, records], ...], ascending."""
+        return asdict(self) | {
+            "lengths": sorted(map(list, self.lengths.items())),
+            "labels": dict(sorted(self.labels.items())),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Statistics:
+        """The inverse of `to_json`."""
+        return cls(**value | {"lengths": Counter(dict(value["lengths"])), "labels": Counter(value["labels"])})
+
+
+def length_bound(length: int) -> int:
+    """The least of 16, 24, 32, 48, 64, 96, 128, ... that `length` does not pass."""
+    bound = 16
+    while bound < length:
+        bound = bound * 3 // 2 if bound & (bound - 1) == 0 else bound * 4 // 3
+    return bound

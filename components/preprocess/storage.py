@@ -1,0 +1,149 @@
+"""Files here and, through Beam, in buckets: the stage reads and writes both by the same calls.
+
+A local output folder is written beside its place and renamed. A bucket cannot rename a folder, so there the manifest,
+written last, is what makes the folder whole, and a failed run deletes what it wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bigbird.artifacts import new_folder
+from bigbird.errors import InputError
+
+# Vertex mounts buckets here; remote workers have no such mount.
+_MOUNT = "/gcs/"
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path names a bucket ("gs://...") and not a file of this machine."""
+    return "://" in path
+
+
+def for_workers(path: str) -> str:
+    """The name under which other machines find a mounted bucket's file."""
+    return f"gs://{path.removeprefix(_MOUNT)}" if path.startswith(_MOUNT) else path
+
+
+def join(folder: str, *names: str) -> str:
+    """A path inside a folder."""
+    return _filesystems().join(folder, *names)
+
+
+def list_names(folder: str) -> list[str]:
+    """The names of a folder's files, sorted.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if is_remote(folder):  # a bucket's folder is there when something is in it
+        names = [found.path.rpartition("/")[2] for found in _filesystems().match([join(folder, "*")])[0].metadata_list]
+    else:
+        names = [path.name for path in Path(folder).iterdir()] if Path(folder).is_dir() else []
+    if not names and not (Path(folder).is_dir() and not is_remote(folder)):
+        raise InputError(f"{folder}: no such folder, or nothing in it; expected the folder with the task's files")
+    return sorted(names)
+
+
+def read_bytes(path: str, what: str) -> bytes:
+    """A whole file.
+
+    Raises:
+        InputError: it cannot be read; `what` tells the user what it should be.
+    """
+    from apache_beam.io.filesystem import BeamIOError
+
+    if not path.strip():
+        raise InputError(f"the {what} is given as an empty path")
+    try:
+        if not _filesystems().exists(path):
+            raise InputError(f"{path}: no such file; expected the {what}")
+        with _filesystems().open(path) as file:
+            return file.read()
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; expected the {what}") from None
+    except (OSError, BeamIOError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected the {what}") from None
+
+
+@contextmanager
+def open_range(path: str, start: int, size: int) -> Iterator[Iterator[bytes]]:
+    """Yields the lines of a run of bytes that begins and ends with whole lines."""
+    with _filesystems().open(path, compression_type=_uncompressed()) as file:
+        file.seek(start)
+        yield _lines(file, size)
+
+
+def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0:
+        line = file.readline()
+        if not line:
+            raise OSError(f"{file}: ends {size} bytes before the shard does")
+        size -= len(line)
+        yield line
+
+
+def create(path: str) -> BinaryIO:
+    """Opens a new file for writing, or empties an old one."""
+    return _filesystems().create(path, compression_type=_uncompressed())
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a whole file in UTF-8."""
+    with create(path) as file:
+        file.write(text.encode())
+
+
+def delete(paths: list[str]) -> None:
+    """Deletes files and folders with all they hold."""
+    if paths:
+        _filesystems().delete(paths)
+
+
+@contextmanager
+def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
+    """Yields the folder to write to; it becomes `target` when the block succeeds and vanishes when it fails.
+
+    Raises:
+        InputError: `target` holds files and `overwrite` is not set.
+    """
+    if not is_remote(target):
+        with new_folder(target, overwrite=overwrite) as folder:
+            yield str(folder)
+        return
+    if _filesystems().match([join(target, "*")])[0].metadata_list:
+        if not overwrite:
+            raise InputError(f"{target}: already holds files; give an empty or new folder, or pass --overwrite")
+        delete([target])
+    make_folder(target)
+    try:
+        yield target
+    except BaseException:
+        delete([target])
+        raise
+
+
+def make_folder(folder: str) -> None:
+    """Makes a folder, unless it is there."""
+    from apache_beam.io.filesystem import BeamIOError
+
+    try:
+        _filesystems().mkdirs(folder)
+    except (FileExistsError, BeamIOError):
+        if not _filesystems().exists(folder):
+            raise
+
+
+def _uncompressed() -> str:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    return CompressionTypes.UNCOMPRESSED
+
+
+def _filesystems() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
