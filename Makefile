@@ -1,0 +1,60 @@
+# Everything a person can do here. `make` alone lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+TASK ?= glue
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK := $(BIN)/uv --no-config --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
+IMAGES := preprocess train evaluate export pipelines
+export UV_CUSTOM_COMPILE_COMMAND := make lock
+# The installed project is what runs, whatever else this variable names.
+unexport PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint compile recipes lock clean distclean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Build .venv from requirements/dev.lock (the others do so when it is needed)
+
+run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad] [ARGS="--epochs 1"]
+	$(BIN)/bigbird run --sample $(TASK) $(ARGS)
+
+test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Check style and types with ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+compile: $(STAMP) ## Write the pipeline as YAML to build/finetune.yaml
+	$(BIN)/bigbird compile --output build/finetune.yaml $(ARGS)
+
+recipes: $(STAMP) ## List the recipes
+	$(BIN)/bigbird recipes
+
+lock: $(STAMP) ## Resolve the locks anew: make lock [ARGS=--upgrade]
+	$(LOCK) --extra dev --output-file requirements/dev.lock $(ARGS)
+	for image in $(IMAGES); do \
+		$(LOCK) --extra $$image --constraint requirements/dev.lock --output-file requirements/$$image.lock $(ARGS) || exit 1; \
+	done
+
+clean: ## Delete caches and build products
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path './$(VENV)' -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
+
+distclean: clean ## Delete .venv too; runs/ stays
+	rm -rf $(VENV)
+
+$(STAMP): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
+		"error: $(PYTHON) is Python %d.%d; expected 3.11, 3.12 or 3.13. Name another: make PYTHON=python3.11" % v)'
+	@echo "Setting up $(VENV) from requirements/dev.lock. The first time downloads about 1 GB."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
