@@ -8,7 +8,7 @@ import pytest
 from bigbird import features
 from bigbird.config import load_experiment
 from bigbird.errors import InputError, TrainingDiverged
-from bigbird.scoring import Scorer, default_metric
+from bigbird.scoring import GlueResults, Scorer, SquadResults, default_metric
 from bigbird.tasks import squad
 from bigbird.tasks.glue import TASKS
 
@@ -30,6 +30,11 @@ def _glue_folder(folder, name, labels):
     return {"task": name, "labels": list(spec.labels) if spec.labels else None, "metrics": list(spec.metrics)}
 
 
+def _glue_results(evaluation):
+    assert isinstance(evaluation.results, GlueResults)
+    return evaluation.results
+
+
 def _one_hot(classes, width=2):
     return np.eye(width, dtype=np.float32)[classes]
 
@@ -45,9 +50,9 @@ def test_classification_is_scored_against_the_folder_whatever_the_order(tmp_path
     assert evaluation.primary == "f1"
     assert evaluation.metrics == {"f1": pytest.approx(2 * 2 / (3 + 3)), "accuracy": 0.5}
     assert (evaluation.baseline_answer, evaluation.baseline["accuracy"]) == ("always “1”", 0.75)
-    assert evaluation.results.ids.tolist() == [0, 1, 2, 3]
-    assert evaluation.results.predicted.tolist() == [1, 1, 1, 0]
-    assert evaluation.results.texts[2] == ("text 2", None)
+    assert _glue_results(evaluation).ids.tolist() == [0, 1, 2, 3]
+    assert _glue_results(evaluation).predicted.tolist() == [1, 1, 1, 0]
+    assert _glue_results(evaluation).texts[2] == ("text 2", None)
 
 
 def test_rows_of_weight_zero_do_not_count(tmp_path):
@@ -73,7 +78,7 @@ def test_a_split_without_labels_gives_predictions_and_no_metrics(tmp_path):
     scorer.add(np.arange(2), {"logits": _one_hot([1, 0])})
     evaluation = scorer.result()
     assert (evaluation.metrics, evaluation.baseline) == ({}, {})
-    assert evaluation.results.predicted.tolist() == [1, 0]
+    assert _glue_results(evaluation).predicted.tolist() == [1, 0]
     with pytest.raises(InputError, match="no labels"):
         evaluation.metric("accuracy")
 
@@ -122,7 +127,7 @@ def test_a_broken_examples_file_is_named_with_its_line(tmp_path):
 # ----------------------------------------------------------------------------------------------------- SQuAD
 
 CONTEXT = "red green blue white black"
-QUESTIONS = (
+QUESTIONS: tuple[tuple[str, list[tuple[str, int]]], ...] = (
     ("q1", [("green", 4), ("green blue", 4)]),
     ("q2", [("black", 21)]),
     ("q3", []),
@@ -173,6 +178,11 @@ def _scores(**positions):
     return values
 
 
+def _squad_results(evaluation):
+    assert isinstance(evaluation.results, SquadResults)
+    return evaluation.results
+
+
 def _add(scorer, question, window, start, end):
     outputs = {"start_logits": start, "end_logits": end}
     scorer.add(np.array([question * squad.WINDOWS_PER_QUESTION + window]), outputs)
@@ -185,28 +195,31 @@ def test_squad_answers_come_from_all_windows(tmp_path):
     assert scorer.missing == 2
     _add(scorer, 1, 0, _scores(p3=3), _scores(p3=3))  # "red" in the first
     partial = scorer.result()  # of q1 one window is missing still
-    assert [question.id for question in partial.results.questions] == ["q2"]
+    assert [question.id for question in _squad_results(partial).questions] == ["q2"]
     _add(scorer, 0, 1, _scores(), _scores())
     evaluation = scorer.result()
-    assert [answer.text for answer in evaluation.results.answers] == ["green blue", "black"]
+    assert [answer.text for answer in _squad_results(evaluation).answers] == ["green blue", "black"]
     assert evaluation.metrics == {"exact_match": 1.0, "f1": 1.0}
     assert evaluation.metric("final_f1") == 1.0
-    assert [question.pieces for question in evaluation.results.questions] == [5, 5]
+    assert [question.pieces for question in _squad_results(evaluation).questions] == [5, 5]
     # The most common gold answer, "green", is half of the words of "green blue" and right for q1 by itself.
     assert (evaluation.baseline_answer, evaluation.baseline) == ("always “green”", {"exact_match": 0.5, "f1": 0.5})
 
 
-def test_squad_version_2_knows_no_answer(tmp_path):
-    manifest = _squad_folder(tmp_path, version_2=True)
-    scorer = Scorer(_squad_task(), manifest, tmp_path, "validation")
+def _evaluate_version_2(scorer):
     for question in range(3):
         for window in range(2):
             _add(scorer, question, window, _scores(p0=4), _scores(p0=4))
     _add(scorer, 0, 0, _scores(p0=4, p4=5), _scores(p0=4, p4=5))  # null odds -2: answered, "green"
     _add(scorer, 1, 1, _scores(p0=4, p5=3), _scores(p0=4, p5=3))  # null odds 2: not answered, but "black" is right
-    evaluation = scorer.result()
-    assert [answer.text for answer in evaluation.results.answers] == ["green", "", ""]
-    assert [answer.null_odds for answer in evaluation.results.answers] == [-2.0, 2.0, 8.0]
+    return scorer.result()
+
+
+def test_squad_version_2_knows_no_answer(tmp_path):
+    manifest = _squad_folder(tmp_path, version_2=True)
+    evaluation = _evaluate_version_2(Scorer(_squad_task(), manifest, tmp_path, "validation"))
+    assert [answer.text for answer in _squad_results(evaluation).answers] == ["green", "", ""]
+    assert [answer.null_odds for answer in _squad_results(evaluation).answers] == [-2.0, 2.0, 8.0]
     expected = {
         "exact_match": pytest.approx(2 / 3),
         "f1": pytest.approx(2 / 3),
@@ -223,9 +236,9 @@ def test_squad_version_2_knows_no_answer(tmp_path):
     }
     assert evaluation.metrics == expected
     assert evaluation.baseline["f1"] == pytest.approx(1 / 3)
-    again = Scorer(_squad_task(null_score_diff_threshold=2.0), manifest, tmp_path, "validation")
-    again._collector.spans = scorer._collector.spans
-    assert [answer.text for answer in again.result().results.answers] == ["green", "black", ""]
+    answer_more = Scorer(_squad_task(null_score_diff_threshold=2.0), manifest, tmp_path, "validation")
+    answers = _squad_results(_evaluate_version_2(answer_more)).answers
+    assert [answer.text for answer in answers] == ["green", "black", ""]
 
 
 def test_squad_needs_the_offsets_of_an_evaluation_split(tmp_path):

@@ -133,7 +133,7 @@ def _brute_force(context, windows, logits, n_best, longest, version_2, threshold
                 if s <= e < s + longest:
                     text = context[window.offset_starts[s] : window.offset_ends[e]]
                     pairs.append((-float(start[s] + end[e]), index, s, e, text))
-    texts = []
+    texts: list[tuple[str, float]] = []
     for score, _, _, _, text in sorted(pairs):
         if text not in [known for known, _ in texts] and len(texts) < n_best:
             texts.append((text, -score))
