@@ -1,0 +1,82 @@
+import pytest
+
+from bigbird.errors import InputError
+from components.recipes import preprocessing_options, resolve_experiment
+
+RECIPE = """
+task:
+  bucket_lengths: [64, 256, 1024]
+  train_data: {seq_length: 1024, global_batch_size: 8}
+  validation_data: {seq_length: 1024, global_batch_size: 8}
+trainer:
+  train_steps: 500
+  optimizer_config:
+    learning_rate: {polynomial: {initial_learning_rate: 1.0e-3, decay_steps: 500}}
+    warmup: {polynomial: {warmup_steps: 50}}
+"""
+
+
+def test_zero_leaves_the_recipes_values():
+    experiment = resolve_experiment("sst2", RECIPE)
+    assert experiment.task.buckets == [64, 256, 1024]
+    assert experiment.task.train_data.global_batch_size == 8
+    assert experiment.trainer.train_steps == 500
+
+
+def test_parameters_win_over_the_recipe():
+    experiment = resolve_experiment("sst2", RECIPE, max_length=512, batch_size=16, learning_rate=2e-4, init_checkpoint="w")
+    assert [data.seq_length for data in (experiment.task.train_data, experiment.task.validation_data)] == [512, 512]
+    assert [data.global_batch_size for data in (experiment.task.train_data, experiment.task.validation_data)] == [16, 16]
+    assert experiment.trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate == 2e-4
+    assert experiment.task.init_checkpoint == "w"
+
+
+def test_a_shorter_length_cuts_the_recipes_buckets():
+    assert resolve_experiment("sst2", RECIPE, max_length=512).task.buckets == [64, 256, 512]
+
+
+def test_epochs_replace_steps_and_let_the_schedule_follow_them():
+    trainer = resolve_experiment("sst2", RECIPE, epochs=2.5).trainer
+    assert (trainer.epochs, trainer.train_steps) == (2.5, 0)
+    assert trainer.optimizer_config.learning_rate.polynomial.decay_steps is None
+    assert trainer.optimizer_config.warmup.polynomial.warmup_steps is None
+
+
+def test_overrides_win_over_parameters():
+    experiment = resolve_experiment("sst2", RECIPE, batch_size=16, overrides="task.train_data.global_batch_size=4,runtime.seed=7")
+    assert (experiment.task.train_data.global_batch_size, experiment.runtime.seed) == (4, 7)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "label_type"),
+    [("cola", "matthews_corrcoef", "int"), ("qqp", "f1", "int"), ("stsb", "pearson_spearman_corr", "float"), ("rte", "accuracy", "int")],
+)
+def test_metric_and_label_type_follow_the_task(task, metric, label_type):
+    experiment = resolve_experiment(task)
+    assert experiment.task.metric_type == metric
+    assert experiment.task.train_data.label_type == label_type
+
+
+def test_only_squad_v2_has_questions_without_answers():
+    assert resolve_experiment("squad_v2").task.validation_data.version_2_with_negative
+    assert not resolve_experiment("squad_v1").task.validation_data.version_2_with_negative
+
+
+def test_preprocessing_reads_the_same_recipe():
+    assert preprocessing_options("sst2", RECIPE, max_length=512) == {"max_length": 512}
+    recipe = "task: {train_data: {seq_length: 384}, validation_data: {seq_length: 384, doc_stride: 96, do_lower_case: true}}"
+    expected = {"max_length": 384, "doc_stride": 96, "query_length": 64, "lower_case": True}
+    assert preprocessing_options("squad_v1", recipe) == expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("task: [", "recipe, line 1: not valid YAML"),
+        ("- task", "holds list; expected a mapping"),
+        ("trainer: {train_step: 5}", "trainer.train_step: unknown key; did you mean 'train_steps'"),
+    ],
+)
+def test_an_unusable_recipe_is_refused(recipe, message):
+    with pytest.raises(InputError, match=message.replace("[", r"\[")):
+        resolve_experiment("sst2", recipe)

@@ -1,0 +1,162 @@
+"""The shape of the code: what imports what, what stays light, what the README promises."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("apache_beam", "jax", "keras", "kfp", "matplotlib", "scipy", "sklearn", "tensorflow", "tensorflow_text")
+
+# bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
+READING_ORDER = (
+    "errors", "console", "artifacts", "report", "dropout",
+    "config", "vocabulary", "features", "tasks", "record_checks",  # raw data to features
+    "dataset",
+    "attention", "encoder", "heads",  # the model
+    "checkpoints", "optimization",  # training
+    "scoring",  # evaluation
+    "serving",
+)  # fmt: skip
+STAGES = ("preprocess", "train", "evaluate", "export")
+
+
+def module_files() -> dict[str, Path]:
+    found = {}
+    for base, package in ((ROOT / "model", "bigbird"), (ROOT, "components"), (ROOT, "pipelines")):
+        for file in (base / package).rglob("*.py"):
+            parts = file.relative_to(base).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+MODULES = module_files()
+
+
+def imports_of(name: str, *, top_level_only: bool = False) -> set[str]:
+    """Modules that a module imports, ours resolved to the module and not to a name in it."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    found = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & set(MODULES)) or {node.module}
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.count(".") and name.startswith("bigbird.")))
+def test_bigbird_modules_import_only_what_stands_before_them(name):
+    own = name.split(".")[1]
+    for imported in imports_of(name):
+        if imported.startswith("bigbird."):
+            other = imported.split(".")[1]
+            assert other == own or READING_ORDER.index(other) < READING_ORDER.index(own), f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_packages_depend_one_way(name):
+    forbidden = {"bigbird": ("components", "pipelines"), "components": ("pipelines",), "pipelines": ()}
+    for imported in imports_of(name):
+        assert not imported.startswith(forbidden[name.split(".")[0]]), f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_no_other_stage(stage):
+    others = tuple(f"components.{other}" for other in STAGES if other != stage)
+    for name in MODULES:
+        if name.startswith(f"components.{stage}."):
+            assert not [imported for imported in imports_of(name) if imported.startswith(others)], name
+
+
+def test_imports_have_no_cycle():
+    graph = {name: imports_of(name, top_level_only=True) & set(MODULES) for name in MODULES}
+    while leaves := {name for name, imported in graph.items() if not imported}:
+        graph = {name: imported - leaves for name, imported in graph.items() if name not in leaves}
+    assert graph == {}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Which heavy packages a fresh process has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=_environment())
+    return set(done.stdout.split())
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
+
+
+LIGHT = (
+    "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.tasks.glue",
+    "bigbird.tasks.squad", "bigbird.vocabulary", "components.evaluate.__main__", "components.export.__main__",
+    "components.preprocess.__main__", "components.recipes", "components.stage", "components.train.__main__", "pipelines.cli",
+    "pipelines.local_run", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data", "pipelines.summary",
+    "pipelines.targets.local",
+)  # fmt: skip
+
+
+def test_light_modules_load_nothing_heavy():
+    assert loaded_by("\n".join(f"import {name}" for name in LIGHT)) == set()
+
+
+def test_compiling_a_pipeline_loads_neither_tensorflow_nor_beam():
+    assert loaded_by("from pipelines.finetune import Images, build_pipeline; build_pipeline(Images.named())") == {"kfp"}
+
+
+def test_locks_hold_versions_and_hashes_and_no_address():
+    locks = sorted((ROOT / "requirements").glob("*.lock"))
+    assert [lock.stem for lock in locks] == ["dev", "evaluate", "export", "pipelines", "preprocess", "train"]
+    for lock in locks:
+        for line in lock.read_text(encoding="utf-8").splitlines():
+            assert re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line), f"{lock}: {line}"
+            assert "://" not in line
+
+
+def test_every_lock_has_the_versions_of_the_local_one():
+    pins = {
+        lock.stem: {line for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line and line[0] != " "}
+        for lock in (ROOT / "requirements").glob("*.lock")
+    }
+    names = {image: {line.split(" ;")[0].rstrip(" \\") for line in lines} for image, lines in pins.items()}
+    for image, lines in names.items():
+        assert lines <= names["dev"], image
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_make_targets_exist():
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)", readme()))
+    assert {"run", "test"} <= named
+    assert named <= targets
+
+
+def test_the_readmes_bigbird_commands_and_options_exist():
+    from pipelines.cli import cli
+
+    for command, rest in re.findall(r"\bbigbird (run|compile|predict|recipes)\b((?:[^\n`]|\\\n)*)", readme()):
+        known = {option for parameter in cli.commands[command].params for option in parameter.opts} | {"--help"}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, f"bigbird {command}{rest}"
+
+
+def test_the_readme_describes_every_option_of_run():
+    from pipelines.cli import cli
+
+    options = {option for parameter in cli.commands["run"].params for option in parameter.opts}
+    assert options <= set(re.findall(r"--[a-z-]+", readme()))
+
+
+def test_the_readmes_files_exist():
+    for path in re.findall(r"\]\(([\w./-]+)\)", readme()):
+        assert (ROOT / path).exists(), path
