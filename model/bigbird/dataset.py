@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bigbird.config import DataConfig, SquadTask, Task
+from bigbird.config import DataConfig, Task
 from bigbird.errors import InputError
+from bigbird.record_checks import check_records, record_features, record_identity, target_features
 
 AUTOTUNE = tf.data.AUTOTUNE
 CHUNK = 256  # records whose lengths are found together: twenty times as fast as one by one
-# The tf.Example feature of each model input that has one value per token.
-GLUE_SEQUENCES = {"input_word_ids": "input_ids", "input_type_ids": "segment_ids"}
-SQUAD_SEQUENCES = {**GLUE_SEQUENCES, "paragraph_mask": "paragraph_mask"}
+# Model inputs whose feature has another name in the records.
+INPUT_NAMES = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
 
 
 @dataclass(frozen=True)
@@ -266,11 +266,13 @@ def batch_parser(
     the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b]; record_id int64[b];
     weight float32[b], 1 each. Padding is 0.
     """
-    sequences = SQUAD_SEQUENCES if isinstance(task, SquadTask) else GLUE_SEQUENCES
-    targets, identity = target_features(task), "unique_ids" if isinstance(task, SquadTask) else "example_id"
-    spec: dict[str, Any] = {name: _ints() for name in (*sequences.values(), "input_mask")}
+    table = record_features(task)
+    sequences = [feature.name for feature in table if feature.sequence and feature.when == "always"]
+    targets = target_features(task) if labels else ()
+    identity = record_identity(task)
+    spec: dict[str, Any] = {name: _ints() for name in (*sequences, "input_mask")}
     spec[identity] = tf.io.FixedLenFeature([], tf.int64)
-    spec.update({name: tf.io.FixedLenFeature([], dtype) for name, dtype in targets.items()} if labels else {})
+    spec.update({feature.name: tf.io.FixedLenFeature([], feature.dtype) for feature in targets})
     classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
 
     def parse(records: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -285,7 +287,7 @@ def batch_parser(
             tf.debugging.assert_equal(
                 parsed[name].row_lengths(), ids.row_lengths(), f"{name} is not as long as input_ids"
             )
-            for name in sequences.values()
+            for name in sequences
         ]
         if labels and classes > 1:
             checks.append(tf.debugging.assert_less(parsed["label_ids"], np.int64(classes), "label above num_classes"))
@@ -293,26 +295,15 @@ def batch_parser(
         with tf.control_dependencies(checks):
             shape = tf.stack([tf.size(records, tf.int64), length])
             batch = {
-                name: tf.cast(parsed[feature].to_tensor(shape=shape), tf.int32) for name, feature in sequences.items()
+                INPUT_NAMES.get(name, name): tf.cast(parsed[name].to_tensor(shape=shape), tf.int32)
+                for name in sequences
             }
         batch["input_mask"] = tf.sequence_mask(tokens, length, tf.int32)
-        if labels:
-            batch.update({name: tf.cast(parsed[name], _target_dtype(dtype)) for name, dtype in targets.items()})
+        for target in targets:
+            batch[target.name] = tf.cast(parsed[target.name], tf.float32 if target.dtype == "float32" else tf.int32)
         return {**batch, "record_id": parsed[identity], "weight": tf.ones([tf.size(records)])}
 
     return parse
-
-
-def target_features(task: Task) -> dict[str, tf.DType]:
-    """The targets of a task's records and their stored type."""
-    if isinstance(task, SquadTask):
-        return {"start_positions": tf.int64, "end_positions": tf.int64}
-    is_float = task.train_data.label_type == "float"  # type: ignore[attr-defined]
-    return {"label_ids": tf.float32 if is_float else tf.int64}
-
-
-def _target_dtype(stored: tf.DType) -> tf.DType:
-    return tf.float32 if stored == tf.float32 else tf.int32
 
 
 def _options() -> tf.data.Options:
@@ -320,9 +311,6 @@ def _options() -> tf.data.Options:
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options
-
-
-# ------------------------------------------------------------------------------------------------- diagnosis
 
 
 @contextmanager
@@ -333,54 +321,3 @@ def explain_bad_records(files: Sequence[str], task: Task, data: DataConfig, *, l
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError):
         check_records(files, task, data, labels=labels)
         raise
-
-
-def check_records(files: Sequence[str], task: Task, data: DataConfig, *, labels: bool = True) -> None:
-    """Reads every record one by one.
-
-    Raises:
-        InputError: the first record that cannot be used: file, number, id, what was found, what was expected.
-    """
-    identity = "unique_ids" if isinstance(task, SquadTask) else "example_id"
-    for file in files:
-        number = 0
-        try:
-            for number, record in enumerate(tf.data.TFRecordDataset(file).as_numpy_iterator(), 1):
-                example = tf.train.Example.FromString(record)
-                ids = example.features.feature[identity].int64_list.value
-                where = f"{file}: record {number} (id {ids[0] if ids else 'missing'})"
-                _check_record(where, example.features.feature, task, data, identity, labels=labels)
-        except tf.errors.DataLossError:
-            raise InputError(
-                f"{file}: damaged after record {number}; expected a whole TFRecord file, write it again"
-            ) from None
-        except tf.errors.NotFoundError:
-            raise InputError(f"{file}: no such file; expected TFRecords") from None
-
-
-def _check_record(where: str, features: Any, task: Task, data: DataConfig, identity: str, *, labels: bool) -> None:
-    sequences = SQUAD_SEQUENCES if isinstance(task, SquadTask) else GLUE_SEQUENCES
-    sizes = {name: len(features[name].int64_list.value) for name in sequences.values()}
-    mask = features["input_mask"].int64_list.value
-    tokens = sum(mask) if mask else sizes["input_ids"]
-    if tokens < 1 or len(set(sizes.values())) > 1:
-        raise InputError(f"{where}: found {sizes} values; expected equally many of each, at least one")
-    longest = min(data.seq_length, task.buckets[-1])
-    if tokens > longest:
-        raise InputError(
-            f"{where}: has {tokens} tokens; expected at most seq_length {longest}. Raise it or preprocess with --max_length"
-        )
-    largest = max(features["input_ids"].int64_list.value)
-    if largest >= task.encoder.vocab_size:
-        raise InputError(
-            f"{where}: has token id {largest}; expected ids below vocab_size {task.encoder.vocab_size}. Another vocabulary's records?"
-        )
-    names = {identity: tf.int64, **(target_features(task) if labels else {})}
-    for name, dtype in names.items():
-        kind = "float_list" if dtype == tf.float32 else "int64_list"
-        values = getattr(features[name], kind).value
-        if len(values) != 1:
-            raise InputError(f"{where}: feature {name} has {len(values)} values in its {kind}; expected one")
-        classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
-        if name == "label_ids" and dtype == tf.int64 and classes > 1 and not 0 <= values[0] < classes:
-            raise InputError(f"{where}: has label {values[0]}; expected 0 to {classes - 1} (num_classes {classes})")

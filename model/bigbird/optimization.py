@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bigbird.config import AdamWConfig, OptimizerConfig
+from bigbird.config import AdamWConfig, OptimizerConfig, PolynomialDecay
 
 
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -74,17 +74,18 @@ def build_schedule(config: OptimizerConfig, train_steps: int) -> WarmupDecay:
         warmup = getattr(config.warmup, config.warmup.type)
         warmup_steps = train_steps // 10 if warmup.warmup_steps is None else warmup.warmup_steps
         warmup_power = 1.0 if config.warmup.type == "linear" else warmup.power
-    shape = {"warmup_steps": warmup_steps, "warmup_power": warmup_power}
     if config.learning_rate.type == "constant":
         rate = config.learning_rate.constant.learning_rate
-        return WarmupDecay(initial=rate, end=rate, power=1.0, decay_steps=max(1, train_steps), **shape)
-    decay = config.learning_rate.polynomial
+        decay = PolynomialDecay(initial_learning_rate=rate, end_learning_rate=rate)
+    else:
+        decay = config.learning_rate.polynomial
     return WarmupDecay(
         initial=decay.initial_learning_rate,
         end=decay.end_learning_rate,
         power=decay.power,
         decay_steps=decay.decay_steps or max(1, train_steps),
-        **shape,
+        warmup_steps=warmup_steps,
+        warmup_power=warmup_power,
     )
 
 

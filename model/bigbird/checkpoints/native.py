@@ -45,6 +45,9 @@ def save_checkpoint(
     """Writes the checkpoint of `state["step"]` and removes the oldest beyond `max_to_keep`."""
     parent = Path(model_dir) / CHECKPOINTS
     folder = parent / f"step-{state['step']:08d}"
+    if (folder / STATE_FILE).exists():  # the same step has the same weights; only what is known about it is new
+        write_json(folder / STATE_FILE, state)
+        return folder
     weights = {MODEL_FILE: _arrays(named_weights(model)), OPTIMIZER_FILE: _arrays(_named(optimizer.variables))}
     _write(folder, weights, state)
     for step in list_checkpoints(model_dir)[:-max_to_keep]:
@@ -243,7 +246,7 @@ def _named(variables: Iterable[Any], rename: Callable[[str], str] = str) -> dict
 def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
     from keras import ops
 
-    return {name: np.ascontiguousarray(ops.convert_to_numpy(variable)) for name, variable in variables.items()}
+    return {name: np.asarray(ops.convert_to_numpy(variable), order="C") for name, variable in variables.items()}
 
 
 def _read(file: Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,59 @@
+"""Command line of the training stage: `python -m components.train`, with the Model Garden's flags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bigbird.config import TASKS, load_experiment
+from bigbird.console import quiet_tensorflow, run_command
+
+EPILOG = """\b
+Examples:
+  python -m components.train --experiment_type=bigbird/glue --config_file=pipelines/experiments/glue_sst2.yaml \\
+    --dataset=out/dataset --model_dir=out/model
+  python -m components.train --experiment_type=bigbird/squad --config_file=squad_v1.yaml --mode=train_and_eval \\
+    --params_override=task.train_data.input_path='train-*.tfrecord',trainer.train_steps=1000 --model_dir=out/model
+\b
+Started again with the same configuration it goes on exactly where it stopped. Ctrl-C writes a checkpoint first.
+Exit codes: 0 done, 2 input that cannot be used, 3 training diverged, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"max_content_width": 120})
+@click.option("--experiment_type", type=click.Choice(list(TASKS)), help="Kind of task; or `type:` in a file.")
+@click.option("--config_file", multiple=True, help="YAML with task, trainer, runtime; repeatable, later wins.")
+@click.option("--params_override", multiple=True, help="key.path=value,key.path=value; repeatable, after the files.")
+@click.option(
+    "--mode", type=click.Choice(["train", "eval", "train_and_eval"]), default="train_and_eval", show_default=True
+)
+@click.option("--model_dir", required=True, help="Model folder to write or to resume.")
+@click.option("--dataset", help="Dataset folder of the preprocess stage; fills in what the configuration leaves open.")
+@click.option("--tpu", help="Name of the TPU, with runtime.distribution_strategy=tpu.")
+def main(
+    experiment_type: str | None,
+    config_file: tuple[str, ...],
+    params_override: tuple[str, ...],
+    mode: str,
+    model_dir: str,
+    dataset: str | None,
+    tpu: str | None,
+) -> None:
+    """Fine-tunes BigBird on a dataset."""
+    quiet_tensorflow()
+
+    def body() -> None:
+        overrides: list[str | dict[str, Any]] = list(params_override)
+        if tpu:
+            overrides.append({"runtime": {"tpu": tpu}})
+        experiment = load_experiment(experiment_type, config_file, overrides)
+        from components.train.train import train
+
+        train(experiment, model_dir, mode, dataset)  # type: ignore[arg-type]
+
+    run_command(body)
+
+
+if __name__ == "__main__":
+    main()

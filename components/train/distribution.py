@@ -1,0 +1,74 @@
+"""The machines training runs on, as a tf.distribute strategy."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import tensorflow as tf
+
+from bigbird.config import RuntimeConfig
+from bigbird.errors import InputError
+
+
+def build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
+    """The strategy of `runtime.distribution_strategy`.
+
+    Raises:
+        InputError: the machine has not what the configuration asks for.
+    """
+    if runtime.distribution_strategy == "tpu":
+        return _tpu(runtime.tpu)
+    if runtime.tpu:
+        raise InputError(
+            f"--tpu is {runtime.tpu!r} but runtime.distribution_strategy is {runtime.distribution_strategy!r}; expected tpu"
+        )
+    if runtime.distribution_strategy == "multi_worker_mirrored":
+        _describe_cluster(runtime)
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    gpus = _gpus(runtime.num_gpus)
+    if runtime.distribution_strategy == "one_device":
+        if runtime.num_gpus is not None and runtime.num_gpus > 1:
+            raise InputError(
+                f"runtime.num_gpus is {runtime.num_gpus} with one_device; expected at most 1, or use mirrored"
+            )
+        return tf.distribute.OneDeviceStrategy(gpus[0] if gpus else "/cpu:0")
+    devices = gpus or [device.name for device in tf.config.list_logical_devices("CPU")]
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _gpus(wanted: int | None) -> list[str]:
+    found = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if wanted is not None and wanted > len(found):
+        raise InputError(
+            f"runtime.num_gpus is {wanted} but this machine has {len(found)}; lower it, or leave it out for all"
+        )
+    return found[:wanted]
+
+
+def _tpu(name: str) -> tf.distribute.Strategy:
+    if not name:
+        raise InputError("runtime.distribution_strategy is tpu but no TPU is named; pass --tpu (its name, or local)")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu=name)
+    except (ValueError, tf.errors.OpError) as error:
+        raise InputError(f"TPU {name!r} cannot be reached: {error}") from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _describe_cluster(runtime: RuntimeConfig) -> None:
+    """Tells TensorFlow who the workers are; platforms that start workers set TF_CONFIG themselves."""
+    if not runtime.worker_hosts:
+        if "TF_CONFIG" not in os.environ:
+            raise InputError(
+                "runtime.distribution_strategy is multi_worker_mirrored but neither runtime.worker_hosts "
+                "and runtime.task_index nor the environment's TF_CONFIG say who the workers are"
+            )
+        return
+    hosts = [host.strip() for host in runtime.worker_hosts.split(",")]
+    if not 0 <= runtime.task_index < len(hosts):
+        raise InputError(
+            f"runtime.task_index is {runtime.task_index}; expected 0 to {len(hosts) - 1}, a place in worker_hosts"
+        )
+    task = {"type": "worker", "index": runtime.task_index}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": hosts}, "task": task})

@@ -1,0 +1,264 @@
+"""The training loop: batches, checkpoints, validation, progress, resumption. It knows no backend."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bigbird.checkpoints import native
+from bigbird.config import TrainerConfig
+from bigbird.console import Progress
+from bigbird.errors import TrainingDiverged
+from bigbird.optimization import WarmupDecay
+from components.train.interruption import Interrupted, Interruption
+from components.train.logs import Logs
+from components.train.state import State
+from components.train.steps import Steps
+
+# The host looks at the loss at least about this often; between two looks the device runs ahead without waiting.
+LOOK_EVERY_S = 1.0
+
+
+Validate = Callable[[Interruption], tuple[dict[str, float], float]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do.
+
+    Attributes:
+        trainer: intervals and bounds; `train_steps` is known.
+        schedule: the learning rate, for the log.
+        model_dir: where checkpoints go.
+        validate: gives the metrics of the weights as they are and the one that decides; None does not validate.
+    """
+
+    trainer: TrainerConfig
+    schedule: WarmupDecay
+    model_dir: Path
+    validate: Validate | None
+
+
+@dataclass(frozen=True)
+class _Started:
+    """An update whose loss the host has not seen: its step and batch numbers, the batch, its figures to come."""
+
+    step: int
+    number: int
+    batch: Any
+    handle: Any
+
+
+class _Diverged(Exception):
+    """Becomes TrainingDiverged unless training may go back."""
+
+    def __init__(self, number: int, message: str):
+        super().__init__(message)
+        self.number = number
+
+
+class TrainingLoop:
+    """Trains from `state` to the plan's last step.
+
+    Args:
+        steps: the model, already holding the state's weights.
+        plan: what to do.
+        state: where training stands.
+        interruption: asked between steps.
+    """
+
+    def __init__(self, steps: Steps, plan: Plan, state: State, interruption: Interruption):
+        self.steps, self.plan, self.state, self._interruption = steps, plan, state, interruption
+        self._total = plan.trainer.train_steps
+        self._logs = Logs(plan.model_dir, state.step, enabled=steps.is_chief)
+        self._progress = Progress("train", self._total)
+        self._saved = state.step if native.list_checkpoints(plan.model_dir) else -1
+        self._batches: Iterator[Any] | None = None
+        self._look_after = 1  # updates between two looks at the loss; follows the speed
+        self._interval = _Interval()
+
+    def run(self) -> None:
+        """Trains, validates and saves until the last step is done and saved.
+
+        Raises:
+            TrainingDiverged: the loss or the gradient is not finite, or the loss is above its bound.
+            Interrupted: the process was asked to stop; a checkpoint of the current step is written first.
+        """
+        if self.state.step == 0 and self.plan.trainer.recovery_max_trials:
+            self._save()  # so that there is something to go back to
+        try:
+            self._settle()
+            while self.state.step < self._total:
+                try:
+                    self._advance()
+                except _Diverged as diverged:
+                    self._go_back(diverged)
+                    continue
+                self._settle()
+        except Interrupted:
+            self._save()
+            raise
+        finally:
+            self._progress.finish()
+
+    # ------------------------------------------------------------------------------------------------ updates
+
+    def _advance(self) -> None:
+        """Updates up to the next step at which something else is due."""
+        stop, state = self._next_stop(), self.state
+        if self._batches is None:
+            self._batches = self.steps.training_batches(state.batches, state.left_out)
+        started: list[_Started] = []
+        ahead = State(step=state.step, batches=state.batches, left_out=state.left_out)
+        clock = time.monotonic()
+        while ahead.step < stop:
+            number, batch = ahead.next_batch, next(self._batches)
+            ahead.take_batch()
+            started.append(_Started(ahead.step, number, batch, self.steps.train(batch)))
+            interrupted = self._interruption.signal is not None
+            if len(started) >= self._look_after or ahead.step == stop or interrupted:
+                self._look(started, clock)
+                started, clock = [], time.monotonic()
+                self._interruption.check()
+
+    def _look(self, started: list[_Started], clock: float) -> None:
+        """Waits for the started updates, checks their losses and shows the last one's."""
+        figures = self.steps.wait([update.handle for update in started])
+        seconds = time.monotonic() - clock
+        for update, (loss, norm, _) in zip(started, figures, strict=True):
+            self._check(update, loss, norm)
+        for _ in started:
+            self.state.take_batch()
+        self.state.seconds += seconds
+        per_second = len(started) / max(seconds, 1e-9)
+        self._look_after = int(np.clip(per_second * LOOK_EVERY_S, 1, self.plan.trainer.steps_per_loop))
+        self._interval.add(figures, seconds)
+        rate, tokens = self._rate(), figures[:, 2].sum() / max(seconds, 1e-9)
+        detail = f"loss {figures[-1, 0]:.4f}  lr {rate:.2e}  {_count(tokens)} tokens/s"
+        self._progress.update(self.state.step, detail, force=self.state.step == self._total)
+
+    def _check(self, update: _Started, loss: float, norm: float) -> None:
+        bound = self.plan.trainer.loss_upper_bound
+        if math.isfinite(loss) and math.isfinite(norm) and loss <= bound:
+            return
+        what = f"the loss is {loss:g}, above loss_upper_bound {bound:g}" if loss > bound else f"the loss is {loss:g}"
+        if math.isfinite(loss) and loss <= bound:
+            what = f"the loss is {loss:g} but the gradient's norm is {norm:g}"
+        ids = ", ".join(str(number) for number in self.steps.record_ids(update.batch))
+        message = f"training diverged at step {update.step}: {what}; the batch's records are {ids}"
+        raise _Diverged(update.number, message)
+
+    def _go_back(self, diverged: _Diverged) -> None:
+        """Returns to the last checkpoint, to go on without the batch."""
+        allowed = self.plan.trainer.recovery_max_trials
+        left_out = sorted({*self.state.left_out, diverged.number})
+        if len(left_out) > allowed:
+            advice = f" ({allowed} batches were left out already)" if allowed else ""
+            raise TrainingDiverged(
+                f"{diverged}{advice}. Lower the learning rate, lengthen the warm-up or look at these records; "
+                "trainer.recovery_max_trials lets training leave such batches out"
+            ) from None
+        folder = native.latest_checkpoint(self.plan.model_dir)
+        if folder is None:
+            raise TrainingDiverged(f"{diverged}; there is no checkpoint to go back to") from None
+        restored = State.from_json(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
+        restored.left_out, restored.seconds = left_out, self.state.seconds
+        self.state = restored
+        self._batches, self._interval = None, _Interval()
+        self._logs.truncate(self.state.step)
+        self._progress.finish(f"{diverged}. Going back to step {self.state.step} and on without this batch")
+
+    # --------------------------------------------------------------------------------- what is due at a step
+
+    def _next_stop(self) -> int:
+        trainer, step = self.plan.trainer, self.state.step
+        intervals = [trainer.checkpoint_interval, trainer.summary_interval]
+        if self.plan.validate is not None:
+            intervals.append(trainer.validation_interval)
+        return min(self._total, *((step // interval + 1) * interval for interval in intervals))
+
+    def _due(self, interval: int) -> bool:
+        step = self.state.step
+        return step == self._total or (step > 0 and step % interval == 0)
+
+    def _settle(self) -> None:
+        """Summary, validation and checkpoint where they are due, each once; a resumed run makes up for what it owes."""
+        trainer, state = self.plan.trainer, self.state
+        if self._interval.steps and self._due(trainer.summary_interval):
+            self._logs.write("train", state.step, {**self._interval.figures(), "learning_rate": self._rate()})
+            self._interval = _Interval()
+        if self.plan.validate is not None and self._due(trainer.validation_interval) and state.validated != state.step:
+            self._validate(self.plan.validate)
+        if self._due(trainer.checkpoint_interval):
+            self._save()
+
+    def _validate(self, validate: Validate) -> None:
+        clock = time.monotonic()
+        metrics, value = validate(self._interruption)
+        self.state.seconds += time.monotonic() - clock
+        self.state.validated, self._saved = self.state.step, -1
+        self._logs.write("validation", self.state.step, metrics)
+        if self._is_better(value):
+            self.state.best = {"step": self.state.step, "value": value, "metrics": metrics}
+            if self.steps.is_chief:
+                folder = self.plan.model_dir / self.plan.trainer.best_checkpoint_export_subdir
+                native.save_best(folder, self.steps.model, self.state.to_json())
+        shown = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
+        best = "  (best so far)" if self.state.best and self.state.best["step"] == self.state.step else ""
+        self._progress.finish(f"validation at step {self.state.step:,}  {shown}{best}")
+
+    def _is_better(self, value: float) -> bool:
+        if math.isnan(value):
+            return False
+        if self.state.best is None:
+            return True
+        sign = 1 if self.plan.trainer.best_checkpoint_metric_comp == "higher" else -1
+        return sign * value > sign * self.state.best["value"]
+
+    def _save(self) -> None:
+        if self.steps.is_chief and self._saved != self.state.step:
+            keep = self.plan.trainer.max_to_keep
+            native.save_checkpoint(
+                self.plan.model_dir, self.steps.model, self.steps.optimizer, self.state.to_json(), max_to_keep=keep
+            )
+        self._saved = self.state.step
+
+    def _rate(self) -> float:
+        """The learning rate of the last update."""
+        return float(self.plan.schedule(max(0, self.state.step - 1)))
+
+
+class _Interval:
+    """Figures since the last summary."""
+
+    def __init__(self) -> None:
+        self.steps, self._loss, self._norm, self._tokens, self._seconds = 0, 0.0, 0.0, 0.0, 0.0
+
+    def add(self, figures: np.ndarray, seconds: float) -> None:
+        self.steps += len(figures)
+        loss, norm, tokens = figures.sum(axis=0)
+        self._loss, self._norm, self._tokens = self._loss + loss, self._norm + norm, self._tokens + tokens
+        self._seconds += seconds
+
+    def figures(self) -> dict[str, float]:
+        """Means over the steps, and speed in real tokens and steps per second."""
+        return {
+            "loss": float(self._loss / self.steps),
+            "gradient_norm": float(self._norm / self.steps),
+            "tokens_per_second": float(self._tokens / max(self._seconds, 1e-9)),
+            "steps_per_second": float(self.steps / max(self._seconds, 1e-9)),
+        }
+
+
+def _count(number: float) -> str:
+    """A rate in few characters: 950, 41.2k, 3.1M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return f"{number:.0f}"

@@ -1,0 +1,105 @@
+"""Validation straight from SQuAD's JSON, as the Model Garden's command lines have it, without the preprocess stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bigbird import features
+from bigbird.artifacts import MANIFESTS, package_version, write_json
+from bigbird.config import SquadDataConfig
+from bigbird.errors import InputError
+from bigbird.tasks import squad
+from bigbird.tasks.records import BadRecords
+from bigbird.vocabulary import Vocabulary
+
+PARAGRAPHS_AT_ONCE = 64
+
+
+def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> dict[str, Any]:
+    """Writes a dataset folder that holds a JSON file's validation split.
+
+    Args:
+        file: SQuAD JSON.
+        data: vocabulary, window sizes and version.
+        folder: existing and empty.
+
+    Returns:
+        The folder's manifest.
+
+    Raises:
+        InputError: the JSON or the vocabulary cannot be used.
+    """
+    if data.vocab_file in ("", "TODO"):
+        raise InputError(
+            f"task.validation_data.input_path is the raw JSON {file}, so task.validation_data.vocab_file must name the "
+            f"SentencePiece model; found {data.vocab_file!r}"
+        )
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); expected SQuAD JSON") from None
+    vocabulary = Vocabulary(data.vocab_file, lower_case=data.do_lower_case)
+    options = squad.WindowOptions(data.seq_length, data.doc_stride, data.query_length)
+    paragraphs = list(squad.parse(content, file, data.version_2_with_negative, BadRecords()))
+    (folder / "validation.examples.jsonl").write_text(
+        "".join(json.dumps(paragraph, ensure_ascii=False) + "\n" for paragraph in paragraphs), encoding="utf-8"
+    )
+    lengths = _write_records(folder / "validation-00000-of-00001.tfrecord", paragraphs, vocabulary, options)
+    (folder / "vocab.model").write_bytes(Path(data.vocab_file).read_bytes())
+    manifest = _manifest(data, vocabulary, paragraphs, lengths)
+    write_json(folder / MANIFESTS["dataset"], manifest)
+    return manifest
+
+
+def _write_records(
+    path: Path, paragraphs: list[squad.Paragraph], vocabulary: Vocabulary, options: squad.WindowOptions
+) -> list[int]:
+    """Writes every window; returns their lengths in tokens."""
+    lengths, questions = [], 0
+    with path.open("wb") as out:
+        for start in range(0, len(paragraphs), PARAGRAPHS_AT_ONCE):
+            batch = paragraphs[start : start + PARAGRAPHS_AT_ONCE]
+            for window in squad.encode_paragraphs(
+                batch, vocabulary, options, first_question=questions, evaluation=True
+            ):
+                out.write(features.frame(features.encode(window.features)))
+                lengths.append(window.length)
+            questions += sum(len(paragraph["questions"]) for paragraph in batch)
+    return lengths
+
+
+def _manifest(
+    data: SquadDataConfig, vocabulary: Vocabulary, paragraphs: list[squad.Paragraph], lengths: list[int]
+) -> dict[str, Any]:
+    task = "squad_v2" if data.version_2_with_negative else "squad_v1"
+    return {
+        "format": 1,
+        "task": task,
+        "experiment_type": "bigbird/squad",
+        "labels": None,
+        "metrics": list(squad.METRICS[task]),
+        "splits": {
+            "validation": {
+                "files": ["validation-00000-of-00001.tfrecord"],
+                "records": len(lengths),
+                "examples": sum(len(paragraph["questions"]) for paragraph in paragraphs),
+                "tokens": sum(lengths),
+                "longest": max(lengths),
+            }
+        },
+        "max_length": data.seq_length,
+        "query_length": data.query_length,
+        "doc_stride": data.doc_stride,
+        "version_2": data.version_2_with_negative,
+        "vocabulary": {
+            "file": "vocab.model",
+            "sha256": vocabulary.sha256,
+            "size": vocabulary.size,
+            "lower_case": data.do_lower_case,
+            "trained_here": False,
+        },
+        "rejected": 0,
+        "version": package_version(),
+    }

@@ -1,0 +1,173 @@
+"""From an experiment and perhaps a dataset folder to the files of both splits and a configuration without gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bigbird.artifacts import MANIFESTS, read_manifest
+from bigbird.config import DataConfig, Experiment, GlueTask, SquadTask, replace
+from bigbird.dataset import count_records, find_files, split_files
+from bigbird.errors import InputError
+from bigbird.record_checks import check_records
+from components.train.raw_squad import encode_raw_squad
+
+Mode = Literal["train", "eval", "train_and_eval"]
+PLACEHOLDER = "TODO"  # what the Model Garden's recipes hold where a path is to be filled in
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split's files; `folder` and `manifest` are those of its dataset folder, None for bare TFRecords."""
+
+    name: str
+    files: list[str]
+    folder: Path | None = None
+    manifest: dict[str, Any] | None = None
+
+    @property
+    def records(self) -> int | None:
+        """Records, where the manifest says so."""
+        return self.manifest["splits"][self.name]["records"] if self.manifest else None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run reads.
+
+    Attributes:
+        train: None in mode eval.
+        validation: None in mode train.
+        manifest: the dataset's, None where all is bare TFRecords.
+        vocabulary: the dataset's `.model` file, where there is one.
+    """
+
+    train: Split | None
+    validation: Split | None
+    manifest: dict[str, Any] | None
+    vocabulary: Path | None
+
+
+def resolve(experiment: Experiment, dataset: str | None, mode: Mode, scratch: Path) -> tuple[Experiment, Sources]:
+    """Finds the files and fills in what the dataset knows and the configuration leaves open.
+
+    Args:
+        experiment: as configured.
+        dataset: a dataset/ folder, for the input paths that are not set.
+        mode: which splits are needed.
+        scratch: a folder for records made from raw SQuAD JSON.
+
+    Raises:
+        InputError: files are missing, the dataset is another task's, or it contradicts the configuration.
+    """
+    task = experiment.task
+    train = None if mode == "eval" else _open("train", task.train_data, experiment, dataset, scratch)
+    validation = None if mode == "train" else _open("validation", task.validation_data, experiment, dataset, scratch)
+    found = [split for split in (train, validation) if split is not None]
+    splits = [split for split in found if split.manifest is not None]
+    manifest = splits[0].manifest if splits else None
+    vocabulary = None
+    for split in splits:
+        _check_manifest(split, experiment)
+        if split.manifest["vocabulary"]["sha256"] != manifest["vocabulary"]["sha256"]:  # type: ignore[index]
+            raise InputError(f"{split.folder}: was made with another vocabulary than {splits[0].folder}")
+    if manifest is not None:
+        vocabulary = Path(splits[0].folder or "") / manifest["vocabulary"]["file"]
+        experiment = _fill(experiment, manifest)
+    elif isinstance(task, GlueTask) and not task.model.num_classes:
+        raise InputError(
+            "task.model.num_classes is not set; set it (1 is regression) or give --dataset, which knows it"
+        )
+    for split in found:
+        _check_length(split, experiment)
+    return _count_steps(experiment, train), Sources(train, validation, manifest, vocabulary)
+
+
+def _open(name: str, data: DataConfig, experiment: Experiment, dataset: str | None, scratch: Path) -> Split:
+    path = data.input_path
+    if not path or path == PLACEHOLDER:
+        if not dataset:
+            raise InputError(
+                f"task.{name}_data.input_path is {path!r}; set it, or give a dataset folder with --dataset"
+            )
+        path = dataset
+    if isinstance(path, str) and Path(path).is_dir():
+        return _open_folder(name, Path(path))
+    if isinstance(path, str) and path.endswith(".json"):
+        if name == "train" or not isinstance(experiment.task, SquadTask):
+            raise InputError(
+                f"task.{name}_data.input_path is {path!r}; expected TFRecords: run the preprocess stage first"
+            )
+        manifest = encode_raw_squad(path, experiment.task.validation_data, scratch)
+        return Split(name, split_files(scratch, manifest, name), scratch, manifest)
+    return Split(name, find_files(path))
+
+
+def _open_folder(name: str, folder: Path) -> Split:
+    if not (folder / MANIFESTS["dataset"]).exists():
+        records = sorted(str(file) for file in folder.glob(f"{name}*.tfrecord*"))
+        if records:
+            return Split(name, records)
+    manifest = read_manifest(folder, "dataset")
+    names = [split for split in manifest["splits"] if split == name or split.startswith(f"{name}_")]
+    if not names:
+        remedy = "; --mode train needs none" if name == "validation" else ""
+        raise InputError(f"{folder}: has no {name} split; it has {', '.join(manifest['splits'])}{remedy}")
+    return Split(names[0], split_files(folder, manifest, names[0]), folder, manifest)
+
+
+def _check_manifest(split: Split, experiment: Experiment) -> None:
+    found = split.manifest["experiment_type"]  # type: ignore[index]
+    if found != experiment.type:
+        raise InputError(f"{split.folder}: is a dataset for {found}, but the experiment's type is {experiment.type}")
+
+
+def _check_length(split: Split, experiment: Experiment) -> None:
+    """Finds records that are too long before training begins, where the manifest tells."""
+    task = experiment.task
+    data = task.train_data if split.name == "train" else task.validation_data
+    if split.manifest and split.manifest["splits"][split.name]["longest"] > data.seq_length:
+        check_records(split.files, task, data, labels=False)
+
+
+def _fill(experiment: Experiment, manifest: dict[str, Any]) -> Experiment:
+    """The experiment with the dataset's classes, kind of labels and vocabulary size, where it leaves them open."""
+    task, size = experiment.task, manifest["vocabulary"]["size"]
+    changes: dict[str, Any] = {}
+    if "vocab_size" not in task.encoder.model_fields_set:
+        changes = {"model": {"encoder": {"bigbird": {"vocab_size": size}}}}
+    elif task.encoder.vocab_size < size:
+        raise InputError(
+            f"task.model.encoder.bigbird.vocab_size is {task.encoder.vocab_size}, but the dataset's vocabulary has {size} "
+            "pieces; expected at least as many"
+        )
+    if isinstance(task, GlueTask):
+        labels = manifest["labels"]
+        classes, label_type = (len(labels), "int") if labels else (1, "float")
+        if task.model.num_classes not in (0, classes):
+            raise InputError(
+                f"task.model.num_classes is {task.model.num_classes}, but {manifest['task']} has {classes}"
+            )
+        for name in ("train_data", "validation_data"):
+            data = getattr(task, name)
+            if "label_type" in data.model_fields_set and data.label_type != label_type:
+                raise InputError(
+                    f"task.{name}.label_type is {data.label_type}, but {manifest['task']} has {label_type} labels"
+                )
+            changes[name] = {"label_type": label_type}
+        changes["model"] = {**changes.get("model", {}), "num_classes": classes}
+    return experiment.model_copy(update={"task": replace(task, **changes)})
+
+
+def _count_steps(experiment: Experiment, train: Split | None) -> Experiment:
+    """The experiment with `trainer.train_steps` set, from `trainer.epochs` if need be."""
+    trainer, data = experiment.trainer, experiment.task.train_data
+    if trainer.train_steps or train is None:
+        return experiment
+    if trainer.epochs is None:
+        raise InputError("neither trainer.train_steps nor trainer.epochs is set; set one of them")
+    records = count_records(train.files) if train.records is None else train.records
+    total = min(records, data.max_records or records)
+    steps = max(1, -(-round(trainer.epochs * total) // data.global_batch_size))
+    return experiment.model_copy(update={"trainer": replace(trainer, train_steps=steps)})

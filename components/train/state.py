@@ -1,0 +1,102 @@
+"""Where a training run stands, and what must not change between its interruptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bigbird.config import Experiment
+from bigbird.errors import InputError
+from bigbird.optimization import WarmupDecay
+
+FORMAT = 1
+
+
+@dataclass
+class State:
+    """The host's part of a checkpoint.
+
+    Attributes:
+        step: updates made.
+        batches: batches taken from the stream; above `step` by those left out.
+        left_out: numbers of batches at which the loss diverged and that are not used.
+        validated: step of the last validation, -1 before any.
+        best: {"step", "value", "metrics"} of the best validation, None before any.
+        seconds: time spent, over all interruptions.
+        setup: what `describe_setup` gave.
+    """
+
+    step: int = 0
+    batches: int = 0
+    left_out: list[int] = field(default_factory=list)
+    validated: int = -1
+    best: dict[str, Any] | None = None
+    seconds: float = 0.0
+    setup: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> State:
+        return cls(**{name: value[name] for name in cls.__dataclass_fields__})
+
+    def take_batch(self) -> None:
+        """Counts the next update and its batch."""
+        self.step += 1
+        self.batches = self.next_batch + 1
+
+    @property
+    def next_batch(self) -> int:
+        """The number of the batch that the next update takes."""
+        number = self.batches
+        while number in self.left_out:
+            number += 1
+        return number
+
+
+def describe_setup(
+    experiment: Experiment, schedule: WarmupDecay, files: Sequence[str], checksum: str, replicas: int
+) -> dict[str, Any]:
+    """Everything that a run's weights depend on, by configuration key.
+
+    How often it validates, saves or reports does not belong, nor does where the files lie; how long it trains does
+    only through the learning rate.
+    """
+    task, trainer, runtime = experiment.task, experiment.trainer, experiment.runtime
+    setup = _flatten("task.model", task.model.model_dump(mode="json"))  # type: ignore[attr-defined]
+    data = task.train_data.model_dump(mode="json", exclude={"input_path", "is_training", "drop_remainder"})
+    setup |= _flatten("task.train_data", data)
+    setup |= {"task.bucket_lengths": list(task.buckets)}
+    setup |= _flatten("trainer.optimizer_config.learning_rate", schedule.get_config())
+    setup |= _flatten("trainer.optimizer_config.optimizer", trainer.optimizer_config.optimizer.model_dump(mode="json"))
+    for key in ("seed", "mixed_precision_dtype", "enable_xla"):
+        setup[f"runtime.{key}"] = getattr(runtime, key)
+    setup["runtime replicas"] = replicas
+    for key in ("best_checkpoint_eval_metric", "best_checkpoint_metric_comp"):
+        setup[f"trainer.{key}"] = getattr(trainer, key)
+    return setup | {"training files": [Path(file).name for file in files], "training files' SHA-256": checksum}
+
+
+def check_setup(model_dir: str | Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses to resume a run under another setup.
+
+    Raises:
+        InputError: names every key that differs, with both values.
+    """
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if keys:
+        lines = [f"  {key}: {before.get(key)!r} then, {now.get(key)!r} now" for key in keys]
+        raise InputError(
+            f"{model_dir}: holds checkpoints of a run that was set up otherwise, so it cannot be resumed exactly:\n"
+            + "\n".join(lines)
+            + "\nSet these back, or train into another model_dir (with task.init_checkpoint to start from these weights)"
+        )
+
+
+def _flatten(prefix: str, tree: Any) -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {path: leaf for key, value in tree.items() for path, leaf in _flatten(f"{prefix}.{key}", value).items()}

@@ -1,0 +1,59 @@
+"""What the training loop needs of a backend. TensorFlow's is in `tensorflow_step`; another one stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The model's answer to one evaluation batch, on the host. B rows.
+
+    Attributes:
+        record_ids: int64[B].
+        weight: float32[B], 0 for rows that only fill the batch up.
+        outputs: the model's, float32 arrays of B rows.
+        losses: float32[B], or None where the records have no targets.
+        labels: int32[B] or float32[B] of a labelled GLUE split, else None.
+    """
+
+    record_ids: np.ndarray
+    weight: np.ndarray
+    outputs: dict[str, np.ndarray]
+    losses: np.ndarray | None
+    labels: np.ndarray | None
+
+
+class Steps(Protocol):
+    """A model and its optimizer, and the compiled steps that move them.
+
+    A training step is a pure function of (weights, optimizer state, batch, seed, step); the step's number is the
+    optimizer's own count of its updates.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    replicas: int
+    is_chief: bool  # the one worker that writes files
+
+    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:
+        """The endless stream of batches from number `skip` on, without the numbered ones."""
+
+    def train(self, batch: Any) -> Any:
+        """Starts one update and returns a handle to its figures without waiting for them."""
+
+    def wait(self, handles: Sequence[Any]) -> np.ndarray:
+        """Figures of started updates, float64[n, 3]: loss, norm of the gradient before clipping, real tokens."""
+
+    def record_ids(self, batch: Any) -> np.ndarray:
+        """The ids of this worker's records in a batch, int64[n]."""
+
+    def predictions(self, files: Sequence[str], *, labels: bool, max_records: int = 0) -> Iterator[Prediction]:
+        """Runs the model over a split's files, in order."""

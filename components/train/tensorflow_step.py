@@ -1,0 +1,170 @@
+"""Training and prediction steps in TensorFlow, on one device or many.
+
+Shapes: B global batch, b rows of one replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bigbird.checkpoints.native import precision
+from bigbird.config import Experiment
+from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
+from bigbird.errors import InputError
+from bigbird.heads import build_model, per_example_loss
+from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
+from components.train.distribution import build_strategy
+from components.train.steps import Prediction
+
+# Not inputs of a step: what the records are called, and a weight that is 1 throughout training.
+HOST_ONLY = ("record_id", "weight")
+REPLICA_STRIDE = 15_485_863  # a prime between the dropout seeds of two replicas
+
+
+class TensorFlowSteps:
+    """`Steps` in TensorFlow. One function is traced, and under XLA compiled, per bucket length.
+
+    Args:
+        experiment: resolved; `task.model.num_classes` is known.
+        schedule: the learning rate.
+        files: the training split's TFRecord files.
+    """
+
+    def __init__(self, experiment: Experiment, schedule: WarmupDecay, files: Sequence[str]):
+        self._experiment, self._files = experiment, list(files)
+        self._task, self._seed = experiment.task, experiment.runtime.seed
+        config = experiment.trainer.optimizer_config.optimizer.adamw
+        self._clip_norm, self._batch_size = config.gradient_clip_norm, self._task.train_data.global_batch_size
+        keras.utils.set_random_seed(self._seed)
+        self.strategy = build_strategy(experiment.runtime)
+        self.replicas: int = self.strategy.num_replicas_in_sync
+        self.is_chief: bool = self.strategy.extended.should_checkpoint
+        if self._batch_size % self.replicas:
+            raise InputError(
+                f"task.train_data.global_batch_size {self._batch_size} is not a multiple of the {self.replicas} replicas"
+            )
+        with self.strategy.scope():
+            self.model = build_model(self._task, dtype=precision(experiment))
+            self.optimizer = AdamW(schedule, config)
+            self.optimizer.build(self.model.trainable_variables)
+        self._compile(experiment.runtime.enable_xla and experiment.runtime.distribution_strategy != "tpu")
+
+    def _compile(self, xla: bool) -> None:
+        """On one device XLA takes the whole step, on several each replica's part between two collectives."""
+        whole = xla and self.replicas == 1
+        self._gradients = (
+            tf.function(self._replica_gradients, jit_compile=True) if xla and not whole else self._replica_gradients
+        )
+        self.train_function = tf.function(self._train_step, jit_compile=whole or None)
+        self._predict_function = tf.function(self._predict_step, jit_compile=whole or None)
+
+    # ---------------------------------------------------------------------------------------------- training
+
+    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:
+        def worker_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            local = self.replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * local
+            rows = Rows(first, first + local, self.replicas)
+            return training_dataset(
+                self._files, self._task, seed=self._data_seed, skip=skip, without=without, rows=rows
+            )
+
+        batches = iter(self.strategy.distribute_datasets_from_function(worker_dataset))
+        while True:
+            with explain_bad_records(self._files, self._task, self._task.train_data):
+                batch = next(batches)
+            yield batch
+
+    @property
+    def _data_seed(self) -> int:
+        seed = self._task.train_data.seed
+        return self._seed if seed is None else seed
+
+    def train(self, batch: Any) -> tf.Tensor:
+        return self.train_function({name: value for name, value in batch.items() if name not in HOST_ONLY})
+
+    def wait(self, handles: Sequence[Any]) -> np.ndarray:
+        return np.array([self.strategy.experimental_local_results(handle)[0].numpy() for handle in handles], np.float64)
+
+    def record_ids(self, batch: Any) -> np.ndarray:
+        return np.concatenate([ids.numpy() for ids in self.strategy.experimental_local_results(batch["record_id"])])
+
+    def _train_step(self, batch: dict[str, Any]) -> Any:
+        """One update; float32[3] per replica, the same on each: loss, gradient norm, tokens."""
+        return self.strategy.run(self._replica_step, args=(batch,))
+
+    def _replica_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+        step = tf.cast(self.optimizer.iterations.value, tf.int32)
+        seed = tf.stack([self._seed + REPLICA_STRIDE * replica, step])
+        gradients, loss, tokens = self._gradients(batch, seed)
+        *gradients, loss, tokens = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss, tokens])
+        clipped, norm = clip_by_global_norm(gradients, self._clip_norm)
+        self.optimizer.apply(clipped)
+        return tf.stack([loss, norm, tokens])
+
+    def _replica_gradients(
+        self, batch: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """This replica's share of the gradient and loss of the global batch's mean, and its tokens."""
+        with tf.GradientTape() as tape:
+            outputs = self.model(batch, training=True, seed=seed)
+            loss = tf.reduce_sum(per_example_loss(self._task, outputs, batch)) / self._batch_size
+        variables = [variable.value for variable in self.model.trainable_variables]
+        # The embeddings' gradients come as slices whose rows may repeat; a norm needs the sum of each row.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+        return gradients, loss, tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32)
+
+    # -------------------------------------------------------------------------------------------- prediction
+
+    def predictions(self, files: Sequence[str], *, labels: bool, max_records: int = 0) -> Iterator[Prediction]:
+        data = self._task.validation_data
+        size = -(-data.global_batch_size // self.replicas) * self.replicas
+        dataset = evaluation_dataset(files, self._task, labels=labels, batch_size=size, max_records=max_records)
+        running: tuple[dict[str, tf.Tensor], Any] | None = None  # one batch is computed while the last is read
+        with explain_bad_records(files, self._task, data, labels=labels):
+            for batch in dataset:
+                started = batch, self._predict_function(self._spread(batch))
+                if running is not None:
+                    yield _fetch(*running)
+                running = started
+            if running is not None:
+                yield _fetch(*running)
+
+    def _spread(self, batch: dict[str, tf.Tensor]) -> Any:
+        """Each replica's rows of a batch."""
+        inputs = {name: value for name, value in batch.items() if name not in HOST_ONLY}
+        if self.replicas == 1:
+            return inputs
+        rows = batch["record_id"].shape[0] // self.replicas
+
+        def share(context: tf.distribute.ValueContext) -> dict[str, tf.Tensor]:
+            first = context.replica_id_in_sync_group * rows
+            return {name: value[first : first + rows] for name, value in inputs.items()}
+
+        return self.strategy.experimental_distribute_values_from_function(share)
+
+    def _predict_step(self, batch: dict[str, Any]) -> dict[str, tf.Tensor]:
+        results = self.strategy.run(self._replica_forward, args=(batch,))
+        if self.replicas == 1:
+            return results
+        return {name: self.strategy.gather(value, axis=0) for name, value in results.items()}
+
+    def _replica_forward(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        outputs = self.model(batch, training=False)
+        if {"label_ids", "start_positions"} & batch.keys():
+            outputs = {**outputs, "loss": per_example_loss(self._task, outputs, batch)}
+        return outputs
+
+
+def _fetch(batch: dict[str, tf.Tensor], results: dict[str, tf.Tensor]) -> Prediction:
+    arrays = {name: value.numpy() for name, value in results.items()}
+    losses = arrays.pop("loss", None)
+    labels = batch["label_ids"].numpy() if "label_ids" in batch else None
+    return Prediction(batch["record_id"].numpy(), batch["weight"].numpy(), arrays, losses, labels)

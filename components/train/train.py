@@ -1,0 +1,186 @@
+"""The training stage as a function: dataset/ to model/."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bigbird.artifacts import MANIFESTS, package_version, read_json, read_manifest, write_json
+from bigbird.checkpoints import native
+from bigbird.config import Experiment, GlueTask
+from bigbird.console import format_duration
+from bigbird.dataset import checksum
+from bigbird.errors import InputError
+from bigbird.optimization import WarmupDecay, build_schedule
+from bigbird.vocabulary import Vocabulary
+from components.train.interruption import Interruption
+from components.train.logs import Logs
+from components.train.loop import Plan, TrainingLoop
+from components.train.sources import PLACEHOLDER, Mode, Sources, resolve
+from components.train.state import State, check_setup, describe_setup
+from components.train.tensorflow_step import TensorFlowSteps
+from components.train.validation import Validator
+
+VALIDATION_FILE = "validation.json"
+
+
+def train(
+    experiment: Experiment, model_dir: str | Path, mode: Mode = "train_and_eval", dataset: str | None = None
+) -> dict[str, Any]:
+    """Fine-tunes, or goes on where an interrupted run stopped, or validates.
+
+    Args:
+        experiment: the configuration.
+        model_dir: the model/ folder to write; if it holds checkpoints of the same run, training resumes exactly.
+        mode: train; eval (validates the newest checkpoint and writes validation.json); or train_and_eval.
+        dataset: a dataset/ folder; gives the input paths, classes, label type and vocabulary size that the
+            configuration leaves open.
+
+    Returns:
+        The manifest as in model.json; in mode eval, what validation.json holds.
+
+    Raises:
+        InputError: the configuration, the dataset or the model folder cannot be used.
+        TrainingDiverged: the loss is not finite or above its bound.
+        KeyboardInterrupt, SystemExit(143): Ctrl-C or SIGTERM; a checkpoint was written.
+    """
+    model_dir = Path(model_dir)
+    if mode not in ("train", "eval", "train_and_eval"):
+        raise InputError(f"mode {mode!r}: expected train, eval or train_and_eval")
+    with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, Interruption().listen() as interruption:
+        experiment, sources = resolve(experiment, dataset, mode, Path(scratch))
+        if mode == "eval":
+            return _validate(experiment, sources, model_dir, interruption)
+        return _Run(experiment, sources, model_dir).train(interruption)
+
+
+class _Run:
+    """A model folder being made."""
+
+    def __init__(self, experiment: Experiment, sources: Sources, model_dir: Path):
+        assert sources.train is not None  # noqa: S101 - modes that train have a training split
+        self.experiment, self.sources, self.model_dir = experiment, sources, model_dir
+        self.files = sources.train.files
+        self.schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
+        self.steps = TensorFlowSteps(experiment, self.schedule, self.files)
+
+    def train(self, interruption: Interruption) -> dict[str, Any]:
+        """Trains what is left to train and returns the manifest."""
+        state = self._start()
+        if self._is_done(state):
+            _say(f"{self.model_dir}: already trained to step {state.step:,}; nothing to do")
+            return read_manifest(self.model_dir, "model")
+        self._announce(state)
+        split = self.sources.validation
+        validator = None if split is None else Validator(self.steps, self.experiment, split)
+        plan = Plan(self.experiment.trainer, self.schedule, self.model_dir, validator)
+        loop = TrainingLoop(self.steps, plan, state, interruption)
+        loop.run()
+        return self._finish(loop.state)
+
+    def _start(self) -> State:
+        """Restores the newest checkpoint, or prepares the folder and the weights for the first step."""
+        replicas = self.steps.replicas
+        setup = describe_setup(self.experiment, self.schedule, self.files, checksum(self.files), replicas)
+        folder = native.latest_checkpoint(self.model_dir)
+        if folder is not None:
+            check_setup(self.model_dir, native.read_state(folder)["setup"], setup)
+        if self.steps.is_chief:
+            self._prepare_folder()
+        if folder is not None:
+            state = native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer)
+            return State.from_json(state)
+        self._initialize()
+        return State(setup=setup)
+
+    def _prepare_folder(self) -> None:
+        self.model_dir.mkdir(parents=True, exist_ok=True)
+        native.remove_unfinished(self.model_dir)
+        (self.model_dir / "config.yaml").write_text(self.experiment.to_yaml(), encoding="utf-8")
+        if self.sources.vocabulary is not None and self.sources.manifest is not None:
+            expected = self.sources.manifest["vocabulary"]["sha256"]
+            if Vocabulary(self.sources.vocabulary).sha256 != expected:
+                raise InputError(
+                    f"{self.sources.vocabulary}: is not the vocabulary the records were made with; "
+                    f"expected SHA-256 {expected}"
+                )
+            shutil.copyfile(self.sources.vocabulary, self.model_dir / "vocab.model")
+
+    def _initialize(self) -> None:
+        task = self.experiment.task
+        if not task.init_checkpoint:
+            return
+        if task.init_checkpoint == PLACEHOLDER:
+            raise InputError("task.init_checkpoint is 'TODO'; name a checkpoint, or set it to '' to start from scratch")
+        cls_pooler = isinstance(task, GlueTask) and task.init_cls_pooler
+        notes = native.initialize_from(task.init_checkpoint, self.steps.model, cls_pooler=cls_pooler)
+        _say(f"weights from {task.init_checkpoint}" + "".join(f"\n  {note}" for note in notes))
+
+    def _is_done(self, state: State) -> bool:
+        whole = (self.model_dir / MANIFESTS["model"]).exists()
+        validated = self.sources.validation is None or state.validated == state.step
+        done = whole and validated and state.step >= self.experiment.trainer.train_steps
+        if whole and not done and self.steps.is_chief:  # training goes on: the folder is not whole until it ends
+            (self.model_dir / MANIFESTS["model"]).unlink()
+        return done
+
+    def _announce(self, state: State) -> None:
+        trainer, data = self.experiment.trainer, self.experiment.task.train_data
+        devices = f"{self.steps.replicas} replicas" if self.steps.replicas > 1 else "one device"
+        lengths = ", ".join(map(str, self.experiment.task.buckets))
+        resumed = f", resuming at step {state.step:,}" if state.step else ""
+        _say(
+            f"training {self.steps.model.count_params():,} parameters for {trainer.train_steps:,} steps of "
+            f"{data.global_batch_size} examples on {devices}, padded to {lengths} tokens{resumed}"
+        )
+
+    def _finish(self, state: State) -> dict[str, Any]:
+        """Writes model.json, last."""
+        dataset, best = self.sources.manifest, state.best
+        manifest = {
+            "format": 1,
+            "task": dataset["task"] if dataset else None,
+            "experiment_type": self.experiment.type,
+            "labels": dataset["labels"] if dataset else None,
+            "num_classes": getattr(self.experiment.task.model, "num_classes", None),  # type: ignore[attr-defined]
+            "metrics": best["metrics"] if best else {},
+            "best_step": best["step"] if best else None,
+            "steps": state.step,
+            "seconds": round(state.seconds, 1),
+            "parameters": self.steps.model.count_params(),
+            "best": self.experiment.trainer.best_checkpoint_export_subdir if best else None,
+            "dataset": dataset,
+            "version": package_version(),
+        }
+        if self.steps.is_chief:
+            write_json(self.model_dir / MANIFESTS["model"], manifest)
+        _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")
+        return manifest
+
+
+def _validate(experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption) -> dict[str, Any]:
+    """Mode eval: the newest checkpoint's metrics, written to validation.json and the logs."""
+    assert sources.validation is not None  # noqa: S101 - mode eval has a validation split
+    folder = native.latest_checkpoint(model_dir)
+    if folder is None:
+        raise InputError(f"{model_dir}: holds no checkpoint to validate; train first")
+    constant = WarmupDecay(initial=0.0, end=0.0, power=1.0, decay_steps=1, warmup_steps=0, warmup_power=1.0)
+    steps = TensorFlowSteps(experiment, constant, [])
+    step = native.restore_checkpoint(folder, steps.model)["step"]
+    metrics, value = Validator(steps, experiment, sources.validation)(interruption)
+    result = {"format": 1, "step": step, "split": sources.validation.name, "value": value, "metrics": metrics}
+    if steps.is_chief:
+        write_json(model_dir / VALIDATION_FILE, result)
+        history = model_dir / "history.json"
+        last = max((entry["step"] for entry in read_json(history, "history")), default=0) if history.exists() else 0
+        Logs(model_dir, max(step, last)).write("validation", step, metrics)
+    shown = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
+    _say(f"step {step:,} on {sources.validation.name}: {shown}")
+    return result
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,57 @@
+"""Validation while training: the model over the validation split, scored as the evaluate stage scores it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bigbird.config import Experiment
+from bigbird.console import Progress
+from bigbird.scoring import Scorer, default_metric
+from components.train.interruption import Interruption
+from components.train.sources import Split
+from components.train.steps import Steps
+
+
+class Validator:
+    """Scores the weights as they are.
+
+    Args:
+        steps: the model.
+        experiment: resolved.
+        split: the validation split.
+
+    Raises:
+        InputError: the split lacks what scoring needs.
+    """
+
+    def __init__(self, steps: Steps, experiment: Experiment, split: Split):
+        self._steps, self._files = steps, split.files
+        self._scorer = Scorer(experiment.task, split.manifest, split.folder, split.name)
+        self._metric = experiment.trainer.best_checkpoint_eval_metric or _default(experiment, split.manifest)
+        data, batches = experiment.task.validation_data, experiment.trainer.validation_steps
+        # validation_steps counts batches of consecutive records; bucketed batches would cut another set off.
+        self._limit = 0 if batches < 0 else batches * data.global_batch_size
+        self._total = min(filter(None, (self._limit, data.max_records, split.records)), default=None)
+
+    def __call__(self, interruption: Interruption) -> tuple[dict[str, float], float]:
+        """The metrics, with the mean loss, and the metric that decides.
+
+        Raises:
+            Interrupted: the process was asked to stop.
+        """
+        self._scorer.reset()
+        progress, seen, loss = Progress("validate", self._total), 0, 0.0
+        for prediction in self._steps.predictions(self._files, labels=True, max_records=self._limit):
+            interruption.check()
+            self._scorer.add(prediction.record_ids, prediction.outputs, prediction.weight, prediction.labels)
+            seen += int(prediction.weight.sum())
+            if prediction.losses is not None:
+                loss += float((prediction.losses * prediction.weight).sum())
+            progress.update(seen)
+        progress.finish()
+        evaluation = self._scorer.result()
+        return {"loss": loss / seen, **evaluation.metrics}, evaluation.metric(self._metric)
+
+
+def _default(experiment: Experiment, manifest: dict[str, Any] | None) -> str:
+    return default_metric(manifest["task"] if manifest else experiment.task)
