@@ -50,7 +50,7 @@ def evaluate(
     model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
     check_compatible(model, model_manifest, dataset, dataset_manifest)
     split = choose_split(dataset, dataset_manifest, split)
-    step = read_state(weights_folder(model, model_manifest, checkpoint))["step"]
+    weights = weights_folder(model, model_manifest, checkpoint)
     with new_folder(output, overwrite=overwrite) as folder:
         started = time.monotonic()
         loaded, _, experiment = load_model(model, checkpoint)
@@ -61,10 +61,12 @@ def evaluate(
                 f"{dataset}: {scorer.missing} examples of split {split!r} have no record; write the dataset again"
             )
         evaluation = scorer.result()
-        manifest = _manifest(dataset_manifest["task"], split, checkpoint, step, evaluation)
+        manifest = _manifest(dataset_manifest["task"], split, evaluation)
+        manifest["checkpoint"] = read_state(weights)["step"]
+        manifest["which"] = "best" if weights == Path(model) / str(model_manifest["best"]) else "last"
         manifest["files"] = _write_predictions(folder, evaluation, dataset_manifest["task"], split)
         manifest["seconds"] = round(time.monotonic() - started, 3)
-        page = evaluation_page(evaluation, manifest, model_manifest, dataset_manifest, tokens)
+        page = evaluation_page(evaluation, manifest, model, model_manifest, dataset_manifest, tokens)
         (folder / "report.html").write_text(page, encoding="utf-8")
         write_json(folder / "metrics.json", manifest)
     return manifest
@@ -79,12 +81,18 @@ def check_compatible(
         InputError: names both sides.
     """
     task, other = model_manifest["task"], dataset_manifest["task"]
+    if task is None:  # trained on bare records, which state neither task nor vocabulary
+        if model_manifest["experiment_type"] != dataset_manifest["experiment_type"]:
+            kind = model_manifest["experiment_type"]
+            raise InputError(f"{dataset}: is a dataset of task {other!r}, but {model} was trained for {kind}")
+        classes, wanted = model_manifest["num_classes"], TASKS[other].num_classes if other in TASKS else None
+        if classes != wanted:
+            raise InputError(f"{dataset}: task {other!r} has {wanted} classes, but {model} has {classes}")
+        return
     if other != task and other not in ALSO_ANSWERS.get(task, ()):
         raise InputError(
             f"{dataset}: is a dataset of task {other!r}, but {model} is a model for {task!r}; give a dataset of {task!r}"
         )
-    if model_manifest["dataset"] is None:
-        return  # trained on bare records, whose vocabulary nobody stated
     trained, found = model_manifest["dataset"]["vocabulary"], dataset_manifest["vocabulary"]
     for key, meaning in (("sha256", "vocabulary"), ("lower_case", "lower-casing")):
         if trained[key] != found[key]:
@@ -147,8 +155,8 @@ def _inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
 
 
-def _manifest(task: str, split: str, checkpoint: str, step: int, evaluation: Evaluation) -> dict[str, Any]:
-    """metrics.json but for the files and the time."""
+def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
+    """What metrics.json says of the result."""
     results, primary = evaluation.results, evaluation.primary
     labelled = bool(evaluation.metrics)
     manifest: dict[str, Any] = {
@@ -160,8 +168,6 @@ def _manifest(task: str, split: str, checkpoint: str, step: int, evaluation: Eva
         "primary": {"name": primary, "value": evaluation.metrics[primary]} if labelled else None,
         "baseline": None,
         "examples": len(results.ids if isinstance(results, GlueResults) else results.questions),
-        "checkpoint": step,
-        "which": checkpoint,
         "version": package_version(),
     }
     if labelled:

@@ -14,7 +14,7 @@ from bigbird.scoring import GlueResults
 from bigbird.tasks.metrics import confusion
 
 MISTAKES = 12
-LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
+LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 def glue_sections(results: GlueResults, tokens: dict[int, int]) -> list[report.Html]:
@@ -97,8 +97,10 @@ def _mistakes(results: GlueResults, gold: np.ndarray, labels: tuple[str, ...], l
         report.record(
             [
                 *_texts(results, i),
-                ("right", labels[gold[i]]),
-                ("answered", f"{labels[results.predicted[i]]}, with probability {confidence[i]:.3f}"),
+                (
+                    "answered",
+                    f"{labels[results.predicted[i]]}, with probability {confidence[i]:.3f}; right is {labels[gold[i]]}",
+                ),
                 ("example", f"{results.ids[i]}, {lengths[i]:,} tokens"),
             ]
         )
@@ -114,7 +116,7 @@ def _regression(results: GlueResults, lengths: np.ndarray) -> list[report.Html]:
     errors = np.abs(results.predicted - results.gold)
     records = [
         report.record(
-            [*_texts(results, i), ("right", f"{results.gold[i]:.2f}"), ("answered", f"{results.predicted[i]:.2f}")]
+            [*_texts(results, i), ("answered", f"{results.predicted[i]:.2f}; right is {results.gold[i]:.2f}")]
         )
         for i in np.argsort(-errors, kind="stable")[:MISTAKES]
     ]

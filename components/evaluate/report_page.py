@@ -10,6 +10,7 @@ from bigbird.scoring import Evaluation, GlueResults
 from bigbird.tasks.glue import TASKS
 from components.evaluate.report_glue import glue_sections
 from components.evaluate.report_squad import squad_sections
+from components.evaluate.report_training import training_section
 
 # What each metric says, in a few words.
 MEANINGS = {
@@ -35,6 +36,7 @@ TITLES = {"squad_v1": "SQuAD v1.1", "squad_v2": "SQuAD v2.0"}
 def evaluation_page(
     evaluation: Evaluation,
     manifest: dict[str, Any],
+    model_dir: str,
     model: dict[str, Any],
     dataset: dict[str, Any],
     tokens: dict[int, int],
@@ -44,6 +46,7 @@ def evaluation_page(
     Args:
         evaluation: metrics and the outcome of every example.
         manifest: the evaluation's.
+        model_dir: the model folder.
         model: the model's manifest.
         dataset: the dataset's manifest.
         tokens: record id -> length in tokens.
@@ -52,7 +55,8 @@ def evaluation_page(
     name = TITLES.get(task) or TASKS[task].folder
     results = evaluation.results
     details = glue_sections(results, tokens) if isinstance(results, GlueResults) else squad_sections(results)
-    sections = [_summary(evaluation, manifest), *details, _origin(manifest, model, dataset)]
+    training = training_section(model_dir, evaluation.primary)
+    sections = [_summary(evaluation, manifest), *details, training, _origin(manifest, model, dataset)]
     unit = "examples" if isinstance(results, GlueResults) else "questions"
     subtitle = f"Split {manifest['split']}, {manifest['examples']:,} {unit}, {manifest['which']} checkpoint, step {manifest['checkpoint']:,}"
     return report.page(f"{name}: evaluation", sections, subtitle=subtitle)

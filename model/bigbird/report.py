@@ -40,7 +40,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 .bars td.track { width: 100%; vertical-align: middle; }
 .bars .bar { height: .85rem; min-width: 1px; background: var(--accent); border-radius: 2px; }
 .matrix td.cell { text-align: right; min-width: 5rem; padding: .5rem .8rem; font-variant-numeric: tabular-nums; border: 2px solid #fff; }
-.matrix th { border: 0; padding: .35rem .8rem; }
+.matrix th { border: 0; padding: .35rem .8rem; vertical-align: middle; }
 .record { border-left: 3px solid var(--line); margin: 1rem 0; padding: .1rem 0 .1rem 1rem; max-width: 50rem; }
 .record dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; margin: 0; }
 .record dt { color: var(--soft); font-size: .88rem; }
