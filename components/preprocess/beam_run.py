@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.console import Progress
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from components.preprocess.shards import Encoding, Shard
 
 # Bytes of JSON lines from which a second process on this machine saves more time than its start takes.
-MANY_BYTES = 40_000_000
+MANY_BYTES = 20_000_000
 
-_LOCAL = ("DirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
+_LOCAL = ("DirectRunner", "FnApiRunner")
 
 
 def parse_options(flags: Sequence[str]) -> Any:
@@ -34,22 +35,22 @@ def parse_options(flags: Sequence[str]) -> Any:
     Raises:
         InputError: a flag that neither this command nor Beam knows, or a value that Beam does not take.
     """
-    logging.disable(logging.WARNING)  # importing Beam warns of Google Cloud parts that are not installed
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    finally:
-        logging.disable(logging.NOTSET)
     for i, flag in enumerate(flags):
         if not flag.startswith("--") and (i == 0 or not flags[i - 1].startswith("--") or "=" in flags[i - 1]):
             raise InputError(f"{flag!r} is no option; expected --name=value. See --help")
     complaint = io.StringIO()
+    logging.disable(logging.WARNING)  # Beam warns of Google Cloud parts that are not installed and of unknown options
     try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
         with contextlib.redirect_stderr(complaint):
             options = PipelineOptions(list(flags))
             known = options.get_all_options()
             given = options.get_all_options(drop_default=True, retain_unknown_options=True)
     except SystemExit:
         raise InputError(f"Beam refuses its options: {complaint.getvalue().strip().rpartition('error: ')[2]}") from None
+    finally:
+        logging.disable(logging.NOTSET)
     for name in sorted(set(given) - set(known)):
         close = difflib.get_close_matches(name, [*known, *_OWN], n=1)
         hint = f"; did you mean --{close[0]}?" if close else ""
@@ -72,7 +73,14 @@ def is_local(options: Any) -> bool:
 
 
 def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folder: str) -> None:
-    """Encodes all shards, showing how many examples are done."""
+    """Encodes all shards, showing how many examples are done.
+
+    Args:
+        shards: the files to write.
+        encoding: how.
+        options: Beam's, from `parse_options`.
+        done_folder: where every finished shard leaves its statistics.
+    """
     import apache_beam as beam
 
     from components.preprocess.shards import encode_shards
@@ -80,27 +88,34 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
     runner = None
     if is_local(options):
         runner = _local_runner(options, sum(shard.size for shard in shards), len(shards))
-    with _quiet_beam(), _worker_path(), _progress(shards, done_folder, local=runner is not None):
-        with beam.Pipeline(runner=runner, options=options) as pipeline:
-            encode_shards(pipeline | "Shards" >> beam.Create(shards, reshuffle=False), encoding)
+    with (
+        _quiet_beam(),
+        _worker_path(),
+        _progress(shards, done_folder, local=runner is not None),
+        beam.Pipeline(runner=runner, options=options) as pipeline,
+    ):
+        encode_shards(pipeline | "Shards" >> beam.Create(shards, reshuffle=False), encoding)
 
 
-def _local_runner(options: Any, total_bytes: int, shards: int) -> str:
-    """Settles the number of processes where the user left it open; returns the runner's name.
+def _local_runner(options: Any, total_bytes: int, shards: int) -> Any:
+    """Beam's Python runner, with as many processes as the work is worth where the user left that open.
 
-    DirectRunner may fetch another runner's binary and start it; FnApiRunner is the part of it that runs in Python.
+    DirectRunner may fetch another runner's binary and start it; this is the part of it that runs in Python.
     """
-    from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
+    from apache_beam.options.pipeline_options import DirectOptions, WorkerOptions
+    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.runners.portability.fn_api_runner import fn_runner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-    direct = options.view_as(DirectOptions)
+    direct, worker = options.view_as(DirectOptions), options.view_as(WorkerOptions)
     processes = min(os.cpu_count() or 1, shards)
     untouched = direct.direct_running_mode == "in_memory" and direct.direct_num_workers in (None, 1)
     if untouched and total_bytes >= MANY_BYTES and processes > 1:
         direct.direct_running_mode, direct.direct_num_workers = "multi_processing", processes
-    elif direct.direct_running_mode == "in_memory":
-        direct.direct_num_workers = 1
-    chosen = options.view_as(StandardOptions).runner
-    return chosen if chosen == "BundleBasedDirectRunner" else "FnApiRunner"
+    worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "ERROR"
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
+    return fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(provision))
 
 
 @contextlib.contextmanager
@@ -119,7 +134,7 @@ def _quiet_beam() -> Iterator[None]:
 def _worker_path() -> Iterator[None]:
     """Lets worker processes import what this one can."""
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+    os.environ["PYTHONPATH"] = os.pathsep.join(str(Path(path).resolve()) for path in sys.path)
     try:
         yield
     finally:

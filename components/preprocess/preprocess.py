@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bigbird.artifacts import package_version
+from bigbird.artifacts import MANIFESTS, package_version
 from bigbird.errors import InputError
 from bigbird.tasks import glue, squad
 from bigbird.tasks.records import BadRecords
@@ -24,6 +24,8 @@ from components.preprocess.statistics import Statistics
 from components.preprocess.summary import summary_page
 
 TASKS = (*glue.TASKS, *squad.TASKS)
+VOCABULARY = "vocab.model"
+WORK = "work"  # a folder inside the output's, gone when it is whole
 
 
 def preprocess(
@@ -66,101 +68,63 @@ def preprocess(
     Raises:
         InputError: anything wrong with the input or the options.
     """
-    if task not in TASKS:
-        raise InputError(f"task {task!r} is not known; expected one of {', '.join(TASKS)}")
     started = time.monotonic()
-    options = _check_options(task, max_length, doc_stride, query_length, vocabulary_size, max_bad_records)
-    pipeline_options = parse_options(beam_options)
-    local = is_local(pipeline_options)
-    target = output if local else storage.for_workers(output)
-    if not local and not storage.is_remote(target):
-        raise InputError(
-            f"{output}: the workers of a remote runner cannot write here; expected a bucket, gs://... or /gcs/..."
-        )
-    files = {"train": train_file, "validation": validation_file, "test": test_file}
-    sources = find_sources(task, input, files)
+    settings = {"max_length": max_length, "doc_stride": doc_stride, "query_length": query_length}
+    _check(task, settings, vocabulary_size, max_bad_records)
+    for path in filter(None, (output, input, train_file, validation_file, test_file, vocabulary)):
+        storage.check(path)
+    options = parse_options(beam_options)
+    target = _target(output, options)
+    sources = find_sources(task, input, {"train": train_file, "validation": validation_file, "test": test_file})
     given = storage.read_bytes(vocabulary, "SentencePiece vocabulary") if vocabulary else None
     if given is not None:
-        _load_vocabulary(given, lower_case, vocabulary)  # before any long work
+        Vocabulary(given, name=vocabulary)  # says what is wrong with it before any long work
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
-        work = storage.join(folder, "work")
-        storage.make_folder(work)
+        storage.make_folder(storage.join(folder, WORK))
         splits = [read_source(source, task, _lines_path(source, folder), bad) for source in sources]
         model = given if given is not None else _train_vocabulary(task, splits, vocabulary_size)
-        pieces = _load_vocabulary(model, lower_case, vocabulary or "the trained vocabulary")
-        with storage.create(storage.join(folder, "vocab.model")) as file:
+        with storage.create(storage.join(folder, VOCABULARY)) as file:
             file.write(model)
-        statistics, names = _encode(task, splits, folder, options, lower_case, pipeline_options)
-        storage.delete([work])
-        manifest = {
-            "format": 1,
-            "task": task,
-            "experiment_type": "bigbird/glue" if task in glue.TASKS else "bigbird/squad",
-            "labels": _labels(task),
-            "metrics": list(glue.TASKS[task].metrics if task in glue.TASKS else squad.METRICS[task]),
-            "splits": {
-                split.split: {
-                    "files": names[split.split],
-                    "labelled": split.labelled,
-                    **statistics[split.split].to_json(),
-                }
-                for split in splits
-            },
-            "max_length": max_length,
-            **_squad_settings(task, options),
-            "vocabulary": {
-                "file": "vocab.model",
-                "sha256": pieces.sha256,
-                "size": pieces.size,
-                "lower_case": lower_case,
-                "trained_here": given is None,
-            },
-            "rejected": len(bad.rejected),
-            "version": package_version(),
-        }
+        statistics = _encode(task, splits, folder, settings, lower_case, options)
+        storage.delete([storage.join(folder, WORK)])
+        manifest = _manifest(task, splits, statistics, settings)
+        manifest["vocabulary"] = _vocabulary_facts(Vocabulary(model, lower_case), trained_here=given is None)
+        manifest |= {"rejected": len(bad.rejected), "version": package_version()}
         _write_texts(folder, manifest, bad)
     _say(manifest, output, time.monotonic() - started)
     return manifest
 
 
-def _check_options(
-    task: str, max_length: int, doc_stride: int, query_length: int, vocabulary_size: int, max_bad_records: int
-) -> squad.WindowOptions | int:
-    """The SQuAD window options, or GLUE's max_length, once they make sense."""
+def _check(task: str, settings: dict[str, int], vocabulary_size: int, max_bad_records: int) -> None:
+    if task not in TASKS:
+        raise InputError(f"task {task!r} is not known; expected one of {', '.join(TASKS)}")
     if vocabulary_size < 1 or max_bad_records < 0:
         raise InputError("vocabulary_size must be at least 1 and max_bad_records at least 0")
     if task in squad.TASKS:
-        return squad.WindowOptions(max_length, doc_stride, query_length)
-    if max_length < 8:
+        squad.WindowOptions(**settings)
+    elif settings["max_length"] < 8:
         raise InputError(
-            f"max_length {max_length} leaves no room for text beside the special tokens; expected at least 8"
+            f"max_length {settings['max_length']} leaves no room beside the special pieces; expected at least 8"
         )
-    return max_length
 
 
-def _squad_settings(task: str, options: squad.WindowOptions | int) -> dict[str, Any]:
-    if not isinstance(options, squad.WindowOptions):
-        return {}
-    return {"query_length": options.query_length, "doc_stride": options.doc_stride, "version_2": squad.TASKS[task]}
-
-
-def _labels(task: str) -> list[str] | None:
-    labels = glue.TASKS[task].labels if task in glue.TASKS else None
-    return list(labels) if labels else None
-
-
-def _load_vocabulary(model: bytes, lower_case: bool, name: str) -> Vocabulary:
-    try:
-        return Vocabulary(model, lower_case)
-    except InputError as error:
-        raise InputError(str(error).replace("the vocabulary", name, 1)) from None
+def _target(output: str, options: Any) -> str:
+    """The output folder by the name under which the runner's workers reach it."""
+    if is_local(options):
+        return output
+    target = storage.for_workers(output)
+    if not storage.is_remote(target):
+        raise InputError(
+            f"{output}: a remote runner's workers cannot write here; expected a bucket, gs://... or /gcs/..."
+        )
+    return target
 
 
 def _lines_path(source: Source, folder: str) -> str:
     """Evaluation splits keep their JSON lines in the dataset; training's are only for the workers."""
     name = f"{source.split}.examples.jsonl"
-    return storage.join(folder, "work", name) if source.split == "train" else storage.join(folder, name)
+    return storage.join(folder, WORK, name) if source.split == "train" else storage.join(folder, name)
 
 
 def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
@@ -183,66 +147,86 @@ def _texts(task: str, lines_path: str) -> Iterator[str]:
 
 
 def _encode(
-    task: str,
-    splits: list[Lines],
-    folder: str,
-    options: squad.WindowOptions | int,
-    lower_case: bool,
-    pipeline_options: Any,
-) -> tuple[dict[str, Statistics], dict[str, list[str]]]:
-    """Runs the shards; gives each split's statistics and file names."""
+    task: str, splits: list[Lines], folder: str, settings: dict[str, int], lower_case: bool, options: Any
+) -> dict[str, Statistics]:
+    """Writes the TFRecord files; gives each split's statistics.
+
+    Raises:
+        InputError: what a worker found wrong with an example.
+    """
     from components.preprocess.shards import Encoding, Shard
 
-    windows = options if isinstance(options, squad.WindowOptions) else squad.WindowOptions(max_length=max(options, 68))
     encoding = Encoding(
         task=task,
-        vocabulary=storage.join(folder, "vocab.model"),
+        vocabulary=storage.join(folder, VOCABULARY),
         lower_case=lower_case,
-        max_length=options.max_length if isinstance(options, squad.WindowOptions) else options,
-        doc_stride=windows.doc_stride,
-        query_length=windows.query_length,
         labelled=frozenset(split.split for split in splits if split.labelled),
         evaluation=frozenset(split.split for split in splits if split.split != "train"),
+        **settings,
     )
-    done = storage.join(folder, "work", "done")
+    done = storage.join(folder, WORK, "done")
     storage.make_folder(done)
-    shards, names = [], {}
-    for split in splits:
-        names[split.split] = [
-            f"{split.split}-{i:05d}-of-{len(split.cuts):05d}.tfrecord" for i in range(len(split.cuts))
-        ]
-        for name, (start, size, examples, first) in zip(names[split.split], split.cuts, strict=True):
-            output = storage.join(folder, name)
-            shards.append(
-                Shard(split.split, split.path, start, size, examples, first, output, storage.join(done, f"{name}.json"))
-            )
-    run_shards(shards, encoding, pipeline_options, done)
+    shards = [
+        Shard(split.split, split.path, *cut, storage.join(folder, name), storage.join(done, f"{name}.json"))
+        for split in splits
+        for name, cut in zip(split.files, split.cuts, strict=True)
+    ]
+    run_shards(shards, encoding, options, done)
     statistics = {split.split: Statistics() for split in splits}
     for shard in shards:
-        counted = json.loads(storage.read_bytes(shard.done, "shard's statistics"))
-        statistics[shard.split].merge(Statistics.from_json(counted))
-    return statistics, names
+        outcome = json.loads(storage.read_bytes(shard.done, "shard's statistics"))
+        if "error" in outcome:
+            raise InputError(outcome["error"])
+        statistics[shard.split].merge(Statistics.from_json(outcome))
+    return statistics
+
+
+def _manifest(
+    task: str, splits: list[Lines], statistics: dict[str, Statistics], settings: dict[str, int]
+) -> dict[str, Any]:
+    """What `dataset.json` says of task and splits."""
+    spec = glue.TASKS.get(task)
+    facts = {
+        split.split: {"files": split.files, "labelled": split.labelled, **statistics[split.split].to_json()}
+        for split in splits
+    }
+    common = {
+        "format": 1,
+        "task": task,
+        "experiment_type": "bigbird/glue" if spec else "bigbird/squad",
+        "labels": list(spec.labels) if spec and spec.labels else None,
+        "metrics": list(spec.metrics if spec else squad.METRICS[task]),
+        "splits": facts,
+    }
+    return common | ({"max_length": settings["max_length"]} if spec else {**settings, "version_2": squad.TASKS[task]})
+
+
+def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> dict[str, Any]:
+    return {
+        "file": VOCABULARY,
+        "sha256": vocabulary.sha256,
+        "size": vocabulary.size,
+        "lower_case": vocabulary.lower_case,
+        "trained_here": trained_here,
+    }
 
 
 def _write_texts(folder: str, manifest: dict[str, Any], bad: BadRecords) -> None:
     """rejected.jsonl, report.html and, last, the manifest."""
     if bad.rejected:
-        storage.write_text(storage.join(folder, "rejected.jsonl"), _json_lines(bad.rejected))
+        lines = "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in bad.rejected)
+        storage.write_text(storage.join(folder, "rejected.jsonl"), lines)
     storage.write_text(storage.join(folder, "report.html"), summary_page(manifest, bad.rejected))
-    storage.write_text(storage.join(folder, "dataset.json"), json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-
-
-def _json_lines(values: Iterable[dict[str, Any]]) -> str:
-    return "".join(f"{json.dumps(value, ensure_ascii=False)}\n" for value in values)
+    storage.write_text(
+        storage.join(folder, MANIFESTS["dataset"]), json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    )
 
 
 def _say(manifest: dict[str, Any], output: str, seconds: float) -> None:
     for split, facts in manifest["splits"].items():
         cut = f", {facts['truncated']:,} truncated" if facts["truncated"] else ""
-        print(
-            f"{split}: {facts['examples']:,} examples, {facts['records']:,} records, {facts['tokens']:,} tokens{cut}",
-            file=sys.stderr,
-        )
+        counts = f"{facts['examples']:,} examples, {facts['records']:,} records, {facts['tokens']:,} tokens{cut}"
+        print(f"{split}: {counts}", file=sys.stderr)
     if manifest["rejected"]:
         print(f"rejected: {manifest['rejected']:,} records, see rejected.jsonl", file=sys.stderr)
     print(f"dataset written to {output} in {seconds:.1f} s; its report is report.html there", file=sys.stderr)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from bigbird import features
+from bigbird.errors import InputError
 from bigbird.tasks import glue, squad
 from bigbird.vocabulary import Vocabulary
 from components.preprocess import storage
@@ -90,15 +91,23 @@ class EncodeShard(beam.DoFn):
         self._vocabulary = Vocabulary(model, self.encoding.lower_case)
 
     def process(self, element: Shard) -> Iterator[str]:
-        """Writes one shard; yields its path."""
+        """Writes one shard; yields its path.
+
+        A mistake of the user's that shows only here goes into the `done` file, which the main process reads: raised,
+        it would reach the user wrapped in the runner's own errors.
+        """
         statistics = Statistics()
-        with (
-            storage.open_range(element.lines, element.start, element.size) as lines,
-            storage.create(element.output) as out,
-        ):
-            for record in self._records(element, lines, statistics):
-                out.write(features.frame(record))
-        storage.write_text(element.done, json.dumps(statistics.to_json()))
+        try:
+            with (
+                storage.open_range(element.lines, element.start, element.size) as lines,
+                storage.create(element.output) as out,
+            ):
+                for record in self._records(element, lines, statistics):
+                    out.write(features.frame(record))
+            outcome = statistics.to_json()
+        except InputError as error:
+            outcome = {"error": str(error)}
+        storage.write_text(element.done, json.dumps(outcome))
         yield element.output
 
     def _records(self, shard: Shard, lines: Iterable[bytes], statistics: Statistics) -> Iterator[bytes]:

@@ -44,6 +44,11 @@ class Lines:
     labelled: bool
     cuts: list[tuple[int, int, int, int]]
 
+    @property
+    def files(self) -> list[str]:
+        """The names of the shards' TFRecord files."""
+        return [f"{self.split}-{i:05d}-of-{len(self.cuts):05d}.tfrecord" for i in range(len(self.cuts))]
+
 
 def find_sources(task: str, folder: str | None, files: dict[str, str | None]) -> list[Source]:
     """Finds the task's files.
@@ -126,6 +131,11 @@ def _splits(task: str) -> list[str]:
 def _in_folder(task: str, folder: str) -> dict[str, str]:
     """split -> path of the official files in a folder, or in the task's own folder inside it."""
     names = storage.list_names(folder)
+    if not names:
+        raise InputError(
+            f"{folder}: no such folder, or nothing in it; expected the folder with the task's files "
+            "(a single file goes to --train_file, --validation_file or --test_file)"
+        )
     spec: Any = glue.TASKS.get(task)
     if spec is None:
         found = squad.find_files(names, squad.TASKS[task])

@@ -28,24 +28,26 @@ def for_workers(path: str) -> str:
     return f"gs://{path.removeprefix(_MOUNT)}" if path.startswith(_MOUNT) else path
 
 
+def check(path: str) -> None:
+    """Raises `InputError` where Beam lacks what it takes to reach a bucket of this kind."""
+    if is_remote(path):
+        try:
+            _filesystems().get_filesystem(path)
+        except ValueError as error:
+            raise InputError(f"{path}: cannot be reached from here: {error}") from None
+
+
 def join(folder: str, *names: str) -> str:
     """A path inside a folder."""
     return _filesystems().join(folder, *names)
 
 
 def list_names(folder: str) -> list[str]:
-    """The names of a folder's files, sorted.
-
-    Raises:
-        InputError: there is no such folder.
-    """
-    if is_remote(folder):  # a bucket's folder is there when something is in it
-        names = [found.path.rpartition("/")[2] for found in _filesystems().match([join(folder, "*")])[0].metadata_list]
-    else:
-        names = [path.name for path in Path(folder).iterdir()] if Path(folder).is_dir() else []
-    if not names and not (Path(folder).is_dir() and not is_remote(folder)):
-        raise InputError(f"{folder}: no such folder, or nothing in it; expected the folder with the task's files")
-    return sorted(names)
+    """The names of a folder's files, sorted; none where there is no such folder."""
+    if is_remote(folder):
+        found = _filesystems().match([join(folder, "*")])[0].metadata_list
+        return sorted(file.path.rpartition("/")[2] for file in found)
+    return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
 
 
 def read_bytes(path: str, what: str) -> bytes:
@@ -92,9 +94,9 @@ def create(path: str) -> BinaryIO:
 
 
 def write_text(path: str, text: str) -> None:
-    """Writes a whole file in UTF-8."""
+    """Writes a whole file in UTF-8; half a character, which has no UTF-8, as its escape."""
     with create(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def delete(paths: list[str]) -> None:
@@ -114,7 +116,7 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
         with new_folder(target, overwrite=overwrite) as folder:
             yield str(folder)
         return
-    if _filesystems().match([join(target, "*")])[0].metadata_list:
+    if list_names(target):
         if not overwrite:
             raise InputError(f"{target}: already holds files; give an empty or new folder, or pass --overwrite")
         delete([target])

@@ -52,9 +52,10 @@ def _notes(manifest: dict[str, Any]) -> report.Html:
         return report.caption(
             f"Truncated: examples that lost text because they pass {manifest['max_length']:,} tokens."
         )
+    length, stride = manifest["max_length"], manifest["doc_stride"]
     parts = [
-        f"A record is a window of at most {manifest['max_length']:,} tokens, {manifest['doc_stride']:,} after the one before. "
-        f"Truncated: questions above {manifest['query_length']:,} tokens."
+        f"A record is a window of at most {length:,} tokens, {stride:,} after the one before.",
+        f"Truncated: questions above {manifest['query_length']:,} tokens.",
     ]
     for split, facts in manifest["splits"].items():
         answered = facts["labels"].get("answered", 0)

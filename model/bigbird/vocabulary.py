@@ -70,6 +70,7 @@ class Vocabulary:
     Args:
         model: a `.model` file or its bytes.
         lower_case: lower-cases text before it is cut into pieces.
+        name: what messages call it; default the file's name.
 
     Raises:
         InputError: the file is missing or no SentencePiece model, or a special piece is not in it.
@@ -80,10 +81,10 @@ class Vocabulary:
         [array([18536,  1839], dtype=int32)]
     """
 
-    def __init__(self, model: str | Path | bytes, lower_case: bool = False):
+    def __init__(self, model: str | Path | bytes, lower_case: bool = False, *, name: str | None = None):
         import sentencepiece
 
-        name = "the vocabulary" if isinstance(model, bytes) else str(model)
+        name = name or ("the vocabulary" if isinstance(model, bytes) else str(model))
         self.serialized = model if isinstance(model, bytes) else _read(Path(model))
         self.lower_case = lower_case
         self._processor = sentencepiece.SentencePieceProcessor()

@@ -58,5 +58,5 @@ def test_every_task_has_a_default_recipe(task, checkpoint):
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="small_sst3.*small_sst2"):
+    with pytest.raises(InputError, match=r"small_sst3.*small_sst2"):
         recipe_file("small_sst3")

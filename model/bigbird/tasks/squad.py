@@ -169,7 +169,7 @@ def _raw_paragraphs(tree: Any, file: str) -> Iterator[tuple[str, str, dict[str, 
                 raise InputError(
                     f"{file}:{where}: is {type(paragraph).__name__}; expected an object with context and qas"
                 )
-            yield where, str(article.get("title", "")), paragraph
+            yield where, str(article.get("title", "")).encode("utf-8", "replace").decode(), paragraph
 
 
 def _list(tree: Any, key: str, file: str, where: str) -> list[Any]:

@@ -1,0 +1,130 @@
+"""Raw text to pieces inside the graph, exactly as `bigbird.vocabulary.Vocabulary` does outside.
+
+Shapes: B texts, P pieces of all texts together, (n) ragged pieces.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from bigbird.vocabulary import LOWER_CASE_RULES, WHITESPACE, Vocabulary
+
+
+class Pieces(NamedTuple):
+    """Pieces of each text and the bytes of the cleaned text that they cover; ragged [B, (n)] each."""
+
+    ids: tf.RaggedTensor
+    """int32"""
+    starts: tf.RaggedTensor
+    """int64, bytes"""
+    ends: tf.RaggedTensor
+    """int64, bytes"""
+
+
+class GraphTokenizer(tf.Module):
+    """A vocabulary as TensorFlow operations.
+
+    Args:
+        vocabulary: the vocabulary, its markup rules and whether it lower-cases.
+    """
+
+    def __init__(self, vocabulary: Vocabulary):
+        super().__init__(name="tokenizer")
+        self._rules = vocabulary.markup_rules
+        self._lower = tf.constant(_lower_table()) if vocabulary.lower_case else None
+        self._sentencepiece = tf_text.SentencepieceTokenizer(model=vocabulary.serialized, out_type=tf.int32)
+        self.cls_id, self.sep_id = vocabulary.cls_id, vocabulary.sep_id
+
+    def clean(self, texts: tf.Tensor) -> tf.Tensor:
+        """string[B] in UTF-8 -> string[B] with as many characters, position by position."""
+        texts = tf.strings.regex_replace(texts, WHITESPACE, " ")
+        if self._lower is not None:
+            for old, new in LOWER_CASE_RULES:
+                texts = tf.strings.regex_replace(texts, old, new)
+            texts = _map_characters(texts, self._lower)
+        for pattern, rewrite in self._rules:
+            texts = tf.strings.regex_replace(texts, pattern, rewrite)
+        return texts
+
+    def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """string[B] in UTF-8 -> int32[B, (n)]."""
+        return self._sentencepiece.tokenize(self.clean(texts))
+
+    def encode_cleaned(self, cleaned: tf.Tensor) -> Pieces:
+        """string[B] as `clean` gives it -> pieces with their places."""
+        return Pieces(*self._sentencepiece.tokenize_with_offsets(cleaned))
+
+
+def repair(texts: tf.Tensor) -> tf.Tensor:
+    """string[B] -> string[B] in valid UTF-8; what cannot be read becomes U+FFFD."""
+    return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
+
+
+def first_pieces(pieces: tf.RaggedTensor, keep: tf.Tensor | int) -> tf.RaggedTensor:
+    """The first `keep` pieces of each text, or all where it has fewer; `keep` is one number or int64[B]."""
+    kept = tf.minimum(pieces.row_lengths(), tf.cast(keep, tf.int64))
+    starts = pieces.row_starts()
+    return tf.gather(pieces.flat_values, tf.ragged.range(starts, starts + kept))
+
+
+def covers_text(cleaned: tf.Tensor, pieces: Pieces) -> tf.RaggedTensor:
+    """Which pieces hold more than spaces.
+
+    Args:
+        cleaned: string[B].
+        pieces: of these texts.
+
+    Returns:
+        bool[B, (n)].
+    """
+    joined = tf.io.decode_raw(tf.strings.reduce_join(cleaned), tf.uint8)  # every text's bytes, one after the other
+    visible = tf.cast(joined != ord(" "), tf.int32)
+    before = tf.concat([[0], tf.cumsum(visible)], axis=0)  # visible bytes before each position
+    first_byte = tf.cumsum(tf.strings.length(cleaned, unit="BYTE"), exclusive=True)  # (B,)
+    shift = tf.cast(tf.gather(first_byte, pieces.ids.value_rowids()), tf.int64)  # (P,)
+    ends, starts = (tf.gather(before, bounds.flat_values + shift) for bounds in (pieces.ends, pieces.starts))
+    return pieces.ids.with_flat_values(ends > starts)
+
+
+def character_span(cleaned: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bytes to characters, without the spaces around the span.
+
+    Args:
+        cleaned: string[B].
+        start: int32[B], first byte.
+        end: int32[B], one past the last byte.
+
+    Returns:
+        int32[B] twice: the first character and one past the last.
+    """
+    span = tf.strings.substr(cleaned, start, end - start)
+    lead = _characters(span) - _characters(tf.strings.regex_replace(span, "^ +", ""))
+    first = _characters(tf.strings.substr(cleaned, tf.zeros_like(start), start)) + lead
+    return first, first + _characters(tf.strings.strip(span))
+
+
+def _characters(texts: tf.Tensor) -> tf.Tensor:
+    return tf.strings.length(texts, unit="UTF8_CHAR")
+
+
+def _map_characters(texts: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+    """Replaces each character found in the table."""
+    characters = tf.strings.unicode_decode(texts, "UTF-8")  # int32[B, (characters)]
+    flat = characters.flat_values
+    mapped = tf.where(flat < tf.size(table), tf.gather(table, tf.minimum(flat, tf.size(table) - 1)), flat)
+    return tf.strings.unicode_encode(characters.with_flat_values(mapped), "UTF-8")
+
+
+def _lower_table() -> np.ndarray:
+    """int32[characters]: each character's lower case as Python has it; `LOWER_CASE_RULES` spare it the odd ones.
+
+    TensorFlow's own lower-casing follows another version of Unicode and the machine's locale.
+    """
+    lowered = [char if len(lower := chr(char).lower()) != 1 else ord(lower) for char in range(sys.maxunicode + 1)]
+    last = max(char for char, lower in enumerate(lowered) if char != lower)
+    return np.array(lowered[: last + 1], np.int32)

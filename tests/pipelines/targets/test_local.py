@@ -1,0 +1,172 @@
+"""The local target on pipelines of tiny steps, each a real process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+
+from pipelines.targets import local
+
+ROOT = Path(__file__).parents[3]
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def write(text: str, note: dsl.Output[dsl.Artifact]) -> bool:
+    import sys
+    from pathlib import Path
+
+    print("on stdout")
+    print(f"saw {text}", file=sys.stderr)
+    Path(note.path).write_text(text)
+    return len(text) > 3
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def shout(note: dsl.Input[dsl.Artifact], loud: dsl.Output[dsl.Artifact]) -> None:
+    from pathlib import Path
+
+    Path(loud.path).write_text(Path(note.path).read_text().upper())
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def stay_silent() -> None:
+    pass
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def refuse(kind: str) -> None:
+    from bigbird.errors import InputError, TrainingDiverged
+    from components.stage import run_stage
+
+    def stage() -> None:
+        if kind == "kill":
+            import os
+            import signal
+
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise {"input": InputError, "diverged": TrainingDiverged, "bug": KeyError}[kind](f"this is the {kind} case")
+
+    run_stage(stage)
+
+
+@dsl.pipeline(name="notes")
+def notes(text: str) -> None:
+    written = write(text=text)
+    with dsl.If(written.outputs["Output"] == True):  # noqa: E712
+        shout(note=written.outputs["note"])
+    with dsl.Else():
+        stay_silent()
+
+
+@dsl.pipeline(name="refusing")
+def refusing(kind: str) -> None:
+    write(text="fine").after()
+    refuse(kind=kind)
+
+
+@pytest.fixture(autouse=True)
+def importable_in_steps(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'model'}{os.pathsep}{ROOT}")
+
+
+def test_outputs_land_in_the_runs_folder_by_step_and_name(tmp_path):
+    finished = local.run(notes, {"text": "hello"}, tmp_path / "run")
+    assert (tmp_path / "run/write/note").read_text() == "hello"
+    assert (tmp_path / "run/shout/loud").read_text() == "HELLO"
+    assert list(finished.seconds) == ["write", "shout"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_only_the_branch_whose_condition_holds_runs(tmp_path):
+    assert list(local.run(notes, {"text": "ho"}, tmp_path / "run").seconds) == ["write", "stay-silent"]
+
+
+def test_a_steps_stderr_is_the_terminals_and_its_stdout_a_log(tmp_path, capfd):
+    local.run(notes, {"text": "hello"}, tmp_path / "run")
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "-- write\nsaw hello\n   write finished in 0s\n-- shout\n" in shown.err
+    assert "on stdout\n" in (tmp_path / "run/logs/write.log").read_text()
+    assert "finished with status" in (tmp_path / "run/logs/kfp.log").read_text()
+
+
+def test_a_folder_named_after_the_interpreter_reaches_the_steps_unchanged(tmp_path):
+    local.run(notes, {"text": "python3 -m"}, tmp_path / "python3" / "run")
+    assert (tmp_path / "python3/run/write/note").read_text() == "python3 -m"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "message"),
+    [
+        ("input", 2, "step 'refuse' failed: this is the input case"),
+        ("diverged", 3, "step 'refuse' failed: this is the diverged case"),
+        ("bug", 1, "step 'refuse' failed: KeyError: 'this is the bug case'"),
+        ("kill", 137, "step 'refuse' failed: .*, which is what happens when the machine runs out of memory"),
+    ],
+)
+def test_a_failed_step_is_named_with_its_message_and_exit_code(tmp_path, kind, code, message):
+    with pytest.raises(local.StepFailed, match=message) as failed:
+        local.run(refusing, {"kind": kind}, tmp_path / "run")
+    assert failed.value.exit_code == code
+
+
+def test_folders_without_their_manifest_are_removed_and_whole_ones_kept(tmp_path):
+    whole, half = tmp_path / local.OUTPUTS["dataset"], tmp_path / local.OUTPUTS["model"]
+    for folder in (whole, half):
+        folder.mkdir(parents=True)
+        (folder / "part").write_text("x")
+    (whole / "dataset.json").write_text("{}")
+    local.remove_unfinished(tmp_path)
+    assert (whole.exists(), half.exists()) == (True, False)
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from kfp import dsl
+from pipelines.targets import local
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def wait(model: dsl.Output[dsl.Model]) -> None:
+    import os, time
+    from pathlib import Path
+    Path(model.path).mkdir()
+    Path(model.path, "half").write_text(str(os.getpid()))
+    try:
+        time.sleep(60)
+    finally:
+        Path(model.path).parent.joinpath("tidied").touch()
+
+@dsl.pipeline(name="waiting")
+def waiting() -> None:
+    wait().set_display_name("train")
+
+local.OUTPUTS["model"] = Path("wait/model")
+try:
+    local.run(waiting, {}, Path(sys.argv[1]))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path, number):
+    script, folder = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(WAITING)
+    process = subprocess.Popen([sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL)
+    started = folder / "wait/model/half"
+    until = time.monotonic() + 60
+    while not (started.exists() and started.read_text()) and time.monotonic() < until:
+        time.sleep(0.05)
+    step = int(started.read_text())
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(step, 0)
+    assert (folder / "wait/tidied").exists()
+    assert not (folder / "wait/model").exists()

@@ -1,0 +1,178 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bigbird.errors import InputError
+from bigbird.tasks.glue import TASKS as GLUE_TASKS
+from pipelines import cli
+from pipelines.local_run import make_plan
+from pipelines.predict import named_probabilities, predict_command, read_examples
+
+
+def options(tmp_path: Path, **changes) -> dict:
+    """`bigbird run`'s options as click gives them, with changes."""
+    defaults = {parameter.name: parameter.get_default(None) for parameter in cli.run.params}
+    return {**defaults, "overrides": (), "runs": tmp_path / "runs", **changes}
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "SST-2"
+    folder.mkdir()
+    for file in ("train.tsv", "dev.tsv"):
+        (folder / file).write_text("sentence\tlabel\ngood\t1\n")
+    return folder
+
+
+def test_tasks_are_those_that_can_be_trained():
+    assert set(cli.TASKS) == (set(GLUE_TASKS) - {"ax"}) | {"squad_v1", "squad_v2"}
+
+
+@pytest.mark.parametrize("command", ["run", "compile", "predict", "recipes"])
+def test_every_commands_help_has_an_example(command):
+    result = CliRunner().invoke(cli.cli, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"Examples:\n  bigbird {command}" in result.output
+
+
+def test_compile_writes_a_pipeline_with_the_given_images(tmp_path):
+    file = tmp_path / "new" / "finetune.yaml"
+    result = CliRunner().invoke(cli.cli, ["compile", "--output", str(file), "--image-prefix", "r/p/bird", "--image-tag", "7"])
+    assert result.exit_code == 0, result.output
+    spec = yaml.safe_load(file.read_text())
+    images = {name: executor["container"]["image"] for name, executor in spec["deploymentSpec"]["executors"].items()}
+    assert images == {
+        "exec-preprocess": "r/p/bird-preprocess:7",
+        "exec-train": "r/p/bird-train:7",
+        "exec-evaluate": "r/p/bird-evaluate:7",
+        "exec-export": "r/p/bird-export:7",
+        "exec-skip-export": "r/p/bird-evaluate:7",
+    }
+    assert [path.name for path in file.parent.iterdir()] == ["finetune.yaml"]
+
+
+def test_the_compiled_gate_is_a_boolean(tmp_path):
+    file = tmp_path / "finetune.yaml"
+    assert CliRunner().invoke(cli.cli, ["compile", "--output", str(file)]).exit_code == 0
+    tasks = yaml.safe_load(file.read_text())["root"]["dag"]["tasks"]
+    branches = yaml.safe_load(file.read_text())["components"]["comp-condition-branches-1"]["dag"]["tasks"]
+    conditions = [task["triggerPolicy"]["condition"] for task in branches.values()]
+    assert list(tasks) == ["condition-branches-1", "evaluate", "preprocess", "train"]
+    passed = "inputs.parameter_values['pipelinechannel--evaluate-passed'] == true"
+    assert conditions == [passed, f"!({passed})"]
+
+
+def test_compile_refuses_another_file_type(tmp_path):
+    result = CliRunner().invoke(cli.cli, ["compile", "--output", str(tmp_path / "pipeline.json")])
+    assert result.exit_code == 2
+    assert "expected a file name that ends in .yaml" in result.output
+
+
+def test_without_data_the_glue_sample_is_run(tmp_path):
+    plan = make_plan(**options(tmp_path))
+    assert (plan.sample, plan.arguments["task"]) == ("glue", "sst2")
+    assert plan.arguments["data"] == str(plan.folder / "sample_data")
+    assert plan.folder.parent == tmp_path / "runs"
+    assert not plan.folder.exists()
+
+
+def test_a_tasks_sample_is_found_from_the_task(tmp_path):
+    assert make_plan(**options(tmp_path, task="squad_v1")).sample == "squad"
+
+
+def test_own_data_is_passed_on_as_absolute_paths(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(**options(tmp_path, task="sst2", data="SST-2", test_file="SST-2/dev.tsv", name="mine"))
+    assert plan.sample is None
+    assert plan.arguments["data"] == str(data)
+    assert plan.arguments["test_file"] == str(data / "dev.tsv")
+    assert plan.folder == tmp_path / "runs" / "mine"
+
+
+def test_the_recipe_travels_as_text(tmp_path, data):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("trainer: {train_steps: 3}\n")
+    plan = make_plan(**options(tmp_path, task="sst2", data=str(data), recipe=str(recipe), overrides=("runtime.seed=4",)))
+    assert plan.arguments["recipe"] == "trainer: {train_steps: 3}\n"
+    assert (plan.experiment.trainer.train_steps, plan.experiment.runtime.seed) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": "DATA"}, "--task is not given"),
+        ({"task": "sst2", "data": "absent"}, "--data absent: no such file or folder"),
+        ({"task": "sst2", "data": "DATA", "sample": "glue"}, "--sample and --data are both given"),
+        ({"task": "rte"}, "--task rte is given without --data"),
+        ({"task": "squad_v1", "sample": "glue"}, "--sample glue is for --task sst2, not squad_v1"),
+        ({"task": "sst2", "train_file": "DATA"}, "--train-file .*: is a folder; expected a file"),
+        ({"vocabulary": "absent.model"}, "--vocabulary absent.model: no such file"),
+        ({"init_checkpoint": "absent"}, "--init-checkpoint absent: no such file or folder"),
+        ({"recipe": "absent"}, "recipe 'absent': no such file"),
+        ({"name": "../up"}, "--name '../up': expected letters"),
+        ({"overrides": ("trainer.steps=3",)}, "trainer.steps: unknown key"),
+        ({"overrides": ("trainer.train_steps=many",)}, "trainer.train_steps: found 'many'"),
+        ({"max_length": 4096}, "seq_length 4096 is above .*max_position_embeddings"),
+    ],
+)
+def test_an_unusable_option_is_refused_before_anything_is_written(tmp_path, data, changes, message):
+    changes = {key: str(data) if value == "DATA" else value for key, value in changes.items()}
+    with pytest.raises(InputError, match=message):
+        make_plan(**options(tmp_path, **changes))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_of_the_same_name_is_kept_unless_told(tmp_path):
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="a run of this name exists"):
+        make_plan(**options(tmp_path, name="mine"))
+    assert make_plan(**options(tmp_path, name="mine", overwrite=True)).folder == folder
+
+
+def test_overwrite_refuses_a_folder_that_is_no_run(tmp_path):
+    folder = tmp_path / "runs" / "holiday"
+    folder.mkdir(parents=True)
+    (folder / "photo.jpg").write_text("x")
+    with pytest.raises(InputError, match=r"holds files but no run\.json"):
+        make_plan(**options(tmp_path, name="holiday", overwrite=True))
+
+
+def test_a_checkpoint_may_be_the_beginning_of_files_names(tmp_path):
+    (tmp_path / "ckpt-5.index").touch()
+    plan = make_plan(**options(tmp_path, sample="glue", init_checkpoint=str(tmp_path / "ckpt-5"), recipe="sample_glue"))
+    assert plan.experiment.task.init_checkpoint == str(tmp_path / "ckpt-5")
+
+
+def test_prediction_files_are_text_or_json_lines(tmp_path):
+    text, lines = tmp_path / "a.txt", tmp_path / "a.jsonl"
+    text.write_text("one\n\ntwo\n")
+    lines.write_text('{"question": "q", "context": "c"}\n')
+    assert list(read_examples(text)) == [(f"{text}:1", {"text_a": "one"}), (f"{text}:3", {"text_a": "two"})]
+    assert list(read_examples(lines)) == [(f"{lines}:1", {"question": "q", "context": "c"})]
+
+
+@pytest.mark.parametrize(("content", "message"), [('{"a": ', "a.jsonl:1: not valid JSON"), ("[1]", "a.jsonl:1: holds list")])
+def test_a_broken_prediction_file_is_refused_with_its_line(tmp_path, content, message):
+    file = tmp_path / "a.jsonl"
+    file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        list(read_examples(file))
+
+
+def test_predict_wants_one_source_of_examples(tmp_path):
+    with pytest.raises(InputError, match="expected either a FILE or --text"):
+        predict_command(tmp_path, None, text=None)
+
+
+def test_predict_says_when_a_run_exported_nothing(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="this run exported no model"):
+        predict_command(tmp_path, None, text="hello")
+
+
+def test_probabilities_are_named_by_class():
+    assert named_probabilities({"label": "b", "probabilities": [0.25, 0.75]}, ["a", "b"])["probabilities"] == {"a": 0.25, "b": 0.75}

@@ -1,0 +1,174 @@
+import random
+
+import numpy as np
+import pytest
+
+from bigbird.errors import InputError
+from bigbird.vocabulary import LOWER_CASE_RULES, WHITESPACE, Vocabulary, train_vocabulary
+
+WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
+
+
+def sentences(count=400, seed=0):
+    generator = random.Random(seed)
+    return [
+        " ".join(generator.choices(WORDS, k=8)).capitalize() + f", {generator.randint(0, 99)}." for _ in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return train_vocabulary(sentences(), 200)
+
+
+@pytest.fixture(scope="module")
+def marked_model():
+    """A model whose special pieces match inside text, as the published one's do."""
+    import io
+
+    import sentencepiece
+
+    writer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences()), model_writer=writer, vocab_size=200, hard_vocab_limit=False, minloglevel=2,
+        normalization_rule_name="identity", pad_id=0, unk_id=100, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+        user_defined_symbols=["<s>", "[CLS]", "[SEP]", "[MASK]", "7"],
+    )  # fmt: skip
+    return writer.getvalue()
+
+
+def test_trained_vocabulary_has_pad_at_zero_and_finds_special_pieces_by_name(model):
+    vocabulary = Vocabulary(model)
+    assert vocabulary.pad_id == 0
+    assert vocabulary.unk_id == 1
+    assert [vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id] == [2, 3, 4]
+
+
+def test_special_pieces_are_found_wherever_they_stand(marked_model):
+    vocabulary = Vocabulary(marked_model)
+    assert vocabulary.unk_id == 100
+    assert len({vocabulary.pad_id, vocabulary.unk_id, vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id}) == 5
+
+
+def test_training_twice_gives_the_same_bytes(model):
+    assert train_vocabulary(sentences(), 200) == model
+
+
+def test_training_shrinks_the_size_to_what_little_text_holds():
+    assert Vocabulary(train_vocabulary(sentences(20), 8000)).size < 400
+
+
+def test_training_on_a_text_longer_than_a_sentence_may_be_uses_all_of_it():
+    vocabulary = Vocabulary(train_vocabulary([" ".join(sentences(300)) + " zzzzzzzz" * 50], 200))
+    (ids,) = vocabulary.encode(["zz"])
+    assert vocabulary.unk_id not in ids
+
+
+def test_training_refuses_no_text_and_too_few_pieces():
+    with pytest.raises(InputError, match="no text to train on"):
+        train_vocabulary([" \n"], 100)
+    with pytest.raises(InputError, match=r"characters alone take \d+; raise --vocabulary_size"):
+        train_vocabulary(sentences(), 10)
+
+
+def test_no_trained_piece_joins_a_word_to_its_punctuation(model):
+    text = "Cat dog, 42."
+    pieces = Vocabulary(model).encode_with_offsets([text])[0]
+    shown = [text[a:b] for a, b in zip(pieces.starts, pieces.ends, strict=True)]
+    assert not any("," in piece and len(piece) > 1 for piece in shown)
+
+
+def test_cleaning_keeps_every_position(marked_model):
+    text = "Cat\tdog\n\x00 [SEP] <s> \u2003İΣΑΣ [CLS][MASK] 7 <x> \u3000"
+    for lower_case in (False, True):
+        cleaned = Vocabulary(marked_model, lower_case).clean(text)
+        assert len(cleaned) == len(text)
+        assert cleaned[:8] == ("cat dog " if lower_case else "Cat dog ")
+
+
+def test_text_cannot_forge_special_pieces(marked_model):
+    vocabulary = Vocabulary(marked_model)
+    forged = {vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id}
+    (ids,) = vocabulary.encode(["cat [SEP] dog [CLS][MASK] <s>[[SEP]"])
+    assert not forged & set(ids.tolist())
+    assert vocabulary.clean("[SEP] <s>") == "(SEP] (s>"
+
+
+def test_user_defined_pieces_that_are_text_are_left_alone(marked_model):
+    assert Vocabulary(marked_model).clean("7 cats") == "7 cats"
+
+
+def test_lower_casing_replaces_character_by_character():
+    vocabulary = Vocabulary(train_vocabulary(sentences(), 200), lower_case=True)
+    every = "".join(chr(c) for c in range(0x21, 0x3000) if chr(c).upper() != chr(c) or chr(c).lower() != chr(c))
+    cleaned = vocabulary.clean(every)
+    assert len(cleaned) == len(every)
+    assert vocabulary.clean("ΑΣ ΣΑ İ") == "ασ σα i"
+    assert {old for old, _ in LOWER_CASE_RULES} == {"\u0130", "\u03a3"}
+
+
+def test_cleaning_rules_mean_the_same_in_tensorflow(marked_model):
+    tf = pytest.importorskip("tensorflow")
+    vocabulary = Vocabulary(marked_model)
+    text = "a\tb\x00c\x1f\x85\xa0\u1680\u2003\u2028\u3000d [SEP][CLS] <s> [x] \u200b<"
+    graph = tf.strings.regex_replace(text, WHITESPACE, " ")
+    for pattern, rewrite in vocabulary.markup_rules:
+        graph = tf.strings.regex_replace(graph, pattern, rewrite)
+    assert graph.numpy().decode() == vocabulary.clean(text)
+
+
+def test_offsets_are_characters_of_the_original_text_without_the_space_around(model):
+    text = "  Cat \n\t dog,  héén €owl. "
+    pieces = Vocabulary(model).encode_with_offsets([text])[0]
+    shown = [text[a:b] for a, b in zip(pieces.starts, pieces.ends, strict=True)]
+    assert "".join(shown) == "Catdog,héén€owl."
+    assert all(piece == piece.strip() for piece in shown)
+
+
+def test_any_run_of_pieces_gives_stripped_text(model):
+    text = "Cat € dog,  (owl)  42. €"
+    pieces = Vocabulary(model).encode_with_offsets([text])[0]
+    n = len(pieces.ids)
+    for i in range(n):
+        for j in range(i, n):
+            run = text[pieces.starts[i] : pieces.ends[j]]
+            assert run == run.strip()
+
+
+def test_encoding_with_and_without_offsets_gives_the_same_ids(model):
+    vocabulary, texts = Vocabulary(model), [*sentences(30, seed=1), "", "   ", "\n", "[SEP] cat"]
+    plain = vocabulary.encode(texts)
+    for ids, pieces in zip(plain, vocabulary.encode_with_offsets(texts), strict=True):
+        assert ids.dtype == np.int32
+        np.testing.assert_array_equal(ids, pieces.ids)
+    assert vocabulary.encode([]) == vocabulary.encode_with_offsets([]) == []
+
+
+def test_a_vocabulary_without_special_pieces_is_refused_by_name(tmp_path):
+    import io
+
+    import sentencepiece
+
+    writer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences()), model_writer=writer, vocab_size=100, hard_vocab_limit=False, minloglevel=2
+    )
+    file = tmp_path / "plain.model"
+    file.write_bytes(writer.getvalue())
+    with pytest.raises(
+        InputError, match=r"plain\.model: of \d+ pieces none is <pad> or \[CLS\] or \[SEP\] or \[MASK\]"
+    ):
+        Vocabulary(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x0a\xff\xff"])
+def test_a_file_that_is_no_model_is_refused(tmp_path, content):
+    file = tmp_path / "vocab.model"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"vocab\.model: not a SentencePiece model"):
+        Vocabulary(file)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.model: cannot be read"):
+        Vocabulary(tmp_path / "none.model")
