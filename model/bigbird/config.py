@@ -372,8 +372,9 @@ def load_experiment(
     unknown = sorted(set(tree) - {"task", "trainer", "runtime"}, key=str)
     if unknown:
         raise InputError("\n".join(_unknown_key((key,), Experiment) for key in unknown))
-    sections = {"task": TASKS[chosen], "trainer": TrainerConfig, "runtime": RuntimeConfig}
-    built, problems = {}, []
+    sections: dict[str, type[Section]] = {"task": TASKS[chosen], "trainer": TrainerConfig, "runtime": RuntimeConfig}
+    built: dict[str, Any] = {}
+    problems: list[str] = []
     for name, section in sections.items():
         try:
             built[name] = section.model_validate(tree.get(name) or {})
@@ -381,7 +382,7 @@ def load_experiment(
             problems += [_describe(problem, (name,), section) for problem in error.errors(include_url=False)]
     if problems:
         raise InputError("\n".join(problems))
-    return Experiment.model_construct(type=chosen, **built)
+    return Experiment.model_construct(**{"type": chosen, **built})
 
 
 def replace(section: Any, **changes: Any) -> Any:
@@ -420,7 +421,7 @@ def parse_override(text: str) -> dict[str, Any]:
         if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key):
             raise InputError(f"override {assignment!r}: expected key.path=value")
         try:
-            parsed = yaml.safe_load(value) if value.strip() else ""
+            parsed: Any = yaml.safe_load(value) if value.strip() else ""
         except yaml.YAMLError:
             parsed = value
         for part in reversed(key.split(".")):

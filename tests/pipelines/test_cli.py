@@ -13,7 +13,7 @@ from pipelines.predict import named_probabilities, predict_command, read_example
 
 def options(tmp_path: Path, **changes) -> dict:
     """`bigbird run`'s options as click gives them, with changes."""
-    defaults = {parameter.name: parameter.get_default(None) for parameter in cli.run.params}
+    defaults = cli.run.make_context("run", []).params
     return {**defaults, "overrides": (), "runs": tmp_path / "runs", **changes}
 
 

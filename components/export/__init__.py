@@ -1,0 +1,1 @@
+"""The export stage: a trained model as a SavedModel that takes raw text."""

@@ -1,0 +1,29 @@
+"""Command line of the export stage."""
+
+from __future__ import annotations
+
+import click
+
+from bigbird.console import quiet_tensorflow, run_command
+
+
+@click.command(epilog="Example: python -m components.export --model out/model --output out/saved_model")
+@click.option("--model", required=True, help="Model folder that training wrote.")
+@click.option("--output", required=True, help="Folder to write: the SavedModel and signature.json.")
+@click.option("--dataset", help="Dataset folder of the model, to check the vocabulary against.")
+@click.option("--overwrite", is_flag=True, help="Replace what the output folder holds.")
+def main(model: str, output: str, dataset: str | None, overwrite: bool) -> None:
+    """Export a trained model as a SavedModel that takes raw text."""
+    quiet_tensorflow()
+
+    def command() -> None:
+        from components.export.export import export
+
+        export(model, output, dataset, overwrite)
+        print(f"SavedModel: {output}")
+
+    run_command(command)
+
+
+if __name__ == "__main__":
+    main()
