@@ -289,7 +289,7 @@ def batch_parser(
             )
             for name in sequences
         ]
-        if labels and classes > 1:
+        if classes > 1 and any(target.dtype == "int64" for target in targets):
             checks.append(tf.debugging.assert_less(parsed["label_ids"], np.int64(classes), "label above num_classes"))
             checks.append(tf.debugging.assert_non_negative(parsed["label_ids"], "label below 0"))
         with tf.control_dependencies(checks):

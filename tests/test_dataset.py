@@ -1,0 +1,296 @@
+"""Batches: their order, their buckets, and what happens to records that cannot be used."""
+
+import functools
+import operator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird import features
+from bigbird.config import load_experiment
+from bigbird.dataset import (
+    Rows,
+    checksum,
+    count_records,
+    evaluation_dataset,
+    explain_bad_records,
+    find_files,
+    training_dataset,
+)
+from bigbird.errors import InputError
+
+BATCH = 4
+LENGTHS = [3, 9, 16, 5, 30, 17, 8, 2, 12, 31, 20, 7, 4, 25, 11, 6, 32, 10, 14, 1]  # of the records 0, 1, 2, ...
+
+
+def _task(kind="bigbird/glue", buckets=(8, 16, 32), **train):
+    data = {"seq_length": 32, "global_batch_size": BATCH, "shuffle_buffer_size": 6, **train}
+    encoder = {"hidden_size": 8, "num_attention_heads": 2, "vocab_size": 100, "max_position_embeddings": 32}
+    model = {"encoder": {"bigbird": encoder}} | ({"num_classes": 2} if kind == "bigbird/glue" else {})
+    task = {"model": model, "train_data": data, "validation_data": data, "bucket_lengths": list(buckets)}
+    return load_experiment(kind, overrides=[{"task": task}]).task
+
+
+def _record(number, length, **changes):
+    record = {
+        "input_ids": [1 + (number + i) % 99 for i in range(length)],
+        "segment_ids": [i % 2 for i in range(length)],
+        "label_ids": [number % 2],
+        "example_id": [number],
+    }
+    return features.encode(record | changes)
+
+
+def _write(path, records):
+    path.write_bytes(b"".join(features.frame(record) for record in records))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    records = [_record(number, length) for number, length in enumerate(LENGTHS)]
+    return [_write(folder / "train-0.tfrecord", records[:12]), _write(folder / "train-1.tfrecord", records[12:])]
+
+
+def _flat(batches):
+    return list(chain.from_iterable(batches))
+
+
+def _ids(dataset, batches):
+    return [batch["record_id"].numpy().tolist() for batch in dataset.take(batches)]
+
+
+def test_every_training_batch_is_full_and_padded_to_the_smallest_bucket_that_holds_its_records(files):
+    seen = set()
+    for batch in training_dataset(files, _task(), seed=1).take(20):
+        length = batch["input_word_ids"].shape[1]
+        assert batch["input_word_ids"].shape == (BATCH, length)
+        expected = [8 if LENGTHS[i] <= 8 else 16 if LENGTHS[i] <= 16 else 32 for i in batch["record_id"].numpy()]
+        assert expected == [length] * BATCH
+        seen.add(length)
+    assert seen == {8, 16, 32}
+
+
+def test_a_batch_holds_the_records_padded_with_zeros(files):
+    batch = next(iter(evaluation_dataset(files, _task(buckets=(32,)))))
+    assert {name: (value.dtype.name, value.shape) for name, value in batch.items()} == {
+        "input_word_ids": ("int32", (4, 32)),
+        "input_type_ids": ("int32", (4, 32)),
+        "input_mask": ("int32", (4, 32)),
+        "label_ids": ("int32", (4,)),
+        "record_id": ("int64", (4,)),
+        "weight": ("float32", (4,)),
+    }
+    assert batch["input_word_ids"][0].numpy().tolist() == [1, 2, 3] + [0] * 29
+    assert batch["input_type_ids"][0].numpy().tolist() == [0, 1, 0] + [0] * 29
+    assert batch["input_mask"].numpy().sum(axis=1).tolist() == LENGTHS[:4]
+    assert batch["label_ids"].numpy().tolist() == [0, 1, 0, 1]
+
+
+def test_every_epoch_holds_every_record_once_in_another_order(files):
+    per_epoch = len(LENGTHS) // BATCH
+    batches = _ids(training_dataset(files, _task(buckets=(32,)), seed=1), 3 * per_epoch)
+    epochs = [functools.reduce(operator.iadd, batches[i * per_epoch : (i + 1) * per_epoch], []) for i in range(3)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(20))] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_left_over_records_of_a_bucket_are_used_in_the_next_epoch(files):
+    batches = 3 * len(LENGTHS)  # twelve epochs' worth
+    counts = np.bincount(
+        functools.reduce(operator.iadd, _ids(training_dataset(files, _task(), seed=1), batches), []), minlength=20
+    )
+    assert counts.sum() == batches * BATCH
+    assert counts.min() >= 11 and counts.max() <= 13
+
+
+def test_the_stream_depends_on_its_seed_and_not_on_tensorflows(files):
+    tf.random.set_seed(1)
+    first = _ids(training_dataset(files, _task(), seed=7), 12)
+    tf.random.set_seed(2)
+    assert _ids(training_dataset(files, _task(), seed=7), 12) == first
+    assert _ids(training_dataset(files, _task(), seed=8), 12) != first
+
+
+def test_without_a_shuffle_buffer_the_files_order_is_kept(files):
+    stream = training_dataset(files[:1], _task(buckets=(32,), shuffle_buffer_size=0), seed=1)
+    assert functools.reduce(operator.iadd, _ids(stream, 3), []) == list(range(12))
+
+
+@pytest.mark.parametrize("buckets", [(32,), (8, 16, 32)])
+@pytest.mark.parametrize("skip", [0, 3, 17])
+def test_skipping_batches_gives_the_rest_of_the_same_stream(files, buckets, skip):
+    task = _task(buckets=buckets)
+    whole = _ids(training_dataset(files, task, seed=3), 25)
+    assert _ids(training_dataset(files, task, seed=3, skip=skip), 25 - skip) == whole[skip:]
+
+
+def test_batches_can_be_left_out_by_number(files):
+    whole = _ids(training_dataset(files, _task(), seed=3), 10)
+    assert _ids(training_dataset(files, _task(), seed=3, without=[4, 6]), 8) == whole[:4] + whole[5:6] + whole[7:]
+    assert _ids(training_dataset(files, _task(), seed=3, skip=5, without=[4, 6]), 4) == whole[5:6] + whole[7:]
+
+
+def test_the_rows_of_all_replicas_make_up_the_global_batch(files):
+    task = _task()
+    whole = _ids(training_dataset(files, task, seed=3), 6)
+    workers = [_ids(training_dataset(files, task, seed=3, rows=Rows(first, first + 2, 4)), 12) for first in (0, 2)]
+    together = [workers[0][2 * i] + workers[0][2 * i + 1] + workers[1][2 * i] + workers[1][2 * i + 1] for i in range(6)]
+    assert together == whole
+
+
+def test_a_batch_that_replicas_cannot_share_evenly_is_refused(files):
+    with pytest.raises(InputError, match="global_batch_size 4 is not a multiple of the 3 replicas"):
+        training_dataset(files, _task(), seed=3, rows=Rows(0, 1, 3))
+
+
+def test_max_records_are_the_files_first_in_every_epoch(files):
+    stream = training_dataset(files[:1], _task(buckets=(32,), max_records=8), seed=1)
+    assert [sorted(functools.reduce(operator.iadd, _ids(stream.skip(2 * epoch), 2), [])) for epoch in range(3)] == [
+        list(range(8))
+    ] * 3
+
+
+def test_evaluation_passes_over_every_record_once_and_fills_up_with_weight_zero(files):
+    batches = list(evaluation_dataset(files, _task()))
+    assert all(batch["record_id"].shape == (BATCH,) for batch in batches)
+    ids = np.concatenate([batch["record_id"].numpy()[batch["weight"].numpy() == 1] for batch in batches])
+    assert sorted(ids.tolist()) == list(range(20))
+    assert sum(batch["weight"].numpy().sum() for batch in batches) == 20
+    short = [number for number in ids.tolist() if LENGTHS[number] <= 8]
+    assert short == sorted(short)  # the files' order within a bucket
+
+
+def test_evaluation_can_stop_after_some_records(files):
+    batches = list(evaluation_dataset(files, _task(), max_records=6))
+    ids = np.concatenate([batch["record_id"].numpy()[batch["weight"].numpy() == 1] for batch in batches])
+    assert sorted(ids.tolist()) == list(range(6))
+
+
+def test_a_test_split_needs_no_labels(tmp_path):
+    file = tmp_path / "test.tfrecord"
+    record = {"input_ids": [1, 2], "segment_ids": [0, 0], "example_id": [5]}
+    _write(file, [features.encode(record)])
+    batch = next(iter(evaluation_dataset([str(file)], _task(), labels=False)))
+    assert "label_ids" not in batch
+    assert batch["record_id"].numpy().tolist() == [5] * 4
+
+
+def test_padded_records_read_as_unpadded_ones(tmp_path):
+    padded = {
+        "input_ids": [4, 5, 6] + [0] * 29,
+        "input_mask": [1] * 3 + [0] * 29,
+        "segment_ids": [0, 1, 1] + [0] * 29,
+        "label_ids": [1],
+        "example_id": [0],
+    }
+    unpadded = {"input_ids": [4, 5, 6], "segment_ids": [0, 1, 1], "label_ids": [1], "example_id": [0]}
+    batches = [
+        next(iter(evaluation_dataset([_write(tmp_path / f"{i}.tfrecord", [features.encode(record)])], _task())))
+        for i, record in enumerate((padded, unpadded))
+    ]
+    assert batches[0]["input_word_ids"].shape == (4, 8)
+    for name, value in batches[1].items():
+        assert np.array_equal(batches[0][name], value), name
+
+
+def test_regression_labels_are_real_numbers(tmp_path):
+    file = _write(tmp_path / "a.tfrecord", [_record(0, 3, label_ids=[2.5])])
+    task = _task()
+    data = task.train_data.model_copy(update={"label_type": "float"})
+    task = task.model_copy(update={"train_data": data})
+    assert next(iter(evaluation_dataset([file], task)))["label_ids"].numpy().tolist() == [2.5] * 4
+
+
+def test_squad_records_give_positions_and_the_paragraphs_mask(tmp_path):
+    record = {
+        "unique_ids": [700001],
+        "input_ids": [1, 2, 3, 4, 5],
+        "segment_ids": [0, 0, 1, 1, 1],
+        "paragraph_mask": [0, 0, 1, 1, 0],
+        "start_positions": [2],
+        "end_positions": [3],
+        "is_impossible": [0],
+        "example_id": b"question",
+        "offset_starts": [-1, -1, 0, 4, -1],
+    }
+    file = _write(tmp_path / "a.tfrecord", [features.encode(record)])
+    batch = next(iter(evaluation_dataset([file], _task("bigbird/squad"))))
+    assert sorted(batch) == [
+        "end_positions", "input_mask", "input_type_ids", "input_word_ids", "paragraph_mask", "record_id",
+        "start_positions", "weight",
+    ]  # fmt: skip
+    assert batch["paragraph_mask"][0].numpy().tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    assert (batch["start_positions"][0], batch["end_positions"][0], batch["record_id"][0]) == (2, 3, 700001)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (_record(41, 33), r"record 1 \(id 41\): has 33 tokens; expected at most seq_length 32"),
+        (_record(41, 3, label_ids=[2]), r"record 1 \(id 41\): has label 2; expected 0 to 1"),
+        (_record(41, 3, label_ids=[-1]), r"record 1 \(id 41\): has label -1; expected 0 to 1"),
+        (
+            _record(41, 3, label_ids=[0.5]),
+            r"record 1 \(id 41\): found 1 of type float32 for label_ids; expected one int64",
+        ),
+        (
+            _record(41, 3, input_ids=[1, 100, 2]),
+            r"record 1 \(id 41\): has token id 100; expected ids below vocab_size 100",
+        ),
+        (_record(41, 3, segment_ids=[0]), r"record 1 \(id 41\): found {'input_ids': 3, 'segment_ids': 1} values"),
+        (_record(41, 3, example_id=[]), r"record 1: has no example_id"),
+        (_record(41, 0), r"record 1 \(id 41\): found .* 0 tokens"),
+    ],
+    ids=["long", "label", "negative label", "label type", "vocabulary", "lengths", "id", "empty"],
+)
+@pytest.mark.parametrize("buckets", [(32,), (8, 32)])
+def test_a_record_that_cannot_be_used_is_named(tmp_path, buckets, record, message):
+    task = _task(buckets=buckets)
+    file = _write(tmp_path / "bad.tfrecord", [_record(0, 3), record, *(_record(i, 3) for i in range(6))])
+    with (
+        pytest.raises(InputError, match=r"bad\.tfrecord: " + message),
+        explain_bad_records([file], task, task.train_data),
+    ):
+        list(evaluation_dataset([file], task))
+
+
+def test_a_file_that_was_cut_short_is_named(tmp_path, files):
+    task, file = _task(), tmp_path / "cut.tfrecord"
+    file.write_bytes(Path(files[0]).read_bytes()[:-5])
+    with (
+        pytest.raises(InputError, match=r"cut\.tfrecord: record 11 at byte \d+ is damaged or cut short"),
+        explain_bad_records([str(file)], task, task.train_data),
+    ):
+        list(evaluation_dataset([str(file)], task))
+
+
+def test_other_errors_pass_through_the_explanation(files):
+    task = _task()
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError, match="of the model"),
+        explain_bad_records(files, task, task.train_data),
+    ):
+        raise tf.errors.InvalidArgumentError(None, None, "of the model")
+
+
+def test_files_are_found_by_pattern_list_or_commas(files, tmp_path):
+    folder = str(files[0]).rpartition("/")[0]
+    assert find_files(f"{folder}/train-*.tfrecord") == files
+    assert find_files(f"{files[1]},{files[0]}") == files[::-1]
+    assert find_files(files) == files
+    with pytest.raises(InputError, match=r"nothing-\*': matches no file"):
+        find_files(str(tmp_path / "nothing-*"))
+
+
+def test_records_are_counted_and_contents_change_the_checksum(files, tmp_path):
+    assert count_records(files) == 20
+    copy = tmp_path / "train-0.tfrecord"
+    copy.write_bytes(Path(files[0]).read_bytes())
+    assert checksum([str(copy)]) == checksum(files[:1])
+    _write(copy, [_record(number, length, label_ids=[1]) for number, length in enumerate(LENGTHS[:12])])
+    assert checksum([str(copy)]) != checksum(files[:1])

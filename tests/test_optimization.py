@@ -1,0 +1,133 @@
+"""The schedule's values, AdamW's arithmetic and what weight decay leaves alone."""
+
+import keras
+import numpy as np
+import pytest
+
+from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
+from bigbird.heads import build_model
+from bigbird.optimization import AdamW, build_schedule, clip_by_global_norm, decays
+
+
+def _schedule(train_steps=100, **changes):
+    return build_schedule(OptimizerConfig.model_validate(changes), train_steps)
+
+
+def test_the_warmup_climbs_to_where_the_decay_has_come_by_then():
+    rates = {
+        "learning_rate": {"polynomial": {"initial_learning_rate": 8e-5, "decay_steps": 3699}},
+        "warmup": {"polynomial": {"warmup_steps": 370}},
+    }
+    schedule = _schedule(**rates)
+    peak = 8e-5 * (1 - 370 / 3699)
+    expected = {0: peak / 370, 1: peak / 370, 37: peak / 10, 369: peak * 369 / 370, 370: peak}
+    expected |= {2000: 8e-5 * (1 - 2000 / 3699), 3698: 8e-5 / 3699, 3699: 0.0, 5000: 0.0}
+    for step, rate in expected.items():
+        assert float(schedule(step)) == pytest.approx(rate, rel=2e-4, abs=1e-12), step
+
+
+def test_decay_and_warmup_have_their_powers_and_end():
+    polynomial = {"initial_learning_rate": 1.0, "end_learning_rate": 0.2, "power": 2.0, "decay_steps": 10}
+    schedule = _schedule(
+        learning_rate={"polynomial": polynomial}, warmup={"polynomial": {"warmup_steps": 4, "power": 2.0}}
+    )
+    at_four = 0.8 * 0.6**2 + 0.2
+    assert [float(schedule(step)) for step in (2, 4, 5, 10, 12)] == pytest.approx(
+        [at_four * 0.25, at_four, 0.8 * 0.5**2 + 0.2, 0.2, 0.2], rel=1e-6
+    )
+
+
+def test_by_default_the_decay_lasts_the_run_and_the_warmup_a_tenth_of_it():
+    schedule = _schedule(train_steps=250)
+    assert (schedule.decay_steps, schedule.warmup_steps) == (250, 25)
+
+
+def test_a_constant_rate_and_no_warmup():
+    schedule = _schedule(learning_rate={"type": "constant", "constant": {"learning_rate": 0.5}}, warmup={"type": None})
+    assert [float(schedule(step)) for step in (0, 50, 1000)] == [0.5] * 3
+
+
+def test_linear_warmup_is_of_power_one_whatever_the_polynomials_power():
+    constant = {"type": "constant", "constant": {"learning_rate": 1.0}}
+    schedule = _schedule(learning_rate=constant, warmup={"type": "linear", "linear": {"warmup_steps": 4, "power": 3.0}})
+    assert [float(schedule(step)) for step in range(5)] == [0.25, 0.25, 0.5, 0.75, 1.0]
+
+
+def _constant(rate):
+    return _schedule(learning_rate={"type": "constant", "constant": {"learning_rate": rate}}, warmup={"type": None})
+
+
+def test_adamw_is_bias_corrected_adam_with_decoupled_decay():
+    layer = keras.layers.Dense(3, name="dense")
+    layer.build((None, 2))
+    layer.bias.assign([1.0, 1.0, 1.0])
+    weights = {v.name: v.numpy().astype(np.float64) for v in layer.trainable_variables}
+    optimizer = AdamW(_constant(0.1), AdamWConfig())
+    optimizer.build(layer.trainable_variables)
+    moments = dict.fromkeys(weights, (0.0, 0.0))
+    rng = np.random.default_rng(0)
+    for step in range(1, 6):
+        gradients = [rng.normal(size=v.shape).astype(np.float32) for v in layer.trainable_variables]
+        optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+            m, v = moments[name]
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient.astype(np.float64) ** 2
+            moments[name] = m, v
+            decay = 0.01 if name == "kernel" else 0.0
+            scale = 0.1 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            weights[name] = weight - 0.1 * decay * weight - scale * m / (np.sqrt(v) + 1e-7)
+    for variable in layer.trainable_variables:
+        np.testing.assert_allclose(variable.numpy(), weights[variable.name], rtol=0, atol=1e-5)
+
+
+def test_decay_leaves_layer_norms_and_biases_of_the_model_alone():
+    encoder = {"hidden_size": 8, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
+    tree = {"task": {"model": {"num_classes": 2, "encoder": {"bigbird": encoder}}}}
+    model = build_model(load_experiment("bigbird/glue", overrides=[tree]).task)
+    optimizer = AdamW(_constant(0.5), AdamWConfig(weight_decay_rate=0.5))
+    optimizer.build(model.trainable_variables)
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.ones(variable.shape))
+    optimizer.apply([keras.ops.zeros(variable.shape) for variable in model.trainable_variables])
+    kept = {v.path.partition("/")[2] for v in model.trainable_variables if np.all(v.numpy() == 1.0)}
+    decayed = {v.path.partition("/")[2] for v in model.trainable_variables if np.all(v.numpy() == 0.75)}
+    assert kept | decayed == {v.path.partition("/")[2] for v in model.trainable_variables}
+    layer = {f"{part}/kernel" for part in ("attention/query", "attention/key", "attention/value", "attention/output")}
+    layer |= {"intermediate/kernel", "output/kernel"}
+    assert decayed == {
+        *(f"encoder/embeddings/{table}/embeddings" for table in ("word", "position", "type")),
+        *(f"encoder/layer_{i}/{name}" for i in range(2) for name in layer),
+        "pooler_dense/kernel",
+        "logits/kernel",
+    }
+    assert {path.rpartition("/")[2] for path in kept} == {"bias", "gamma", "beta"}
+
+
+def test_exclusions_are_searched_for_in_the_whole_path():
+    assert not decays("encoder/layer_norm/gamma", ["LayerNorm", "layer_norm", "bias"])
+    assert not decays("logits/bias", ["bias"])
+    assert decays("encoder/layer_0/output/kernel", ["LayerNorm", "layer_norm", "bias"])
+    assert decays("logits/bias", [])
+
+
+def test_gradients_are_clipped_together():
+    gradients = [np.array([3.0, 0.0], np.float32), np.array([[4.0]], np.float32)]
+    clipped, norm = clip_by_global_norm(gradients, 1.0)
+    assert float(norm) == 5.0
+    assert [np.asarray(gradient).tolist() for gradient in clipped] == [
+        [pytest.approx(0.6), 0.0],
+        [[pytest.approx(0.8)]],
+    ]
+
+
+@pytest.mark.parametrize("bound", [0.0, float("inf"), 5.0])
+def test_gradients_within_the_bound_or_without_one_stay_as_they_are(bound):
+    gradients = [np.array([3.0], np.float32), np.array([4.0], np.float32)]
+    clipped, norm = clip_by_global_norm(gradients, bound)
+    assert float(norm) == 5.0
+    assert [float(np.asarray(gradient)[0]) for gradient in clipped] == [3.0, 4.0]
+
+
+def test_a_gradient_that_is_not_finite_shows_in_the_norm():
+    _, norm = clip_by_global_norm([np.array([np.inf], np.float32)], 1.0)
+    assert not np.isfinite(float(norm))
