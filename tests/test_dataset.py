@@ -94,16 +94,14 @@ def test_a_batch_holds_the_records_padded_with_zeros(files):
 def test_every_epoch_holds_every_record_once_in_another_order(files):
     per_epoch = len(LENGTHS) // BATCH
     batches = _ids(training_dataset(files, _task(buckets=(32,)), seed=1), 3 * per_epoch)
-    epochs = [functools.reduce(operator.iadd, batches[i * per_epoch : (i + 1) * per_epoch], []) for i in range(3)]
+    epochs = [_flat(batches[i * per_epoch : (i + 1) * per_epoch]) for i in range(3)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(20))] * 3
     assert epochs[0] != epochs[1] != epochs[2]
 
 
 def test_left_over_records_of_a_bucket_are_used_in_the_next_epoch(files):
     batches = 3 * len(LENGTHS)  # twelve epochs' worth
-    counts = np.bincount(
-        functools.reduce(operator.iadd, _ids(training_dataset(files, _task(), seed=1), batches), []), minlength=20
-    )
+    counts = np.bincount(_flat(_ids(training_dataset(files, _task(), seed=1), batches)), minlength=20)
     assert counts.sum() == batches * BATCH
     assert counts.min() >= 11 and counts.max() <= 13
 
@@ -118,7 +116,7 @@ def test_the_stream_depends_on_its_seed_and_not_on_tensorflows(files):
 
 def test_without_a_shuffle_buffer_the_files_order_is_kept(files):
     stream = training_dataset(files[:1], _task(buckets=(32,), shuffle_buffer_size=0), seed=1)
-    assert functools.reduce(operator.iadd, _ids(stream, 3), []) == list(range(12))
+    assert _flat(_ids(stream, 3)) == list(range(12))
 
 
 @pytest.mark.parametrize("buckets", [(32,), (8, 16, 32)])
@@ -150,9 +148,7 @@ def test_a_batch_that_replicas_cannot_share_evenly_is_refused(files):
 
 def test_max_records_are_the_files_first_in_every_epoch(files):
     stream = training_dataset(files[:1], _task(buckets=(32,), max_records=8), seed=1)
-    assert [sorted(functools.reduce(operator.iadd, _ids(stream.skip(2 * epoch), 2), [])) for epoch in range(3)] == [
-        list(range(8))
-    ] * 3
+    assert [sorted(_flat(_ids(stream.skip(2 * epoch), 2))) for epoch in range(3)] == [list(range(8))] * 3
 
 
 def test_evaluation_passes_over_every_record_once_and_fills_up_with_weight_zero(files):
