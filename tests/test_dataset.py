@@ -1,7 +1,5 @@
 """Batches: their order, their buckets, and what happens to records that cannot be used."""
 
-import functools
-import operator
 from itertools import chain
 from pathlib import Path
 
