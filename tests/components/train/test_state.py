@@ -1,0 +1,81 @@
+"""What a resumed run must not change, and how batches are counted."""
+
+import pytest
+
+from bigbird.config import load_experiment
+from bigbird.errors import InputError
+from bigbird.optimization import build_schedule
+from components.train.state import State, check_setup, describe_setup
+
+# More steps along a learning rate that is spelt out.
+LONGER = (
+    "trainer.train_steps=200,trainer.optimizer_config.learning_rate.polynomial.decay_steps=100,"
+    "trainer.optimizer_config.warmup.polynomial.warmup_steps=10"
+)
+
+
+def _setup(*overrides, files=("a/train.tfrecord",), checksum="1234", replicas=1):
+    experiment = load_experiment("bigbird/glue", overrides=["trainer.train_steps=100", *overrides])
+    schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
+    return describe_setup(experiment, schedule, files, checksum, replicas)
+
+
+def test_batches_left_out_are_passed_over():
+    state = State(step=3, batches=3, left_out=[3, 4, 6])
+    assert state.next_batch == 5
+    state.take_batch()
+    assert (state.step, state.batches, state.next_batch) == (4, 6, 7)
+
+
+def test_a_state_survives_its_json():
+    state = State(step=3, batches=4, left_out=[1], validated=2, best={"step": 2}, seconds=1.5, setup={"a": 1})
+    assert State.from_json(state.to_json()) == state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "trainer.checkpoint_interval=7,trainer.validation_interval=7,trainer.summary_interval=7,trainer.max_to_keep=2",
+        "task.validation_data.global_batch_size=3",
+        "trainer.steps_per_loop=5,trainer.recovery_max_trials=3",
+        LONGER,
+        "task.init_checkpoint=somewhere",
+    ],
+)
+def test_what_does_not_touch_the_weights_may_change(change):
+    check_setup("model", _setup(), _setup(change))
+
+
+def test_files_may_move_but_not_change():
+    check_setup("model", _setup(), _setup(files=["b/train.tfrecord"]))
+    with pytest.raises(InputError, match="training files' SHA-256: '1234' then, '9' now"):
+        check_setup("model", _setup(), _setup(checksum="9"))
+    with pytest.raises(InputError, match=r"training files: \['train.tfrecord'\] then, \['other.tfrecord'\] now"):
+        check_setup("model", _setup(), _setup(files=["a/other.tfrecord"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("task.train_data.global_batch_size=16", ["task.train_data.global_batch_size: 32 then, 16 now"]),
+        ("task.train_data.seed=3", ["task.train_data.seed: None then, 3 now"]),
+        ("runtime.seed=3", ["runtime.seed: 0 then, 3 now"]),
+        ("task.bucket_lengths=[512,1024]", ["task.bucket_lengths: [64, 128, 256, 512, 1024] then, [512, 1024] now"]),
+        ("task.model.encoder.bigbird.num_layers=2", ["task.model.encoder.bigbird.num_layers: 12 then, 2 now"]),
+        ("runtime.mixed_precision_dtype=bfloat16", ["runtime.mixed_precision_dtype: 'float32' then, 'bfloat16' now"]),
+        ("trainer.optimizer_config.optimizer.adamw.beta_1=0.8", ["optimizer.adamw.beta_1: 0.9 then, 0.8 now"]),
+        ("trainer.train_steps=200", ["decay_steps: 100 then, 200 now", "warmup_steps: 10 then, 20 now"]),
+    ],
+)
+def test_what_touches_the_weights_is_named_with_both_values(change, named):
+    with pytest.raises(InputError) as caught:
+        check_setup("model", _setup(), _setup(change))
+    message = str(caught.value)
+    assert all(name in message for name in named)
+    assert message.count(" then, ") == len(named)
+    assert message.startswith("model: holds checkpoints of a run that was set up otherwise")
+
+
+def test_another_number_of_replicas_is_named():
+    with pytest.raises(InputError, match="runtime replicas: 1 then, 4 now"):
+        check_setup("model", _setup(), _setup(replicas=4))

@@ -1,0 +1,232 @@
+"""The stage as its users meet it: killed and started again, interrupted, diverging, validating, refused."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from bigbird.artifacts import read_json
+from bigbird.checkpoints.native import latest_checkpoint, list_checkpoints
+from bigbird.config import load_experiment
+from bigbird.errors import InputError, TrainingDiverged
+from components.train.train import train
+
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def _train(tree, dataset, model_dir, mode="train_and_eval"):
+    return train(load_experiment("bigbird/glue", overrides=[tree]), model_dir, mode, str(dataset))
+
+
+def _tensors(model_dir):
+    """Every tensor of the newest checkpoint, the optimizer's included."""
+    folder = latest_checkpoint(model_dir)
+    return {
+        f"{name}/{key}": value
+        for name in ("model", "optimizer")
+        for key, value in load_file(folder / f"{name}.safetensors").items()
+    }
+
+
+def _assert_same_tensors(first, second):
+    one, two = _tensors(first), _tensors(second)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(two[name], value, err_msg=name)
+
+
+def _history(model_dir):
+    file = Path(model_dir) / "history.json"
+    return read_json(file, "history") if file.exists() else []
+
+
+def _command(tmp_path, tree, dataset, model_dir):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    return [
+        sys.executable, "-m", "components.train", "--experiment_type=bigbird/glue", f"--config_file={recipe}",
+        f"--dataset={dataset}", f"--model_dir={model_dir}",
+    ]  # fmt: skip
+
+
+def _run(command):
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def _start_and_signal(command, number, when):
+    """Starts the stage, sends a signal once `when` holds, and returns its exit status and stderr."""
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 120
+        while not when():
+            assert process.poll() is None, process.stderr.read()[-3000:]
+            assert time.monotonic() < end, "the run never came that far"
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, stderr
+
+
+@pytest.fixture
+def long_run(settings):
+    """Enough steps to be stopped in the middle; dropout on."""
+    trainer = {"train_steps": 1800, "checkpoint_interval": 400, "validation_interval": 1000, "summary_interval": 20}
+    return settings(trainer=trainer, encoder={"dropout_rate": 0.1})
+
+
+@pytest.mark.slow
+def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(dataset, long_run, tmp_path):
+    """SIGKILL between two checkpoints."""
+    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    command = _command(tmp_path, long_run, dataset, killed)
+
+    def past_a_checkpoint():
+        return any(entry["step"] > 440 for entry in _history(killed))
+
+    code, _ = _start_and_signal(command, signal.SIGKILL, past_a_checkpoint)
+    assert code == -signal.SIGKILL
+    assert not (killed / "model.json").exists()
+    step = list_checkpoints(killed)[-1]
+    assert 400 <= step < 1800 and step % 400 == 0
+    again = _run(command)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert f"resuming at step {step:,}" in again.stderr
+
+    manifest = _train(long_run, dataset, unbroken)
+    _assert_same_tensors(unbroken, killed)
+    resumed = read_json(killed / "model.json", "manifest")
+    assert {name: resumed[name] for name in ("metrics", "best_step", "steps")} == {
+        name: manifest[name] for name in ("metrics", "best_step", "steps")
+    }
+    timeless = ("kind", "step", "loss", "gradient_norm", "learning_rate", "accuracy")
+    histories = [
+        [{name: entry.get(name) for name in timeless} for entry in _history(folder) if entry["step"] > step]
+        for folder in (killed, unbroken)
+    ]
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_run_asked_to_stop_saves_the_step_it_is_at(dataset, long_run, tmp_path, number, status):
+    command = _command(tmp_path, long_run, dataset, tmp_path / "model")
+    code, stderr = _start_and_signal(command, number, lambda: _history(tmp_path / "model"))
+    assert code == status, stderr[-3000:]
+    assert "Traceback" not in stderr
+    step = list_checkpoints(tmp_path / "model")[-1]
+    assert 0 < step < 1800 and step != 400
+    assert not list((tmp_path / "model").rglob("*.tmp"))
+
+
+def test_training_learns_keeps_the_best_and_says_so(dataset, settings, tmp_path, capsys):
+    trainer = {"train_steps": 160, "checkpoint_interval": 40, "validation_interval": 40, "max_to_keep": 2}
+    manifest = _train(settings(trainer=trainer), dataset, tmp_path / "model")
+    assert manifest["metrics"]["accuracy"] >= 0.9
+    assert list_checkpoints(tmp_path / "model") == [120, 160]
+    validated = [entry for entry in _history(tmp_path / "model") if entry["kind"] == "validation"]
+    assert [entry["step"] for entry in validated] == [40, 80, 120, 160]
+    best = max(validated, key=lambda entry: entry["accuracy"])
+    assert manifest["best_step"] == best["step"]
+    assert manifest["metrics"]["accuracy"] == best["accuracy"]
+    assert read_json(tmp_path / "model" / "best" / "state.json", "state")["step"] == best["step"]
+    assert list((tmp_path / "model" / "logs").glob("events.out.tfevents.*"))
+    progress = capsys.readouterr().err
+    assert "train 160/160" in progress and "tokens/s" in progress and "validation at step 160" in progress
+
+    assert _train(settings(trainer=trainer), dataset, tmp_path / "model") == manifest
+    assert "already trained to step 160; nothing to do" in capsys.readouterr().err
+
+    result = _train(settings(trainer=trainer), dataset, tmp_path / "model", "eval")
+    assert result["step"] == 160
+    assert result["metrics"]["accuracy"] == validated[-1]["accuracy"]
+    assert read_json(tmp_path / "model" / "validation.json", "validation") == result
+
+
+def test_a_loss_that_is_not_finite_or_above_its_bound_ends_training_with_step_and_records(dataset, settings, tmp_path):
+    with pytest.raises(TrainingDiverged) as bound:
+        _train(settings(trainer={"loss_upper_bound": 0.1}), dataset, tmp_path / "bound")
+    assert "training diverged at step 1: the loss is 0.6" in str(bound.value)
+    assert "above loss_upper_bound 0.1" in str(bound.value)
+    records = str(bound.value).split("records are ")[1].split(". ")[0].split(", ")
+    assert len(set(records)) == 8 and all(0 <= int(record) < 64 for record in records)
+    assert not (tmp_path / "bound" / "model.json").exists()
+
+    rate = {"optimizer_config": {"learning_rate": {"polynomial": {"initial_learning_rate": 1e38}}}}
+    with pytest.raises(TrainingDiverged, match=r"training diverged at step \d+: the .* (nan|inf)"):
+        _train(settings(trainer=rate), dataset, tmp_path / "infinite")
+
+
+def test_diverging_batches_are_left_out_where_that_is_allowed(dataset, settings, tmp_path, capsys):
+    trainer = {"loss_upper_bound": 0.1, "recovery_max_trials": 2}
+    with pytest.raises(TrainingDiverged, match="2 batches were left out already"):
+        _train(settings(trainer=trainer), dataset, tmp_path / "model")
+    assert capsys.readouterr().err.count("Going back to step 0 and on without this batch") == 2
+
+
+def test_a_run_set_up_otherwise_is_refused_and_nothing_is_changed(dataset, other_dataset, settings, tmp_path):
+    _train(settings(), dataset, tmp_path / "model")
+    before = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / "model").rglob("*")) if file.is_file()}
+    smaller = settings(task={"train_data": {"seq_length": 32, "global_batch_size": 4}})
+    with pytest.raises(InputError, match=r"task.train_data.global_batch_size: 8 then, 4 now"):
+        _train(smaller, dataset, tmp_path / "model")
+    with pytest.raises(InputError, match="training files' SHA-256"):
+        _train(settings(), other_dataset, tmp_path / "model")
+    after = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / "model").rglob("*")) if file.is_file()}
+    assert after == before
+
+
+def test_a_longer_run_goes_on_from_a_finished_one(dataset, settings, tmp_path):
+    def tree(steps):
+        rate = {"polynomial": {"initial_learning_rate": 0.01, "decay_steps": 40}}
+        config = {"learning_rate": rate, "warmup": {"polynomial": {"warmup_steps": 4}}}
+        return settings(trainer={"train_steps": steps, "optimizer_config": config})
+
+    _train(tree(12), dataset, tmp_path / "grown")
+    manifest = _train(tree(24), dataset, tmp_path / "grown")
+    assert manifest["steps"] == 24
+    _train(tree(24), dataset, tmp_path / "whole")
+    _assert_same_tensors(tmp_path / "whole", tmp_path / "grown")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": {"max_position_embeddings": 16}}, "max_position_embeddings"),
+        ({"task": {"init_checkpoint": "TODO"}}, "task.init_checkpoint is 'TODO'"),
+        ({"task": {"init_checkpoint": "nowhere"}}, "nowhere"),
+    ],
+)
+def test_a_configuration_that_cannot_work_is_refused_with_its_key(dataset, settings, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        _train(settings(**change), dataset, tmp_path / "model")
+    assert not (tmp_path / "model" / "model.json").exists()
+
+
+def test_a_dataset_whose_vocabulary_was_exchanged_is_refused(dataset, settings, tmp_path):
+    import shutil
+
+    from bigbird.vocabulary import train_vocabulary
+
+    exchanged = tmp_path / "dataset"
+    shutil.copytree(dataset, exchanged)
+    (exchanged / "vocab.model").write_bytes(train_vocabulary(["some quite other words in here"] * 50, 60))
+    with pytest.raises(InputError, match="is not the vocabulary the records were made with"):
+        _train(settings(), exchanged, tmp_path / "model")
+
+
+def test_the_command_line_ends_with_2_and_one_message_on_bad_input(settings, tmp_path):
+    result = _run(_command(tmp_path, settings(), tmp_path / "nowhere", tmp_path / "model"))
+    assert result.returncode == 2
+    assert result.stderr.count("error:") == 1 and "nowhere" in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "model").exists()
