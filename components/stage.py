@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, quiet_tensorflow
+from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, load_tensorflow
 from bigbird.errors import InputError, TrainingDiverged
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
@@ -19,13 +19,18 @@ FAILURE_FILE = "BIGBIRD_FAILURE_FILE"
 Result = TypeVar("Result")
 
 
-def run_stage(stage: Callable[[], Result]) -> Result:
+def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result:
     """Calls `stage` and ends the process with the exit codes of the stages' command lines when it fails.
 
     A mistake of the user is one message without a traceback; any other exception keeps its traceback.
+
+    Args:
+        stage: the stage's function.
+        tensorflow: whether the stage needs TensorFlow, which is then loaded first.
     """
-    quiet_tensorflow()
     try:
+        if tensorflow:
+            load_tensorflow()
         return stage()
     except (InputError, TrainingDiverged) as error:
         _report(str(error))

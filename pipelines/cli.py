@@ -45,15 +45,21 @@ def cli() -> None:
 @click.option("--train-file", default="", help="One training file, in place of the one in --data.")
 @click.option("--validation-file", default="", help="One validation file.")
 @click.option("--test-file", default="", help="One test file; it is encoded with the rest.")
-@click.option("--sample", type=click.Choice(["glue", "squad"]), help="The sample to take without --data.  [default: glue]")
+@click.option(
+    "--sample", type=click.Choice(["glue", "squad"]), help="The sample to take without --data.  [default: glue]"
+)
 @click.option("--vocabulary", default="", help="SentencePiece model. Without one it is trained on the training text.")
-@click.option("--vocabulary-size", type=click.IntRange(min=16), help="Pieces of a vocabulary trained here.  [default: 8000]")
+@click.option(
+    "--vocabulary-size", type=click.IntRange(min=16), help="Pieces of a vocabulary trained here.  [default: 8000]"
+)
 @click.option("--init-checkpoint", default="", help="Weights to start from; without them training starts from scratch.")
 @click.option("--recipe", help="A recipe's name or YAML file; `bigbird recipes` lists those that come along.")
 @click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples of a training step; the recipe's by default.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The peak; the recipe's by default.")
-@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over the data; the recipe's by default.")
+@click.option(
+    "--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over the data; the recipe's by default."
+)
 @click.option(
     "--metric-threshold",
     type=click.FloatRange(min=-1, max=1),
@@ -61,11 +67,17 @@ def cli() -> None:
     show_default=True,
     help="The primary metric's least value, from 0 to 1, at which the model is exported.",
 )
-@click.option("--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins.")
-@click.option("--max-bad-records", type=click.IntRange(min=0), default=0, show_default=True, help="Records that may be rejected.")
+@click.option(
+    "--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins."
+)
+@click.option(
+    "--max-bad-records", type=click.IntRange(min=0), default=0, show_default=True, help="Records that may be rejected."
+)
 @click.option("--beam-options", default="", help='Apache Beam\'s options, e.g. "--direct_num_workers=2".')
 @click.option("--name", help="The run's folder in --runs.  [default: task and time]")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
+)
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier run of the same name.")
 def run(**options: Any) -> None:
     """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export."""
@@ -74,11 +86,19 @@ def run(**options: Any) -> None:
     run_command(lambda: run_locally(**options))
 
 
-@cli.command("compile", cls=Examples, epilog="bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird")
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("finetune.yaml"), show_default=True, help="File to write."
+@cli.command(
+    "compile", cls=Examples, epilog="bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird"
 )
-@click.option("--image-prefix", default="bigbird", show_default=True, help="Images are named PREFIX-preprocess and so on.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("finetune.yaml"),
+    show_default=True,
+    help="File to write.",
+)
+@click.option(
+    "--image-prefix", default="bigbird", show_default=True, help="Images are named PREFIX-preprocess and so on."
+)
 @click.option("--image-tag", default="latest", show_default=True, help="Tag of the images.")
 def compile_command(output: Path, image_prefix: str, image_tag: str) -> None:
     """Writes the pipeline as YAML that any KFP 2 backend takes."""

@@ -170,7 +170,9 @@ def _check_sample(sample: Sample | None, task: str | None, own_data: bool) -> tu
     if task and not sample:
         matching = [kind for kind, its_task in SAMPLE_TASKS.items() if its_task == task]
         if not matching:
-            raise InputError(f"--task {task} is given without --data; there are samples for {', '.join(SAMPLE_TASKS.values())} only")
+            raise InputError(
+                f"--task {task} is given without --data; there are samples for {', '.join(SAMPLE_TASKS.values())} only"
+            )
         return matching[0], task
     sample = sample or "glue"
     return sample, SAMPLE_TASKS[sample]
@@ -183,13 +185,17 @@ def _default_name(sample: str | None, task: str) -> str:
 
 def _run_folder(name: str, runs: Path, overwrite: bool) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"--name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit")
+        raise InputError(
+            f"--name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit"
+        )
     folder = runs.absolute() / name
     if folder.exists():
         if not folder.is_dir():
             raise InputError(f"{folder}: is a file; expected a new folder. Choose another --name")
         if any(folder.iterdir()) and not overwrite:
-            raise InputError(f"{folder}: a run of this name exists; choose another --name, or pass --overwrite to replace it")
+            raise InputError(
+                f"{folder}: a run of this name exists; choose another --name, or pass --overwrite to replace it"
+            )
         if any(folder.iterdir()) and not (folder / "run.json").exists():
             raise InputError(f"{folder}: holds files but no run.json, so it is not a run; choose another --name")
     return folder

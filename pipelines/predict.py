@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bigbird.artifacts import read_manifest
-from bigbird.console import quiet_tensorflow
+from bigbird.console import hidden_native_stderr, load_tensorflow
 from bigbird.errors import InputError
 from pipelines.targets.local import OUTPUTS
 
@@ -45,7 +45,9 @@ def find_saved_model(folder: Path) -> Path:
     if inside.is_dir():
         return inside
     if (folder / "run.json").exists():
-        raise InputError(f"{folder}: this run exported no model; its metric was below the threshold, or it did not finish")
+        raise InputError(
+            f"{folder}: this run exported no model; its metric was below the threshold, or it did not finish"
+        )
     return folder
 
 
@@ -66,7 +68,9 @@ def read_examples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         except json.JSONDecodeError as error:
             raise InputError(f"{file}:{number}: not valid JSON ({error.msg}); expected one object a line") from None
         if not isinstance(example, dict):
-            raise InputError(f"{file}:{number}: holds {type(example).__name__}; expected an object such as {{\"text_a\": …}}")
+            raise InputError(
+                f'{file}:{number}: holds {type(example).__name__}; expected an object such as {{"text_a": …}}'
+            )
         yield f"{file}:{number}", example
 
 
@@ -85,19 +89,22 @@ class Predictor:
     """
 
     def __init__(self, folder: Path):
-        quiet_tensorflow()
+        load_tensorflow()
         import tensorflow as tf
         import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
 
         self._tf = tf
-        self._model = tf.saved_model.load(str(folder))
+        with hidden_native_stderr():
+            self._model = tf.saved_model.load(str(folder))
         self._signature = self._model.signatures["serving_default"]
         self.fields = tuple(self._signature.structured_input_signature[1])
 
     def check(self, where: str, example: dict[str, Any]) -> None:
         """Raises `InputError` unless `example` holds a text for each of the model's fields, and nothing else."""
         if set(example) != set(self.fields):
-            raise InputError(f"{where}: has {', '.join(sorted(example))}; this model expects {', '.join(sorted(self.fields))}")
+            raise InputError(
+                f"{where}: has {', '.join(sorted(example))}; this model expects {', '.join(sorted(self.fields))}"
+            )
         for name, text in example.items():
             if not isinstance(text, str) or not text.strip():
                 raise InputError(f"{where}: {name} is {text!r}; expected a text that is not empty")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from bigbird.console import quiet_tensorflow, run_command
+from bigbird.console import load_tensorflow, run_command
 
 
 @click.command(
@@ -29,9 +29,9 @@ def main(
     model: str, dataset: str, output: str, split: str | None, checkpoint: Literal["best", "last"], overwrite: bool
 ) -> None:
     """Evaluate a trained model on a split of its dataset."""
-    quiet_tensorflow()
 
     def command() -> None:
+        load_tensorflow()
         from components.evaluate.evaluate import evaluate
 
         manifest = evaluate(model, dataset, output, split, checkpoint, overwrite)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bigbird.console import quiet_tensorflow, run_command
+from bigbird.console import load_tensorflow, run_command
 
 
 @click.command(epilog="Example: python -m components.export --model out/model --output out/saved_model")
@@ -14,9 +14,9 @@ from bigbird.console import quiet_tensorflow, run_command
 @click.option("--overwrite", is_flag=True, help="Replace what the output folder holds.")
 def main(model: str, output: str, dataset: str | None, overwrite: bool) -> None:
     """Export a trained model as a SavedModel that takes raw text."""
-    quiet_tensorflow()
 
     def command() -> None:
+        load_tensorflow()
         from components.export.export import export
 
         export(model, output, dataset, overwrite)

@@ -48,7 +48,8 @@ def preprocess_component(image: str) -> BaseComponent:
                 max_bad_records=max_bad_records,
                 beam_options=shlex.split(beam_options),
                 **preprocessing_options(task, recipe, max_length=max_length, overrides=overrides),
-            )
+            ),
+            tensorflow=False,
         )
         shutil.copyfile(f"{dataset.path}/report.html", report.path)
         for split, facts in manifest["splits"].items():

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bigbird.config import TASKS, load_experiment
-from bigbird.console import quiet_tensorflow, run_command
+from bigbird.console import load_tensorflow, run_command
 
 EPILOG = """\b
 Examples:
@@ -41,13 +41,13 @@ def main(
     tpu: str | None,
 ) -> None:
     """Fine-tunes BigBird on a dataset."""
-    quiet_tensorflow()
 
     def body() -> None:
         overrides: list[str | dict[str, Any]] = list(params_override)
         if tpu:
             overrides.append({"runtime": {"tpu": tpu}})
         experiment = load_experiment(experiment_type, config_file, overrides)
+        load_tensorflow()
         from components.train.train import train
 
         train(experiment, model_dir, mode, dataset)  # type: ignore[arg-type]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from bigbird.errors import InputError, TrainingDiverged
 
@@ -29,10 +30,43 @@ def run_command(command: Callable[[], object]) -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up chatter off the terminal; call it before TensorFlow is imported."""
+def load_tensorflow() -> None:
+    """Imports TensorFlow without its start-up chatter, which its log level does not stop; then errors only.
+
+    Call it before anything else imports TensorFlow. Devices are listed but not set up: a strategy may still do that.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with hidden_native_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextmanager
+def hidden_native_stderr() -> Iterator[None]:
+    """Hides what native libraries write to file descriptor 2; Python's stderr stays. Shown after all if the block fails."""
+    import tempfile
+
+    try:
+        number = sys.__stderr__.fileno()  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):  # there is no such descriptor, as in some notebooks
+        yield
+        return
+    shown, python_stderr = os.dup(number), sys.stderr
+    with tempfile.TemporaryFile() as hidden, os.fdopen(shown, "w", buffering=1, encoding="utf-8") as terminal:
+        if python_stderr is sys.__stderr__:
+            sys.stderr = terminal
+        os.dup2(hidden.fileno(), number)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(shown, hidden.read())
+            raise
+        finally:
+            os.dup2(shown, number)
+            sys.stderr = python_stderr
 
 
 class Progress:

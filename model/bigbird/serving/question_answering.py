@@ -92,7 +92,9 @@ class Reader(tf.Module):
             doc_stride=self._options.doc_stride,
         )
         spans, window = best_per_example(self._read(windows), windows.example, tf.size(context))
-        first, last = (tf.gather(windows.first_piece, window) + tf.cast(at, tf.int64) for at in (spans.start, spans.end))
+        first, last = (
+            tf.gather(windows.first_piece, window) + tf.cast(at, tf.int64) for at in (spans.start, spans.end)
+        )
         start, end = _characters(cleaned, pieces, first, last, self._has_answer(spans))
         answer = tf.strings.substr(context, start, end - start, unit="UTF8_CHAR")
         return {"answer": answer, "start": start, "end": end, "score": spans.score, "null_score": spans.null_score}

@@ -68,9 +68,7 @@ def cut_windows(
     can_start = can_end * _max_context(piece, length, tf.size(contexts.flat_values))
 
     def lay_out(value_before: int, values: tf.RaggedTensor, value_after: int) -> tf.RaggedTensor:
-        return tf.concat(
-            [tf.ones_like(before) * value_before, values, tf.ones_like(after) * value_after], axis=1
-        )
+        return tf.concat([tf.ones_like(before) * value_before, values, tf.ones_like(after) * value_after], axis=1)
 
     features = {
         "input_word_ids": ids,

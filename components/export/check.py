@@ -1,0 +1,40 @@
+"""Asks a SavedModel its recorded request: `python check.py FOLDER`, with tensorflow and tensorflow-text alone.
+
+Exit code 0 where the answers are the recorded ones, 1 where one is not, which it names.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
+
+RELATIVE, ABSOLUTE = 1e-4, 1e-5  # float32 summed up in another order
+
+
+def main(folder: Path) -> int:
+    """Compares each output with response.json."""
+    request, response = (json.loads((folder / f"{name}.json").read_bytes()) for name in ("request", "response"))
+    model = tf.saved_model.load(str(folder))
+    outputs = model.signatures["serving_default"](**{name: tf.constant(texts) for name, texts in request.items()})
+    if outputs.keys() != response.keys():
+        print(f"its outputs are {sorted(outputs)}; recorded are {sorted(response)}", file=sys.stderr)
+        return 1
+    for name, expected in response.items():
+        found = outputs[name].numpy()
+        if found.dtype == object:
+            same = [text.decode() for text in found] == expected
+        elif found.dtype.kind == "f":
+            same = np.allclose(found, np.array(expected), rtol=RELATIVE, atol=ABSOLUTE)
+        else:
+            same = np.array_equal(found, np.array(expected))
+        if not same:
+            print(f"its {name} is {found.tolist()}; recorded is {expected}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
