@@ -1,0 +1,102 @@
+"""Small trained models by the real stages: texts with accents, odd spaces and contexts of several windows."""
+
+import json
+import random
+
+import pytest
+
+from bigbird.config import load_experiment
+
+_WORDS = "the a tree house river über naïve 東京 under over then away never often bird ſharp I'm e\u0301tude".split()
+_TELLING = {"0": ["awful", "dull", "sad"], "1": ["great", "lovely", "bright"]}
+_ENCODER = {
+    "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+    "max_position_embeddings": 256, "block_size": 16, "num_rand_blocks": 1,
+}  # fmt: skip
+
+
+def _words(rng, most):
+    return [rng.choice(_WORDS) for _ in range(rng.randint(1, most))]
+
+
+def _train(experiment_type, stages, length, buckets, steps):
+    from components.train.train import train
+
+    data = {"seq_length": length, "global_batch_size": 8}
+    tree = {
+        "task": {
+            "model": {"encoder": {"bigbird": _ENCODER}}, "train_data": data, "validation_data": data,
+            "bucket_lengths": buckets,
+        },
+        "trainer": {
+            "train_steps": steps, "checkpoint_interval": steps, "validation_interval": steps,
+            "optimizer_config": {"learning_rate": {"polynomial": {"initial_learning_rate": 0.01}}},
+        },
+    }  # fmt: skip
+    train(load_experiment(experiment_type, overrides=[tree]), stages / "model", dataset=str(stages / "dataset"))
+
+
+def _finish(stages):
+    from components.evaluate.evaluate import evaluate
+    from components.export.export import export
+
+    evaluate(str(stages / "model"), str(stages / "dataset"), str(stages / "evaluation"))
+    export(str(stages / "model"), str(stages / "saved_model"), str(stages / "dataset"))
+    return stages
+
+
+@pytest.fixture(scope="session")
+def classified(tmp_path_factory):
+    """Folder with dataset, model, evaluation and saved_model of SST-2; lengths of 3 to about 250 tokens, cut at 128."""
+    from components.preprocess.preprocess import preprocess
+
+    stages, rng = tmp_path_factory.mktemp("classified"), random.Random(5)
+    (stages / "data").mkdir()
+    for split, size in (("train", 120), ("dev", 60)):
+        lines = ["sentence\tlabel"]
+        for i in range(size):
+            words = _words(rng, 120 if i % 3 == 0 else 12)
+            words.insert(rng.randrange(len(words) + 1), rng.choice(_TELLING[str(i % 2)]))
+            lines.append(rng.choice([" ", "  "]).join(words) + f"\t{i % 2}")
+        (stages / "data" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    preprocess("sst2", str(stages / "dataset"), input=str(stages / "data"), max_length=128, vocabulary_size=120)
+    _train("bigbird/glue", stages, 128, [32, 128], 60)
+    return _finish(stages)
+
+
+@pytest.fixture(scope="session", params=["squad_v1", "squad_v2"])
+def answered(request, tmp_path_factory):
+    """The same for questions; contexts of up to four windows, and of one short line."""
+    from components.preprocess.preprocess import preprocess
+
+    stages, rng = tmp_path_factory.mktemp("answered"), random.Random(6)
+    version = request.param[-2:]
+    (stages / "data").mkdir()
+    for split, size in (("train", 40), ("dev", 20)):
+        articles = [_article(rng, f"{split}-{i}", version == "v2") for i in range(size)]
+        file = stages / "data" / f"{split}-{'v1.1' if version == 'v1' else 'v2.0'}.json"
+        file.write_text(json.dumps({"version": version, "data": articles}), encoding="utf-8")
+    preprocess(
+        request.param, str(stages / "dataset"), input=str(stages / "data"), vocabulary_size=120,
+        max_length=128, doc_stride=40, query_length=16,
+    )  # fmt: skip
+    _train("bigbird/squad", stages, 128, [64, 128], 60)
+    return _finish(stages)
+
+
+def _article(rng, name, version_2):
+    words = _words(rng, 200 if rng.random() < 0.7 else 6)
+    answer = " ".join(rng.choices(["red", "blue", "grün"], k=rng.randint(1, 2)))
+    before = "  ".join(words[: len(words) // 2]) + " colour was "
+    context = f"{before}{answer} . " + " ".join(words[len(words) // 2 :])
+    asked = []
+    for i in range(2):
+        impossible = version_2 and i == 1
+        found = [] if impossible else [{"text": answer, "answer_start": len(before)}]
+        asked.append(
+            {
+                "id": f"{name}-{i}", "question": "which colour  was it ?" if not impossible else "who was it ?",
+                "answers": found, "is_impossible": impossible,
+            }
+        )  # fmt: skip
+    return {"title": name, "paragraphs": [{"context": context, "qas": asked}]}
