@@ -85,7 +85,9 @@ def test_imports_have_no_cycle():
 def loaded_by(statement: str) -> set[str]:
     """Which heavy packages a fresh process has loaded after a statement."""
     code = f"import sys\n{statement}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=_environment())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=_environment()
+    )
     return set(done.stdout.split())
 
 
@@ -117,7 +119,9 @@ def test_locks_hold_versions_and_hashes_and_no_address():
     assert [lock.stem for lock in locks] == ["dev", "evaluate", "export", "pipelines", "preprocess", "train"]
     for lock in locks:
         for line in lock.read_text(encoding="utf-8").splitlines():
-            assert re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line), f"{lock}: {line}"
+            assert re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line), (
+                f"{lock}: {line}"
+            )
             assert "://" not in line
 
 

@@ -53,7 +53,7 @@ def test_which_plan_a_length_takes(rule, length, old):
     ],
 )  # fmt: skip
 def test_every_query_block_sees_its_window_the_globals_and_its_random_blocks(pattern, length, layer):
-    blocks, valid = key_blocks(pattern, length, layer)
+    blocks, _ = key_blocks(pattern, length, layer)
     nb, r = length // pattern.block_size, pattern.num_rand_blocks
     assert blocks.shape == (pattern.num_heads, nb - 2, 5 + r)
     assert blocks.min() >= 0 and blocks.max() < nb

@@ -1,0 +1,90 @@
+"""Stages' folders are whole or absent."""
+
+import json
+
+import pytest
+
+from bigbird.artifacts import new_folder, read_json, read_manifest, write_json
+from bigbird.errors import InputError
+
+
+def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path):
+    target = tmp_path / "deep" / "out"
+    with new_folder(target) as folder:
+        (folder / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failed_block_leaves_nothing_and_keeps_what_was_there(tmp_path, error):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("kept")
+
+    def write_half():
+        with new_folder(target, overwrite=True) as folder:
+            (folder / "new").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert [file.name for file in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_empty_folder_is_filled_a_full_one_only_when_told(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    with new_folder(target) as folder:
+        (folder / "first").write_text("1")
+    with pytest.raises(InputError, match="already holds files; give an empty or new folder, or pass --overwrite"):
+        new_folder(target).__enter__()
+    with new_folder(target, overwrite=True) as folder:
+        (folder / "second").write_text("2")
+    assert [file.name for file in target.iterdir()] == ["second"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file; expected a folder"):
+        new_folder(tmp_path / "file").__enter__()
+
+
+def test_json_is_replaced_in_one_step_and_read_back(tmp_path):
+    file = tmp_path / "value.json"
+    write_json(file, {"ü": [1, 2.5, None]})
+    write_json(file, {"ü": [3]})
+    assert read_json(file, "value") == {"ü": [3]}
+    assert "ü" in file.read_text(encoding="utf-8")
+    with pytest.raises(TypeError):
+        write_json(file, {"set": {1}})
+    assert read_json(file, "value") == {"ü": [3]}
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1,\n "b"', r"value.json:2:5: not valid JSON .*; is the value truncated\? The file has 13 characters"),
+        (b"\xff{}", "value.json: not UTF-8 at byte 0; expected the value"),
+        (None, "value.json: no such file; expected the value"),
+    ],
+)
+def test_json_that_cannot_be_read_is_named_with_its_place(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "value.json").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_json(tmp_path / "value.json", "value")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="is a folder; expected the value"):
+        read_json(tmp_path / "folder", "value")
+
+
+def test_a_manifest_makes_a_folder_whole_and_says_its_kind(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder; expected the dataset folder"):
+        read_manifest(tmp_path / "nowhere", "dataset")
+    with pytest.raises(InputError, match=r"has no dataset.json; .* the stage that writes it did not finish"):
+        read_manifest(tmp_path, "dataset")
+    (tmp_path / "model.json").write_text(json.dumps({"steps": 3}))
+    with pytest.raises(InputError, match="expected a dataset folder, but it is a model folder"):
+        read_manifest(tmp_path, "dataset")
+    assert read_manifest(tmp_path, "model") == {"steps": 3}

@@ -1,0 +1,195 @@
+"""The Model Garden's tree: what it takes, what it refuses and in which words."""
+
+import pytest
+
+from bigbird.config import BigBirdEncoderConfig, load_experiment, parse_override, replace
+from bigbird.errors import InputError
+
+MODEL_GARDEN = {
+    "bigbird/glue": """
+task:
+  hub_module_url: ''
+  model:
+    num_classes: 3
+    encoder: {type: bigbird, bigbird: {use_gradient_checkpointing: false}}
+  init_checkpoint: 'TODO'
+  metric_type: 'accuracy'
+  train_data: {drop_remainder: true, global_batch_size: 32, input_path: 'TODO', is_training: true, seq_length: 1024, label_type: 'int'}
+  validation_data: {drop_remainder: false, global_batch_size: 32, input_path: 'TODO', is_training: false, seq_length: 1024, label_type: 'int'}
+trainer:
+  checkpoint_interval: 3000
+  optimizer_config:
+    learning_rate: {type: polynomial, polynomial: {decay_steps: 36813, end_learning_rate: 0.0, initial_learning_rate: 3.0e-05, power: 1.0}}
+    optimizer: {type: adamw}
+    warmup: {type: polynomial, polynomial: {power: 1, warmup_steps: 3681}}
+  train_steps: 36813
+""",
+    "bigbird/squad": """
+task:
+  hub_module_url: ''
+  max_answer_length: 30
+  n_best_size: 20
+  null_score_diff_threshold: 0.0
+  train_data: {global_batch_size: 48, input_path: 'TODO', is_training: true, seq_length: 1024}
+  validation_data:
+    do_lower_case: true
+    doc_stride: 128
+    global_batch_size: 48
+    input_path: 'TODO'
+    is_training: false
+    query_length: 64
+    seq_length: 1024
+    tokenization: SentencePiece
+    version_2_with_negative: false
+    vocab_file: 'TODO'
+trainer: {train_steps: 3699, max_to_keep: 5, best_checkpoint_metric_comp: higher, best_checkpoint_eval_metric: final_f1}
+""",
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Function (text, name) -> a recipe's path."""
+
+    def write(text, name="recipe.yaml"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("kind", MODEL_GARDEN)
+def test_the_model_gardens_tree_is_taken_and_survives_its_own_yaml(kind, file):
+    experiment = load_experiment(kind, [file(MODEL_GARDEN[kind])])
+    assert experiment.task.train_data.seq_length == 1024
+    again = load_experiment(config_files=[file(experiment.to_yaml(), "again.yaml")])
+    assert again == experiment
+
+
+def test_later_files_win_over_earlier_ones_and_overrides_over_files(file):
+    first = file("trainer: {train_steps: 1, max_to_keep: 2, epochs: 3}")
+    second = file("trainer: {train_steps: 4, max_to_keep: 6}", "second.yaml")
+    overrides = ["trainer.train_steps=7", {"trainer": {"train_steps": 8}}, "trainer.train_steps=9"]
+    trainer = load_experiment("bigbird/glue", [first, second], overrides).trainer
+    assert (trainer.train_steps, trainer.max_to_keep, trainer.epochs) == (9, 6, 3.0)
+    assert load_experiment("bigbird/glue", [second, first]).trainer.train_steps == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("a.b=1,a.c=x", {"a": {"b": 1, "c": "x"}}),
+        ("a=[1,2],b=true", {"a": [1, 2], "b": True}),
+        ("path=train-*.tfrecord,more", {"path": "train-*.tfrecord,more"}),
+        ("rate=3e-05", {"rate": "3e-05"}),  # YAML 1.1; number fields take it
+        ("a=", {"a": ""}),
+        ("a.b=1,a.b=2", {"a": {"b": 2}}),
+    ],
+)
+def test_overrides_are_assignments_of_yaml_values(text, tree):
+    assert parse_override(text) == tree
+
+
+def test_a_rate_in_any_spelling_is_a_number():
+    for spelling in ("3e-05", "3.0e-5", "0.00003"):
+        key = "trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate"
+        rate = load_experiment("bigbird/glue", overrides=[f"{key}={spelling}"]).trainer.optimizer_config.learning_rate
+        assert rate.polynomial.initial_learning_rate == 3e-5
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("trainer.train_step=5", ["trainer.train_step: unknown key", "did you mean 'train_steps'?", "Allowed here: train_steps, epochs"]),
+        ("task.model.encoder.bigbird.heads=5", ["task.model.encoder.bigbird.heads: unknown key", "num_attention_heads"]),
+        ("task.train_data.doc_stride=5", ["task.train_data.doc_stride: unknown key", "label_type"]),
+        ("training.steps=5", ["training: unknown key", "Allowed here: task, trainer, runtime"]),
+        ("trainer.train_steps=many", ["trainer.train_steps: found 'many'; expected a valid integer"]),
+        ("trainer.train_steps=-1", ["trainer.train_steps: found -1; expected greater than or equal to 0"]),
+        ("task.model.encoder.bigbird.dropout_rate=1.0", ["task.model.encoder.bigbird.dropout_rate: found 1.0; expected less than 1"]),
+        ("task.metric_type=bleu", ["task.metric_type: found 'bleu'; expected 'accuracy', 'f1', 'matthews_corrcoef'"]),
+        ("task.model.encoder.bigbird.hidden_size=100", ["task.model.encoder.bigbird: hidden_size 100 is not a multiple of num_attention_heads 12"]),
+        ("task.train_data.seq_length=8192", ["task: seq_length 8192 is above model.encoder.bigbird.max_position_embeddings 4096"]),
+        ("task.bucket_lengths=[512,256,1024]", ["bucket_lengths [512, 256, 1024] must ascend"]),
+        ("task.bucket_lengths=[256,512]", ["must end with the longest seq_length, 1024, not 512"]),
+        ("task.model.encoder.bigbird.full_attention_max_length=100", ["full_attention_max_length 100 is below 704"]),
+        ("task.model.encoder.type=bert", ["task.model.encoder.type: found 'bert'; expected 'bigbird'"]),
+        ("task.hub_module_url=https://x", ["task.hub_module_url: found 'https://x'"]),
+        ("runtime.seed=-3", ["runtime.seed: found -3"]),
+        ("task=5", ["task: found 5"]),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_named_with_its_path_and_what_is_allowed(override, parts):
+    with pytest.raises(InputError) as caught:
+        load_experiment("bigbird/glue", overrides=[override])
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_every_problem_is_listed_at_once():
+    with pytest.raises(InputError) as caught:
+        load_experiment("bigbird/glue", overrides=["trainer.stepz=1,trainer.epochs=-2,runtime.seed=x,task.lr=3"])
+    assert [line.split(":")[0] for line in sorted(str(caught.value).splitlines())] == [
+        "runtime.seed", "task.lr", "trainer.epochs", "trainer.stepz",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: [1, 2", r"recipe.yaml:\d+:\d+: not valid YAML"),
+        ("- a\n- b", "holds list; expected a mapping with task, trainer, runtime"),
+        ("task: !!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused_with_its_place(file, text, message):
+    with pytest.raises(InputError, match=message):
+        load_experiment("bigbird/glue", [file(text)])
+
+
+def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.yaml: no such file"):
+        load_experiment("bigbird/glue", [tmp_path / "nowhere.yaml"])
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"binary\.yaml: cannot be read as UTF-8"):
+        load_experiment("bigbird/glue", [tmp_path / "binary.yaml"])
+
+
+def test_the_type_must_be_given_once_and_known(file):
+    with pytest.raises(InputError, match="the experiment's type is not given"):
+        load_experiment()
+    with pytest.raises(InputError, match="experiment type 'bert/glue' is not known; expected one of bigbird/glue"):
+        load_experiment("bert/glue")
+    with pytest.raises(InputError, match="--experiment_type is 'bigbird/squad' but the configuration file says"):
+        load_experiment("bigbird/squad", [file("type: bigbird/glue")])
+
+
+def test_sizes_fill_what_is_not_given():
+    def sizes(**given):
+        config = BigBirdEncoderConfig(**given)
+        return config.hidden_size, config.num_layers, config.num_attention_heads, config.intermediate_size
+
+    assert sizes() == sizes(size="base") == (768, 12, 12, 3072)
+    assert sizes(size="large") == (1024, 24, 16, 4096)
+    assert sizes(size="small") == (128, 2, 2, 512)
+    assert sizes(size="large", num_layers=3) == (1024, 3, 16, 4096)
+
+
+def test_replaced_settings_keep_what_was_given_and_are_validated():
+    task = load_experiment("bigbird/glue", overrides=["task.model.encoder.bigbird.size=small"]).task
+    changed = replace(task, model={"num_classes": 3, "encoder": {"bigbird": {"num_layers": 4}}})
+    assert (changed.encoder.num_layers, changed.encoder.hidden_size, changed.model.num_classes) == (4, 128, 3)
+    with pytest.raises(ValueError, match="not a multiple"):
+        replace(task, model={"encoder": {"bigbird": {"num_attention_heads": 3}}})
+
+
+def test_default_buckets_double_up_to_the_longest_input():
+    def buckets(*overrides):
+        return load_experiment("bigbird/glue", overrides=overrides).task.buckets
+
+    assert buckets() == [64, 128, 256, 512, 1024]
+    lengths = "task.train_data.seq_length={0},task.validation_data.seq_length={0}"
+    assert buckets(lengths.format(100)) == [64, 100]
+    assert buckets(lengths.format(64)) == [64]
+    assert buckets("task.bucket_lengths=[300,1024]") == [300, 1024]

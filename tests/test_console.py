@@ -1,0 +1,99 @@
+"""Exit codes, progress lines, durations, and native libraries' chatter."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bigbird.console import Progress, format_duration, hidden_native_stderr, run_command
+from bigbird.errors import InputError, TrainingDiverged
+
+MODEL = str(Path(__file__).parents[1] / "model")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "shown"),
+    [
+        (InputError("train.tsv:3: two columns"), 2, "error: train.tsv:3: two columns\n"),
+        (TrainingDiverged("the loss is nan"), 3, "error: the loss is nan\n"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing half-written was left behind\n"),
+    ],
+)
+def test_errors_that_are_not_ours_are_one_message_and_a_code(capsys, error, code, shown):
+    def command():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run_command(command)
+    assert caught.value.code == code
+    assert capsys.readouterr().err == shown
+
+
+def test_success_returns_and_our_own_errors_keep_their_traceback():
+    run_command(lambda: None)
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (-3, "0s"), (59.4, "59s"), (59.6, "1m 00s"), (187, "3m 07s"), (3599.7, "1h 00m"), (8100, "2h 15m")],
+)
+def test_durations_are_as_people_say_them(seconds, text):
+    assert format_duration(seconds) == text
+
+
+def test_progress_in_a_log_is_a_line_now_and_then_with_the_time_left(capsys):
+    progress = Progress("train", 1200, interval_s=0.0)
+    progress.update(600, "loss 0.5")
+    progress.update(601)
+    progress._start -= 60  # as if the last step had taken a minute
+    progress.update(700, force=True)
+    progress.finish("done")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "train 600/1,200  loss 0.5"
+    assert re.fullmatch(r"train 700/1,200  5m 0[0-9]s left", lines[-2])
+    assert lines[-1] == "done"
+
+
+def test_progress_between_two_lines_says_nothing(capsys):
+    progress = Progress("read", interval_s=3600)
+    for done in range(1, 50):
+        progress.update(done)
+    assert capsys.readouterr().err == "read 1\n"
+
+
+_CHATTER = """
+import os, sys
+from bigbird.console import hidden_native_stderr
+try:
+    with hidden_native_stderr():
+        os.write(2, b"native chatter\\n")
+        print("ours", file=sys.stderr)
+        if len(sys.argv) > 1:
+            raise ValueError("broken")
+except ValueError:
+    pass
+os.write(2, b"native after\\n")
+print("ours after", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("arguments", "chatter"), [([], []), (["fail"], ["native chatter"])])
+def test_native_chatter_is_hidden_unless_the_block_fails(arguments, chatter):
+    result = subprocess.run(
+        [sys.executable, "-c", _CHATTER, *arguments],
+        env={"PYTHONPATH": MODEL},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr.splitlines() == ["ours", *chatter, "native after", "ours after"]
+
+
+def test_hiding_works_where_python_has_no_stderr(monkeypatch):
+    monkeypatch.setattr(sys, "__stderr__", None)
+    with hidden_native_stderr():
+        pass
