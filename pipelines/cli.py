@@ -12,6 +12,14 @@ from bigbird.console import run_command
 TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "squad_v1", "squad_v2")
 
 
+# The stages' options are spelt with underscores, as the Model Garden's; --max_length and --max-length are the same here.
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 110,
+    "token_normalize_func": lambda name: name.replace("_", "-"),
+}
+
+
 class Examples(click.Command):
     """A command whose epilog keeps its line breaks."""
 
@@ -22,7 +30,7 @@ class Examples(click.Command):
             formatter.write("Examples:\n" + "".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(context_settings=SETTINGS)
 @click.version_option(package_name="bigbird-pipelines")
 def cli() -> None:
     """Fine-tunes BigBird from raw files to a SavedModel, as one KFP pipeline.

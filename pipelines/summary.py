@@ -28,7 +28,7 @@ def summary_lines(run: LocalRun, threshold: float) -> list[str]:
     rows = [
         (primary["name"], f"{primary['value']:.4f} on {evaluation['examples']:,} examples of {evaluation['split']}"),
         ("baseline", f"{baseline['value']:.4f} ({baseline['description']})"),
-        ("threshold", f"{threshold:.4f}, {verdict}"),
+        ("threshold", f"{threshold:.4f}, {verdict}" if threshold else "none was set"),
         ("report", shown(run.path("evaluation") / "report.html")),
         ("SavedModel", shown(run.path("saved_model")) if exported else "none"),
         ("time", ", ".join(f"{step} {format_duration(seconds)}" for step, seconds in run.seconds.items())),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bigbird.console import Progress
@@ -132,8 +133,9 @@ def _in_folder(task: str, folder: str) -> dict[str, str]:
     """split -> path of the official files in a folder, or in the task's own folder inside it."""
     names = storage.list_names(folder)
     if not names:
+        found = "is a file" if Path(folder).is_file() else "no such folder, or nothing in it"
         raise InputError(
-            f"{folder}: no such folder, or nothing in it; expected the folder with the task's files "
+            f"{folder}: {found}; expected the folder with the task's files "
             "(a single file goes to --train_file, --validation_file or --test_file)"
         )
     spec: Any = glue.TASKS.get(task)

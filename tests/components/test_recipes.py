@@ -24,9 +24,14 @@ def test_zero_leaves_the_recipes_values():
 
 
 def test_parameters_win_over_the_recipe():
-    experiment = resolve_experiment("sst2", RECIPE, max_length=512, batch_size=16, learning_rate=2e-4, init_checkpoint="w")
+    experiment = resolve_experiment(
+        "sst2", RECIPE, max_length=512, batch_size=16, learning_rate=2e-4, init_checkpoint="w"
+    )
     assert [data.seq_length for data in (experiment.task.train_data, experiment.task.validation_data)] == [512, 512]
-    assert [data.global_batch_size for data in (experiment.task.train_data, experiment.task.validation_data)] == [16, 16]
+    assert [data.global_batch_size for data in (experiment.task.train_data, experiment.task.validation_data)] == [
+        16,
+        16,
+    ]
     assert experiment.trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate == 2e-4
     assert experiment.task.init_checkpoint == "w"
 
@@ -43,13 +48,20 @@ def test_epochs_replace_steps_and_let_the_schedule_follow_them():
 
 
 def test_overrides_win_over_parameters():
-    experiment = resolve_experiment("sst2", RECIPE, batch_size=16, overrides="task.train_data.global_batch_size=4,runtime.seed=7")
+    experiment = resolve_experiment(
+        "sst2", RECIPE, batch_size=16, overrides="task.train_data.global_batch_size=4,runtime.seed=7"
+    )
     assert (experiment.task.train_data.global_batch_size, experiment.runtime.seed) == (4, 7)
 
 
 @pytest.mark.parametrize(
     ("task", "metric", "label_type"),
-    [("cola", "matthews_corrcoef", "int"), ("qqp", "f1", "int"), ("stsb", "pearson_spearman_corr", "float"), ("rte", "accuracy", "int")],
+    [
+        ("cola", "matthews_corrcoef", "int"),
+        ("qqp", "f1", "int"),
+        ("stsb", "pearson_spearman_corr", "float"),
+        ("rte", "accuracy", "int"),
+    ],
 )
 def test_metric_and_label_type_follow_the_task(task, metric, label_type):
     experiment = resolve_experiment(task)
@@ -64,7 +76,9 @@ def test_only_squad_v2_has_questions_without_answers():
 
 def test_preprocessing_reads_the_same_recipe():
     assert preprocessing_options("sst2", RECIPE, max_length=512) == {"max_length": 512}
-    recipe = "task: {train_data: {seq_length: 384}, validation_data: {seq_length: 384, doc_stride: 96, do_lower_case: true}}"
+    recipe = (
+        "task: {train_data: {seq_length: 384}, validation_data: {seq_length: 384, doc_stride: 96, do_lower_case: true}}"
+    )
     expected = {"max_length": 384, "doc_stride": 96, "query_length": 64, "lower_case": True}
     assert preprocessing_options("squad_v1", recipe) == expected
 

@@ -39,7 +39,9 @@ def test_every_commands_help_has_an_example(command):
 
 def test_compile_writes_a_pipeline_with_the_given_images(tmp_path):
     file = tmp_path / "new" / "finetune.yaml"
-    result = CliRunner().invoke(cli.cli, ["compile", "--output", str(file), "--image-prefix", "r/p/bird", "--image-tag", "7"])
+    result = CliRunner().invoke(
+        cli.cli, ["compile", "--output", str(file), "--image-prefix", "r/p/bird", "--image-tag", "7"]
+    )
     assert result.exit_code == 0, result.output
     spec = yaml.safe_load(file.read_text())
     images = {name: executor["container"]["image"] for name, executor in spec["deploymentSpec"]["executors"].items()}
@@ -94,7 +96,9 @@ def test_own_data_is_passed_on_as_absolute_paths(tmp_path, data, monkeypatch):
 def test_the_recipe_travels_as_text(tmp_path, data):
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("trainer: {train_steps: 3}\n")
-    plan = make_plan(**options(tmp_path, task="sst2", data=str(data), recipe=str(recipe), overrides=("runtime.seed=4",)))
+    plan = make_plan(
+        **options(tmp_path, task="sst2", data=str(data), recipe=str(recipe), overrides=("runtime.seed=4",))
+    )
     assert plan.arguments["recipe"] == "trainer: {train_steps: 3}\n"
     assert (plan.experiment.trainer.train_steps, plan.experiment.runtime.seed) == (3, 4)
 
@@ -155,7 +159,9 @@ def test_prediction_files_are_text_or_json_lines(tmp_path):
     assert list(read_examples(lines)) == [(f"{lines}:1", {"question": "q", "context": "c"})]
 
 
-@pytest.mark.parametrize(("content", "message"), [('{"a": ', "a.jsonl:1: not valid JSON"), ("[1]", "a.jsonl:1: holds list")])
+@pytest.mark.parametrize(
+    ("content", "message"), [('{"a": ', "a.jsonl:1: not valid JSON"), ("[1]", "a.jsonl:1: holds list")]
+)
 def test_a_broken_prediction_file_is_refused_with_its_line(tmp_path, content, message):
     file = tmp_path / "a.jsonl"
     file.write_text(content)
@@ -175,4 +181,7 @@ def test_predict_says_when_a_run_exported_nothing(tmp_path):
 
 
 def test_probabilities_are_named_by_class():
-    assert named_probabilities({"label": "b", "probabilities": [0.25, 0.75]}, ["a", "b"])["probabilities"] == {"a": 0.25, "b": 0.75}
+    assert named_probabilities({"label": "b", "probabilities": [0.25, 0.75]}, ["a", "b"])["probabilities"] == {
+        "a": 0.25,
+        "b": 0.75,
+    }

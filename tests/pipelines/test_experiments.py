@@ -19,7 +19,11 @@ def test_every_recipe_loads(name):
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_states_command_hardware_and_score(name):
     head = [line for line in (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    assert [line[:11].strip("# ") for line in head if line[2:11].rstrip().endswith(":")] == ["Command:", "Hardware:", "Score:"]
+    assert [line[:11].strip("# ") for line in head if line[2:11].rstrip().endswith(":")] == [
+        "Command:",
+        "Hardware:",
+        "Score:",
+    ]
 
 
 @pytest.mark.parametrize("task", [name for name in TASKS if name != "ax"])

@@ -6,6 +6,7 @@ tab-separated without quoting: a quotation mark is text.
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -267,6 +268,8 @@ def _columns(first_line: bytes, file: str, spec: GlueSpec, labelled: bool) -> li
     """The file's column names; `InputError` unless those that the task reads are among them."""
     if spec.bare_columns and labelled:
         return list(spec.bare_columns)
+    if first_line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{file}:1: is UTF-16; expected UTF-8 (`iconv -f UTF-16 -t UTF-8` writes it)")
     columns = first_line.decode("utf-8", "backslashreplace").rstrip("\r").split("\t")
     needed = [*spec.text_columns, *([spec.label_column] if labelled else [])]
     missing = [name for name in needed if name not in columns]

@@ -66,7 +66,11 @@ def test_every_dev_questions_answer_and_span_are_evaluations(answered, loaded):
     predictions = read_json(answered / "evaluation" / "predictions.json", "predictions")
     nbest = read_json(answered / "evaluation" / "nbest.json", "n-best")
     manifest = read_json(answered / "dataset" / "dataset.json", "manifest")
-    windows = sum(1 for name in manifest["splits"]["validation"]["files"] for _ in features.read_records(answered / "dataset" / name))
+    windows = sum(
+        1
+        for name in manifest["splits"]["validation"]["files"]
+        for _ in features.read_records(answered / "dataset" / name)
+    )
     assert windows > 1.3 * len(asked) == 1.3 * len(predictions)
     for start in range(0, len(asked), BATCH):
         ids, questions, contexts = (list(column) for column in zip(*asked[start : start + BATCH], strict=True))

@@ -1,0 +1,197 @@
+"""Raw files to records: what every record holds, whatever the runner, and what the manifest says."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from bigbird import features
+from bigbird.vocabulary import Vocabulary
+from tests.components.preprocess.conftest import GOOD, squad_file
+
+
+def _manifest(dataset):
+    return json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
+
+
+def _records(dataset, split):
+    names = _manifest(dataset)["splits"][split]["files"]
+    return [features.decode(data) for name in names for data in features.read_records(dataset / name)]
+
+
+def _vocabulary(dataset):
+    facts = _manifest(dataset)["vocabulary"]
+    return Vocabulary((dataset / facts["file"]).read_bytes(), lower_case=facts["lower_case"])
+
+
+def _by_id(records):
+    return {int(np.ravel(record["example_id"])[0]): record for record in records}
+
+
+def test_a_sentence_is_cls_its_pieces_and_sep_unpadded(raw, run):
+    dataset = run(
+        "sst2", raw(**{"train.tsv": GOOD, "dev.tsv": GOOD, "test.tsv": "index\tsentence\n0\ta film\n1\tfine\n"})
+    )
+    vocabulary = _vocabulary(dataset)
+    for split in ("train", "validation"):
+        records = _by_id(_records(dataset, split))
+        assert sorted(records) == list(range(30))
+        for i, record in records.items():
+            pieces = vocabulary.encode([f"a fine film of the year {1900 + i}"])[0].tolist()
+            assert record["input_ids"].tolist() == [vocabulary.cls_id, *pieces, vocabulary.sep_id]
+            assert not record["segment_ids"].any()
+            assert record["label_ids"].tolist() == [i % 2]
+    test = _by_id(_records(dataset, "test"))
+    assert sorted(test) == [0, 1] and all("label_ids" not in record for record in test.values())
+
+
+def test_the_manifest_counts_and_hashes_what_was_written(raw, run):
+    dataset = run("sst2", raw(**{"train.tsv": GOOD, "dev.tsv": GOOD}), max_length=8)
+    manifest = _manifest(dataset)
+    assert (manifest["task"], manifest["labels"], manifest["max_length"]) == ("sst2", ["0", "1"], 8)
+    assert manifest["rejected"] == 0
+    for split, facts in manifest["splits"].items():
+        records = _records(dataset, split)
+        lengths = [len(record["input_ids"]) for record in records]
+        assert (facts["examples"], facts["records"], facts["longest"]) == (30, len(records), max(lengths))
+        assert max(lengths) == 8  # all are longer and were cut
+    model = (dataset / manifest["vocabulary"]["file"]).read_bytes()
+    assert hashlib.sha256(model).hexdigest() == manifest["vocabulary"]["sha256"]
+    assert manifest["vocabulary"]["trained_here"] is True
+    assert not any(part.startswith(("/", "~")) for part in json.dumps(manifest).split('"'))
+
+
+def test_a_pair_has_two_types_and_quotes_are_text(raw, run):
+    header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+    rows = "".join(f'{i % 2}\t{i}\t{i}\the said " no {i}\tshe said yes " {i}\n' for i in range(20))
+    dataset = run("mrpc", raw(**{"train.tsv": header + rows, "dev.tsv": header + rows}))
+    vocabulary, records = _vocabulary(dataset), _by_id(_records(dataset, "validation"))
+    assert len(records) == 20
+    for i, record in records.items():
+        a, b = (vocabulary.encode([text])[0].tolist() for text in (f'he said " no {i}', f'she said yes " {i}'))
+        cls, sep = vocabulary.cls_id, vocabulary.sep_id
+        assert record["input_ids"].tolist() == [cls, *a, sep, *b, sep]
+        assert record["segment_ids"].tolist() == [0] * (len(a) + 2) + [1] * (len(b) + 1)
+
+
+def test_cola_has_no_header_and_stsb_has_numbers(raw, run):
+    cola = "".join(f"gj04\t{i % 2}\t\tthe sailors rode the breeze {i}\n" for i in range(20))
+    records = _by_id(_records(run("cola", raw(**{"train.tsv": cola, "dev.tsv": cola}), out="cola"), "train"))
+    assert [int(records[i]["label_ids"][0]) for i in range(20)] == [0, 1] * 10
+    stsb = "index\tsentence1\tsentence2\tscore\n" + "".join(
+        f"{i}\ta plane {i}\tan air plane {i}\t{i / 4}\n" for i in range(20)
+    )
+    dataset = run("stsb", raw(**{"train.tsv": stsb, "dev.tsv": stsb}), out="stsb")
+    records = _by_id(_records(dataset, "train"))
+    assert [float(records[i]["label_ids"][0]) for i in range(20)] == [i / 4 for i in range(20)]
+    assert records[0]["label_ids"].dtype == np.float32
+    assert _manifest(dataset)["labels"] is None
+
+
+def _article(i):
+    filler = " ".join(f"word{j}" for j in range(40))
+    context = f"  {filler}  the gâteau\u00a0was made by “Zoë {i}” .\n{filler}"
+    answer = f"“Zoë {i}”"
+    asked = [
+        {
+            "id": f"q{i}-{n}",
+            "question": "who made it ?" + " really" * n,
+            "answers": [{"text": answer, "answer_start": context.index(answer)}],
+        }
+        for n in range(2)
+    ]
+    return {"title": f"t{i}", "paragraphs": [{"context": context, "qas": asked}]}
+
+
+def test_windows_cover_the_context_and_offsets_give_the_answer_back(raw, run):
+    file = {"version": "1.1", "data": [_article(i) for i in range(6)]}
+    dataset = run(
+        "squad_v1", raw(**{"train-v1.1.json": file, "dev-v1.1.json": file}),
+        max_length=128, doc_stride=48, query_length=16, vocabulary_size=70,
+    )  # fmt: skip
+    vocabulary = _vocabulary(dataset)
+    contexts = {q["id"]: a["paragraphs"][0]["context"] for a in file["data"] for q in a["paragraphs"][0]["qas"]}
+    questions = {q["id"]: q for a in file["data"] for q in a["paragraphs"][0]["qas"]}
+    seen, answered = {}, set()
+    for record in _records(dataset, "validation"):
+        key = record["example_id"].decode()
+        context, question = contexts[key], questions[key]
+        ids, inside = record["input_ids"], record["paragraph_mask"] == 1
+        assert len(ids) <= 128 and ids[0] == vocabulary.cls_id
+        pieces = vocabulary.encode([question["question"]])[0].tolist()[:16]
+        assert ids[1 : 1 + len(pieces)].tolist() == pieces and ids[1 + len(pieces)] == ids[-1] == vocabulary.sep_id
+        starts, ends = record["offset_starts"], record["offset_ends"]
+        assert (starts[~inside] == -1).all()
+        seen.setdefault(key, set()).update(
+            c for s, e in zip(starts[inside], ends[inside], strict=True) for c in range(s, e)
+        )
+        first, last = int(record["start_positions"][0]), int(record["end_positions"][0])
+        if record["is_impossible"][0]:
+            assert (first, last) == (0, 0)
+        else:
+            answer = question["answers"][0]
+            assert context[starts[first] : ends[last]].strip() == answer["text"]
+            answered.add(key)
+    assert answered == set(contexts)
+    for key, context in contexts.items():
+        missed = [char for place, char in enumerate(context) if place not in seen[key]]
+        assert not "".join(missed).strip()
+    assert len(_records(dataset, "validation")) > 1.5 * len(contexts)
+
+
+def test_version_2_marks_what_has_no_answer(raw, run):
+    tree = squad_file()
+    asked = tree["data"][0]["paragraphs"][0]["qas"]
+    asked.append({"id": "q2", "question": "who sold it ?", "answers": [], "is_impossible": True})
+    dataset = run("squad_v2", raw(**{"train-v2.0.json": tree, "dev-v2.0.json": tree}), query_length=16, max_length=128)
+    impossible = {r["example_id"].decode(): int(r["is_impossible"][0]) for r in _records(dataset, "validation")}
+    assert impossible == {"q1": 0, "q2": 1}
+    assert _manifest(dataset)["version_2"] is True
+
+
+def test_the_same_input_gives_the_same_bytes_and_the_same_records_on_two_processes(raw, run):
+    folder = raw(**{"train.tsv": GOOD, "dev.tsv": GOOD})
+    first, second = run("sst2", folder, out="first"), run("sst2", folder, out="second")
+    options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    third = run("sst2", folder, out="third", beam_options=options)
+    files = sorted(file.name for file in first.iterdir() if file.suffix in {".tfrecord", ".model", ".jsonl"})
+    assert len(files) >= 4
+    for name in files:
+        assert (second / name).read_bytes() == (first / name).read_bytes()
+
+    def contents(dataset):
+        return sorted(
+            (split, features.encode(r)) for split in ("train", "validation") for r in _records(dataset, split)
+        )
+
+    assert contents(third) == contents(first)
+
+
+def test_special_pieces_are_found_by_their_names(raw, run):
+    """A vocabulary with them at other places than the published one's."""
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([f"a fine film of the year {i}" for i in range(1900, 1960)]), model_writer=model,
+        vocab_size=60, minloglevel=2, bos_id=-1, eos_id=-1, pad_id=3, unk_id=0,
+        user_defined_symbols=["[MASK]", "[SEP]", "[CLS]"], hard_vocab_limit=False,
+    )  # fmt: skip
+    folder = raw(**{"train.tsv": GOOD, "dev.tsv": GOOD, "own.model": model.getvalue()})
+    dataset = run("sst2", folder, vocabulary=str(folder / "own.model"))
+    vocabulary = _vocabulary(dataset)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    assert (vocabulary.cls_id, vocabulary.sep_id) == (processor.piece_to_id("[CLS]"), processor.piece_to_id("[SEP]"))
+    for record in _records(dataset, "train"):
+        assert (record["input_ids"][0], record["input_ids"][-1]) == (vocabulary.cls_id, vocabulary.sep_id)
+
+
+@pytest.mark.parametrize("names", [("train.tsv", "dev.tsv"), ("a.txt", "b.txt")])
+def test_files_may_be_named_one_by_one(raw, run, names):
+    folder = raw(**dict.fromkeys(names, GOOD))
+    train, validation = (str(folder / name) for name in names)
+    dataset = run("sst2", train_file=train, validation_file=validation)
+    assert sorted(_manifest(dataset)["splits"]) == ["train", "validation"]
