@@ -18,7 +18,14 @@ Any other option goes to Apache Beam:
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True, "max_content_width": 120})
+SETTINGS = {
+    "ignore_unknown_options": True,  # they are Beam's
+    "max_content_width": 120,
+    "token_normalize_func": lambda name: name.replace("-", "_"),  # --max-length is --max_length
+}
+
+
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.option("--task", required=True, type=click.Choice([*glue.TASKS, *squad.TASKS]), help="What the files are.")
 @click.option("--output", required=True, help="Dataset folder to write: new or empty.")
 @click.option("--input", help="Folder with the task's official files (train.tsv, dev.tsv, train-v1.1.json, ...).")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bigbird.console import Progress
+from bigbird.console import Progress, hidden_native_stderr
 from bigbird.errors import InputError
 from components.preprocess import storage
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Bytes of JSON lines from which a second process on this machine saves more time than its start takes.
 MANY_BYTES = 20_000_000
 
-_LOCAL = ("DirectRunner", "FnApiRunner")
+_LOCAL = ("directrunner", "fnapirunner")
 
 
 def parse_options(flags: Sequence[str]) -> Any:
@@ -53,9 +53,25 @@ def parse_options(flags: Sequence[str]) -> Any:
         logging.disable(logging.NOTSET)
     for name in sorted(set(given) - set(known)):
         close = difflib.get_close_matches(name, [*known, *_OWN], n=1)
-        hint = f"; did you mean --{close[0]}?" if close else ""
+        hint = f"; did you mean --{close[0]}?" if close else "."
         raise InputError(f"--{name}: neither this command nor Apache Beam has this option{hint} See --help")
+    _check_values(options)
     return options
+
+
+def _check_values(options: Any) -> None:
+    """Refuses values that Beam itself takes for granted."""
+    from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
+
+    workers = options.view_as(DirectOptions).direct_num_workers
+    if workers is not None and workers < 0:
+        raise InputError(f"--direct_num_workers={workers}: expected 1 or more, or 0 for one per processor")
+    runner = options.view_as(StandardOptions).runner
+    known = {name.lower(): name for name in StandardOptions.KNOWN_RUNNER_NAMES}
+    if runner and "." not in runner and runner.lower() not in known:
+        close = difflib.get_close_matches(runner.lower(), known, n=1)
+        hint = f"did you mean {known[close[0]]}?" if close else f"expected one of {', '.join(known.values())}"
+        raise InputError(f"--runner={runner}: no runner of Apache Beam; {hint}")
 
 
 # This command's own options, to suggest where one is misspelt.
@@ -69,7 +85,7 @@ def is_local(options: Any) -> bool:
     """Whether the runner works in this machine's file system."""
     from apache_beam.options.pipeline_options import StandardOptions
 
-    return (options.view_as(StandardOptions).runner or "DirectRunner") in _LOCAL
+    return (options.view_as(StandardOptions).runner or "DirectRunner").lower() in _LOCAL
 
 
 def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folder: str) -> None:
@@ -89,6 +105,7 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
     if is_local(options):
         runner = _local_runner(options, sum(shard.size for shard in shards), len(shards))
     with (
+        hidden_native_stderr() if runner is not None else contextlib.nullcontext(),  # worker processes' notes
         _quiet_beam(),
         _worker_path(),
         _progress(shards, done_folder, local=runner is not None),

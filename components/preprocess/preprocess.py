@@ -71,10 +71,12 @@ def preprocess(
     started = time.monotonic()
     settings = {"max_length": max_length, "doc_stride": doc_stride, "query_length": query_length}
     _check(task, settings, vocabulary_size, max_bad_records)
-    for path in filter(None, (output, input, train_file, validation_file, test_file, vocabulary)):
+    inputs = [path for path in (input, train_file, validation_file, test_file, vocabulary) if path]
+    for path in (output, *inputs):
         storage.check(path)
     options = parse_options(beam_options)
     target = _target(output, options)
+    storage.check_output(target, inputs)
     sources = find_sources(task, input, {"train": train_file, "validation": validation_file, "test": test_file})
     given = storage.read_bytes(vocabulary, "SentencePiece vocabulary") if vocabulary else None
     if given is not None:
@@ -100,7 +102,9 @@ def _check(task: str, settings: dict[str, int], vocabulary_size: int, max_bad_re
     if task not in TASKS:
         raise InputError(f"task {task!r} is not known; expected one of {', '.join(TASKS)}")
     if vocabulary_size < 1 or max_bad_records < 0:
-        raise InputError("vocabulary_size must be at least 1 and max_bad_records at least 0")
+        raise InputError(
+            f"vocabulary_size must be at least 1 and max_bad_records at least 0; found {vocabulary_size} and {max_bad_records}"
+        )
     if task in squad.TASKS:
         squad.WindowOptions(**settings)
     elif settings["max_length"] < 8:

@@ -88,6 +88,7 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
     """
     data = storage.read_bytes(source.path, f"{source.split} file of {task}")
     is_glue = task in glue.TASKS
+    rejected_before = len(bad.rejected)
     items = _glue_items(data, source, task, bad) if is_glue else _squad_items(data, source, task, bad)
     per_shard = GLUE_SHARD if is_glue else SQUAD_SHARD
     progress = Progress(f"read {source.split}")
@@ -106,7 +107,11 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
     if count:
         cuts.append((start, size, count, first))
     if not cuts:
-        raise InputError(f"{source.path}: every record in it was rejected; the first: {bad.rejected[0]['problem']}")
+        first_bad = bad.rejected[rejected_before]
+        raise InputError(
+            f"{source.path}: every record in it was rejected; the first, {source.path}:{first_bad['where']}: "
+            f"{first_bad['problem']}"
+        )
     return Lines(source.split, output, first + count, not unlabelled, cuts)
 
 
@@ -133,9 +138,9 @@ def _in_folder(task: str, folder: str) -> dict[str, str]:
     """split -> path of the official files in a folder, or in the task's own folder inside it."""
     names = storage.list_names(folder)
     if not names:
-        found = "is a file" if Path(folder).is_file() else "no such folder, or nothing in it"
+        what = "is a file" if Path(folder).is_file() else "no such folder, or nothing in it"
         raise InputError(
-            f"{folder}: {found}; expected the folder with the task's files "
+            f"{folder}: {what}; expected the folder with the task's files "
             "(a single file goes to --train_file, --validation_file or --test_file)"
         )
     spec: Any = glue.TASKS.get(task)

@@ -6,7 +6,9 @@ written last, is what makes the folder whole, and a failed run deletes what it w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,9 +45,18 @@ def join(folder: str, *names: str) -> str:
 
 
 def list_names(folder: str) -> list[str]:
-    """The names of a folder's files, sorted; none where there is no such folder."""
+    """The names of a folder's files, sorted; none where there is no such folder.
+
+    Raises:
+        InputError: a bucket cannot be reached.
+    """
     if is_remote(folder):
-        found = _filesystems().match([join(folder, "*")])[0].metadata_list
+        from apache_beam.io.filesystem import BeamIOError
+
+        try:
+            found = _filesystems().match([join(folder, "*")])[0].metadata_list
+        except (OSError, BeamIOError) as error:
+            raise InputError(f"{folder}: cannot be listed: {_reason(error)}") from None
         return sorted(file.path.rpartition("/")[2] for file in found)
     return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
 
@@ -61,14 +72,19 @@ def read_bytes(path: str, what: str) -> bytes:
     if not path.strip():
         raise InputError(f"the {what} is given as an empty path")
     try:
-        if not _filesystems().exists(path):
-            raise InputError(f"{path}: no such file; expected the {what}")
-        with _filesystems().open(path) as file:
-            return file.read()
+        exists = _filesystems().exists(path)
+        if exists:
+            with _filesystems().open(path) as file:
+                return file.read()
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected the {what}") from None
+    except (zlib.error, EOFError) as error:
+        raise InputError(
+            f"{path}: its name says that it is compressed, and it cannot be unpacked ({error}); expected the {what}"
+        ) from None
     except (OSError, BeamIOError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected the {what}") from None
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); expected the {what}") from None
+    raise InputError(f"{path}: no such file; expected the {what}")
 
 
 @contextmanager
@@ -128,6 +144,41 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
         raise
 
 
+def check_output(target: str, inputs: Sequence[str]) -> None:
+    """Refuses an output folder that cannot be written, or whose replacement would delete what the user keeps there.
+
+    Args:
+        target: the output folder.
+        inputs: files and folders that the run reads.
+
+    Raises:
+        InputError: names the folder and what stands in the way.
+    """
+    if not target.strip():
+        raise InputError("the output folder is given as an empty path; expected a new or empty folder")
+    for path in inputs:
+        if is_remote(path) == is_remote(target) and _holds(target, path):
+            raise InputError(
+                f"{target}: is the output folder and holds {path}, which this run reads; give another output folder"
+            )
+    if is_remote(target):
+        return
+    place = Path(target).resolve()
+    if Path.cwd().is_relative_to(place):
+        raise InputError(f"{target}: is the current folder, or one above it; give the output a folder of its own")
+    above = next(folder for folder in place.parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"{target}: cannot be made, as {above} is a file; give another output folder")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"{target}: cannot be made, as {above} may not be written to; give another output folder")
+
+
+def _holds(folder: str, path: str) -> bool:
+    if is_remote(folder):
+        return f"{path.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
+
+
 def make_folder(folder: str) -> None:
     """Makes a folder, unless it is there."""
     from apache_beam.io.filesystem import BeamIOError
@@ -137,6 +188,15 @@ def make_folder(folder: str) -> None:
     except (FileExistsError, BeamIOError):
         if not _filesystems().exists(folder):
             raise
+
+
+def _reason(error: Exception) -> str:
+    """The innermost of Beam's nested messages."""
+    details = getattr(error, "exception_details", None)
+    while details:
+        error = next(iter(details.values()))
+        details = getattr(error, "exception_details", None)
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _uncompressed() -> str:

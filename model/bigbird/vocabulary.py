@@ -89,13 +89,12 @@ class Vocabulary:
         self.lower_case = lower_case
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
-            if not self.serialized:
-                raise ValueError("it is empty")
             self._processor.LoadFromSerializedProto(self.serialized)
             pieces = _model_proto().FromString(self.serialized).pieces
-        except (RuntimeError, ValueError, _decode_error()) as error:
+        except (RuntimeError, ValueError, _decode_error()):
+            found = f"{len(self.serialized):,} bytes of another format, or cut short" if self.serialized else "empty"
             raise InputError(
-                f"{name}: not a SentencePiece model ({len(self.serialized):,} bytes; {error}); "
+                f"{name}: not a SentencePiece model ({found}); "
                 "expected the .model file that SentencePiece's trainer writes"
             ) from None
         self.size: int = self._processor.get_piece_size()

@@ -6,7 +6,6 @@ tab-separated without quoting: a quotation mark is text.
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, has_text
+from bigbird.tasks.records import BadRecords, foreign_format, has_text, shown
 from bigbird.vocabulary import Vocabulary
 
 _USUAL_SPLITS = {"train": ("train.tsv",), "validation": ("dev.tsv",), "test": ("test.tsv",)}
@@ -136,6 +135,9 @@ def parse(data: bytes, file: str, spec: GlueSpec, split: str, bad: BadRecords) -
     Raises:
         InputError: a column is missing, the file holds no row, or there are more bad rows than allowed; names the line.
     """
+    foreign = foreign_format(data)
+    if foreign:
+        raise InputError(f"{file}:1: {foreign}")
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     while lines and not lines[-1].strip():
         lines.pop()
@@ -145,7 +147,7 @@ def parse(data: bytes, file: str, spec: GlueSpec, split: str, bad: BadRecords) -
     first = 0 if spec.bare_columns and labelled else 1
     columns = _columns(lines[0], file, spec, labelled)
     if len(lines) == first:
-        raise InputError(f"{file}: has a header and no rows")
+        raise InputError(f"{file}: has a header and no rows; expected a row of {spec.folder} on each line below it")
     row = _RowReader(spec, columns, labelled)
     for number, raw in enumerate(lines[first:]):
         try:
@@ -227,6 +229,8 @@ class _RowReader:
         self.labels = frozenset(spec.labels or ())
 
     def __call__(self, raw: bytes) -> tuple[str, str | None, str | float | None]:
+        if b"\0" in raw:
+            raise _BadRowError(f"has a NUL byte at byte {raw.index(0)} of the line; expected text only")
         try:
             fields = raw.decode("utf-8").rstrip("\r").split("\t")
         except UnicodeDecodeError as error:
@@ -249,7 +253,7 @@ class _RowReader:
             if text not in self.labels:
                 expected = ", ".join(map(repr, self.spec.labels or ()))
                 raise _BadRowError(
-                    f"has the label {text!r} in column {self.spec.label_column!r}; expected one of {expected}"
+                    f"has the label {shown(text)} in column {self.spec.label_column!r}; expected one of {expected}"
                 )
             return text
         least, greatest = self.spec.score_range
@@ -259,7 +263,7 @@ class _RowReader:
             score = math.nan
         if not least <= score <= greatest:
             raise _BadRowError(
-                f"has {text!r} in column {self.spec.label_column!r}; expected a number from {least:g} to {greatest:g}"
+                f"has {shown(text)} in column {self.spec.label_column!r}; expected a number from {least:g} to {greatest:g}"
             )
         return score
 
@@ -268,14 +272,28 @@ def _columns(first_line: bytes, file: str, spec: GlueSpec, labelled: bool) -> li
     """The file's column names; `InputError` unless those that the task reads are among them."""
     if spec.bare_columns and labelled:
         return list(spec.bare_columns)
-    if first_line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InputError(f"{file}:1: is UTF-16; expected UTF-8 (`iconv -f UTF-16 -t UTF-8` writes it)")
     columns = first_line.decode("utf-8", "backslashreplace").rstrip("\r").split("\t")
     needed = [*spec.text_columns, *([spec.label_column] if labelled else [])]
     missing = [name for name in needed if name not in columns]
     if missing:
+        found = ", ".join(shown(name, 40) for name in columns[:12])
         raise InputError(
-            f"{file}:1: has the columns {', '.join(map(repr, columns[:12]))}, without {' and '.join(map(repr, missing))}; "
-            f"expected {spec.folder}'s header with {', '.join(map(repr, needed))}, tab-separated"
+            f"{file}:1: has the columns {found}, without {' and '.join(map(repr, missing))}; "
+            f"expected {spec.folder}'s header with {', '.join(map(repr, needed))}, tab-separated{_hint(columns)}"
         )
     return columns
+
+
+_OTHER_MARKS = {",": "commas", ";": "semicolons", "|": "bars"}
+
+
+def _hint(columns: list[str]) -> str:
+    """What a first line without the columns may be instead."""
+    if columns[0].lstrip().startswith(("{", "[")):
+        return ". This looks like JSON: is it another task's file?"
+    found = next((name for mark, name in _OTHER_MARKS.items() if mark in columns[0]), None)
+    if len(columns) == 1 and found:
+        return f". It has {found} and no tab: write it with tabs between the values"
+    if any("\r" in column for column in columns):
+        return ". Its lines end with a carriage return alone: end them with a line feed"
+    return ""

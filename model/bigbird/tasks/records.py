@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,31 @@ from bigbird.vocabulary import VISIBLE
 
 has_text = re.compile(VISIBLE).search
 """Whether a text holds more than whitespace."""
+
+# How files that are no text, or none of ours, begin; in lower case.
+_FOREIGN = (
+    (codecs.BOM_UTF16_LE, "is UTF-16; expected UTF-8 (`iconv -f UTF-16 -t UTF-8` writes it)"),
+    (codecs.BOM_UTF16_BE, "is UTF-16; expected UTF-8 (`iconv -f UTF-16 -t UTF-8` writes it)"),
+    (b"\x1f\x8b", "is compressed by gzip; expected text. Unpack it, or let its name end in .gz"),
+    (b"pk\x03\x04", "is a ZIP archive; expected text. Unpack it"),
+    (b"<!doctype html", "is a web page; expected the data. Download it again"),
+    (b"<html", "is a web page; expected the data. Download it again"),
+    (b"version https://git-lfs", "is a Git LFS pointer; expected the data. `git lfs pull` fetches it"),
+)
+
+
+def foreign_format(data: bytes) -> str:
+    """What a file is whose first bytes are those of another format, and the remedy; empty if they are not."""
+    start = data[:64].lower()
+    found = next((problem for beginning, problem in _FOREIGN if start.startswith(beginning)), "")
+    nul = "has NUL bytes at its beginning: it is damaged, or no text; expected UTF-8" if b"\0" in start else ""
+    return found or nul
+
+
+def shown(value: object, most: int = 100) -> str:
+    """A value as messages quote it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 @dataclass

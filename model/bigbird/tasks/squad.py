@@ -18,7 +18,7 @@ import numpy as np
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, has_text
+from bigbird.tasks.records import BadRecords, foreign_format, has_text, shown
 from bigbird.vocabulary import Pieces, Vocabulary
 
 TASKS = {"squad_v1": False, "squad_v2": True}
@@ -130,7 +130,7 @@ def parse(data: bytes, file: str, version_2: bool, bad: BadRecords, *, answers: 
                 question = _question(raw, context, version_2, answers, seen)
             except _BadQuestionError as error:
                 identifier = raw.get("id") if isinstance(raw, dict) else None
-                place = f"question {identifier} ({place})" if isinstance(identifier, str) else place
+                place = f"question {identifier[:100]} ({place})" if isinstance(identifier, str) else place
                 bad.add(file, place, str(error), json.dumps(raw, ensure_ascii=True))
                 continue
             questions.append(question)
@@ -141,6 +141,11 @@ def parse(data: bytes, file: str, version_2: bool, bad: BadRecords, *, answers: 
 
 
 def _load(data: bytes, file: str) -> Any:
+    foreign = foreign_format(data)
+    if foreign:
+        raise InputError(f"{file}:1: {foreign}")
+    if not data.strip():
+        raise InputError(f"{file}: is empty; expected SQuAD's JSON")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -151,11 +156,21 @@ def _load(data: bytes, file: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        cut = " The file ends before its JSON does: it is truncated." if error.pos >= len(text.rstrip()) - 1 else ""
-        start = (
-            " The string that starts here has no end: the file is truncated." if "Unterminated" in error.msg else cut
-        )
-        raise InputError(f"{file}:{error.lineno}:{error.colno}: not valid JSON ({error.msg}).{start}") from None
+        place = f"{file}:{error.lineno}:{error.colno}"
+        raise InputError(f"{place}: not valid JSON ({error.msg}); expected SQuAD's.{_json_hint(error, text)}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists inside lists without end
+        raise InputError(f"{file}: not valid JSON ({error}); expected SQuAD's") from None
+
+
+def _json_hint(error: json.JSONDecodeError, text: str) -> str:
+    """The likely reason of a mistake in JSON."""
+    if "Unterminated" in error.msg:
+        return " The string that starts here has no end: the file is truncated."
+    if error.msg.startswith("Extra data"):
+        return " More follows after the JSON's end; one object is expected, not JSON lines."
+    if error.pos >= len(text.rstrip()) - 1:
+        return " The file ends before its JSON does: it is truncated."
+    return " Is it another task's file?" if error.pos == 0 else ""
 
 
 def _raw_paragraphs(tree: Any, file: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -175,7 +190,10 @@ def _raw_paragraphs(tree: Any, file: str) -> Iterator[tuple[str, str, dict[str, 
 def _list(tree: Any, key: str, file: str, where: str) -> list[Any]:
     if not isinstance(tree, dict) or not isinstance(tree.get(key), list):
         place = f"{file}:{where}" if where else file
-        found = f"the keys {', '.join(map(repr, tree))}" if isinstance(tree, dict) else type(tree).__name__
+        if isinstance(tree, dict) and key in tree:
+            found = f"{key!r} of type {type(tree[key]).__name__}"
+        else:
+            found = f"the keys {', '.join(map(repr, tree))[:200]}" if isinstance(tree, dict) else type(tree).__name__
         raise InputError(f"{place}: has {found}; expected the list {key!r}, as in SQuAD's data[].paragraphs[].qas[]")
     return tree[key]
 
@@ -217,7 +235,7 @@ def _question(raw: Any, context: str, version_2: bool, expect_answers: bool, see
     if impossible is None:
         impossible = version_2 and expect_answers and not answers
     if not isinstance(impossible, bool):
-        raise _BadQuestionError(f"has is_impossible {impossible!r}; expected true or false")
+        raise _BadQuestionError(f"has is_impossible {shown(impossible)}; expected true or false")
     if impossible and not version_2:
         raise _BadQuestionError("is marked is_impossible, which SQuAD v1.1 does not know; expected --task squad_v2")
     if impossible and answers:
@@ -238,7 +256,9 @@ def _question(raw: Any, context: str, version_2: bool, expect_answers: bool, see
 def _answer(raw: Any, context: str) -> Answer:
     text, start = (raw.get("text"), raw.get("answer_start")) if isinstance(raw, dict) else (None, None)
     if not isinstance(text, str) or not isinstance(start, int) or isinstance(start, bool):
-        raise _BadQuestionError(f"has the answer {raw!r}; expected text and answer_start, a position in the context")
+        raise _BadQuestionError(
+            f"has the answer {shown(raw)}; expected text and answer_start, a position in the context"
+        )
     if not has_text(text):
         raise _BadQuestionError("has an empty answer text; expected text from the context")
     if start < 0 or not context.startswith(text, start):
@@ -246,7 +266,7 @@ def _answer(raw: Any, context: str) -> Answer:
         found = f"that text stands at {place}" if place >= 0 else "that text is nowhere in its context"
         there = context[max(0, start) : max(0, start) + len(text)]
         raise _BadQuestionError(
-            f"has the answer {text!r} at answer_start {start}, where its context has {there!r}; {found}"
+            f"has the answer {shown(text)} at answer_start {shown(start)}, where its context has {shown(there)}; {found}"
         )
     return {"text": text, "answer_start": start}
 

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from components.preprocess.__main__ import main
 from components.preprocess.preprocess import preprocess
 
 GOOD = "sentence\tlabel\n" + "".join(f"a fine film of the year {1900 + i}\t{i % 2}\n" for i in range(30))
@@ -37,6 +39,35 @@ def run(tmp_path):
         return target
 
     return start
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Function (task, input, further options) -> the message the command ends with.
+
+    Fails unless that is one message, the exit code is 2 and nothing is new, gone or changed below `tmp_path`.
+    """
+
+    def start(task, folder=None, *, out="dataset", **options):
+        given = {"vocabulary_size": 60, "output": tmp_path / out, **options}
+        if folder is not None:
+            given["input"] = folder
+        before = _tree(tmp_path)
+        result = CliRunner().invoke(main, ["--task", task, *(f"--{name}={value}" for name, value in given.items())])
+        assert result.exit_code == 2, (result.exception, result.output)
+        assert result.stdout == ""
+        *earlier, message = result.stderr.splitlines()
+        assert message.startswith("error: ") and not any("rror" in line for line in earlier), result.stderr
+        assert len(message) < 1000
+        assert _tree(tmp_path) == before
+        return message
+
+    return start
+
+
+def _tree(folder):
+    """Path -> bytes of every file below a folder, None for folders."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def squad_file(**changes):

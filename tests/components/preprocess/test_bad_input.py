@@ -1,5 +1,6 @@
 """Whatever is wrong with the input is one message with its place, and nothing half-written stays."""
 
+import gzip
 import io
 import json
 import os
@@ -10,21 +11,15 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+from click.testing import CliRunner
 
 from bigbird.errors import InputError
+from bigbird.vocabulary import train_vocabulary
+from components.preprocess.__main__ import main
 from tests.components.preprocess.conftest import GOOD, squad_file
 
 ROOT = Path(__file__).parents[3]
 SKIP = "Correct it, or skip such records with --max_bad_records 1"
-
-
-def _refused(tmp_path, run, *arguments, out="dataset", **options):
-    """The message of a refused run; fails if anything new is left beside the input."""
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(InputError) as caught:
-        run(*arguments, out=out, **options)
-    assert sorted(tmp_path.iterdir()) == before
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +27,22 @@ def _refused(tmp_path, run, *arguments, out="dataset", **options):
     [
         ("sst2", "text\tclass\nx\t1\n", "train.tsv:1: has the columns 'text', 'class', without 'sentence' and 'label'; expected SST-2's header"),
         ("sst2", GOOD.replace("\t", ","), "train.tsv:1: has the columns 'sentence,label', without 'sentence' and 'label'"),
+        ("sst2", GOOD.replace("\t", ","), "expected SST-2's header with 'sentence', 'label', tab-separated. It has commas and no tab"),
+        ("sst2", GOOD.split("\n", 1)[1], "train.tsv:1: has the columns 'a fine film of the year 1900', '0', without 'sentence' and 'label'"),
+        ("sst2", GOOD.replace("\n", "\r"), "Its lines end with a carriage return alone: end them with a line feed"),
+        ("sst2", json.dumps(squad_file()), "train.tsv:1: has the columns '{\"version\": \"1.1\", \"data\": [{\"title\": \"… (288 characters), without"),
+        ("sst2", json.dumps(squad_file()), "This looks like JSON: is it another task's file?"),
         ("sst2", GOOD.encode("utf-16"), "train.tsv:1: is UTF-16; expected UTF-8"),
+        ("sst2", GOOD.encode("utf-16-le"), "train.tsv:1: has NUL bytes at its beginning: it is damaged, or no text; expected UTF-8"),
+        ("sst2", b"\0" * 5000, "train.tsv:1: has NUL bytes at its beginning"),
+        ("sst2", GOOD + "a\0b\t1\n", f"train.tsv:32: has a NUL byte at byte 1 of the line; expected text only. {SKIP}"),
+        ("sst2", gzip.compress(GOOD.encode()), "train.tsv:1: is compressed by gzip; expected text. Unpack it, or let its name end in .gz"),
+        ("sst2", b"PK\x03\x04\x14\x00", "train.tsv:1: is a ZIP archive; expected text. Unpack it"),
+        ("sst2", "<!DOCTYPE html>\n<html>404</html>\n", "train.tsv:1: is a web page; expected the data. Download it again"),
+        ("sst2", "version https://git-lfs.github.com/spec/v1\nsize 12\n", "train.tsv:1: is a Git LFS pointer; expected the data. `git lfs pull`"),
+        ("sst2", GOOD[:-3], f"train.tsv:31: has 1 column; expected 2, tab-separated: sentence, label. {SKIP}"),
+        ("sst2", GOOD + "\nx\t1\n", "train.tsv:32: has 1 column; expected 2"),
+        ("sst2", GOOD + f"x\t{'7' * 5000}\n", "7… (5,002 characters) in column 'label'; expected one of '0', '1'"),
         ("sst2", GOOD + "only text\n", f"train.tsv:32: has 1 column; expected 2, tab-separated: sentence, label. {SKIP}"),
         ("sst2", GOOD + "a\tb\tc\n", "train.tsv:32: has 3 columns; expected 2"),
         ("sst2", GOOD + "some text\t7\n", f"train.tsv:32: has the label '7' in column 'label'; expected one of '0', '1'. {SKIP}"),
@@ -40,16 +50,18 @@ def _refused(tmp_path, run, *arguments, out="dataset", **options):
         ("sst2", GOOD + "  \u00a0\t1\n", "train.tsv:32: has an empty text in column 'sentence'"),
         ("sst2", GOOD.encode() + b"bad \xff text\t1\n", "train.tsv:32: is not UTF-8 at byte 4 of the line (0xff)"),
         ("sst2", "", "train.tsv: is empty; expected SST-2's tab-separated rows"),
-        ("sst2", "sentence\tlabel\n", "train.tsv: has a header and no rows"),
+        ("sst2", "sentence\tlabel\n", "train.tsv: has a header and no rows; expected a row of SST-2 on each line below it"),
         ("mrpc", GOOD, "train.tsv:1: has the columns 'sentence', 'label', without '#1 String' and '#2 String' and 'Quality'"),
         ("cola", GOOD, "train.tsv:1: has 2 columns; expected 4, tab-separated: source, label, star, sentence"),
         ("stsb", "sentence1\tsentence2\tscore\na\tb\thigh\n", "train.tsv:2: has 'high' in column 'score'; expected a number from 0 to 5"),
+        ("stsb", "sentence1\tsentence2\tscore\na\tb\t5.1\n", "train.tsv:2: has '5.1' in column 'score'; expected a number from 0 to 5"),
+        ("mnli", "sentence1\tsentence2\tgold_label\na\tb\t-\n", "train.tsv:2: has the label '-' in column 'gold_label'; expected one of 'entailment', 'neutral', 'contradiction'"),
         ("stsb", "sentence1\tsentence2\tscore\na\tb\tnan\n", "train.tsv:2: has 'nan' in column 'score'; expected a number from 0 to 5"),
     ],
 )  # fmt: skip
-def test_a_bad_glue_file_is_named_with_its_line(tmp_path, raw, run, task, train, message):
+def test_a_bad_glue_file_is_named_with_its_line(raw, refused, task, train, message):
     folder = raw(**{"train.tsv": train, "dev.tsv": GOOD})
-    assert message in _refused(tmp_path, run, task, folder)
+    assert message in refused(task, folder)
 
 
 def _changed(edit):
@@ -61,8 +73,20 @@ def _changed(edit):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (json.dumps(squad_file())[:-20], "train-v1.1.json:1:260: not valid JSON (Unterminated string starting at). The string that starts here has no end: the file is truncated"),
-        ("hello", "train-v1.1.json:1:1: not valid JSON"),
+        (json.dumps(squad_file())[:-20], "train-v1.1.json:1:260: not valid JSON (Unterminated string starting at); expected SQuAD's. The string that starts here has no end: the file is truncated"),
+        (json.dumps(squad_file())[:-7], "train-v1.1.json:1:280: not valid JSON (Expecting ',' delimiter); expected SQuAD's. The file ends before its JSON does: it is truncated"),
+        (GOOD, "train-v1.1.json:1:1: not valid JSON (Expecting value); expected SQuAD's. Is it another task's file?"),
+        ("", "train-v1.1.json: is empty; expected SQuAD's JSON"),
+        (" \n\n", "train-v1.1.json: is empty; expected SQuAD's JSON"),
+        ('{"id": "1"}\n{"id": "2"}\n', "train-v1.1.json:2:1: not valid JSON (Extra data); expected SQuAD's. More follows after the JSON's end; one object is expected, not JSON lines"),
+        ("[" * 200_000, "train-v1.1.json: not valid JSON (maximum recursion depth exceeded"),
+        ('{"data": ' + "1" * 5000 + "}", "train-v1.1.json: not valid JSON (Exceeds the limit"),
+        ({"data": 5}, "train-v1.1.json: has 'data' of type int; expected the list 'data'"),
+        ({"data": ["x"]}, "train-v1.1.json:data[0]: has str; expected the list 'paragraphs'"),
+        ({"data": [{"paragraphs": ["x"]}]}, "train-v1.1.json:data[0].paragraphs[0]: is str; expected an object with context and qas"),
+        (b"\0" * 100, "train-v1.1.json:1: has NUL bytes at its beginning"),
+        (json.dumps(squad_file()).replace("anna kern", "anna\0kern"), "train-v1.1.json:1:92: not valid JSON (Invalid control character at)"),
+        (json.dumps(squad_file()).encode("utf-16"), "train-v1.1.json:1: is UTF-16; expected UTF-8"),
         ({"version": "1.1"}, "train-v1.1.json: has the keys 'version'; expected the list 'data'"),
         ([1, 2], "train-v1.1.json: holds a JSON list; expected SQuAD's object with data"),
         ({"data": []}, "train-v1.1.json: holds no question"),
@@ -78,13 +102,17 @@ def _changed(edit):
         (_changed(lambda p: p.update(context="")), "data[0].paragraphs[0]: has an empty context"),
         (_changed(lambda p: p.pop("context")), "data[0].paragraphs[0]: has no context; expected context as text"),
         (json.dumps(squad_file()).encode().replace(b"anna kern", b"anna \xff kern"), "train-v1.1.json:1: not UTF-8 at byte 92 of the file (0xff)"),
-        (b"\x1f\x8b\x08\x00abc", "train-v1.1.json:1: not UTF-8"),
+        (b"\x1f\x8b\x08\x00abc", "train-v1.1.json:1: is compressed by gzip"),
+        (squad_file(answers=[{"text": "bob " * 3000, "answer_start": 0}]), "… (12,002 characters) at answer_start 0, where its context has 'it was built"),
+        (squad_file(id="x" * 3000, question=""), f"question {'x' * 100} (data[0].paragraphs[0].qas[0]): has an empty question"),
+        (squad_file(id=5), "train-v1.1.json:data[0].paragraphs[0].qas[0]: has id of type int; expected id as text"),
+        (squad_file(answers={"text": ["anna"], "answer_start": [16]}), "has answers of type dict; expected a list"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_bad_squad_file_is_named_with_its_place(tmp_path, raw, run, content, message):
+def test_a_bad_squad_file_is_named_with_its_place(raw, refused, content, message):
     folder = raw(**{"train-v1.1.json": content, "dev-v1.1.json": squad_file()})
-    assert message in _refused(tmp_path, run, "squad_v1", folder)
+    assert message in refused("squad_v1", folder)
 
 
 def _plain_vocabulary():
@@ -99,42 +127,140 @@ def _plain_vocabulary():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda: b"not a model", "v.model: not a SentencePiece model (11 bytes"),
-        (lambda: b"", "v.model: not a SentencePiece model (0 bytes; it is empty)"),
+        (lambda: b"not a model", "v.model: not a SentencePiece model (11 bytes of another format, or cut short); expected the .model file"),
+        (lambda: b"", "v.model: not a SentencePiece model (empty)"),
+        (lambda: train_vocabulary([GOOD], 60)[:-20], "v.model: not a SentencePiece model"),
         (_plain_vocabulary, "none is <pad> or [CLS] or [SEP] or [MASK]; BigBird needs <pad>, <unk>, [CLS], [SEP] and [MASK]"),
     ],
 )  # fmt: skip
-def test_a_vocabulary_that_cannot_serve_is_refused_before_any_work(tmp_path, raw, run, model, message):
+def test_a_vocabulary_that_cannot_serve_is_refused_before_any_work(tmp_path, raw, refused, model, message):
     folder = raw(**{"train.tsv": GOOD, "dev.tsv": GOOD})
     (tmp_path / "v.model").write_bytes(model())
-    assert message in _refused(tmp_path, run, "sst2", folder, vocabulary=str(tmp_path / "v.model"))
+    assert message in refused("sst2", folder, vocabulary=str(tmp_path / "v.model"))
 
 
-def test_places_that_are_not_there_or_something_else(tmp_path, raw, run):
+def test_places_that_are_not_there_or_something_else(tmp_path, raw, run, refused):
     folder = raw(**{"train.tsv": GOOD, "dev.tsv": GOOD})
-    assert "nowhere: no such folder" in _refused(tmp_path, run, "sst2", tmp_path / "nowhere")
-    assert "train.tsv: is a file; expected the folder" in _refused(tmp_path, run, "sst2", folder / "train.tsv")
-    missing = _refused(tmp_path, run, "sst2", train_file=str(tmp_path / "gone.tsv"))
-    assert "gone.tsv" in missing
-    assert "gone.model" in _refused(tmp_path, run, "sst2", folder, vocabulary=str(tmp_path / "gone.model"))
-    found = _refused(tmp_path, run, "squad_v1", folder)
+    assert "nowhere: no such folder" in refused("sst2", tmp_path / "nowhere")
+    assert "train.tsv: is a file; expected the folder" in refused("sst2", folder / "train.tsv")
+    gone = refused("sst2", train_file=tmp_path / "gone.tsv")
+    assert gone == f"error: {tmp_path / 'gone.tsv'}: no such file; expected the train file of sst2"
+    gone = refused("sst2", folder, vocabulary=tmp_path / "gone.model")
+    assert gone == f"error: {tmp_path / 'gone.model'}: no such file; expected the SentencePiece vocabulary"
+    assert "raw: is a folder; expected the train file of sst2" in refused("sst2", train_file=folder)
+    assert "raw: is a folder; expected the SentencePiece vocabulary" in refused("sst2", folder, vocabulary=folder)
+    assert "the train file of sst2 is given as an empty path" in refused("sst2", train_file="")
+    found = refused("squad_v1", folder)
     assert "has no file of task squad_v1; expected train-v1.1.json" in found and "found dev.tsv, train.tsv" in found
-    assert "task 'sst-2' is not known; expected one of cola, sst2" in _refused(tmp_path, run, "sst-2", folder)
+    assert "has no file of task sst2; expected train.tsv" in refused("sst2", raw(**{"a.csv": GOOD}).parent)
+    with pytest.raises(InputError, match="task 'sst-2' is not known; expected one of cola, sst2"):
+        run("sst-2", folder)  # from a pipeline; on the command line click says it
 
 
-def test_an_output_in_use_is_kept(tmp_path, raw, run):
+def test_a_file_of_a_split_that_the_task_lacks(raw, refused):
+    folder = raw(**{"train.tsv": GOOD})
+    message = refused("ax", train_file=folder / "train.tsv")
+    assert "train.tsv: task ax has no train split; it has test" in message
+    assert "no vocabulary is given and there is no training file to train one on; pass --vocabulary" in refused(
+        "sst2", validation_file=folder / "train.tsv"
+    )
+
+
+def test_a_compressed_file_is_read_by_its_name(raw, run, refused):
+    folder = raw(**{"train.tsv.gz": gzip.compress(GOOD.encode()), "bad.tsv.gz": GOOD})
+    dataset = run("sst2", train_file=str(folder / "train.tsv.gz"))
+    assert json.loads((dataset / "dataset.json").read_text())["splits"]["train"]["examples"] == 30
+    message = refused("sst2", train_file=folder / "bad.tsv.gz", out="other")
+    assert "bad.tsv.gz: its name says that it is compressed, and it cannot be unpacked" in message
+
+
+def test_an_output_in_use_is_kept(tmp_path, raw, refused):
     folder = raw(**{"train.tsv": GOOD, "dev.tsv": GOOD})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("kept")
     (tmp_path / "file").write_text("kept")
-    assert "full: already holds files" in _refused(tmp_path, run, "sst2", folder, out="full")
-    assert "file: is a file; expected a folder" in _refused(tmp_path, run, "sst2", folder, out="file")
-    assert (tmp_path / "full" / "mine").read_text() == (tmp_path / "file").read_text() == "kept"
+    assert "full: already holds files" in refused("sst2", folder, out="full")
+    assert "file: is a file; expected a folder" in refused("sst2", folder, out="file")
+    assert f"file/new: cannot be made, as {tmp_path / 'file'} is a file" in refused("sst2", folder, out="file/new")
+    assert "the output folder is given as an empty path" in refused("sst2", folder, output="")
 
 
-def test_so_many_bad_records_as_allowed_are_skipped_and_listed(tmp_path, raw, run):
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}])
+def test_an_output_that_holds_the_input_is_refused_even_to_overwrite(tmp_path, raw, run, options):
+    """Replacing it would delete the user's only copy of the data."""
+    folder = raw(**{"train.tsv": GOOD, "dev.tsv": GOOD})
+    for out in ("raw", ".", "raw/../raw"):
+        with pytest.raises(InputError, match=r"is the output folder and holds .*raw, which this run reads"):
+            run("sst2", folder, out=out, **options)
+    with pytest.raises(InputError, match=r"holds .*train\.tsv, which this run reads"):
+        run("sst2", train_file=str(folder / "train.tsv"), out="raw", **options)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["dev.tsv", "raw", "train.tsv"]
+    run("sst2", folder, out="raw/dataset", **options)  # inside it is fine
+    assert (folder / "train.tsv").read_text() == GOOD
+
+
+def test_the_current_folder_is_no_output(tmp_path, raw, refused, monkeypatch):
+    folder = raw(**{"train.tsv": GOOD})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for output in (".", "../here", "new/.."):
+        assert f"{output}: is the current folder, or one above it" in refused("sst2", folder, output=output)
+
+
+def test_overwriting_replaces_a_dataset_and_a_failed_run_keeps_the_old_one(tmp_path, raw, run, refused):
+    good = raw(**{"train.tsv": GOOD})
+    (run("sst2", good) / "mine").write_text("old")
+    bad = tmp_path / "bad.tsv"
+    bad.write_text(GOOD + "x\t7\n")
+    with pytest.raises(InputError, match="already holds files"):
+        run("sst2", good)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "dataset").iterdir()}
+    with pytest.raises(InputError, match=r"bad\.tsv:32"):
+        run("sst2", train_file=str(bad), overwrite=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "dataset").iterdir()} == before
+    assert not (run("sst2", good, overwrite=True) / "mine").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.tsv", "dataset", "raw"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_lenght": 12}, "--max_lenght: neither this command nor Apache Beam has this option; did you mean --max_length? See --help"),
+        ({"zzz": 12}, "--zzz: neither this command nor Apache Beam has this option. See --help"),
+        ({"runner": "DirectRuner"}, "--runner=DirectRuner: no runner of Apache Beam; did you mean DirectRunner?"),
+        ({"runner": "Foo"}, "--runner=Foo: no runner of Apache Beam; expected one of DataflowRunner, "),
+        ({"runner": "DataflowRunner"}, "dataset: a remote runner's workers cannot write here; expected a bucket"),
+        ({"direct_num_workers": "abc"}, "Beam refuses its options: argument --direct_num_workers: invalid int value: 'abc'"),
+        ({"direct_num_workers": -1}, "--direct_num_workers=-1: expected 1 or more, or 0 for one per processor"),
+        ({"output": "nowhere://x/y"}, "nowhere://x/y: cannot be reached from here"),
+        ({"max_length": 0}, "max_length 0 leaves no room beside the special pieces; expected at least 8"),
+        ({"vocabulary_size": 3}, "no vocabulary of 3 pieces can be trained: the text's characters alone take 28; raise --vocabulary_size"),
+        ({"max_bad_records": -1}, "vocabulary_size must be at least 1 and max_bad_records at least 0; found 60 and -1"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_option_that_cannot_be_used_is_named(raw, refused, options, message):
+    assert message in refused("sst2", raw(**{"train.tsv": GOOD}), **options)
+
+
+def test_options_may_be_spelt_with_dashes(raw, tmp_path):
+    folder = raw(**{"train.tsv": GOOD})
+    arguments = ["--task=sst2", f"--input={folder}", f"--output={tmp_path / 'out'}", "--vocabulary-size=60"]
+    result = CliRunner().invoke(main, [*arguments, "--max-length=8", "--runner=directrunner"])
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out" / "dataset.json").read_text())["max_length"] == 8
+
+
+def test_a_file_of_bad_records_only_is_refused_and_its_first_one_named(raw, refused):
+    folder = raw(**{"train.tsv": GOOD + "x\t7\n", "dev.tsv": "sentence\tlabel\ny\t8\n"})
+    message = refused("sst2", folder, max_bad_records=9)
+    assert f"{folder / 'dev.tsv'}: every record in it was rejected; the first, {folder / 'dev.tsv'}:2: " in message
+    assert "has the label '8'" in message
+
+
+def test_so_many_bad_records_as_allowed_are_skipped_and_listed(raw, run, refused):
     folder = raw(**{"train.tsv": GOOD + "x\t7\n\t1\n", "dev.tsv": GOOD})
-    message = _refused(tmp_path, run, "sst2", folder, max_bad_records=1)
+    message = refused("sst2", folder, max_bad_records=1)
     assert "train.tsv:33" in message
     dataset = run("sst2", folder, max_bad_records=2)
     manifest = json.loads((dataset / "dataset.json").read_text())
