@@ -99,7 +99,7 @@ def _glue_lines(rng: random.Random, split: str, count: int) -> Iterator[str]:
 
 
 def _squad_article(rng: random.Random, name: str) -> dict[str, Any]:
-    """One notebook of 1,000 to 1,450 words with its questions: one window of 1,536 tokens holds it."""
+    """One notebook of 1,000 to 1,500 words with its questions: one window of 1,536 tokens holds it."""
     answers = [rng.choice(choices) for _, _, choices in FACTS]
     sentences = [fact.format(answer) for (fact, _, _), answer in zip(FACTS, answers, strict=True)]
     context = _notebook(rng, sentences, most_words=1400)

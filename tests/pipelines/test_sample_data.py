@@ -3,8 +3,13 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
+from bigbird.config import load_experiment
+from bigbird.scoring import Scorer
+from bigbird.vocabulary import Vocabulary, train_vocabulary
+from components.preprocess.preprocess import preprocess
 from pipelines.sample_data import BLAME, FACTS, PRAISE, write_sample
 
 
@@ -60,3 +65,47 @@ def test_squad_answers_stand_where_they_are_said_to_and_anywhere(tmp_path):
     assert len(texts) > 40
     quarters = [sum(q / 4 <= place < (q + 1) / 4 for place in places) / len(places) for q in range(4)]
     assert all(share == pytest.approx(0.25, abs=0.05) for share in quarters)
+
+
+def _lengths(dataset, texts):
+    model = (dataset / "vocab.model").read_bytes()
+    return [len(pieces) for pieces in Vocabulary(model).encode(texts)]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_glue_documents_have_1000_to_2000_tokens_and_a_constant_answer_is_right_half_the_time(tmp_path, seed):
+    data, dataset = write_sample("glue", tmp_path / "data", seed), tmp_path / "dataset"
+    manifest = preprocess("sst2", str(dataset), input=str(data), max_length=2048)
+    assert {split: facts["examples"] for split, facts in manifest["splits"].items()} == {
+        "train": 512, "validation": 128, "test": 16,
+    }  # fmt: skip
+    assert all(facts["truncated"] == 0 for facts in manifest["splits"].values())
+    lengths = _lengths(
+        dataset, [row["sentence"] for split in ("train", "dev", "test") for row in _rows(data / f"{split}.tsv")]
+    )
+    assert 1000 <= min(lengths) < 1100 and 1750 < max(lengths) <= 2000
+    assert np.std(lengths) > 150  # spread, not all alike
+    for split in ("train", "validation"):
+        assert manifest["splits"][split]["labels"] == {"0": manifest["splits"][split]["examples"] // 2} | {
+            "1": manifest["splits"][split]["examples"] // 2
+        }
+    scorer = Scorer(load_experiment("bigbird/glue").task, manifest, dataset, "validation")
+    scorer.add(np.arange(128), {"logits": np.tile(np.float32([0, 1]), (128, 1))})
+    result = scorer.result()
+    assert result.metrics == result.baseline == {"accuracy": 0.5}
+
+
+def test_squad_documents_are_one_window_of_1536_that_holds_every_answer_exactly(tmp_path):
+    data, dataset = write_sample("squad", tmp_path / "data", 0), tmp_path / "dataset"
+    tree = json.loads((data / "train-v1.1.json").read_text(encoding="utf-8"))
+    contexts = [paragraph["context"] for article in tree["data"] for paragraph in article["paragraphs"]]
+    (tmp_path / "own.model").write_bytes(train_vocabulary(contexts, 8000))
+    manifest = preprocess(
+        "squad_v1", str(dataset), validation_file=str(data / "dev-v1.1.json"), vocabulary=str(tmp_path / "own.model"),
+        max_length=1536,
+    )  # fmt: skip
+    facts = manifest["splits"]["validation"]
+    assert facts["examples"] == facts["records"] == facts["exact_answers"] == facts["answer_windows"] == 160
+    assert (facts["lost_answers"], facts["truncated"]) == (0, 0)
+    lengths = _lengths(dataset, contexts)
+    assert min(lengths) >= 1000 and max(lengths) <= 1536 - 3 - 16
