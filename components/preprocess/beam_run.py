@@ -7,6 +7,7 @@ import difflib
 import io
 import logging
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -26,15 +27,22 @@ MANY_BYTES = 20_000_000
 _LOCAL = ("directrunner", "fnapirunner")
 
 
-def parse_options(flags: Sequence[str]) -> Any:
+def parse_options(flags: Sequence[str] | str) -> Any:
     """Beam's PipelineOptions.
 
     Args:
-        flags: `--name=value`, `--name value` or `--name`.
+        flags: `--name=value`, `--name value` or `--name`; or all of them in one string, quoted as in a shell.
 
     Raises:
         InputError: a flag that neither this command nor Beam knows, or a value that Beam does not take.
     """
+    if isinstance(flags, str):
+        try:
+            flags = shlex.split(flags)
+        except ValueError as error:
+            raise InputError(
+                f"Beam's options {flags!r} cannot be told apart: {error}; expected --name=value, quoted as in a shell"
+            ) from None
     for i, flag in enumerate(flags):
         if not flag.startswith("--") and (i == 0 or not flags[i - 1].startswith("--") or "=" in flags[i - 1]):
             raise InputError(f"{flag!r} is no option; expected --name=value. See --help")

@@ -28,7 +28,6 @@ def preprocess_component(image: str) -> BaseComponent:
         dataset: dsl.Output[dsl.Dataset],
         report: dsl.Output[dsl.HTML],
     ) -> None:
-        import shlex
         import shutil
 
         from components.preprocess.preprocess import preprocess as preprocess_stage
@@ -46,7 +45,7 @@ def preprocess_component(image: str) -> BaseComponent:
                 vocabulary=vocabulary or None,
                 vocabulary_size=vocabulary_size,
                 max_bad_records=max_bad_records,
-                beam_options=shlex.split(beam_options),
+                beam_options=beam_options,
                 **preprocessing_options(task, recipe, max_length=max_length, overrides=overrides),
             ),
             tensorflow=False,

@@ -42,7 +42,7 @@ def preprocess(
     query_length: int = 64,
     lower_case: bool = False,
     max_bad_records: int = 0,
-    beam_options: Sequence[str] = (),
+    beam_options: Sequence[str] | str = (),
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Makes a dataset folder.
@@ -59,7 +59,7 @@ def preprocess(
         query_length: most tokens of a question (SQuAD).
         lower_case: lower-cases all text.
         max_bad_records: records that may be skipped.
-        beam_options: Apache Beam's options, `--name=value`.
+        beam_options: Apache Beam's options, `--name=value`; or all in one string, quoted as in a shell.
         overwrite: replaces an output folder that holds files.
 
     Returns:

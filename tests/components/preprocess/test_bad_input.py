@@ -243,6 +243,15 @@ def test_an_option_that_cannot_be_used_is_named(raw, refused, options, message):
     assert message in refused("sst2", raw(**{"train.tsv": GOOD}), **options)
 
 
+def test_beams_options_in_one_string_are_quoted_as_in_a_shell(raw, run):
+    folder = raw(**{"train.tsv": GOOD})
+    run("sst2", folder, beam_options="--direct_num_workers=1 --job_name 'two words'")
+    with pytest.raises(
+        InputError, match="Beam's options \"--job_name 'two\" cannot be told apart: No closing quotation"
+    ):
+        run("sst2", folder, out="other", beam_options="--job_name 'two")
+
+
 def test_options_may_be_spelt_with_dashes(raw, tmp_path):
     folder = raw(**{"train.tsv": GOOD})
     arguments = ["--task=sst2", f"--input={folder}", f"--output={tmp_path / 'out'}", "--vocabulary-size=60"]
