@@ -295,3 +295,16 @@ def test_files_may_be_named_one_by_one(raw, run, names):
     train, validation = (str(folder / name) for name in names)
     dataset = run("sst2", train_file=train, validation_file=validation)
     assert sorted(_manifest(dataset)["splits"]) == ["train", "validation"]
+
+
+def test_a_question_above_its_length_is_cut_and_counted(raw, run):
+    tree = squad_file(question="who built it ? " * 20)
+    tree["data"][0]["paragraphs"][0]["qas"].append(squad_file(id="q2")["data"][0]["paragraphs"][0]["qas"][0])
+    dataset = run("squad_v1", raw(**{"train-v1.1.json": tree}), query_length=30, max_length=128)
+    long, short = _records(dataset, "train")
+    vocabulary = _vocabulary(dataset)
+    pieces = vocabulary.encode(["who built it ? " * 20])[0].tolist()
+    assert len(pieces) > 30
+    assert long["input_ids"][:32].tolist() == [vocabulary.cls_id, *pieces[:30], vocabulary.sep_id]
+    assert short["segment_ids"].tolist().index(1) < 32
+    assert _manifest(dataset)["splits"]["train"]["truncated"] == 1
