@@ -37,6 +37,44 @@ def test_success_returns_and_our_own_errors_keep_their_traceback():
         run_command(lambda: 1 / 0)
 
 
+_COMMAND = """
+import os, signal, sys
+from bigbird.console import run_command
+from bigbird.errors import InputError, TrainingDiverged
+
+def command():
+    if sys.argv[1] == "interrupt":
+        os.kill(os.getpid(), signal.SIGINT)
+    error = {"input": InputError("a.tsv:3: bad"), "diverge": TrainingDiverged("loss nan"), "bug": KeyError("bug")}
+    if sys.argv[1] in error:
+        raise error[sys.argv[1]]
+    print("done")
+
+run_command(command)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "out", "last_line"),
+    [
+        ("succeed", 0, "done\n", None),
+        ("bug", 1, "", "KeyError: 'bug'"),
+        ("input", 2, "", "error: a.tsv:3: bad"),
+        ("diverge", 3, "", "error: loss nan"),
+        ("interrupt", 130, "", "interrupted; nothing half-written was left behind"),
+    ],
+)
+def test_the_process_exits_with_the_code_of_what_happened(how, code, out, last_line):
+    result = subprocess.run(
+        [sys.executable, "-c", _COMMAND, how], env={"PYTHONPATH": MODEL}, capture_output=True, text=True, check=False
+    )
+    lines = result.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (code, out)
+    assert (lines[-1] if lines else None) == last_line
+    assert ("Traceback" in result.stderr) == (how == "bug")
+    assert how == "bug" or len(lines) <= 1
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0s"), (-3, "0s"), (59.4, "59s"), (59.6, "1m 00s"), (187, "3m 07s"), (3599.7, "1h 00m"), (8100, "2h 15m")],

@@ -11,7 +11,9 @@ from bigbird.attention.dense import dense_attention
 from bigbird.attention.pattern import BlockPattern, block_counts
 
 BASE = BlockPattern(num_heads=2)
+ONE_HEAD = BlockPattern(num_heads=1)
 SMALL_BLOCKS = BlockPattern(num_heads=3, block_size=32, num_rand_blocks=2, build_length=2048)
+LONG_SMALL_BLOCKS = BlockPattern(num_heads=1, block_size=32)
 TINY = BlockPattern(num_heads=2, block_size=16, num_rand_blocks=1, build_length=512)
 LAYER = 3
 
@@ -67,21 +69,56 @@ def _compare(pattern, length, batch=2, scale=1.0):
         (BASE, 768),
         (BASE, 1000),
         (BASE, 1024),
+        (ONE_HEAD, 1000),
+        (ONE_HEAD, 1024),
         (SMALL_BLOCKS, 768),
         (SMALL_BLOCKS, 1000),
         (SMALL_BLOCKS, 1024),
         (TINY, 250),
     ],
-    ids=lambda value: str(value) if isinstance(value, int) else f"w{value.block_size}r{value.num_rand_blocks}",
+    ids=lambda value: (
+        str(value) if isinstance(value, int) else f"w{value.block_size}r{value.num_rand_blocks}n{value.num_heads}"
+    ),
 )
 def test_values_and_gradients_are_the_dense_references(pattern, length):
     _compare(pattern, length)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("length", [3072, 4096])
-def test_values_and_gradients_are_the_dense_references_at_full_length(length):
-    _compare(BASE, length)
+@pytest.mark.parametrize(("pattern", "length"), [(BASE, 3072), (BASE, 4096), (LONG_SMALL_BLOCKS, 3072)])
+def test_values_and_gradients_are_the_dense_references_at_full_length(pattern, length):
+    _compare(pattern, length)
+
+
+def test_the_comparison_at_1024_holds_keys_that_count_twice():
+    """Which a 0/1 mask would get wrong; the old plan repeats the last global block there."""
+    counts = block_counts(BASE, 1024, LAYER)
+    assert counts.max() == 2
+    query, key, value, _, mask = _inputs(1024, 2)
+    mask = tf.ones_like(mask)  # the doubled block is the last one
+    sparse = block_sparse_attention(query, key, value, mask, pattern=BASE, layer=LAYER)
+    wide = np.repeat(np.repeat(counts, 64, axis=1), 64, axis=2).astype(np.float32)
+    with np.errstate(divide="ignore"):
+        counted, once = (
+            dense_attention(query, key, value, mask, log_counts=np.log(log)) for log in (wide, np.minimum(wide, 1))
+        )
+    assert np.abs(sparse - counted).max() < 1e-5
+    doubled = (wide == 2).any(axis=-1).transpose(1, 0)  # (L, N)
+    apart = np.abs(sparse - once).max(axis=(0, -1))
+    assert apart[doubled].min() > 1e-3 and apart[~doubled].max() < 1e-5
+
+
+def test_a_mask_with_holes_given_as_truth_values():
+    query, key, value, upstream, _ = _inputs(250, 2)
+    mask = tf.constant(np.random.default_rng(4).random((2, 250)) < 0.6)
+    sparse = _value_and_gradients(
+        lambda q, k, v, m: block_sparse_attention(q, k, v, m, pattern=TINY, layer=LAYER),
+        query, key, value, mask, upstream,
+    )  # fmt: skip
+    dense = _value_and_gradients(lambda q, k, v, m: _dense(q, k, v, m, TINY, LAYER), query, key, value, mask, upstream)
+    for found, expected in zip(sparse, dense, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        assert (found[~mask.numpy()] == 0).all()
 
 
 def test_large_scores_neither_overflow_nor_lose_the_reference():

@@ -16,6 +16,41 @@ def test_the_old_plan_is_the_published_one():
     assert plan[11, 61].tolist() == [3, 5, 7]
 
 
+def _fingerprint(plan):
+    """One number that moves with every entry and its place."""
+    return int((plan.ravel().astype(np.int64) * np.arange(1, plan.size + 1)).sum())
+
+
+@pytest.mark.parametrize(("layer", "expected"), [(0, 19800603), (5, 19878870), (11, 19714946)])
+def test_the_whole_old_plan_of_several_layers_is_the_published_one(layer, expected):
+    """Recorded by running google-research's generator, which the Model Garden's equals."""
+    assert _fingerprint(random_blocks(BASE, 4096, layer)) == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "layer", "first_rows", "last_row", "expected"),
+    [
+        (768, 0, [[4, 6, 7], [4, 8, 5], [8, 1, 5], [9, 2, 1]], [3, 5, 6], 318161),
+        (768, 11, [[6, 3, 8], [8, 6, 9], [6, 7, 9], [1, 8, 7]], [7, 4, 2], 315615),
+        (8192, 0, [[4, 6, 7], [4, 8, 5], [8, 1, 5], [9, 2, 1]], [7, 2, 1], 51250605),
+    ],
+)
+def test_the_new_plan_is_the_published_one(length, layer, first_rows, last_row, expected):
+    """Recorded by running google-research's `get_rand_attn_plan` and its generator with heads."""
+    plan = random_blocks(BASE, length, layer)
+    assert plan[0, :4].tolist() == first_rows
+    assert plan[11, -1].tolist() == last_row
+    assert _fingerprint(plan) == expected
+
+
+@pytest.mark.parametrize("length", [768, 1536, 2560])
+def test_the_new_plan_picks_from_the_first_eleven_blocks_and_leaves_the_crossing_pair_out(length):
+    plan = random_blocks(BlockPattern(num_heads=40, rule="google_research"), length, 0)
+    assert sorted(set(plan.ravel().tolist())) == list(range(1, 10))
+    assert 9 not in plan[:, 0] and 8 in plan[:, 0]  # row 1
+    assert 1 not in plan[:, 8] and 2 in plan[:, 8]  # row 9
+
+
 def test_a_shorter_input_takes_the_first_rows_of_the_longest_ones_plan():
     np.testing.assert_array_equal(random_blocks(BASE, 3072, 5), random_blocks(BASE, 4096, 5)[:, :46])
 
