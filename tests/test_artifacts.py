@@ -49,6 +49,57 @@ def test_an_empty_folder_is_filled_a_full_one_only_when_told(tmp_path):
         new_folder(tmp_path / "file").__enter__()
 
 
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("kept")
+    with pytest.raises(FileNotFoundError):
+        with new_folder(target, overwrite=True) as folder:
+            folder.rmdir()
+    assert (target / "old").read_text() == "kept"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["to a folder", "to nothing yet"])
+def test_a_link_is_followed(tmp_path, there):
+    real, link = tmp_path / "real", tmp_path / "link"
+    if there:
+        real.mkdir()
+    link.symlink_to(real)
+    with new_folder(link) as folder:
+        (folder / "a").write_text("1")
+    assert link.is_symlink() and (real / "a").read_text() == "1"
+    assert {file.name for file in tmp_path.iterdir()} == {"real", "link"}
+
+
+@pytest.mark.parametrize("target", [".", "..", "inner/.."])
+def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch, target):
+    here = tmp_path / "here"
+    (here / "inner").mkdir(parents=True)
+    (here / "old").write_text("kept")
+    monkeypatch.chdir(here)
+    with pytest.raises(InputError, match="is the current folder, or one above it"):
+        new_folder(target, overwrite=True).__enter__()
+    assert {file.name for file in here.iterdir()} == {"old", "inner"}
+
+
+def test_a_mounted_volume_is_refused_before_any_work(tmp_path, monkeypatch):
+    """Only the question whether it is one is answered here: a test may not mount."""
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path.resolve() / "volume")
+    (tmp_path / "volume").mkdir()
+    with pytest.raises(InputError, match="volume: is a mounted volume, which cannot be replaced; give a folder inside"):
+        new_folder(tmp_path / "volume").__enter__()
+    with new_folder(tmp_path / "volume" / "out"):
+        pass
+    assert (tmp_path / "volume" / "out").is_dir()
+
+
+def test_a_folder_under_a_file_is_the_users_mistake(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"out: cannot be made \(.*\); give another output folder"):
+        new_folder(tmp_path / "file" / "out").__enter__()
+
+
 def test_json_is_replaced_in_one_step_and_read_back(tmp_path):
     file = tmp_path / "value.json"
     write_json(file, {"ü": [1, 2.5, None]})
@@ -88,3 +139,9 @@ def test_a_manifest_makes_a_folder_whole_and_says_its_kind(tmp_path):
     with pytest.raises(InputError, match="expected a dataset folder, but it is a model folder"):
         read_manifest(tmp_path, "dataset")
     assert read_manifest(tmp_path, "model") == {"steps": 3}
+    (tmp_path / "model.json").write_text("[3]")
+    with pytest.raises(InputError, match=r"model\.json: holds list; expected the model manifest, a JSON object"):
+        read_manifest(tmp_path, "model")
+    (tmp_path / "model.json").write_text('{"steps": ')
+    with pytest.raises(InputError, match=r"model\.json:1:11: not valid JSON .*; is the model manifest truncated"):
+        read_manifest(tmp_path, "model")

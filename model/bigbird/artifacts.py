@@ -77,7 +77,7 @@ def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:
         kind: a key of `MANIFESTS`.
 
     Raises:
-        InputError: the folder has no manifest (the stage did not finish) or another kind's.
+        InputError: the folder has no manifest (the stage did not finish), another kind's, or one that is no mapping.
     """
     folder = Path(folder)
     path = folder / MANIFESTS[kind]
@@ -91,7 +91,10 @@ def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:
             else "the stage that writes it did not finish, or this is another folder"
         )
         raise InputError(f"{folder}: has no {MANIFESTS[kind]}; expected a {kind} folder, but {found}")
-    return read_json(path, f"{kind} manifest")
+    manifest = read_json(path, f"{kind} manifest")
+    if not isinstance(manifest, dict):
+        raise InputError(f"{path}: holds {type(manifest).__name__}; expected the {kind} manifest, a JSON object")
+    return manifest
 
 
 @contextmanager
@@ -99,24 +102,35 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
     """Yields a temporary sibling of `target` that becomes `target` if the block succeeds and vanishes if not.
 
     An empty folder at `target` is replaced (pipeline runners make one). Anything else is kept unless
-    `overwrite`, in which case the old folder goes only once the new one is whole.
+    `overwrite`, in which case the old folder goes only once the new one is whole. A link is followed.
+    A mounted volume or the current folder, which could not be replaced, is refused before any work is done.
 
     Raises:
-        InputError: `target` exists and holds something.
+        InputError: `target` exists and holds something, cannot be made, or cannot be replaced.
     """
-    target = Path(target)
+    given, target = target, Path(target).resolve()
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: is a file; expected a folder to write to")
+        raise InputError(f"{given}: is a file; expected a folder to write to")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise InputError(f"{target}: already holds files; give an empty or new folder, or pass --overwrite")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.mkdir()
+        raise InputError(f"{given}: already holds files; give an empty or new folder, or pass --overwrite")
+    if Path.cwd().is_relative_to(target):
+        raise InputError(f"{given}: is the current folder, or one above it; give the output a folder of its own")
+    if os.path.ismount(target):
+        raise InputError(f"{given}: is a mounted volume, which cannot be replaced; give a folder inside it")
+    mark = f".{target.name}.{uuid.uuid4().hex[:8]}"
+    temporary, replaced = target.with_name(f"{mark}.tmp"), target.with_name(f"{mark}.old")
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
     try:
         yield temporary
         if target.is_dir():
-            shutil.rmtree(target)
+            os.replace(target, replaced)  # a folder that cannot be moved fails here, before anything is deleted
         os.replace(temporary, target)
     finally:
+        if replaced.exists() and not target.exists():
+            os.replace(replaced, target)
+        shutil.rmtree(replaced, ignore_errors=True)
         if temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
