@@ -1,6 +1,7 @@
 """The Model Garden's tree: what it takes, what it refuses and in which words."""
 
 import pytest
+import yaml
 
 from bigbird.config import BigBirdEncoderConfig, load_experiment, parse_override, replace
 from bigbird.errors import InputError
@@ -22,18 +23,29 @@ trainer:
     learning_rate: {type: polynomial, polynomial: {decay_steps: 36813, end_learning_rate: 0.0, initial_learning_rate: 3.0e-05, power: 1.0}}
     optimizer: {type: adamw}
     warmup: {type: polynomial, polynomial: {power: 1, warmup_steps: 3681}}
+  steps_per_loop: 1000
+  summary_interval: 1000
   train_steps: 36813
+  validation_interval: 6135
+  validation_steps: 307
+  best_checkpoint_export_subdir: 'best_ckpt'
+  best_checkpoint_eval_metric: 'cls_accuracy'
+  best_checkpoint_metric_comp: 'higher'
 """,
     "bigbird/squad": """
 task:
   hub_module_url: ''
+  model:
+    encoder: {type: bigbird, bigbird: {use_gradient_checkpointing: false}}
   max_answer_length: 30
   n_best_size: 20
   null_score_diff_threshold: 0.0
-  train_data: {global_batch_size: 48, input_path: 'TODO', is_training: true, seq_length: 1024}
+  init_checkpoint: 'TODO'
+  train_data: {drop_remainder: true, global_batch_size: 48, input_path: 'TODO', is_training: true, seq_length: 1024}
   validation_data:
     do_lower_case: true
     doc_stride: 128
+    drop_remainder: false
     global_batch_size: 48
     input_path: 'TODO'
     is_training: false
@@ -42,7 +54,21 @@ task:
     tokenization: SentencePiece
     version_2_with_negative: false
     vocab_file: 'TODO'
-trainer: {train_steps: 3699, max_to_keep: 5, best_checkpoint_metric_comp: higher, best_checkpoint_eval_metric: final_f1}
+trainer:
+  checkpoint_interval: 1000
+  max_to_keep: 5
+  optimizer_config:
+    learning_rate: {type: polynomial, polynomial: {decay_steps: 3699, end_learning_rate: 0.0, initial_learning_rate: 8.0e-05, power: 1.0}}
+    optimizer: {type: adamw}
+    warmup: {type: polynomial, polynomial: {power: 1, warmup_steps: 370}}
+  steps_per_loop: 1000
+  summary_interval: 1000
+  train_steps: 3699
+  validation_interval: 1000
+  validation_steps: 226
+  best_checkpoint_export_subdir: 'best_ckpt'
+  best_checkpoint_eval_metric: 'final_f1'
+  best_checkpoint_metric_comp: 'higher'
 """,
 }
 
@@ -57,6 +83,42 @@ def file(tmp_path):
         return path
 
     return write
+
+
+def _leaves(tree, path=()):
+    """(path, value) of everything in a nested mapping that is no mapping."""
+    for key, value in tree.items():
+        yield from _leaves(value, (*path, key)) if isinstance(value, dict) else [((*path, key), value)]
+
+
+@pytest.mark.parametrize("kind", MODEL_GARDEN)
+def test_every_setting_of_the_model_gardens_recipe_arrives(kind, file):
+    built = dict(_leaves(load_experiment(kind, [file(MODEL_GARDEN[kind])]).model_dump()))
+    given = dict(_leaves(yaml.safe_load(MODEL_GARDEN[kind])))
+    assert len(given) > 30
+    assert {path: built[path] for path in given} == given
+
+
+def test_the_model_gardens_command_line_is_taken(file):
+    """Several --params_override of several assignments, over the recipe's own 'TODO's."""
+    experiment = load_experiment(
+        "bigbird/squad",
+        [file(MODEL_GARDEN["bigbird/squad"])],
+        [
+            "task.init_checkpoint=gs://bucket/model.ckpt-0",
+            (
+                "task.train_data.input_path=train.tfrecord,task.validation_data.input_path=dev.json,"
+                "task.validation_data.vocab_file=vocab_sp.model"
+            ),
+            "runtime.distribution_strategy=tpu",
+            {"runtime": {"tpu": "name"}},
+        ],
+    )
+    task = experiment.task
+    assert (task.init_checkpoint, task.train_data.input_path) == ("gs://bucket/model.ckpt-0", "train.tfrecord")
+    assert (task.validation_data.input_path, task.validation_data.vocab_file) == ("dev.json", "vocab_sp.model")
+    assert (experiment.runtime.distribution_strategy, experiment.runtime.tpu) == ("tpu", "name")
+    assert (task.n_best_size, task.validation_data.do_lower_case, experiment.trainer.train_steps) == (20, True, 3699)
 
 
 @pytest.mark.parametrize("kind", MODEL_GARDEN)
@@ -118,6 +180,21 @@ def test_a_rate_in_any_spelling_is_a_number():
         ("task.hub_module_url=https://x", ["task.hub_module_url: found 'https://x'"]),
         ("runtime.seed=-3", ["runtime.seed: found -3"]),
         ("task=5", ["task: found 5"]),
+        ("task=0", ["task: found 0; expected a valid dictionary"]),
+        ("trainer=[]", ["trainer: found []; expected a valid dictionary"]),
+        ("trainer.train_steps=true", ["trainer.train_steps: found True; expected a number"]),
+        ("runtime.seed=false", ["runtime.seed: found False; expected a number"]),
+        ("trainer.epochs=true", ["trainer.epochs: found True; expected a number"]),
+        ("trainer.epochs=.inf", ["trainer.epochs: found inf; expected a finite number"]),
+        ("trainer.max_to_keep=2.5", ["trainer.max_to_keep: found 2.5; expected a valid integer"]),
+        ("trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=nan", ["initial_learning_rate: found 'nan'; expected a finite number"]),
+        ("trainer.optimizer_config.learning_rate.constant.learning_rate=-1e-5", ["constant.learning_rate: found '-1e-5'; expected greater than or equal to 0"]),
+        ("task.bucket_lengths=[]", ["task: bucket_lengths is empty; it must end with the longest seq_length, 1024"]),
+        ("task.model.encoder.bigbird.size=huge", ["task.model.encoder.bigbird.size: found 'huge'; expected 'small', 'base' or 'large'"]),
+        ("task.model.encoder.bigbird.size=[base]", ["task.model.encoder.bigbird.size: found ['base']; expected 'small', 'base' or 'large'"]),
+        ("task.model.encoder.bigbird.random_range=447", ["task.model.encoder.bigbird: random_range 447 is below 448 = (num_rand_blocks + 4) * block_size"]),
+        ("task.train_data.input_path=[1]", ["task.train_data.input_path: found [1]; expected a valid string", "task.train_data.input_path.0: found 1; expected a valid string"]),
+        ("task.zzz=1", ["task.zzz: unknown key. Allowed here: init_checkpoint, hub_module_url"]),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_named_with_its_path_and_what_is_allowed(override, parts):
@@ -125,6 +202,29 @@ def test_what_is_refused_is_named_with_its_path_and_what_is_allowed(override, pa
         load_experiment("bigbird/glue", overrides=[override])
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_the_least_random_range_that_is_taken_has_a_plan():
+    from bigbird.attention.pattern import random_blocks
+    from bigbird.encoder import attention_pattern
+
+    for blocks, tokens in ((3, 448), (2, 384), (0, 256)):
+        config = BigBirdEncoderConfig(num_rand_blocks=blocks, random_range=tokens)
+        assert random_blocks(attention_pattern(config), 1024, 0).shape == (12, 14, blocks)
+    # Where the old plan takes no notice of the range, or no input is long enough to be sparse, any range will do.
+    assert random_blocks(attention_pattern(BigBirdEncoderConfig(random_range=128)), 1024, 0).shape == (12, 14, 3)
+    assert BigBirdEncoderConfig(random_range=256, max_position_embeddings=512).random_range == 256
+
+
+def test_a_key_of_the_other_task_is_refused():
+    with pytest.raises(InputError, match=r"task\.n_best_size: unknown key"):
+        load_experiment("bigbird/glue", overrides=["task.n_best_size=20"])
+    with pytest.raises(InputError, match=r"task\.metric_type: unknown key"):
+        load_experiment("bigbird/squad", overrides=["task.metric_type=f1"])
+
+
+def test_a_heading_with_nothing_under_it_is_the_defaults(file):
+    assert load_experiment(config_files=[file("type: bigbird/glue\ntrainer:\n")]) == load_experiment("bigbird/glue")
 
 
 def test_every_problem_is_listed_at_once():

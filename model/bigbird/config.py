@@ -38,10 +38,19 @@ def _yaml_float(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_yaml_float)]
-Fraction = Annotated[float, BeforeValidator(_yaml_float), Field(ge=0.0, lt=1.0)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+def _no_truth_value(value: Any) -> Any:
+    """In Python true is the number 1; in a configuration it is a mistake."""
+    if isinstance(value, bool):
+        raise ValueError(f"found {value!r}; expected a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_yaml_float), BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+Amount = Annotated[Number, Field(ge=0.0)]
+Fraction = Annotated[Number, Field(ge=0.0, lt=1.0)]
+Integer = Annotated[int, BeforeValidator(_no_truth_value)]
+Count = Annotated[Integer, Field(ge=0)]
+Positive = Annotated[Integer, Field(ge=1)]
 
 
 class Section(BaseModel):
@@ -71,7 +80,7 @@ class BigBirdEncoderConfig(Section):
     )
     max_position_embeddings: Positive = 4096
     type_vocab_size: Positive = 16
-    initializer_range: Number = 0.02
+    initializer_range: Amount = 0.02
     block_size: Positive = 64
     num_rand_blocks: Count = 3
     random_range: Positive = Field(
@@ -89,7 +98,7 @@ class BigBirdEncoderConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_size(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("size") in SIZES:
+        if isinstance(values, dict) and isinstance(values.get("size"), str) and values["size"] in SIZES:
             return {**SIZES[values["size"]], **values}
         return values
 
@@ -104,6 +113,14 @@ class BigBirdEncoderConfig(Section):
             raise ValueError(
                 f"full_attention_max_length {self.full_attention_max_length} is below {least} = (5 + 2 * num_rand_blocks) * "
                 "block_size, the shortest input that has room for every random block"
+            )
+        sparse = self.full_attention_threshold < self.max_position_embeddings
+        limited = 2 * self.block_size < self.random_range < self.max_position_embeddings  # as the old plan has it
+        enough = (self.num_rand_blocks + 4) * self.block_size
+        if sparse and limited and self.random_range < enough:
+            raise ValueError(
+                f"random_range {self.random_range} is below {enough} = (num_rand_blocks + 4) * block_size, the least that "
+                "has num_rand_blocks blocks outside a window and the global ones"
             )
         return self
 
@@ -143,7 +160,7 @@ class DataConfig(Section):
     drop_remainder: bool = True
     shuffle_buffer_size: Count = Field(10_000, description="records; 0 keeps the files' order")
     cycle_length: Positive | None = Field(None, description="files read side by side; default all, at most 16")
-    seed: int | None = Field(None, description="order of the examples; default runtime.seed")
+    seed: Integer | None = Field(None, description="order of the examples; default runtime.seed")
     max_records: Count = Field(0, description="reads only so many records; 0 is all")
 
 
@@ -186,6 +203,8 @@ class Task(Section):
                 f"seq_length {longest} is above model.encoder.bigbird.max_position_embeddings {encoder.max_position_embeddings}"
             )
         if self.bucket_lengths is not None:
+            if not self.bucket_lengths:
+                raise ValueError(f"bucket_lengths is empty; it must end with the longest seq_length, {longest}")
             if sorted(set(self.bucket_lengths)) != self.bucket_lengths:
                 raise ValueError(f"bucket_lengths {self.bucket_lengths} must ascend without repeats")
             if self.bucket_lengths[-1] != longest:
@@ -236,14 +255,14 @@ class SquadTask(Task):
 
 
 class PolynomialDecay(Section):
-    initial_learning_rate: Number = 3e-5
-    end_learning_rate: Number = 0.0
-    power: Number = 1.0
+    initial_learning_rate: Amount = 3e-5
+    end_learning_rate: Amount = 0.0
+    power: Amount = 1.0
     decay_steps: Positive | None = Field(None, description="default: the run's training steps")
 
 
 class ConstantRate(Section):
-    learning_rate: Number = 3e-5
+    learning_rate: Amount = 3e-5
 
 
 class LearningRateConfig(Section):
@@ -254,7 +273,7 @@ class LearningRateConfig(Section):
 
 class PolynomialWarmup(Section):
     warmup_steps: Count | None = Field(None, description="default: a tenth of the run's training steps")
-    power: Number = 1.0
+    power: Amount = 1.0
 
 
 class WarmupConfig(Section):
@@ -266,12 +285,12 @@ class WarmupConfig(Section):
 class AdamWConfig(Section):
     """Defaults of the Model Garden's AdamWeightDecay as its BigBird recipes set it."""
 
-    weight_decay_rate: Number = 0.01
+    weight_decay_rate: Amount = 0.01
     exclude_from_weight_decay: list[str] = ["LayerNorm", "layer_norm", "bias"]
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: Number = 1e-7
-    gradient_clip_norm: Number = 1.0
+    epsilon: Amount = 1e-7
+    gradient_clip_norm: Amount = 1.0
 
 
 class OptimizerChoice(Section):
@@ -292,7 +311,7 @@ class TrainerConfig(Section):
     epochs: Number | None = Field(
         None, gt=0, description="passes over the training examples; used where train_steps is 0"
     )
-    validation_steps: int = Field(-1, ge=-1, description="batches per validation; -1 is all")
+    validation_steps: Integer = Field(-1, ge=-1, description="batches per validation; -1 is all")
     validation_interval: Positive = 1000
     checkpoint_interval: Positive = 1000
     summary_interval: Positive = 1000
@@ -315,10 +334,10 @@ class RuntimeConfig(Section):
     tpu: str = ""
     num_gpus: Count | None = Field(None, description="default: all that the machine has")
     worker_hosts: str = Field("", description="host:port of every worker, comma-separated, the same on each")
-    task_index: int = Field(-1, description="this worker's place in worker_hosts")
+    task_index: Integer = Field(-1, description="this worker's place in worker_hosts")
     mixed_precision_dtype: Literal["float32", "bfloat16"] = "float32"
     enable_xla: bool = Field(False, description="compiles the training step; a TPU always does")
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: Integer = Field(0, ge=0, le=2**31 - 1)
 
 
 class Experiment(Section):
@@ -377,7 +396,8 @@ def load_experiment(
     problems: list[str] = []
     for name, section in sections.items():
         try:
-            built[name] = section.model_validate(tree.get(name) or {})
+            given = tree.get(name)  # a heading with nothing under it is None in YAML
+            built[name] = section.model_validate({} if given is None else given)
         except ValidationError as error:
             problems += [_describe(problem, (name,), section) for problem in error.errors(include_url=False)]
     if problems:
@@ -456,12 +476,16 @@ def _section_at(path: tuple[Any, ...], root: type[Section]) -> type[Section]:
     return section
 
 
+def _has_key(path: tuple[Any, ...], key: str, root: type[Section]) -> bool:
+    return key in _section_at(path, root).model_fields
+
+
 def _unknown_key(path: tuple[Any, ...], section: type[Section], prefix: tuple[Any, ...] = ()) -> str:
     allowed = [
         name for name in _section_at(path[:-1], section).model_fields if not (section is Experiment and name == "type")
     ]
     close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"{'.'.join(map(str, prefix + path))}: unknown key{hint} Allowed here: {', '.join(allowed)}"
 
 
@@ -470,7 +494,9 @@ def _describe(problem: Any, prefix: tuple[Any, ...], section: type[Section]) -> 
     path = problem["loc"]
     if problem["type"] == "extra_forbidden":
         return _unknown_key(path, section, prefix)
-    where = ".".join(map(str, prefix + tuple(path)))
+    # Of a choice of types pydantic names the one it tried, as if that were a key.
+    keys = [part for at, part in enumerate(path) if isinstance(part, int) or _has_key(path[:at], part, section)]
+    where = ".".join(map(str, (*prefix, *keys)))
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
