@@ -12,22 +12,29 @@ from bigbird.console import run_command
 TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "squad_v1", "squad_v2")
 
 
-# The stages' options are spelt with underscores, as the Model Garden's; --max_length and --max-length are the same here.
-SETTINGS: dict[str, Any] = {
-    "help_option_names": ["-h", "--help"],
-    "max_content_width": 110,
-    "token_normalize_func": lambda name: name.replace("_", "-"),
-}
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class Examples(click.Command):
-    """A command whose epilog keeps its line breaks."""
+    """A command whose epilog keeps its line breaks, and whose options may be spelt with underscores.
+
+    The stages' options are spelt so, as the Model Garden's: --max_length and --max-length are the same here.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads every option's name with dashes; values stay as they are."""
+        return super().parse_args(ctx, [_with_dashes(argument) for argument in args])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the examples as they are."""
         if self.epilog:
             formatter.write_paragraph()
             formatter.write("Examples:\n" + "".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
+
+
+def _with_dashes(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
 
 
 @click.group(context_settings=SETTINGS)

@@ -112,7 +112,8 @@ class Predictor:
     def __call__(self, examples: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
         """Answers a batch; yields each example's outputs as plain values."""
         inputs = {name: self._tf.constant([example[name] for example in examples]) for name in self.fields}
-        outputs = {name: value.numpy() for name, value in self._signature(**inputs).items()}
+        with hidden_native_stderr():
+            outputs = {name: value.numpy() for name, value in self._signature(**inputs).items()}
         for row in range(len(examples)):
             yield {name: _plain(values[row]) for name, values in outputs.items()}
 

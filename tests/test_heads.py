@@ -1,12 +1,20 @@
 """Heads, their losses, and how a task becomes a model."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.config import load_experiment
+from bigbird.config import load_experiment, replace
 from bigbird.heads import build_model, per_example_loss
 
+ROOT = Path(__file__).parents[1]
 ENCODER = {
     "vocab_size": 60, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
     "max_position_embeddings": 128, "block_size": 16, "num_rand_blocks": 1, "dropout_rate": 0.0,
@@ -45,6 +53,53 @@ def test_outputs_are_float32_logits_whatever_the_arithmetic(dtype):
     }  # fmt: skip
 
 
+def test_one_class_is_a_regression():
+    outputs = build_model(_task("glue"), num_classes=1)(_batch())
+    assert outputs["logits"].shape == (3, 1)
+    loss = per_example_loss(_task("glue"), outputs, {"label_ids": tf.constant([0.0, 2.5, 5.0])})
+    assert loss.shape == (3,) and loss.dtype == tf.float32
+    expected = (outputs["logits"].numpy()[:, 0] - [0.0, 2.5, 5.0]) ** 2
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_the_classifier_is_a_tanh_pooler_of_the_first_token_and_a_dense_layer():
+    batch = _batch()
+    for encoders_pooler in (False, True):
+        task = replace(_task("glue"), model={"use_encoder_pooler": encoders_pooler})
+        model = build_model(task, num_classes=3)
+        pooler = model.encoder.pooler if encoders_pooler else model.pooler_dense
+        assert (model.pooler_dense is None) == encoders_pooler == (model.encoder.pooler is not None)
+        first = model.encoder(batch)["sequence_output"].numpy()[:, 0]
+        pooled = np.tanh(first @ pooler.kernel.numpy() + pooler.bias.numpy())
+        expected = pooled @ model.logits.kernel.numpy() + model.logits.bias.numpy()
+        np.testing.assert_allclose(model(batch)["logits"], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["glue", "squad"])
+def test_dropout_is_a_function_of_the_seed_while_training_and_off_otherwise(kind):
+    model, batch = build_model(_task(kind, dropout_rate=0.3), num_classes=3), _batch()
+
+    def run(seed, training=True):
+        return next(iter(model(batch, training=training, seed=tf.constant(seed)).values())).numpy()
+
+    plain = next(iter(model(batch).values())).numpy()
+    np.testing.assert_array_equal(run([1, 2], training=False), plain)
+    np.testing.assert_array_equal(run([1, 2]), run([1, 2]))
+    for first, second in ((run([1, 2]), plain), (run([1, 2]), run([1, 3])), (run([1, 2]), run([2, 2]))):
+        assert np.abs(first - second).max() > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["glue", "squad"])
+def test_what_stands_under_the_padding_changes_no_logit_of_a_token(kind):
+    model, batch = build_model(_task(kind), num_classes=3), _batch(length=128)
+    outputs = model(batch)
+    live = batch["input_mask"].numpy()
+    noisy = {**batch, "input_word_ids": tf.where(live == 1, batch["input_word_ids"], 7 + 0 * live)}
+    for name, value in model(noisy).items():
+        kept = live == 1 if kind == "squad" else slice(None)
+        np.testing.assert_allclose(value.numpy()[kept], outputs[name].numpy()[kept], rtol=0, atol=1e-6)
+
+
 def test_classification_loss_is_cross_entropy():
     logits = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 3.0], [100.0, 0.0, -100.0]], np.float32)
     batch = {"label_ids": tf.constant([0, 1, 2])}
@@ -81,6 +136,79 @@ def test_span_loss_is_the_mean_over_both_ends_and_leaves_padding_out():
         for side, x in (("start", start), ("end", end))
     }
     np.testing.assert_allclose(per_example_loss(task, outputs, wider), loss, rtol=1e-6)
+
+
+_ON_JAX = """
+import json, sys
+import jax, keras, numpy as np
+from bigbird.config import load_experiment
+from bigbird.heads import build_model, per_example_loss
+assert keras.backend.backend() == "jax"
+folder, trees = sys.argv[1], json.loads(sys.argv[2])
+given = np.load(folder + "/given.npz")
+batch = {name[6:]: given[name] for name in given if name.startswith("batch:")}
+seed, results, gradients = np.array([3, 4], "int32"), {}, {}
+
+def model_of(kind, checkpointing):
+    trees[kind]["task"]["model"]["encoder"]["bigbird"]["use_gradient_checkpointing"] = checkpointing
+    task = load_experiment("bigbird/" + kind, overrides=[trees[kind]]).task
+    model = build_model(task, num_classes=3)
+    for variable in model.variables:
+        variable.assign(given[f"{kind}:{variable.path}"])
+    return task, model
+
+for kind in trees:
+    task, model = model_of(kind, False)
+    outputs = model(batch)
+    results |= {f"{kind}:{name}": np.asarray(value) for name, value in outputs.items()}
+    results[f"{kind}:loss"] = np.asarray(per_example_loss(task, outputs, batch))
+
+for checkpointing in (False, True):
+    task, model = model_of("glue", checkpointing)
+    def loss(weights, seed):
+        outputs, _ = model.stateless_call(weights, [], batch, training=True, seed=seed)
+        return per_example_loss(task, outputs, batch).mean()
+    weights = [variable.value for variable in model.trainable_variables]
+    step = jax.jit(jax.value_and_grad(loss))
+    gradients[checkpointing] = [step(weights, seed), step(weights, seed), step(weights, seed + 1)]
+(first, first_gradient), (again, _), (other, _) = gradients[False]
+assert first == again and abs(first - other) > 1e-5, (first, again, other)
+recomputed, recomputed_gradient = gradients[True][0]
+assert abs(first - recomputed) < 1e-6, (first, recomputed)
+assert max(abs(g).max() for g in first_gradient) > 1e-3
+for plain, repeated in zip(first_gradient, recomputed_gradient, strict=True):
+    np.testing.assert_allclose(repeated, plain, rtol=0, atol=1e-6)
+np.savez(folder + "/found.npz", **results)
+"""
+
+
+@pytest.mark.slow
+def test_models_and_losses_are_the_same_on_jax(tmp_path):
+    """Sparse attention, padded rows; on JAX, dropout and its recomputation are held to the seed as well."""
+    batch = {name: value.numpy() for name, value in _batch(length=128).items()}
+    given, expected, trees = {f"batch:{name}": value for name, value in batch.items()}, {}, {}
+    for kind in ("glue", "squad"):
+        task = _task(kind, dropout_rate=0.3)
+        trees[kind] = {"task": task.model_dump(mode="json", exclude_unset=True)}
+        keras.utils.set_random_seed(5)
+        model = build_model(task, num_classes=3)
+        given |= {f"{kind}:{variable.path}": variable.numpy() for variable in model.variables}
+        outputs = model(batch)
+        expected |= {f"{kind}:{name}": value.numpy() for name, value in outputs.items()}
+        expected[f"{kind}:loss"] = per_example_loss(task, outputs, batch).numpy()
+    np.savez(tmp_path / "given.npz", **given)
+    environment = {
+        **os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT / "model"),
+    }  # fmt: skip
+    result = subprocess.run(
+        [sys.executable, "-c", _ON_JAX, str(tmp_path), json.dumps(trees)],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = np.load(tmp_path / "found.npz")
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-5, err_msg=name)
 
 
 def test_training_without_a_seed_is_refused_where_there_is_dropout():

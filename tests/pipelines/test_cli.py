@@ -185,3 +185,14 @@ def test_probabilities_are_named_by_class():
         "a": 0.25,
         "b": 0.75,
     }
+
+
+def test_options_may_be_spelt_with_underscores_and_values_keep_theirs():
+    from click.testing import CliRunner
+
+    from pipelines.cli import cli
+
+    listed = CliRunner().invoke(cli, ["run", "--help"]).output
+    assert "squad_v1" in listed and "--max-length" in listed
+    refused = CliRunner().invoke(cli, ["run", "--max_length", "8", "--task=squad_v1"])
+    assert refused.exit_code == 2 and "'--max-length': 8 is not in the range" in refused.output

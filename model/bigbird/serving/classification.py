@@ -74,7 +74,7 @@ class Classifier(tf.Module):
 
     def _from_pair(self, text_a: tf.Tensor, text_b: tf.Tensor) -> Tensors:
         a, b = (self._tokenizer.encode(repair(text)) for text in (text_a, text_b))
-        room = self._max_length - 3
+        room = tf.constant(self._max_length - 3, tf.int64)
         # As bigbird.tasks.glue.truncated_lengths: always from the longer one, from the second when equal.
         keep_a = tf.minimum(a.row_lengths(), tf.maximum((room + 1) // 2, room - b.row_lengths()))
         return self._classify(self._layout(first_pieces(a, keep_a), first_pieces(b, room - keep_a)))

@@ -48,19 +48,39 @@ def _finish(stages):
 @pytest.fixture(scope="session")
 def classified(tmp_path_factory):
     """Folder with dataset, model, evaluation and saved_model of SST-2; lengths of 3 to about 250 tokens, cut at 128."""
+    return _classify(tmp_path_factory.mktemp("classified"), "sst2")
+
+
+@pytest.fixture(scope="session", params=["mrpc", "stsb"])
+def paired(request, tmp_path_factory):
+    """The same for two texts, each of which may be the longer one: a pair of classes, and a number."""
+    return _classify(tmp_path_factory.mktemp("paired"), request.param)
+
+
+_COLUMNS = {
+    "sst2": "sentence\tlabel",
+    "mrpc": "#1 String\t#2 String\tQuality",
+    "stsb": "sentence1\tsentence2\tscore",
+}
+
+
+def _classify(stages, task):
     from components.preprocess.preprocess import preprocess
 
-    stages, rng = tmp_path_factory.mktemp("classified"), random.Random(5)
+    rng = random.Random(5)
     (stages / "data").mkdir()
     for split, size in (("train", 120), ("dev", 60)):
-        lines = ["sentence\tlabel"]
+        lines = [_COLUMNS[task]]
         for i in range(size):
-            words = _words(rng, 120 if i % 3 == 0 else 12)
-            words.insert(rng.randrange(len(words) + 1), rng.choice(_TELLING[str(i % 2)]))
-            lines.append(rng.choice([" ", "  "]).join(words) + f"\t{i % 2}")
+            texts = []
+            for _ in range(_COLUMNS[task].count("\t")):
+                words = _words(rng, 120 if rng.random() < 0.4 else 12)
+                words.insert(rng.randrange(len(words) + 1), rng.choice(_TELLING[str(i % 2)]))
+                texts.append(rng.choice([" ", "  "]).join(words))
+            lines.append("\t".join([*texts, str(i % 2)]))
         (stages / "data" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    preprocess("sst2", str(stages / "dataset"), input=str(stages / "data"), max_length=128, vocabulary_size=120)
-    _train("bigbird/glue", stages, 128, [32, 128], 60)
+    preprocess(task, str(stages / "dataset"), input=str(stages / "data"), max_length=128, vocabulary_size=120)
+    _train("bigbird/glue", stages, 128, [32, 128], 180 if task == "sst2" else 60)
     return _finish(stages)
 
 

@@ -56,6 +56,26 @@ def test_every_dev_examples_label_and_probabilities_are_evaluations(classified, 
         np.testing.assert_allclose(answers["probabilities"], expected, atol=2e-6)  # written with six digits
 
 
+def test_every_dev_pairs_class_or_number_is_evaluations(paired, loaded):
+    """Pairs are cut to the length from the longer text, as in preprocessing."""
+    model = loaded(paired / "saved_model")
+    examples = list(read_examples(paired / "dataset", "validation"))
+    lines = (paired / "evaluation" / "predictions.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
+    assert len(rows) == len(examples) == 60
+    assert read_json(paired / "dataset" / "dataset.json", "manifest")["splits"]["validation"]["truncated"] > 5
+    for start in range(0, 60, BATCH):
+        batch, evaluated = examples[start : start + BATCH], rows[start : start + BATCH]
+        answers = _ask(model, **{name: [example[name] for example in batch] for name in ("text_a", "text_b")})
+        if "score" in answers:
+            expected = [float(row["prediction"]) for row in evaluated]
+            np.testing.assert_allclose(np.clip(answers["score"], 0, 5), expected, atol=6e-4)  # three digits
+        else:
+            assert [label.decode() for label in answers["label"]] == [row["prediction"] for row in evaluated]
+            expected = [[float(row["p(0)"]), float(row["p(1)"])] for row in evaluated]
+            np.testing.assert_allclose(answers["probabilities"], expected, atol=2e-6)
+
+
 def test_every_dev_questions_answer_and_span_are_evaluations(answered, loaded):
     model = loaded(answered / "saved_model")
     asked = [

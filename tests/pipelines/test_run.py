@@ -1,0 +1,142 @@
+"""`bigbird run` as a user starts it: every stage, the gate, the files it leaves, and asking the exported model."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+RECIPE = {
+    "task": {
+        "model": {"encoder": {"bigbird": {
+            "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+            "max_position_embeddings": 128, "block_size": 16, "num_rand_blocks": 1,
+        }}},
+        "bucket_lengths": [32, 128],
+        "train_data": {"seq_length": 128, "global_batch_size": 8},
+        "validation_data": {"seq_length": 128, "global_batch_size": 8},
+    },
+    "trainer": {
+        "epochs": 12, "checkpoint_interval": 50, "validation_interval": 50,
+        "optimizer_config": {"learning_rate": {"polynomial": {"initial_learning_rate": 0.01}}},
+    },
+}  # fmt: skip
+
+
+def _bigbird(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    code = "import sys; from pipelines.cli import cli; sys.argv[0] = 'bigbird'; cli()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    return file
+
+
+def _pairs(size, seed):
+    """RTE's format: the second sentence follows from the first where both name the same colour."""
+    rng, colours = random.Random(seed), ["red", "blue", "green"]
+    rows = ["index\tsentence1\tsentence2\tlabel"]
+    for i in range(size):
+        first = rng.choice(colours)
+        second = first if i % 2 else rng.choice([colour for colour in colours if colour != first])
+        label = "entailment" if i % 2 else "not_entailment"
+        rows.append(f"{i}\tthe {first} house {'stands ' * rng.randint(1, 30)}\tit is {second}\t{label}")
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.integration
+def test_a_run_ends_with_a_table_a_report_and_a_model_that_answers(tmp_path, recipe):
+    data = tmp_path / "my data"
+    data.mkdir()
+    for split, size in (("train", 160), ("dev", 40)):
+        (data / f"{split}.tsv").write_text(_pairs(size, seed=size), encoding="utf-8")
+    result = _bigbird(
+        tmp_path, "run", "--task", "rte", "--data", data, "--recipe", recipe, "--name", "first", "--vocabulary_size", 60,
+        "--metric-threshold", 0.3, "--override", "trainer.epochs=3", "--batch-size", 16,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    run = tmp_path / "runs" / "first"
+    table = dict(line.split(maxsplit=1) for line in result.stdout.strip().splitlines())
+    facts = json.loads((run / "run.json").read_text())
+    assert table["accuracy"] == f"{facts['metric']['value']:.4f} on 40 examples of validation"
+    assert table["baseline"].startswith("0.5000 (always")
+    assert table["threshold"] == "0.3000, reached"
+    assert list(facts["seconds"]) == ["preprocess", "train", "evaluate", "export"]
+    for name in ("report", "SavedModel"):
+        assert (tmp_path / table[name]).exists()
+    trained = yaml.safe_load((run / "train" / "model" / "config.yaml").read_text())
+    assert (trained["trainer"]["epochs"], trained["task"]["train_data"]["global_batch_size"]) == (3, 16)
+    assert json.loads((run / "train" / "model" / "model.json").read_text())["steps"] == 30
+    for step in ("preprocess", "train", "evaluate", "export"):
+        assert f"-- {step}\n" in result.stderr
+    for noise in ("I0000", "WARNING", "Warning", "normalizer.cc", "cuda"):
+        assert noise not in result.stderr
+
+    asked = _bigbird(
+        tmp_path, "predict", "--model", "runs/first", "--text", "the red house stands", "--text-b", "it is red"
+    )
+    assert asked.returncode == 0, asked.stderr[-3000:]
+    answer = json.loads(asked.stdout)
+    assert answer["label"] in ("entailment", "not_entailment")
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert asked.stderr == ""
+
+
+@pytest.mark.integration
+def test_the_gate_skips_export_below_the_threshold_and_says_so(tmp_path, recipe):
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "dev"):
+        (data / f"{split}.tsv").write_text(_pairs(40, seed=1), encoding="utf-8")
+    result = _bigbird(
+        tmp_path, "run", "--task", "rte", "--data", data, "--recipe", recipe, "--name", "gated",
+        "--vocabulary-size", 60, "--epochs", 0.2, "--metric-threshold", 1.0,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "is below the threshold 1.0000" in result.stderr
+    assert "threshold   1.0000, missed, so nothing was exported" in result.stdout
+    assert not (tmp_path / "runs" / "gated" / "export").exists()
+    assert json.loads((tmp_path / "runs" / "gated" / "run.json").read_text())["exported"] is False
+
+
+@pytest.mark.integration
+def test_a_failing_step_is_named_with_its_reason_and_code(tmp_path, recipe):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train.tsv").write_text("sentence\tlabel\na film\t1\nbad\t2\n")
+    (data / "dev.tsv").write_text("sentence\tlabel\na film\t1\n")
+    result = _bigbird(tmp_path, "run", "--task", "sst2", "--data", data, "--recipe", recipe, "--name", "failing")
+    assert result.returncode == 2
+    assert "error: step 'preprocess' failed: " in result.stderr
+    assert "train.tsv:3: has the label '2'" in result.stderr
+    assert result.stderr.count("error:") == 1 and "Traceback" not in result.stderr
+    assert not (tmp_path / "runs" / "failing" / "preprocess" / "dataset").exists()
+
+
+@pytest.mark.integration
+def test_diverging_training_ends_the_run_with_3(tmp_path, recipe):
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "dev"):
+        (data / f"{split}.tsv").write_text(_pairs(40, seed=1), encoding="utf-8")
+    result = _bigbird(
+        tmp_path, "run", "--task", "rte", "--data", data, "--recipe", recipe, "--name", "diverging",
+        "--vocabulary-size", 60, "--override", "trainer.loss_upper_bound=0.01",
+    )  # fmt: skip
+    assert result.returncode == 3
+    assert "error: step 'train' failed: training diverged at step 1: the loss is" in result.stderr
+    assert (tmp_path / "runs" / "diverging" / "preprocess" / "dataset" / "dataset.json").exists()
+    assert not (tmp_path / "runs" / "diverging" / "train" / "model").exists()
