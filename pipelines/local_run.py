@@ -117,11 +117,11 @@ def make_plan(
     folder = _run_folder(name or _default_name(sample, task), runs, overwrite)
     arguments: dict[str, Any] = {
         "task": task,
-        "data": str(folder / "sample_data") if sample else _existing("--data", data or ""),
-        "train_file": _existing("--train-file", train_file, file=True),
-        "validation_file": _existing("--validation-file", validation_file, file=True),
-        "test_file": _existing("--test-file", test_file, file=True),
-        "vocabulary": _existing("--vocabulary", vocabulary, file=True),
+        "data": str(folder / "sample_data") if sample else _existing("--data", data or "", "folder"),
+        "train_file": _existing("--train-file", train_file, "file"),
+        "validation_file": _existing("--validation-file", validation_file, "file"),
+        "test_file": _existing("--test-file", test_file, "file"),
+        "vocabulary": _existing("--vocabulary", vocabulary, "file"),
         "vocabulary_size": vocabulary_size or 8000,
         "max_bad_records": max_bad_records,
         "beam_options": beam_options,
@@ -207,14 +207,16 @@ def _prepare_folder(folder: Path, overwrite: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _existing(option: str, path: str, *, file: bool = False) -> str:
+def _existing(option: str, path: str, expected: Literal["file", "folder"]) -> str:
     """The absolute form of a local path that exists; an address such as gs://… stays as it is."""
     if not path or "://" in path:
         return path
     if not Path(path).exists():
-        raise InputError(f"{option} {path}: no such file{'' if file else ' or folder'}")
-    if file and Path(path).is_dir():
-        raise InputError(f"{option} {path}: is a folder; expected a file")
+        raise InputError(f"{option} {path}: no such {expected}")
+    if Path(path).is_dir() != (expected == "folder"):
+        found = "folder" if expected == "file" else "file"
+        hint = "; a single file goes to --train-file or --validation-file" if found == "file" else ""
+        raise InputError(f"{option} {path}: is a {found}; expected a {expected}{hint}")
     return str(Path(path).absolute())
 
 

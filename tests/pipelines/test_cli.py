@@ -107,7 +107,11 @@ def test_the_recipe_travels_as_text(tmp_path, data):
     ("changes", "message"),
     [
         ({"data": "DATA"}, "--task is not given"),
-        ({"task": "sst2", "data": "absent"}, "--data absent: no such file or folder"),
+        ({"task": "sst2", "data": "absent"}, "--data absent: no such folder"),
+        (
+            {"task": "sst2", "data": __file__},
+            "--data .*: is a file; expected a folder; a single file goes to --train-file",
+        ),
         ({"task": "sst2", "data": "DATA", "sample": "glue"}, "--sample and --data are both given"),
         ({"task": "rte"}, "--task rte is given without --data"),
         ({"task": "squad_v1", "sample": "glue"}, "--sample glue is for --task sst2, not squad_v1"),
@@ -188,11 +192,7 @@ def test_probabilities_are_named_by_class():
 
 
 def test_options_may_be_spelt_with_underscores_and_values_keep_theirs():
-    from click.testing import CliRunner
-
-    from pipelines.cli import cli
-
-    listed = CliRunner().invoke(cli, ["run", "--help"]).output
+    listed = CliRunner().invoke(cli.cli, ["run", "--help"]).output
     assert "squad_v1" in listed and "--max-length" in listed
-    refused = CliRunner().invoke(cli, ["run", "--max_length", "8", "--task=squad_v1"])
+    refused = CliRunner().invoke(cli.cli, ["run", "--max_length", "8", "--task=squad_v1"])
     assert refused.exit_code == 2 and "'--max-length': 8 is not in the range" in refused.output
