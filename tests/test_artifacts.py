@@ -21,7 +21,7 @@ def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path):
 def test_a_failed_block_leaves_nothing_and_keeps_what_was_there(tmp_path, error):
     target = tmp_path / "out"
     target.mkdir()
-    (target / "old").write_text("kept")
+    (target / "model.json").write_text("kept")
 
     def write_half():
         with new_folder(target, overwrite=True) as folder:
@@ -30,7 +30,7 @@ def test_a_failed_block_leaves_nothing_and_keeps_what_was_there(tmp_path, error)
 
     with pytest.raises(error):
         write_half()
-    assert [file.name for file in target.iterdir()] == ["old"]
+    assert [file.name for file in target.iterdir()] == ["model.json"]
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -38,7 +38,7 @@ def test_an_empty_folder_is_filled_a_full_one_only_when_told(tmp_path):
     target = tmp_path / "out"
     target.mkdir()
     with new_folder(target) as folder:
-        (folder / "first").write_text("1")
+        (folder / "metrics.json").write_text("1")
     with pytest.raises(InputError, match="already holds files; give an empty or new folder, or pass --overwrite"):
         new_folder(target).__enter__()
     with new_folder(target, overwrite=True) as folder:
@@ -49,14 +49,26 @@ def test_an_empty_folder_is_filled_a_full_one_only_when_told(tmp_path):
         new_folder(tmp_path / "file").__enter__()
 
 
+def test_a_folder_that_no_stage_wrote_is_never_replaced(tmp_path):
+    target = tmp_path / "photos"
+    target.mkdir()
+    (target / "1.jpg").write_text("kept")
+    with pytest.raises(
+        InputError, match=r"photos: holds files but none of dataset\.json, model\.json, .* leaves it alone"
+    ):
+        new_folder(target, overwrite=True).__enter__()
+    assert (target / "1.jpg").read_text() == "kept"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path):
     target = tmp_path / "out"
     target.mkdir()
-    (target / "old").write_text("kept")
+    (target / "model.json").write_text("kept")
     with pytest.raises(FileNotFoundError):
         with new_folder(target, overwrite=True) as folder:
             folder.rmdir()
-    assert (target / "old").read_text() == "kept"
+    assert (target / "model.json").read_text() == "kept"
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -76,11 +88,11 @@ def test_a_link_is_followed(tmp_path, there):
 def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch, target):
     here = tmp_path / "here"
     (here / "inner").mkdir(parents=True)
-    (here / "old").write_text("kept")
+    (here / "model.json").write_text("kept")
     monkeypatch.chdir(here)
     with pytest.raises(InputError, match="is the current folder, or one above it"):
         new_folder(target, overwrite=True).__enter__()
-    assert {file.name for file in here.iterdir()} == {"old", "inner"}
+    assert {file.name for file in here.iterdir()} == {"model.json", "inner"}
 
 
 def test_a_mounted_volume_is_refused_before_any_work(tmp_path, monkeypatch):

@@ -1,11 +1,5 @@
 """The encoder's paths, dropout and recomputation; the same numbers on every way of running it."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -15,7 +9,6 @@ from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
 from bigbird.encoder import BigBirdEncoder
 
-ROOT = Path(__file__).parents[1]
 SIZES = {
     "vocab_size": 60, "hidden_size": 16, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
     "max_position_embeddings": 256, "block_size": 16, "num_rand_blocks": 1, "initializer_range": 0.2,
@@ -183,7 +176,7 @@ np.savez(folder + "/found.npz", **results)
 
 
 @pytest.mark.slow
-def test_the_jax_backend_gives_the_same_values_and_gradients(tmp_path):
+def test_the_jax_backend_gives_the_same_values_and_gradients(check_on_jax):
     """Full and sparse attention, padded rows; the same layers, `keras.ops` alone."""
     encoder = _encoder(with_pooler=True)
     given, expected = {f"w:{variable.path}": variable.numpy() for variable in encoder.variables}, {}
@@ -201,16 +194,4 @@ def test_the_jax_backend_gives_the_same_values_and_gradients(tmp_path):
         expected |= {
             f"{length}:d {v.path}": tf.convert_to_tensor(g).numpy() for v, g in zip(variables, gradients, strict=True)
         }
-    np.savez(tmp_path / "given.npz", **given)
-    environment = {
-        **os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT / "model"),
-    }  # fmt: skip
-    result = subprocess.run(
-        [sys.executable, "-c", _ON_JAX, str(tmp_path), json.dumps(SIZES)],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
-    found = np.load(tmp_path / "found.npz")
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-5, err_msg=name)
+    check_on_jax(_ON_JAX, SIZES, given, expected)

@@ -1,11 +1,5 @@
 """Heads, their losses, and how a task becomes a model."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -14,7 +8,6 @@ import tensorflow as tf
 from bigbird.config import load_experiment, replace
 from bigbird.heads import build_model, per_example_loss
 
-ROOT = Path(__file__).parents[1]
 ENCODER = {
     "vocab_size": 60, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
     "max_position_embeddings": 128, "block_size": 16, "num_rand_blocks": 1, "dropout_rate": 0.0,
@@ -183,7 +176,7 @@ np.savez(folder + "/found.npz", **results)
 
 
 @pytest.mark.slow
-def test_models_and_losses_are_the_same_on_jax(tmp_path):
+def test_models_and_losses_are_the_same_on_jax(check_on_jax):
     """Sparse attention, padded rows; on JAX, dropout and its recomputation are held to the seed as well."""
     batch = {name: value.numpy() for name, value in _batch(length=128).items()}
     given, expected, trees = {f"batch:{name}": value for name, value in batch.items()}, {}, {}
@@ -196,19 +189,7 @@ def test_models_and_losses_are_the_same_on_jax(tmp_path):
         outputs = model(batch)
         expected |= {f"{kind}:{name}": value.numpy() for name, value in outputs.items()}
         expected[f"{kind}:loss"] = per_example_loss(task, outputs, batch).numpy()
-    np.savez(tmp_path / "given.npz", **given)
-    environment = {
-        **os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT / "model"),
-    }  # fmt: skip
-    result = subprocess.run(
-        [sys.executable, "-c", _ON_JAX, str(tmp_path), json.dumps(trees)],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
-    found = np.load(tmp_path / "found.npz")
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-5, err_msg=name)
+    check_on_jax(_ON_JAX, trees, given, expected)
 
 
 def test_training_without_a_seed_is_refused_where_there_is_dropout():

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bigbird.artifacts import new_folder
+from bigbird.artifacts import check_replaceable, new_folder
 from bigbird.errors import InputError
 
 # Vertex mounts buckets here; remote workers have no such mount.
@@ -126,15 +126,15 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
     """Yields the folder to write to; it becomes `target` when the block succeeds and vanishes when it fails.
 
     Raises:
-        InputError: `target` holds files and `overwrite` is not set.
+        InputError: `target` holds files, and `overwrite` is not set or no stage wrote them.
     """
     if not is_remote(target):
         with new_folder(target, overwrite=overwrite) as folder:
             yield str(folder)
         return
-    if list_names(target):
-        if not overwrite:
-            raise InputError(f"{target}: already holds files; give an empty or new folder, or pass --overwrite")
+    names = list_names(target)
+    check_replaceable(target, names, overwrite)
+    if names:
         delete([target])
     make_folder(target)
     try:

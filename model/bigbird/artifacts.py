@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,12 +97,33 @@ def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     return manifest
 
 
+def check_replaceable(folder: str, names: Sequence[str], overwrite: bool) -> None:
+    """Refuses an output folder whose replacement the user did not ask for, or that no stage wrote.
+
+    Args:
+        folder: the output folder, for the message.
+        names: what it holds.
+        overwrite: whether the user asked for its replacement.
+
+    Raises:
+        InputError: it holds files, and `overwrite` is not set or no manifest is among them.
+    """
+    if names and not overwrite:
+        raise InputError(f"{folder}: already holds files; give an empty or new folder, or pass --overwrite")
+    if names and not set(names) & set(MANIFESTS.values()):
+        raise InputError(
+            f"{folder}: holds files but none of {', '.join(MANIFESTS.values())}, so no stage wrote it and "
+            "--overwrite leaves it alone; give an empty or new folder"
+        )
+
+
 @contextmanager
 def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Yields a temporary sibling of `target` that becomes `target` if the block succeeds and vanishes if not.
 
     An empty folder at `target` is replaced (pipeline runners make one). Anything else is kept unless
-    `overwrite`, in which case the old folder goes only once the new one is whole. A link is followed.
+    `overwrite`, in which case a stage's old folder goes only once the new one is whole; a folder that no stage
+    wrote, one without a manifest, is never replaced. A link is followed.
     A mounted volume or the current folder, which could not be replaced, is refused before any work is done.
 
     Raises:
@@ -111,12 +132,11 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
     given, target = target, Path(target).resolve()
     if target.exists() and not target.is_dir():
         raise InputError(f"{given}: is a file; expected a folder to write to")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise InputError(f"{given}: already holds files; give an empty or new folder, or pass --overwrite")
     if Path.cwd().is_relative_to(target):
         raise InputError(f"{given}: is the current folder, or one above it; give the output a folder of its own")
     if os.path.ismount(target):
         raise InputError(f"{given}: is a mounted volume, which cannot be replaced; give a folder inside it")
+    check_replaceable(str(given), [file.name for file in target.iterdir()] if target.is_dir() else [], overwrite)
     mark = f".{target.name}.{uuid.uuid4().hex[:8]}"
     temporary, replaced = target.with_name(f"{mark}.tmp"), target.with_name(f"{mark}.old")
     try:

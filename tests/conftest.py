@@ -1,0 +1,37 @@
+"""What tests of several folders share."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def check_on_jax(tmp_path):
+    """Runs a program on Keras' JAX backend and holds the arrays it writes against those expected.
+
+    The program gets two arguments, a folder and a JSON value; it reads given.npz and writes found.npz there.
+    """
+
+    def check(program, value, given, expected):
+        np.savez(tmp_path / "given.npz", **given)
+        environment = {
+            **os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT / "model"),
+        }  # fmt: skip
+        result = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path), json.dumps(value)],
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr[-3000:]
+        found = np.load(tmp_path / "found.npz")
+        assert set(found) == set(expected)
+        for name, array in expected.items():
+            np.testing.assert_allclose(found[name], array, rtol=0, atol=2e-5, err_msg=name)
+
+    return check
