@@ -6,6 +6,8 @@ import pytest
 
 from bigbird.artifacts import write_json
 from bigbird.checkpoints import native
+from bigbird.checkpoints.initialize import initialize_from
+from bigbird.checkpoints.published import find_weights
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
 from bigbird.errors import InputError
 from bigbird.heads import build_model
@@ -116,7 +118,7 @@ def test_another_tasks_checkpoint_gives_its_encoder_and_the_head_starts_fresh(tm
     native.save_best(tmp_path / "best", source, {"step": 1})
     target = _model(2, num_classes=2)
     before = _weights(target)
-    notes = native.initialize_from(tmp_path / "best", target)
+    notes = initialize_from(tmp_path / "best", target)
     assert notes == [
         "logits/kernel: (8, 3) in the checkpoint, (8, 2) here, starts fresh",
         "logits/bias: (3,) in the checkpoint, (2,) here, starts fresh",
@@ -128,7 +130,7 @@ def test_another_tasks_checkpoint_gives_its_encoder_and_the_head_starts_fresh(tm
 
 def test_a_span_model_starts_from_a_classifiers_encoder(tmp_path):
     native.save_best(tmp_path / "best", _model(1, num_classes=3), {"step": 1})
-    notes = native.initialize_from(tmp_path / "best", _model(2, kind="bigbird/squad"))
+    notes = initialize_from(tmp_path / "best", _model(2, kind="bigbird/squad"))
     assert notes == [
         "pooler_dense/bias: only in the checkpoint, left out",
         "pooler_dense/kernel: only in the checkpoint, left out",
@@ -141,30 +143,30 @@ def test_a_span_model_starts_from_a_classifiers_encoder(tmp_path):
 def test_an_encoder_that_does_not_match_fully_is_refused(tmp_path, change):
     native.save_best(tmp_path / "best", _model(1), {"step": 1})
     with pytest.raises(InputError, match="encoder/"):
-        native.initialize_from(tmp_path / "best", _model(2, **change))
+        initialize_from(tmp_path / "best", _model(2, **change))
 
 
 def test_the_heads_pooler_can_start_from_the_encoders(tmp_path):
     source = _model(1, use_encoder_pooler=True)
     native.save_best(tmp_path / "best", source, {"step": 1})
     target = _model(2)
-    notes = native.initialize_from(tmp_path / "best", target, cls_pooler=True)
+    notes = initialize_from(tmp_path / "best", target, cls_pooler=True)
     np.testing.assert_array_equal(_weights(target)["pooler_dense/kernel"], _weights(source)["encoder/pooler/kernel"])
     assert notes == [f"encoder/pooler/{part}: only in the checkpoint, left out" for part in ("bias", "kernel")]
     native.save_best(tmp_path / "without", _model(1), {"step": 1})
     with pytest.raises(InputError, match=r"has no encoder/pooler/kernel, which task\.init_cls_pooler needs"):
-        native.initialize_from(tmp_path / "without", target, cls_pooler=True)
+        initialize_from(tmp_path / "without", target, cls_pooler=True)
 
 
 def test_weights_are_found_in_every_kind_of_folder_and_nowhere_else(tmp_path):
     model = _model(1)
     folder = native.save_checkpoint(tmp_path, model, _optimizer(model), {"step": 4}, max_to_keep=1)
-    assert native.find_weights(folder) == native.find_weights(tmp_path) == folder / native.MODEL_FILE
+    assert find_weights(str(folder)) == find_weights(str(tmp_path)) == str(folder / native.MODEL_FILE)
     native.save_best(tmp_path / "best", model, {"step": 4})
     write_json(tmp_path / "model.json", {"best": "best"})
-    assert native.find_weights(tmp_path) == tmp_path / "best" / native.MODEL_FILE
+    assert find_weights(str(tmp_path)) == str(tmp_path / "best" / native.MODEL_FILE)
     with pytest.raises(InputError, match="no checkpoint there"):
-        native.find_weights(tmp_path / "logs")
+        find_weights(str(tmp_path / "logs"))
 
 
 def test_a_model_folder_gives_its_best_or_its_last_weights(tmp_path):

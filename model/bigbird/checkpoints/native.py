@@ -129,60 +129,6 @@ def restore_checkpoint(
     return state
 
 
-def initialize_from(path: str | os.PathLike[str], model: keras.Model, *, cls_pooler: bool = False) -> list[str]:
-    """Starts a model from a model folder or a checkpoint folder of ours; the encoder must match fully.
-
-    Args:
-        path: holds model.json, or model.safetensors, or checkpoints.
-        model: built; its encoder's weights are replaced, its head's where name and shape agree.
-        cls_pooler: starts the head's pooler from the encoder's pooler.
-
-    Returns:
-        What was not taken, a sentence per weight: head weights left fresh, the checkpoint's that have no place here.
-
-    Raises:
-        InputError: no checkpoint there, or an encoder weight is missing, unexpected or of another shape.
-    """
-    file = find_weights(path)
-    stored = _read(file)
-    targets = named_weights(model)
-    if cls_pooler:
-        for part in ("kernel", "bias"):
-            if f"encoder/pooler/{part}" not in stored:
-                raise InputError(f"{file}: has no encoder/pooler/{part}, which task.init_cls_pooler needs")
-            stored[f"pooler_dense/{part}"] = stored[f"encoder/pooler/{part}"]
-    encoder = {name: variable for name, variable in targets.items() if is_encoder(name)}
-    spare = {name for name in stored if name.startswith("encoder/pooler/") and name not in encoder}
-    _check(file, {n: a for n, a in stored.items() if is_encoder(n) and n not in spare}, encoder)
-    notes = [f"{name}: only in the checkpoint, left out" for name in sorted(set(stored) - set(targets))]
-    for name, variable in targets.items():
-        if name not in stored:
-            notes.append(f"{name}: not in the checkpoint, starts fresh")
-        elif stored[name].shape != tuple(variable.shape):
-            notes.append(f"{name}: {stored[name].shape} in the checkpoint, {tuple(variable.shape)} here, starts fresh")
-        else:
-            variable.assign(stored[name])
-    return notes
-
-
-def is_encoder(name: str) -> bool:
-    """Whether a weight belongs to the encoder and not to a task's head."""
-    return name.startswith("encoder/")
-
-
-def find_weights(path: str | os.PathLike[str]) -> Path:
-    """The model.safetensors a folder stands for: its own, its model's best, or its newest checkpoint's."""
-    folder = Path(path)
-    if (folder / MODEL_FILE).exists():
-        return folder / MODEL_FILE
-    if (folder / "model.json").exists():
-        return weights_folder(folder, read_manifest(folder, "model"), "best") / MODEL_FILE
-    newest = latest_checkpoint(folder)
-    if newest is not None:
-        return newest / MODEL_FILE
-    raise InputError(f"{path}: no checkpoint there; expected a model folder, or a checkpoint folder with {MODEL_FILE}")
-
-
 def weights_folder(folder: str | os.PathLike[str], manifest: dict[str, Any], which: Literal["best", "last"]) -> Path:
     """The checkpoint of a finished model: the best by validation (the last where none was made), or the last."""
     if which not in ("best", "last"):
@@ -249,20 +195,33 @@ def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(ops.convert_to_numpy(variable), order="C") for name, variable in variables.items()}
 
 
-def _read(file: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def read_arrays(file: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, local or remote.
 
+    Raises:
+        InputError: there is none, or it is not whole.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load, load_file
+
+    missing = f"{file}: no such file; expected the weights of a checkpoint"
     try:
-        return load_file(file)
+        if "://" not in str(file):
+            return load_file(file)
+        import tensorflow as tf
+
+        if not tf.io.gfile.exists(str(file)):
+            raise InputError(missing)
+        with tf.io.gfile.GFile(str(file), "rb") as stream:
+            return load(stream.read())
     except FileNotFoundError:
-        raise InputError(f"{file}: no such file; expected the weights of a checkpoint") from None
+        raise InputError(missing) from None
     except SafetensorError as error:
         raise InputError(f"{file}: not a whole safetensors file ({error})") from None
 
 
 def _assign(file: Path, variables: dict[str, Any]) -> None:
-    stored = _read(file)
+    stored = read_arrays(file)
     _check(file, stored, variables)
     for name, variable in variables.items():
         variable.assign(stored[name])
