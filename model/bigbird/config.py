@@ -137,13 +137,26 @@ class EncoderConfig(Section):
     bigbird: BigBirdEncoderConfig = BigBirdEncoderConfig()
 
 
+Head = Literal["model_garden", "hugging_face"]
+
+
 class ClassifierModelConfig(Section):
     num_classes: Count = Field(0, description="1 is regression; 0 takes it from the dataset's manifest")
     use_encoder_pooler: bool = Field(False, description="the encoder's pooler under the head instead of a new one")
+    head: Head = Field(
+        "model_garden", description="a tanh layer and logits, or Hugging Face's with the hidden activation"
+    )
     encoder: EncoderConfig = EncoderConfig()
+
+    @model_validator(mode="after")
+    def _check_head(self) -> ClassifierModelConfig:
+        if self.head == "hugging_face" and self.use_encoder_pooler:
+            raise ValueError("use_encoder_pooler goes with head: model_garden; Hugging Face's head has its own layer")
+        return self
 
 
 class SpanModelConfig(Section):
+    head: Head = Field("model_garden", description="logits alone, or Hugging Face's feed-forward layer before them")
     encoder: EncoderConfig = EncoderConfig()
 
 

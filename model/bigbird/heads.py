@@ -11,15 +11,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from bigbird.config import BigBirdEncoderConfig, GlueTask, SquadTask, Task
+from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, SquadTask, Task
 from bigbird.dropout import dropout, fold_seed
-from bigbird.encoder import BigBirdEncoder, initializer
+from bigbird.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, initializer
 
 
 class BigBirdClassifier(keras.Model):
     """Classes (or, with one class, a real number) from the first token.
 
-    The published head: tanh pooler, dropout, dense; the pooler is the encoder's or a new one.
+    The Model Garden's head: tanh pooler, dropout, dense; the pooler is the encoder's or a new one. Hugging Face's:
+    dropout, dense with the hidden activation, dropout, dense.
     """
 
     def __init__(
@@ -28,16 +29,17 @@ class BigBirdClassifier(keras.Model):
         num_classes: int,
         *,
         use_encoder_pooler: bool = False,
+        head: Head = "model_garden",
         dtype: str = "float32",
     ):
         super().__init__(name="bigbird_classifier", dtype=dtype)
-        self.config = config
+        self.config, self.head = config, head
         self.encoder = BigBirdEncoder(config, with_pooler=use_encoder_pooler, dtype=dtype)
         self.pooler_dense = None
         if not use_encoder_pooler:
             self.pooler_dense = keras.layers.Dense(
-                config.hidden_size, activation="tanh", kernel_initializer=initializer(config),
-                name="pooler_dense", dtype=dtype,
+                config.hidden_size, activation="tanh" if head == "model_garden" else activation(config),
+                kernel_initializer=initializer(config), name="pooler_dense", dtype=dtype,
             )  # fmt: skip
         self.logits = keras.layers.Dense(
             num_classes, kernel_initializer=initializer(config), name="logits", dtype="float32"
@@ -46,29 +48,59 @@ class BigBirdClassifier(keras.Model):
     def call(self, inputs: dict[str, Any], training: bool = False, seed: Any = None) -> dict[str, Any]:
         """int32[B, L] inputs -> {"logits": float32[B, C]}."""
         seed = _training_seed(self.config, training, seed)
-        encoded = self.encoder(inputs, seed=seed)
-        pooled = (
-            encoded["pooled_output"]
-            if self.pooler_dense is None
-            else self.pooler_dense(encoded["sequence_output"][:, 0])
-        )
-        return {"logits": self.logits(dropout(pooled, self.config.dropout_rate, _head_seed(seed)))}
+        encoded, rate = self.encoder(inputs, seed=seed), self.config.dropout_rate
+        if self.pooler_dense is None:
+            pooled = encoded["pooled_output"]
+        else:
+            first = encoded["sequence_output"][:, 0]
+            if self.head == "hugging_face":
+                first = dropout(first, rate, _head_seed(seed, 1))
+            pooled = self.pooler_dense(first)
+        return {"logits": self.logits(dropout(pooled, rate, _head_seed(seed)))}
 
 
 class BigBirdSpanModel(keras.Model):
-    """Scores of every token as an answer's start and end."""
+    """Scores of every token as an answer's start and end.
 
-    def __init__(self, config: BigBirdEncoderConfig, *, dtype: str = "float32"):
+    The Model Garden's head: dense. Hugging Face's: dropout, a feed-forward layer with residual and layer norm, dense,
+    and the question's tokens, [CLS] not among them, 1e6 lower.
+    """
+
+    def __init__(self, config: BigBirdEncoderConfig, *, head: Head = "model_garden", dtype: str = "float32"):
         super().__init__(name="bigbird_span", dtype=dtype)
-        self.config = config
+        self.config, self.head = config, head
         self.encoder = BigBirdEncoder(config, dtype=dtype)
+        if head == "hugging_face":
+            self.intermediate = keras.layers.Dense(
+                config.intermediate_size, activation=activation(config), kernel_initializer=initializer(config),
+                name="intermediate", dtype=dtype,
+            )  # fmt: skip
+            self.output_dense = keras.layers.Dense(
+                config.hidden_size, kernel_initializer=initializer(config), name="output", dtype=dtype
+            )
+            self.output_norm = keras.layers.LayerNormalization(
+                epsilon=LAYER_NORM_EPSILON, name="output_layer_norm", dtype=dtype
+            )
         self.logits = keras.layers.Dense(2, kernel_initializer=initializer(config), name="logits", dtype="float32")
 
     def call(self, inputs: dict[str, Any], training: bool = False, seed: Any = None) -> dict[str, Any]:
         """int32[B, L] inputs -> {"start_logits", "end_logits": float32[B, L]}."""
-        encoded = self.encoder(inputs, seed=_training_seed(self.config, training, seed))
-        logits = self.logits(encoded["sequence_output"])  # (B, L, 2)
+        seed = _training_seed(self.config, training, seed)
+        x = self.encoder(inputs, seed=seed)["sequence_output"]
+        if self.head == "model_garden":
+            logits = self.logits(x)  # (B, L, 2)
+        else:
+            rate = self.config.dropout_rate
+            y = self.output_dense(self.intermediate(dropout(x, rate, _head_seed(seed))))
+            x = self.output_norm(x + dropout(y, rate, _head_seed(seed, 1)))
+            logits = self.logits(x) - 1e6 * _question(inputs["input_type_ids"])[..., None]
         return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
+
+
+def _question(type_ids: Any) -> Any:
+    """int32[B, L] -> float32[B, L], 1 at the tokens after the first and before the first of type 1."""
+    before = ops.cast(ops.equal(ops.cumsum(type_ids, axis=1), 0), "float32")
+    return ops.concatenate([ops.zeros_like(before[:, :1]), before[:, 1:]], axis=1)
 
 
 def build_model(task: Task, *, num_classes: int | None = None, dtype: str = "float32") -> keras.Model:
@@ -84,12 +116,14 @@ def build_model(task: Task, *, num_classes: int | None = None, dtype: str = "flo
     """
     model: keras.Model
     if isinstance(task, SquadTask):
-        model = BigBirdSpanModel(task.encoder, dtype=dtype)
+        model = BigBirdSpanModel(task.encoder, head=task.model.head, dtype=dtype)
     elif isinstance(task, GlueTask):
         classes = num_classes or task.model.num_classes
         if not classes:
             raise ValueError("num_classes is not known: set task.model.num_classes or give a dataset folder")
-        model = BigBirdClassifier(task.encoder, classes, use_encoder_pooler=task.model.use_encoder_pooler, dtype=dtype)
+        model = BigBirdClassifier(
+            task.encoder, classes, use_encoder_pooler=task.model.use_encoder_pooler, head=task.model.head, dtype=dtype
+        )
     else:
         raise TypeError(f"no model for {type(task).__name__}")
     example = np.ones((1, task.encoder.block_size), "int32")
@@ -134,5 +168,5 @@ def _training_seed(config: BigBirdEncoderConfig, training: bool, seed: Any) -> A
     return seed
 
 
-def _head_seed(seed: Any) -> Any:
-    return None if seed is None else fold_seed(seed, 900)
+def _head_seed(seed: Any, site: int = 0) -> Any:
+    return None if seed is None else fold_seed(seed, 900 + site)

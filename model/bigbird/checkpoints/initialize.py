@@ -55,7 +55,7 @@ def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) 
             if f"{_POOLER}{part}" not in stored:
                 raise InputError(f"{checkpoint.source}: has no {_POOLER}{part}, which task.init_cls_pooler needs")
             stored[f"pooler_dense/{part}"] = stored[f"{_POOLER}{part}"]
-    notes += _fit_types(checkpoint, targets)
+    notes += _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model)
     _check_encoder(checkpoint, targets)
     notes += [
         f"{name}: only in the checkpoint, left out" for name in sorted({*stored} - {*targets}) + checkpoint.left_out
@@ -73,6 +73,23 @@ def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) 
 def is_encoder(name: str) -> bool:
     """Whether a weight belongs to the encoder and not to a task's head."""
     return name.startswith("encoder/")
+
+
+def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model) -> list[str]:
+    """Takes out a head that computes something else than the model's: Hugging Face's, or another task's."""
+    stored = {name for name in checkpoint.weights if not is_encoder(name)}
+    targets = {name for name in named_weights(model) if not is_encoder(name)}
+    theirs = "hugging_face" if checkpoint.kind == "hugging_face" else "model_garden"
+    if checkpoint.kind != "bigbird" and stored and theirs != model.head:
+        for name in stored:
+            del checkpoint.weights[name]
+        return [f"the {theirs} head: left out, as task.model.head is {model.head}"]
+    if stored != targets and stored:  # a span's logits are not a class's, though there be two of either
+        logits = [name for name in sorted(stored) if name.startswith("logits/")]
+        for name in logits:
+            del checkpoint.weights[name]
+        return [f"{name}: of another head, left out" for name in logits]
+    return []
 
 
 def _fit_types(checkpoint: Checkpoint, targets: dict[str, Any]) -> list[str]:

@@ -52,14 +52,27 @@ _LAYER = (
 )  # fmt: skip
 _LAYER_PREFIXES = ("layer_{i}/", "encoder/layer_{i}/", "layer_with_weights-{j}/", "encoder.layer.{i}.")
 
+# Heads: ours, its sort, the kind it is of, and its whole name there.
+_HEADS: tuple[tuple[str, str, Kind, str], ...] = (
+    ("pooler_dense", "dense", "model_garden", "sentence_prediction..pooler_dense"),
+    ("logits", "dense", "model_garden", "model/layer_with_weights-1/out_proj"),
+    ("logits", "dense", "model_garden", "model/layer_with_weights-1/layer_with_weights-0"),  # of the span labeler
+    ("pooler_dense", "dense", "hugging_face", "classifier.dense"),
+    ("logits", "dense", "hugging_face", "classifier.out_proj"),
+    ("intermediate", "dense", "hugging_face", "qa_classifier.intermediate.dense"),
+    ("output", "dense", "hugging_face", "qa_classifier.output.dense"),
+    ("output_layer_norm", "norm", "hugging_face", "qa_classifier.output.LayerNorm"),
+    ("logits", "dense", "hugging_face", "qa_classifier.qa_outputs"),
+)
+
 
 @dataclass(frozen=True)
 class Weight:
-    """One weight of the encoder.
+    """One weight.
 
     Attributes:
         ours: path in our checkpoints.
-        theirs: name in one published kind, without the prefix all of its encoder's names share.
+        theirs: name in one published kind; an encoder's, without the prefix that all of its names share.
         sort: table, norm, dense, heads (into heads) or from_heads.
     """
 
@@ -85,6 +98,17 @@ def encoder_weights(kind: Kind, num_layers: int) -> list[Weight]:
         for row in _LAYER:
             add(row, _LAYER_PREFIXES, i=index, j=index + 4)
     return weights
+
+
+def head_weights(kind: Kind) -> list[Weight]:
+    """The weights of the heads that one kind publishes."""
+    column = 1 + KINDS.index(kind)
+    return [
+        Weight(f"{ours}{suffixes[0]}", f"{theirs}{suffixes[column]}", sort)
+        for ours, sort, of, theirs in _HEADS
+        if of == kind
+        for suffixes in _SUFFIXES[sort]
+    ]
 
 
 def to_ours(kind: Kind, sort: str, array: np.ndarray, num_heads: int) -> np.ndarray:

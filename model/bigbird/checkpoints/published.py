@@ -21,6 +21,7 @@ CONFIG_FILE, SHARDS_FILE = "config.json", "model.safetensors.index.json"  # Hugg
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 # Optimizer slots and counters, of TF1's AdamWeightDecay, Adafactor and BERT's own optimizers.
 _SLOT = re.compile(r"(^|/)(adam_[mv]|Adam(_\d+)?|Adafactor\w*|AdamWeightDecayOptimizer\w*|global_step)(/|$)")
+_COUNTERS = ("optimizer/", "global_step", "save_counter")  # the same in object based checkpoints
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -164,7 +165,7 @@ def _read_tensorflow(prefix: str, num_heads: int) -> Checkpoint:
         numbers = [
             int(m[1]) - 3 for key in keys if (m := re.match(rf"{inner}layer_with_weights-(\d+)/_attention", key))
         ]
-        values = {key: tensor(full) for key, full in keys.items() if not key.startswith(("optimizer/", "global_step"))}
+        values = {key: tensor(full) for key, full in keys.items() if not key.startswith(_COUNTERS)}
         return _renamed("model_garden", prefix, values, re.compile(inner), max(numbers, default=0), num_heads)
     values = {name: tensor(name) for name in stored if not _SLOT.search(name)}
     numbers = [int(m[1]) + 1 for name in values if (m := re.match(r"bert/encoder/layer_(\d+)/", name))]
@@ -228,15 +229,16 @@ def _renamed(
 ) -> Checkpoint:
     """Their arrays under our names and in our layout; what the table does not know is left out."""
     table = {weight.theirs: weight for weight in names.encoder_weights(kind, layers)}
+    heads = {weight.theirs: weight for weight in names.head_weights(kind)}
     weights, left_out = {}, []
     for name, array in stored.items():
         match = inner.match(name)
-        weight = table.get(name[match.end() :]) if match else None
+        weight = heads.get(name) or (table.get(name[match.end() :]) if match else None)
         if weight is None:
             left_out.append(name)
         else:
             weights[weight.ours] = names.to_ours(kind, weight.sort, array.astype(np.float32), num_heads)
-    if not weights:
+    if not any(name.startswith("encoder/") for name in weights):
         raise InputError(
             f"{source}: holds no BigBird encoder that is known here; its first names are "
             f"{', '.join(sorted(stored)[:5]) or 'none'}"
