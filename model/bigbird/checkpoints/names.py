@@ -20,6 +20,7 @@ _SUFFIXES = {
     "norm": (("/gamma", "/gamma", "/gamma", ".weight"), ("/beta", "/beta", "/beta", ".bias")),
     "dense": (("/kernel", "/kernel", "/kernel", ".weight"), ("/bias", "/bias", "/bias", ".bias")),
 }
+_SUFFIXES["whole"] = _SUFFIXES["rows"] = (("", "", "", ""),)
 _SUFFIXES["heads"] = _SUFFIXES["from_heads"] = _SUFFIXES["dense"]
 
 # Ours, its sort, and what google-research, the Model Garden and Hugging Face call it. {i} is the layer from 0, {j} is
@@ -52,18 +53,27 @@ _LAYER = (
 )  # fmt: skip
 _LAYER_PREFIXES = ("layer_{i}/", "encoder/layer_{i}/", "layer_with_weights-{j}/", "encoder.layer.{i}.")
 
-# Heads: ours, its sort, the kind it is of, and its whole name there.
-_HEADS: tuple[tuple[str, str, Kind, str], ...] = (
-    ("pooler_dense", "dense", "model_garden", "sentence_prediction..pooler_dense"),
-    ("logits", "dense", "model_garden", "model/layer_with_weights-1/out_proj"),
-    ("logits", "dense", "model_garden", "model/layer_with_weights-1/layer_with_weights-0"),  # of the span labeler
-    ("pooler_dense", "dense", "hugging_face", "classifier.dense"),
-    ("logits", "dense", "hugging_face", "classifier.out_proj"),
-    ("intermediate", "dense", "hugging_face", "qa_classifier.intermediate.dense"),
-    ("output", "dense", "hugging_face", "qa_classifier.output.dense"),
-    ("output_layer_norm", "norm", "hugging_face", "qa_classifier.output.LayerNorm"),
-    ("logits", "dense", "hugging_face", "qa_classifier.qa_outputs"),
+# Heads: ours, its sort, and its whole name in google-research, the Model Garden and Hugging Face ("" where it has none).
+# The two pretraining heads first. The Model Garden's second `logits` are the span labeler's.
+_HEADS = (
+    ("masked_lm/dense", "dense", "cls/predictions/transform", "", "cls.predictions.transform.dense"),
+    ("masked_lm/layer_norm", "norm", "cls/predictions/transform", "", "cls.predictions.transform.LayerNorm"),
+    ("masked_lm/bias", "whole", "cls/predictions/output_bias", "", "cls.predictions.bias"),
+    ("next_sentence/kernel", "rows", "cls/seq_relationship/output_weights", "", "cls.seq_relationship.weight"),
+    ("next_sentence/bias", "whole", "cls/seq_relationship/output_bias", "", "cls.seq_relationship.bias"),
 )
+_TASK_HEADS: dict[str, tuple[tuple[str, str, str, str, str], ...]] = {
+    "classifier": (
+        ("pooler_dense", "dense", "", "sentence_prediction..pooler_dense", "classifier.dense"),
+        ("logits", "dense", "", "model/layer_with_weights-1/out_proj", "classifier.out_proj"),
+    ),
+    "span": (
+        ("intermediate", "dense", "", "", "qa_classifier.intermediate.dense"),
+        ("output", "dense", "", "", "qa_classifier.output.dense"),
+        ("output_layer_norm", "norm", "", "", "qa_classifier.output.LayerNorm"),
+        ("logits", "dense", "", "model/layer_with_weights-1/layer_with_weights-0", "qa_classifier.qa_outputs"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,8 @@ class Weight:
     Attributes:
         ours: path in our checkpoints.
         theirs: name in one published kind; an encoder's, without the prefix that all of its names share.
-        sort: table, norm, dense, heads (into heads) or from_heads.
+        sort: table, norm, dense, heads (a dense layer into heads), from_heads, whole (one name, one array) or rows
+            (one name, one array, (out, in) in every kind that has it).
     """
 
     ours: str
@@ -100,14 +111,15 @@ def encoder_weights(kind: Kind, num_layers: int) -> list[Weight]:
     return weights
 
 
-def head_weights(kind: Kind) -> list[Weight]:
-    """The weights of the heads that one kind publishes."""
+def head_weights(kind: Kind, task: Literal["classifier", "span"] | None = None) -> list[Weight]:
+    """The weights of one kind's heads: the pretraining heads, and those of one task, or of both without one."""
     column = 1 + KINDS.index(kind)
+    rows = [*_HEADS, *(row for name, rows in _TASK_HEADS.items() if task in (None, name) for row in rows)]
     return [
-        Weight(f"{ours}{suffixes[0]}", f"{theirs}{suffixes[column]}", sort)
-        for ours, sort, of, theirs in _HEADS
-        if of == kind
-        for suffixes in _SUFFIXES[sort]
+        Weight(f"{row[0]}{suffixes[0]}", f"{row[column + 1]}{suffixes[column]}", row[1])
+        for row in rows
+        if row[column + 1]
+        for suffixes in _SUFFIXES[row[1]]
     ]
 
 
@@ -117,7 +129,7 @@ def to_ours(kind: Kind, sort: str, array: np.ndarray, num_heads: int) -> np.ndar
     Kernels of ours are (in, out), (in, heads, size) and (heads, size, out); Hugging Face's are (out, in), and both it
     and google-research join heads and size. An array that does not fit is given back as it is, to be refused by shape.
     """
-    if kind == "hugging_face" and array.ndim == 2 and sort in ("dense", "heads", "from_heads"):
+    if array.ndim == 2 and _is_transposed(kind, sort):
         array = array.T
     if kind == "model_garden" or sort not in ("heads", "from_heads"):
         return np.ascontiguousarray(array)
@@ -135,6 +147,11 @@ def to_theirs(kind: Kind, sort: str, array: np.ndarray) -> np.ndarray:
             array = array.reshape(*array.shape[:-2], -1)
         elif sort == "from_heads" and array.ndim == 3:
             array = array.reshape(-1, array.shape[-1])
-        if kind == "hugging_face" and array.ndim == 2 and sort != "table":
+        if array.ndim == 2 and _is_transposed(kind, sort):
             array = array.T
     return np.ascontiguousarray(array)
+
+
+def _is_transposed(kind: Kind, sort: str) -> bool:
+    """Whether a kernel is stored (out, in): Hugging Face's all, and google-research's next-sentence head ("rows")."""
+    return sort == "rows" or (kind == "hugging_face" and sort in ("dense", "heads", "from_heads"))

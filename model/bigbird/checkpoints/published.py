@@ -167,9 +167,14 @@ def _read_tensorflow(prefix: str, num_heads: int) -> Checkpoint:
         ]
         values = {key: tensor(full) for key, full in keys.items() if not key.startswith(_COUNTERS)}
         return _renamed("model_garden", prefix, values, re.compile(inner), max(numbers, default=0), num_heads)
-    values = {name: tensor(name) for name in stored if not _SLOT.search(name)}
+    values = {_with_prefix(name): tensor(name) for name in stored if not _SLOT.search(name)}
     numbers = [int(m[1]) + 1 for name in values if (m := re.match(r"bert/encoder/layer_(\d+)/", name))]
     return _renamed("google_research", prefix, values, re.compile("bert/"), max(numbers, default=0), num_heads)
+
+
+def _with_prefix(name: str) -> str:
+    """google-research's masked-language-model head is stored with or without this prefix."""
+    return f"cls/predictions/{name}" if name.startswith("transform/") else name
 
 
 # ------------------------------------------------------------------------------------------------ safetensors
@@ -215,8 +220,11 @@ def _from_hugging_face(
     source: str, stored: dict[str, np.ndarray], num_heads: int, settings: dict[str, Any]
 ) -> Checkpoint:
     inner = "bert." if any(name.startswith("bert.") for name in stored) else ""
-    # Buffers, not weights: older releases stored the positions 0, 1, 2, …
-    stored = {name: array for name, array in stored.items() if not name.endswith("embeddings.position_ids")}
+    # Not weights: a buffer of the positions 0, 1, 2, … and the decoder, which is the word embeddings again.
+    copies = ("embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+    if "cls.predictions.bias" not in stored and copies[2] in stored:
+        stored["cls.predictions.bias"] = stored[copies[2]]
+    stored = {name: array for name, array in stored.items() if not name.endswith(copies)}
     layer = re.compile(re.escape(inner) + r"encoder\.layer\.(\d+)\.")
     numbers = [int(match[1]) + 1 for name in stored if (match := layer.match(name))]
     found = _renamed("hugging_face", source, stored, re.compile(re.escape(inner)), max(numbers, default=0), num_heads)

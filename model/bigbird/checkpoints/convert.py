@@ -1,0 +1,214 @@
+"""Converts checkpoints between all kinds, without a change to a bit of a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from pydantic import ValidationError
+
+from bigbird.artifacts import new_folder
+from bigbird.checkpoints import names, native, settings
+from bigbird.checkpoints.published import Checkpoint, read_checkpoint
+from bigbird.config import BigBirdEncoderConfig
+from bigbird.errors import InputError
+
+Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+TENSORFLOW_PREFIX = "ckpt"
+HEAD_SIZE = 64  # of every published model; google-research stores neither it nor the number of heads
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion did.
+
+    Attributes:
+        source: the kind read.
+        checkpoint: what to name as init_checkpoint.
+        encoder: sizes and pattern.
+        weights: how many were written.
+        left_out: names of weights that the target has no place for.
+    """
+
+    source: str
+    checkpoint: Path
+    encoder: BigBirdEncoderConfig
+    weights: int
+    left_out: list[str]
+
+
+def convert(
+    path: str,
+    output: str,
+    to: Target,
+    *,
+    num_heads: int | None = None,
+    params: str | None = None,
+    overwrite: bool = False,
+) -> Converted:
+    """Writes a checkpoint of any kind as another.
+
+    Args:
+        path: as `read_checkpoint` takes it.
+        output: folder to write: model.safetensors and params.yaml (ours), ckpt.index, ckpt.data-… and params.yaml
+            (TensorFlow), model.safetensors and config.json (Hugging Face).
+        to: the kind to write.
+        num_heads: attention heads; default as the source says, or one for every 64 of the hidden size.
+        params: YAML file with task.model.encoder.bigbird, in place of the one beside the source.
+        overwrite: replaces what `output` holds, if a stage or a conversion wrote it.
+
+    Raises:
+        InputError: no checkpoint there, settings that do not fit the weights, or an output that is in use.
+    """
+    said = _settings_beside(path, params)
+    checkpoint = read_checkpoint(path, num_heads or said.get("num_attention_heads") or 1)
+    if checkpoint.settings:
+        said = settings.from_hugging_face(checkpoint.settings) | said
+    encoder = _encoder(checkpoint, said, num_heads)
+    if checkpoint.kind in ("google_research", "hugging_face"):  # only now is the number of heads known
+        checkpoint = read_checkpoint(path, encoder.num_attention_heads)
+    with new_folder(output, overwrite=overwrite) as folder:
+        written = _WRITERS[to](checkpoint, encoder, folder)
+    left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
+    name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
+    return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
+
+
+def _settings_beside(path: str, params: str | None) -> dict[str, Any]:
+    """What a params.yaml, or our config.yaml, says of the encoder: the given one, or the nearest one."""
+    from tensorflow.io import gfile
+
+    if params is not None and not gfile.exists(params):
+        raise InputError(f"--params {params}: no such file")
+    places = (
+        [path, *(str(parent) for parent in Path(path).parents[:2])]
+        if "://" not in path
+        else [path, path.rpartition("/")[0]]
+    )
+    candidates = [f"{place}/{name}" for place in places for name in (settings.PARAMS_FILE, "config.yaml")]
+    for file in [params] if params else candidates:
+        if gfile.exists(file) and not gfile.isdir(file):
+            with gfile.GFile(file) as stream:
+                return settings.from_params(stream.read(), file)
+    return {}
+
+
+def _encoder(checkpoint: Checkpoint, said: dict[str, Any], num_heads: int | None) -> BigBirdEncoderConfig:
+    sizes = settings.sizes_of(checkpoint.weights)
+    wrong = [
+        f"{key} is {said[key]}, the weights' {sizes[key]}" for key in sizes if said.get(key, sizes[key]) != sizes[key]
+    ]
+    if wrong:
+        raise InputError(f"{checkpoint.source}: the settings are not these weights': {'; '.join(wrong)}")
+    kernel = checkpoint.weights.get("encoder/layer_0/attention/query/kernel")
+    stored = kernel.shape[1] if kernel is not None and checkpoint.kind in ("bigbird", "model_garden") else None
+    heads = num_heads or stored or said.get("num_attention_heads") or max(1, sizes["hidden_size"] // HEAD_SIZE)
+    if stored not in (None, heads):
+        raise InputError(f"{checkpoint.source}: has {stored} attention heads, not {heads}")
+    known = {key: value for key, value in said.items() if key in BigBirdEncoderConfig.model_fields and key != "size"}
+    try:
+        return BigBirdEncoderConfig(**{**known, **sizes, "num_attention_heads": heads})
+    except ValidationError as error:
+        raise InputError(f"{checkpoint.source}: {error.errors()[0]['msg']}; give --heads or --params") from None
+
+
+# ---------------------------------------------------------------------------------------------------- writers
+
+
+def _task_of(weights: dict[str, np.ndarray]) -> Literal["classifier", "span"]:
+    """Which task a head is of; without a layer under the logits it is the span labeler's, or a reused pooler's."""
+    return "classifier" if "pooler_dense/kernel" in weights or "encoder/pooler/kernel" in weights else "span"
+
+
+def _renamed(
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, kind: names.Kind
+) -> tuple[dict[str, Any], set[str]]:
+    """Arrays by their names (the encoder's without the shared prefix, under ""), and our names of those."""
+    weights = checkpoint.weights
+    # The Model Garden's heads and Hugging Face's compute something else: they are not each other's.
+    foreign = {checkpoint.kind, kind} == {"model_garden", "hugging_face"} or (
+        checkpoint.kind == "bigbird" and (kind == "hugging_face") != ("output/kernel" in weights)
+    )
+    heads = [
+        weight
+        for weight in names.head_weights(kind, _task_of(weights))
+        if weight.ours in weights and not (foreign and not weight.ours.startswith(("masked_lm/", "next_sentence/")))
+    ]
+    body = [weight for weight in names.encoder_weights(kind, encoder.num_layers) if weight.ours in weights]
+    prefix = {"google_research": "bert/", "model_garden": "encoder/", "hugging_face": "bert." if heads else ""}[kind]
+    arrays = {prefix + weight.theirs: names.to_theirs(kind, weight.sort, weights[weight.ours]) for weight in body} | {
+        weight.theirs: names.to_theirs(kind, weight.sort, weights[weight.ours]) for weight in heads
+    }
+    return arrays, {weight.ours for weight in [*body, *heads]}
+
+
+def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+    from safetensors.numpy import save_file
+
+    save_file(checkpoint.weights, folder / native.MODEL_FILE)
+    (folder / settings.PARAMS_FILE).write_text(settings.to_params(encoder, None), encoding="utf-8")
+    return set(checkpoint.weights)
+
+
+def _write_hugging_face(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+    from safetensors.numpy import save_file
+
+    arrays, written = _renamed(checkpoint, encoder, "hugging_face")
+    save_file(arrays, folder / native.MODEL_FILE, metadata={"format": "pt"})
+    architecture, classes = "BigBirdModel", None
+    if "classifier.out_proj.weight" in arrays:
+        architecture, classes = "BigBirdForSequenceClassification", len(arrays["classifier.out_proj.bias"])
+    elif "qa_classifier.qa_outputs.weight" in arrays:
+        architecture = "BigBirdForQuestionAnswering"
+    elif "cls.predictions.bias" in arrays:
+        architecture = "BigBirdForPreTraining" if "cls.seq_relationship.weight" in arrays else "BigBirdForMaskedLM"
+    text = settings.to_hugging_face(encoder, architecture, classes)
+    (folder / settings.CONFIG_FILE).write_text(text, encoding="utf-8")
+    return written
+
+
+def _write_google_research(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+    import tensorflow as tf
+
+    arrays, written = _renamed(checkpoint, encoder, "google_research")
+    tf.raw_ops.SaveV2(
+        prefix=str(folder / TENSORFLOW_PREFIX),
+        tensor_names=list(arrays),
+        shape_and_slices=[""] * len(arrays),
+        tensors=[tf.constant(array) for array in arrays.values()],
+    )
+    (folder / settings.PARAMS_FILE).write_text(settings.to_params(encoder, "google_research"), encoding="utf-8")
+    return written
+
+
+def _write_model_garden(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+    import tensorflow as tf
+
+    arrays, written = _renamed(checkpoint, encoder, "model_garden")
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *parents, last = name.split("/")
+        node = tree
+        for parent in parents:  # an object graph's names write "." as ".."
+            node = node.setdefault(parent.replace("..", "."), {})
+        node[last] = tf.Variable(array)
+
+    def trackable(node: dict[str, Any]) -> Any:
+        children = {name: trackable(child) if isinstance(child, dict) else child for name, child in node.items()}
+        return tf.train.Checkpoint(**children)
+
+    trackable(tree).write(str(folder / TENSORFLOW_PREFIX))
+    (folder / settings.PARAMS_FILE).write_text(settings.to_params(encoder, "model_garden"), encoding="utf-8")
+    return written
+
+
+_WRITERS: dict[Target, Callable[[Checkpoint, BigBirdEncoderConfig, Path], set[str]]] = {
+    "bigbird": _write_bigbird,
+    "google_research": _write_google_research,
+    "model_garden": _write_model_garden,
+    "hugging_face": _write_hugging_face,
+}

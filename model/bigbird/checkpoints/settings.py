@@ -1,0 +1,110 @@
+"""An encoder's sizes and pattern as each kind of checkpoint carries them beside its weights.
+
+Hugging Face has config.json. For the others this project writes params.yaml, an overlay of `task.model.encoder` in the
+Model Garden's form, which the training stage and the Model Garden both take as a configuration file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from bigbird.checkpoints.names import Kind
+from bigbird.config import BigBirdEncoderConfig
+from bigbird.errors import InputError
+
+PARAMS_FILE, CONFIG_FILE = "params.yaml", "config.json"
+
+# Ours -> Hugging Face's, for what the two call differently or alike.
+_HUGGING_FACE = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_attention_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_position_embeddings": "max_position_embeddings",
+    "type_vocab_size": "type_vocab_size",
+    "initializer_range": "initializer_range",
+    "block_size": "block_size",
+    "num_rand_blocks": "num_random_blocks",
+    "dropout_rate": "hidden_dropout_prob",
+    "attention_dropout_rate": "attention_probs_dropout_prob",
+}
+_ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu"}
+_PATTERN = ("random_range", "random_pattern", "full_attention_max_length")  # what only this project knows
+_EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
+_NOT_MODEL_GARDEN = {"size", *_PATTERN}
+
+
+def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
+    """The sizes that show in an encoder's weights, all but the heads where those are joined."""
+    layers = {name.split("/")[1] for name in weights if name.startswith("encoder/layer_")}
+    word, positions, types = (
+        weights[f"encoder/embeddings/{table}/embeddings"].shape for table in ("word", "position", "type")
+    )
+    found = {
+        "vocab_size": word[0],
+        "hidden_size": word[1],
+        "num_layers": len(layers),
+        "max_position_embeddings": positions[0],
+        "type_vocab_size": types[0],
+    }
+    if "encoder/layer_0/intermediate/kernel" in weights:
+        found["intermediate_size"] = weights["encoder/layer_0/intermediate/kernel"].shape[1]
+    return found
+
+
+def to_hugging_face(encoder: BigBirdEncoderConfig, architecture: str, num_classes: int | None) -> str:
+    """The text of a config.json."""
+    config: dict[str, Any] = {"architectures": [architecture], "model_type": "big_bird"}
+    config |= {theirs: getattr(encoder, ours) for ours, theirs in _HUGGING_FACE.items()}
+    config |= {
+        "hidden_act": _ACTIVATIONS[encoder.hidden_activation],
+        "layer_norm_eps": 1e-12,
+        "attention_type": "block_sparse",
+        "rescale_embeddings": False,
+        "use_bias": True,
+        _EXTRA: {name: getattr(encoder, name) for name in _PATTERN},
+    }
+    if num_classes is not None:
+        config["id2label"] = {str(index): f"LABEL_{index}" for index in range(num_classes)}
+        config["label2id"] = {f"LABEL_{index}": index for index in range(num_classes)}
+    return json.dumps(config, indent=2) + "\n"
+
+
+def from_hugging_face(config: dict[str, Any]) -> dict[str, Any]:
+    """What a config.json says of the encoder, under our names; may be less than all."""
+    found = {ours: config[theirs] for ours, theirs in _HUGGING_FACE.items() if theirs in config}
+    for ours, theirs in _ACTIVATIONS.items():
+        if config.get("hidden_act") == theirs:
+            found["hidden_activation"] = ours
+    extra = config.get(_EXTRA, {})
+    return found | {name: extra[name] for name in _PATTERN if isinstance(extra, dict) and name in extra}
+
+
+def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
+    """The text of a params.yaml; for the Model Garden without what its configuration does not know."""
+    import yaml
+
+    hidden = _NOT_MODEL_GARDEN if kind == "model_garden" else {"size"}
+    tree = {"type": "bigbird", "bigbird": encoder.model_dump(mode="json", exclude=hidden)}
+    return yaml.safe_dump({"task": {"model": {"encoder": tree}}}, sort_keys=False)
+
+
+def from_params(text: str, source: str) -> dict[str, Any]:
+    """The encoder of a params.yaml, or of one of our config.yaml files.
+
+    Raises:
+        InputError: not YAML, or no such tree.
+    """
+    import yaml
+
+    try:
+        tree = yaml.safe_load(text)
+        for key in ("task", "model", "encoder", "bigbird"):
+            tree = tree.get(key, {})
+    except (yaml.YAMLError, AttributeError) as error:
+        raise InputError(f"{source}: no task.model.encoder.bigbird in it ({error})") from None
+    return dict(tree)

@@ -1,0 +1,89 @@
+"""Conversions between all kinds: bit-equal there and back, settings carried along."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from bigbird.artifacts import new_folder
+from bigbird.checkpoints.convert import TARGETS, convert
+from bigbird.checkpoints.published import read_checkpoint
+from bigbird.errors import InputError
+
+RECORDINGS = Path(__file__).parent / "recordings"
+SOURCES = {
+    "google_research": RECORDINGS / "google_research" / "model.ckpt-0",
+    "model_garden": RECORDINGS / "model_garden" / "bare",
+    "hugging_face": RECORDINGS / "hugging_face" / "bare",
+}
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    for name, array in a.items():
+        np.testing.assert_array_equal(array, b[name], err_msg=name)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("through", TARGETS)
+def test_a_round_trip_gives_every_bit_back(tmp_path, source, through):
+    there = convert(str(SOURCES[source]), str(tmp_path / "there"), through, num_heads=2)
+    assert (there.source, there.left_out, there.encoder.num_attention_heads) == (source, [], 2)
+    back = convert(str(there.checkpoint), str(tmp_path / "back"), source)
+    assert (back.source, back.left_out, back.encoder) == (through, [], there.encoder)
+    original = read_checkpoint(str(SOURCES[source]), 2)
+    assert back.weights == len(original.weights)
+    assert_equal(read_checkpoint(str(back.checkpoint), 2).weights, original.weights)
+
+
+@pytest.mark.parametrize("kind", ["model_garden", "hugging_face"])
+@pytest.mark.parametrize("task", ["classifier", "span"])
+def test_heads_go_where_they_mean_the_same(tmp_path, kind, task):
+    source = str(RECORDINGS / kind / task)
+    ours = convert(source, str(tmp_path / "ours"), "bigbird", num_heads=2)
+    assert ours.left_out == []
+    other = "hugging_face" if kind == "model_garden" else "model_garden"
+    foreign = convert(source, str(tmp_path / "foreign"), other, num_heads=2)
+    assert "logits/kernel" in foreign.left_out and not any(n.startswith("encoder/") for n in foreign.left_out)
+    same = convert(source, str(tmp_path / "same"), kind, num_heads=2)
+    assert same.left_out == []
+    assert_equal(read_checkpoint(str(same.checkpoint), 2).weights, read_checkpoint(source, 2).weights)
+
+
+def test_sizes_and_pattern_are_carried_along(tmp_path):
+    params = tmp_path / "given.yaml"
+    pattern = {"block_size": 32, "num_rand_blocks": 2, "random_range": 512, "random_pattern": "google_research"}
+    params.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": pattern}}}}))
+    path = str(SOURCES["google_research"])
+    for number, kind in enumerate(("hugging_face", "bigbird", "google_research")):
+        done = convert(path, str(tmp_path / str(number)), kind, num_heads=2 if number == 0 else None,
+                       params=str(params) if number == 0 else None)  # fmt: skip
+        assert done.encoder.model_dump(include=pattern.keys()) == pattern
+        assert (done.encoder.hidden_size, done.encoder.num_attention_heads) == (32, 2)
+        path = str(done.checkpoint)
+    config = json.loads((tmp_path / "0" / "config.json").read_text())
+    assert (config["model_type"], config["num_random_blocks"], config["hidden_act"]) == ("big_bird", 2, "gelu_new")
+    assert config["bigbird_pipelines"]["random_range"] == 512
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    out = str(tmp_path / "out")
+    with pytest.raises(InputError, match="no checkpoint there"):
+        convert(str(tmp_path / "nothing"), out, "bigbird")
+    with pytest.raises(InputError, match="has 2 attention heads, not 4"):
+        convert(str(SOURCES["model_garden"]), out, "bigbird", num_heads=4)
+    with pytest.raises(InputError, match="is not a multiple of num_attention_heads 5; give --heads or --params"):
+        convert(str(SOURCES["google_research"]), out, "bigbird", num_heads=5)
+    with pytest.raises(InputError, match="no such file"):
+        convert(str(SOURCES["google_research"]), out, "bigbird", params=str(tmp_path / "none.yaml"))
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": {"num_layers": 3}}}}}))
+    with pytest.raises(InputError, match="num_layers is 3, the weights' 2"):
+        convert(str(SOURCES["google_research"]), out, "bigbird", params=str(wrong))
+    with new_folder(out) as folder:
+        (folder / "mine").write_text("")
+    with pytest.raises(InputError, match="already holds files"):
+        convert(str(SOURCES["google_research"]), out, "bigbird", num_heads=2)
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine"]
