@@ -154,11 +154,18 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
+def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path, number, background):
+    """Shells start background jobs with Ctrl-C ignored; SIGTERM must stop those in good order too."""
     script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(WAITING)
-    process = subprocess.Popen([sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.default_int_handler)
+    try:
+        process = subprocess.Popen([sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, before)
     started = folder / "wait/model/half"
     until = time.monotonic() + 60
     while not (started.exists() and started.read_text()) and time.monotonic() < until:
