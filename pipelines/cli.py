@@ -11,6 +11,7 @@ from bigbird.console import run_command
 
 TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "squad_v1", "squad_v2")
 
+CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -135,6 +136,37 @@ def recipes() -> None:
     for name in recipe_names():
         first_line = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
         click.echo(f"{name:22} {first_line.lstrip('# ')}")
+
+
+@cli.command(
+    cls=Examples,
+    epilog="""
+    bigbird convert bigbr_base/model.ckpt-0 converted --to hugging_face
+    bigbird convert google/bigbird-roberta-base converted --to model_garden
+    bigbird convert runs/NAME/train/model converted --to hugging_face
+    bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model --init-checkpoint converted
+    """,
+)
+@click.argument("source")
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--to", required=True, type=click.Choice(CHECKPOINTS), help="The kind to write.")
+@click.option(
+    "--heads",
+    type=click.IntRange(min=1),
+    help="Attention heads, where the source does not say.  [default: one per 64 of the hidden size]",
+)
+@click.option("--params", help="YAML file with task.model.encoder.bigbird, in place of the one beside the source.")
+@click.option("--overwrite", is_flag=True, help="Replaces an earlier conversion.")
+def convert(source: str, output: Path, to: str, heads: int | None, params: str | None, overwrite: bool) -> None:
+    """Writes a checkpoint of any kind as another, no bit of a weight changed.
+
+    SOURCE is a model or checkpoint folder of ours, a TensorFlow checkpoint's prefix or folder (the Model Garden's or
+    google-research's), or a Hugging Face folder or .safetensors file; local or gs://. Its kind is recognised. OUTPUT
+    is a new folder. Optimizer slots stay behind, and so does a head that the other kind computes differently.
+    """
+    from pipelines.convert import convert_command
+
+    run_command(lambda: convert_command(source, output, to, heads, params, overwrite))
 
 
 @cli.command(

@@ -13,12 +13,13 @@ from typing import Any
 
 from bigbird.errors import InputError
 
-# What each stage leaves behind: the manifest that makes its folder whole.
+# What each stage, and a conversion, leaves behind: the manifest that makes its folder whole.
 MANIFESTS = {
     "dataset": "dataset.json",
     "model": "model.json",
     "evaluation": "metrics.json",
     "saved_model": "signature.json",
+    "checkpoint": "conversion.json",
 }
 
 

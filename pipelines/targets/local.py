@@ -198,7 +198,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
     before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a background job: steps would ignore it too, and not stop
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, frame: None)
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield
     finally:

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from bigbird.artifacts import new_folder
 from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.errors import InputError
+from pipelines.cli import CHECKPOINTS, cli
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SOURCES = {
@@ -87,3 +89,28 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(InputError, match="already holds files"):
         convert(str(SOURCES["google_research"]), out, "bigbird", num_heads=2)
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+def test_the_command_says_what_became_of_the_checkpoint(tmp_path):
+    command = ["convert", str(RECORDINGS / "model_garden" / "classifier"), str(tmp_path / "out"), "--to"]
+    done = CliRunner().invoke(cli, [*command, "hugging_face"])
+    assert done.exit_code == 0, done.output
+    sizes = "2 layers, hidden 16, 2 heads, 4096 positions, 16 token types, blocks of 64, 3 random ones"
+    assert done.stdout.splitlines() == [
+        f"{command[1]}: model_garden, {sizes}",
+        *(
+            f"  {name}: has no place in a hugging_face checkpoint, left out"
+            for name in ("logits/bias", "logits/kernel", "pooler_dense/bias", "pooler_dense/kernel")
+        ),
+        f"wrote 39 weights to {tmp_path / 'out'}; use it as task.init_checkpoint={tmp_path / 'out'}",
+    ]
+    again = CliRunner().invoke(cli, [*command, "bigbird"])
+    assert again.exit_code == 2 and "pass --overwrite" in again.stderr
+    assert CliRunner().invoke(cli, [*command, "bigbird", "--overwrite"]).exit_code == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "conversion.json", "model.safetensors", "params.yaml",
+    ]  # fmt: skip
+
+
+def test_the_commands_kinds_are_the_converters():
+    assert set(CHECKPOINTS) == set(TARGETS)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from bigbird.artifacts import new_folder
+from bigbird.artifacts import MANIFESTS, new_folder, package_version, write_json
 from bigbird.checkpoints import names, native, settings
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
@@ -71,10 +71,12 @@ def convert(
     encoder = _encoder(checkpoint, said, num_heads)
     if checkpoint.kind in ("google_research", "hugging_face"):  # only now is the number of heads known
         checkpoint = read_checkpoint(path, encoder.num_attention_heads)
+    name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
     with new_folder(output, overwrite=overwrite) as folder:
         written = _WRITERS[to](checkpoint, encoder, folder)
-    left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
-    name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
+        left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
+        manifest = {"format": 1, "from": checkpoint.kind, "to": to, "weights": len(written), "left_out": left_out}
+        write_json(folder / MANIFESTS["checkpoint"], manifest | {"version": package_version()})
     return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
 
 

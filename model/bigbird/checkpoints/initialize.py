@@ -50,12 +50,12 @@ def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) 
     checkpoint = read_checkpoint(str(path), config.num_attention_heads)
     stored, targets = checkpoint.weights, named_weights(model)
     notes = _check_settings(checkpoint, config)
+    notes += _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model, cls_pooler)
     if cls_pooler:
         for part in ("kernel", "bias"):
             if f"{_POOLER}{part}" not in stored:
                 raise InputError(f"{checkpoint.source}: has no {_POOLER}{part}, which task.init_cls_pooler needs")
             stored[f"pooler_dense/{part}"] = stored[f"{_POOLER}{part}"]
-    notes += _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model)
     _check_encoder(checkpoint, targets)
     notes += [
         f"{name}: only in the checkpoint, left out" for name in sorted({*stored} - {*targets}) + checkpoint.left_out
@@ -75,7 +75,7 @@ def is_encoder(name: str) -> bool:
     return name.startswith("encoder/")
 
 
-def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model) -> list[str]:
+def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model, cls_pooler: bool) -> list[str]:
     """Takes out a head that computes something else than the model's: Hugging Face's, or another task's."""
     stored = {name for name in checkpoint.weights if not is_encoder(name)}
     targets = {name for name in named_weights(model) if not is_encoder(name)}
@@ -84,7 +84,8 @@ def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model) -> list[str]:
         for name in stored:
             del checkpoint.weights[name]
         return [f"the {theirs} head: left out, as task.model.head is {model.head}"]
-    if stored != targets and stored:  # a span's logits are not a class's, though there be two of either
+    given = {f"pooler_dense/{part}" for part in ("kernel", "bias")} if cls_pooler else set()
+    if stored and stored | given != targets:  # a span's logits are not a class's, though there be two of either
         logits = [name for name in sorted(stored) if name.startswith("logits/")]
         for name in logits:
             del checkpoint.weights[name]

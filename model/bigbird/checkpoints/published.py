@@ -61,15 +61,18 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
     path = path.rstrip("/") or path
     if path.endswith(_PICKLES):
         raise _pickle(path)
+    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
+    if gfile.exists(f"{prefix}.index"):
+        return _read_tensorflow(prefix, num_heads)
     if gfile.isdir(path):
         files = {name.rstrip("/") for name in gfile.listdir(path)}
         if SHARDS_FILE in files or (native.MODEL_FILE in files and CONFIG_FILE in files):
             return _read_hugging_face(path, files, num_heads)
         if files & {"model.json", native.CHECKPOINTS, native.MODEL_FILE}:
             return _read_safetensors(find_weights(path), num_heads)
-        prefix = _newest_prefix(path, files)
-        if prefix is not None:
-            return _read_tensorflow(prefix, num_heads)
+        newest = _newest_prefix(path, files)
+        if newest is not None:
+            return _read_tensorflow(newest, num_heads)
         if any(name.endswith(_PICKLES) for name in files):
             raise _pickle(path)
         raise InputError(
@@ -78,9 +81,6 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
         )
     if path.endswith(".safetensors"):
         return _read_safetensors(path, num_heads)
-    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
-    if gfile.exists(f"{prefix}.index"):
-        return _read_tensorflow(prefix, num_heads)
     raise InputError(
         f"{path}: no checkpoint there; expected a folder, a .safetensors file, or the prefix of TensorFlow's "
         f"{prefix}.index and {prefix}.data-00000-of-00001"
@@ -143,16 +143,17 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
 def _read_tensorflow(prefix: str, num_heads: int) -> Checkpoint:
     import tensorflow as tf
 
+    unreadable = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
     try:
-        reader = tf.train.load_checkpoint(prefix)
+        reader = tf.compat.v1.train.NewCheckpointReader(prefix)
         stored = sorted(reader.get_variable_to_shape_map())
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except unreadable as error:
         raise InputError(f"{prefix}: not a whole TensorFlow checkpoint ({error})") from None
 
     def tensor(name: str) -> np.ndarray:
         try:
             return reader.get_tensor(name)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except unreadable as error:
             raise InputError(f"{prefix}: {name} cannot be read; is the data file whole? ({error})") from None
 
     if _GRAPH in stored:
