@@ -142,7 +142,7 @@ def recipes() -> None:
     cls=Examples,
     epilog="""
     bigbird convert bigbr_base/model.ckpt-0 converted --to hugging_face
-    bigbird convert google/bigbird-roberta-base converted --to model_garden
+    bigbird convert bigbird-roberta-base converted --to model_garden
     bigbird convert runs/NAME/train/model converted --to hugging_face
     bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model --init-checkpoint converted
     """,

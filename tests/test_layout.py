@@ -149,7 +149,7 @@ def test_the_readmes_make_targets_exist():
 def test_the_readmes_bigbird_commands_and_options_exist():
     from pipelines.cli import cli
 
-    for command, rest in re.findall(r"\bbigbird (run|compile|predict|recipes)\b((?:[^\n`]|\\\n)*)", readme()):
+    for command, rest in re.findall(r"\bbigbird (run|compile|convert|predict|recipes)\b((?:[^\n`]|\\\n)*)", readme()):
         known = {option for parameter in cli.commands[command].params for option in parameter.opts} | {"--help"}
         assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, f"bigbird {command}{rest}"
 

@@ -36,7 +36,8 @@ def train(
     Args:
         experiment: the configuration.
         model_dir: the model/ folder to write; if it holds checkpoints of the same run, training resumes exactly.
-        mode: train; eval (validates the newest checkpoint and writes validation.json); or train_and_eval.
+        mode: train; eval (validates the newest checkpoint, or without one task.init_checkpoint, and writes
+            validation.json); or train_and_eval.
         dataset: a dataset/ folder; gives the input paths, classes, label type and vocabulary size that the
             configuration leaves open.
 
@@ -163,14 +164,24 @@ class _Run:
 
 
 def _validate(experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption) -> dict[str, Any]:
-    """Mode eval: the newest checkpoint's metrics, written to validation.json and the logs."""
+    """Mode eval: metrics of the newest checkpoint, or without one of task.init_checkpoint, head and all.
+
+    They are written to validation.json and the logs.
+    """
     assert sources.validation is not None  # noqa: S101 - mode eval has a validation split
     folder = native.latest_checkpoint(model_dir)
-    if folder is None:
-        raise InputError(f"{model_dir}: holds no checkpoint to validate; train first")
+    if folder is None and experiment.task.init_checkpoint in ("", PLACEHOLDER):
+        raise InputError(
+            f"{model_dir}: holds no checkpoint to validate; train first, or name a fine-tuned one as task.init_checkpoint"
+        )
     constant = WarmupDecay(initial=0.0, end=0.0, power=1.0, decay_steps=1, warmup_steps=0, warmup_power=1.0)
     steps = TensorFlowSteps(experiment, constant, [])
-    step = native.restore_checkpoint(folder, steps.model)["step"]
+    if folder is None:
+        step = 0
+        _initialize_whole(experiment, steps)
+        model_dir.mkdir(parents=True, exist_ok=True)
+    else:
+        step = native.restore_checkpoint(folder, steps.model)["step"]
     metrics, value = Validator(steps, experiment, sources.validation)(interruption)
     result = {"format": 1, "step": step, "split": sources.validation.name, "value": value, "metrics": metrics}
     if steps.is_chief:
@@ -181,6 +192,14 @@ def _validate(experiment: Experiment, sources: Sources, model_dir: Path, interru
     shown = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
     _say(f"step {step:,} on {sources.validation.name}: {shown}")
     return result
+
+
+def _initialize_whole(experiment: Experiment, steps: TensorFlowSteps) -> None:
+    """Gives the model every weight of task.init_checkpoint; what would start fresh has nothing to be validated."""
+    path = experiment.task.init_checkpoint
+    fresh = [note for note in initialize_from(path, steps.model) if note.endswith("starts fresh")]
+    if fresh:
+        raise InputError(f"{path}: is not fine-tuned for this task:\n  " + "\n  ".join(fresh))
 
 
 def _say(message: str) -> None:

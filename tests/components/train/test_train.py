@@ -13,6 +13,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from bigbird.artifacts import read_json
+from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.native import latest_checkpoint, list_checkpoints
 from bigbird.config import load_experiment
 from bigbird.errors import InputError, TrainingDiverged
@@ -151,6 +152,18 @@ def test_training_learns_keeps_the_best_and_says_so(dataset, settings, tmp_path,
     assert result["step"] == 160
     assert result["metrics"]["accuracy"] == validated[-1]["accuracy"]
     assert read_json(tmp_path / "model" / "validation.json", "validation") == result
+
+    def evaluate(path, to):
+        task = {"init_checkpoint": str(path)}
+        return _train(settings(trainer=trainer, task=task), dataset, tmp_path / to, "eval")
+
+    last = latest_checkpoint(tmp_path / "model")
+    theirs = convert(str(last), str(tmp_path / "theirs"), "model_garden").checkpoint
+    for path, to in ((last, "a"), (theirs, "b")):  # an already fine-tuned model, ours or the Model Garden's
+        assert evaluate(path, to) == {**result, "step": 0}
+    encoder = convert(str(last), str(tmp_path / "encoder"), "hugging_face").checkpoint
+    with pytest.raises(InputError, match="is not fine-tuned for this task:\n  pooler_dense/kernel: not in the check"):
+        evaluate(encoder, "c")
 
 
 def test_a_loss_that_is_not_finite_or_above_its_bound_ends_training_with_step_and_records(dataset, settings, tmp_path):
