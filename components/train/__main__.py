@@ -26,9 +26,13 @@ Exit codes: 0 done, 2 input that cannot be used, 3 training diverged, 130 Ctrl-C
 @click.option("--config_file", multiple=True, help="YAML with task, trainer, runtime; repeatable, later wins.")
 @click.option("--params_override", multiple=True, help="key.path=value,key.path=value; repeatable, after the files.")
 @click.option(
-    "--mode", type=click.Choice(["train", "eval", "train_and_eval"]), default="train_and_eval", show_default=True
+    "--mode",
+    type=click.Choice(["train", "eval", "train_and_eval", "continuous_eval"]),
+    default="train_and_eval",
+    show_default=True,
+    help="continuous_eval validates, beside a run in mode train, each checkpoint it leaves.",
 )
-@click.option("--model_dir", required=True, help="Model folder to write or to resume.")
+@click.option("--model_dir", default="model", show_default=True, help="Model folder to write or to resume.")
 @click.option("--dataset", help="Dataset folder of the preprocess stage; fills in what the configuration leaves open.")
 @click.option("--tpu", help="Name of the TPU, with runtime.distribution_strategy=tpu.")
 def main(

@@ -51,7 +51,7 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         raise InputError("runtime.distribution_strategy is tpu but no TPU is named; pass --tpu (its name, or local)")
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu=name)
-    except (ValueError, tf.errors.OpError) as error:
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:  # OSError: not on a Google Cloud machine
         raise InputError(f"TPU {name!r} cannot be reached: {error}") from error
     return tf.distribute.TPUStrategy(resolver)
 

@@ -34,8 +34,8 @@ class Logs:
             return
         self.history = [entry for entry in self.history if (entry["kind"], entry["step"]) != (kind, step)]
         self.history.append({"kind": kind, "step": step, **figures})
-        write_json(self._file, self.history)
         self._folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._file, self.history)
         for name, value in figures.items():
             self._writer.add_scalar(f"{kind}/{name}", value, step)
         self._writer.flush()

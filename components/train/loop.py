@@ -204,22 +204,15 @@ class TrainingLoop:
         self.state.seconds += time.monotonic() - clock
         self.state.validated, self._saved = self.state.step, -1
         self._logs.write("validation", self.state.step, metrics)
-        if self._is_better(value):
+        best = self.state.best["value"] if self.state.best else None
+        if is_better(value, best, self.plan.trainer.best_checkpoint_metric_comp):
             self.state.best = {"step": self.state.step, "value": value, "metrics": metrics}
             if self.steps.is_chief:
                 folder = self.plan.model_dir / self.plan.trainer.best_checkpoint_export_subdir
                 native.save_best(folder, self.steps.model, self.state.to_json())
         shown = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
-        best = "  (best so far)" if self.state.best and self.state.best["step"] == self.state.step else ""
-        self._progress.finish(f"validation at step {self.state.step:,}  {shown}{best}")
-
-    def _is_better(self, value: float) -> bool:
-        if math.isnan(value):
-            return False
-        if self.state.best is None:
-            return True
-        sign = 1 if self.plan.trainer.best_checkpoint_metric_comp == "higher" else -1
-        return sign * value > sign * self.state.best["value"]
+        note = "  (best so far)" if self.state.best and self.state.best["step"] == self.state.step else ""
+        self._progress.finish(f"validation at step {self.state.step:,}  {shown}{note}")
 
     def _save(self) -> None:
         if self.steps.is_chief and self._saved != self.state.step:
@@ -232,6 +225,14 @@ class TrainingLoop:
     def _rate(self) -> float:
         """The learning rate of the last update."""
         return float(self.plan.schedule(max(0, self.state.step - 1)))
+
+
+def is_better(value: float, best: float | None, comparison: str) -> bool:
+    """Whether a validation's metric beats the best so far; `comparison` is "higher" or "lower"."""
+    if math.isnan(value):
+        return False
+    sign = 1 if comparison == "higher" else -1
+    return best is None or sign * value > sign * best
 
 
 class _Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,8 @@ from bigbird.errors import InputError
 from bigbird.record_checks import check_records
 from components.train.raw_squad import encode_raw_squad
 
-Mode = Literal["train", "eval", "train_and_eval"]
+Mode = Literal["train", "eval", "train_and_eval", "continuous_eval"]
+MODES: tuple[Mode, ...] = typing.get_args(Mode)
 PLACEHOLDER = "TODO"  # what the Model Garden's recipes hold where a path is to be filled in
 
 
@@ -37,7 +39,7 @@ class Sources:
     """What a run reads.
 
     Attributes:
-        train: None in mode eval.
+        train: None in the modes that only validate.
         validation: None in mode train.
         manifest: the dataset's, None where all is bare TFRecords.
         vocabulary: the dataset's `.model` file, where there is one.
@@ -62,7 +64,8 @@ def resolve(experiment: Experiment, dataset: str | None, mode: Mode, scratch: Pa
         InputError: files are missing, the dataset is another task's, or it contradicts the configuration.
     """
     task = experiment.task
-    train = None if mode == "eval" else _open("train", task.train_data, experiment, dataset, scratch)
+    trains = mode in ("train", "train_and_eval")
+    train = _open("train", task.train_data, experiment, dataset, scratch) if trains else None
     validation = None if mode == "train" else _open("validation", task.validation_data, experiment, dataset, scratch)
     found = [split for split in (train, validation) if split is not None]
     splits = [split for split in found if split.manifest is not None]

@@ -8,24 +8,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import MANIFESTS, package_version, read_json, read_manifest, write_json
+from bigbird.artifacts import MANIFESTS, package_version, read_manifest, write_json
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import Experiment, GlueTask
 from bigbird.console import format_duration
 from bigbird.dataset import checksum
 from bigbird.errors import InputError
-from bigbird.optimization import WarmupDecay, build_schedule
+from bigbird.optimization import build_schedule
 from bigbird.vocabulary import Vocabulary
 from components.train.interruption import Interruption
-from components.train.logs import Logs
 from components.train.loop import Plan, TrainingLoop
-from components.train.sources import PLACEHOLDER, Mode, Sources, resolve
+from components.train.sources import MODES, PLACEHOLDER, Mode, Sources, resolve
 from components.train.state import State, check_setup, describe_setup
 from components.train.tensorflow_step import TensorFlowSteps
 from components.train.validation import Validator
-
-VALIDATION_FILE = "validation.json"
+from components.train.validation_modes import validate_continuously, validate_once
 
 
 def train(
@@ -36,13 +34,14 @@ def train(
     Args:
         experiment: the configuration.
         model_dir: the model/ folder to write; if it holds checkpoints of the same run, training resumes exactly.
-        mode: train; eval (validates the newest checkpoint, or without one task.init_checkpoint, and writes
-            validation.json); or train_and_eval.
+        mode: train; eval (validates the newest checkpoint, or without one task.init_checkpoint); train_and_eval; or
+            continuous_eval (validates each checkpoint that a run in mode train leaves, up to its last). The modes
+            that only validate write validation.json.
         dataset: a dataset/ folder; gives the input paths, classes, label type and vocabulary size that the
             configuration leaves open.
 
     Returns:
-        The manifest as in model.json; in mode eval, what validation.json holds.
+        The manifest as in model.json; in modes eval and continuous_eval, what validation.json holds.
 
     Raises:
         InputError: the configuration, the dataset or the model folder cannot be used.
@@ -50,12 +49,14 @@ def train(
         KeyboardInterrupt, SystemExit(143): Ctrl-C or SIGTERM; a checkpoint was written.
     """
     model_dir = Path(model_dir)
-    if mode not in ("train", "eval", "train_and_eval"):
-        raise InputError(f"mode {mode!r}: expected train, eval or train_and_eval")
+    if mode not in MODES:
+        raise InputError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, Interruption().listen() as interruption:
         experiment, sources = resolve(experiment, dataset, mode, Path(scratch))
         if mode == "eval":
-            return _validate(experiment, sources, model_dir, interruption)
+            return validate_once(experiment, sources, model_dir, interruption)
+        if mode == "continuous_eval":
+            return validate_continuously(experiment, sources, model_dir, interruption)
         return _Run(experiment, sources, model_dir).train(interruption)
 
 
@@ -161,45 +162,6 @@ class _Run:
             write_json(self.model_dir / MANIFESTS["model"], manifest)
         _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")
         return manifest
-
-
-def _validate(experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption) -> dict[str, Any]:
-    """Mode eval: metrics of the newest checkpoint, or without one of task.init_checkpoint, head and all.
-
-    They are written to validation.json and the logs.
-    """
-    assert sources.validation is not None  # noqa: S101 - mode eval has a validation split
-    folder = native.latest_checkpoint(model_dir)
-    if folder is None and experiment.task.init_checkpoint in ("", PLACEHOLDER):
-        raise InputError(
-            f"{model_dir}: holds no checkpoint to validate; train first, or name a fine-tuned one as task.init_checkpoint"
-        )
-    constant = WarmupDecay(initial=0.0, end=0.0, power=1.0, decay_steps=1, warmup_steps=0, warmup_power=1.0)
-    steps = TensorFlowSteps(experiment, constant, [])
-    if folder is None:
-        step = 0
-        _initialize_whole(experiment, steps)
-        model_dir.mkdir(parents=True, exist_ok=True)
-    else:
-        step = native.restore_checkpoint(folder, steps.model)["step"]
-    metrics, value = Validator(steps, experiment, sources.validation)(interruption)
-    result = {"format": 1, "step": step, "split": sources.validation.name, "value": value, "metrics": metrics}
-    if steps.is_chief:
-        write_json(model_dir / VALIDATION_FILE, result)
-        history = model_dir / "history.json"
-        last = max((entry["step"] for entry in read_json(history, "history")), default=0) if history.exists() else 0
-        Logs(model_dir, max(step, last)).write("validation", step, metrics)
-    shown = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
-    _say(f"step {step:,} on {sources.validation.name}: {shown}")
-    return result
-
-
-def _initialize_whole(experiment: Experiment, steps: TensorFlowSteps) -> None:
-    """Gives the model every weight of task.init_checkpoint; what would start fresh has nothing to be validated."""
-    path = experiment.task.init_checkpoint
-    fresh = [note for note in initialize_from(path, steps.model) if note.endswith("starts fresh")]
-    if fresh:
-        raise InputError(f"{path}: is not fine-tuned for this task:\n  " + "\n  ".join(fresh))
 
 
 def _say(message: str) -> None:

@@ -333,6 +333,9 @@ class TrainerConfig(Section):
     best_checkpoint_export_subdir: str = "best"
     best_checkpoint_eval_metric: str = Field("", description="default: the task's first metric")
     best_checkpoint_metric_comp: Literal["higher", "lower"] = "higher"
+    continuous_eval_timeout: Positive = Field(
+        3600, description="seconds to wait for a next checkpoint, mode continuous_eval"
+    )
     loss_upper_bound: Number = 1e6
     recovery_max_trials: Count = Field(
         0, description="times training goes back to the last checkpoint when the loss diverges"

@@ -1,0 +1,164 @@
+"""The modes that only validate: the newest checkpoint once, or every new one until training ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bigbird.artifacts import MANIFESTS, read_json, write_json
+from bigbird.checkpoints import native
+from bigbird.checkpoints.initialize import initialize_from
+from bigbird.config import Experiment
+from bigbird.errors import InputError
+from bigbird.optimization import WarmupDecay
+from components.train.interruption import Interruption
+from components.train.logs import Logs
+from components.train.loop import is_better
+from components.train.sources import PLACEHOLDER, Sources
+from components.train.tensorflow_step import TensorFlowSteps
+from components.train.validation import Validator
+
+VALIDATION_FILE = "validation.json"
+POLL_S = 1.0  # seconds between two looks for a new checkpoint
+
+_NO_TRAINING = WarmupDecay(initial=0.0, end=0.0, power=1.0, decay_steps=1, warmup_steps=0, warmup_power=1.0)
+
+
+def validate_once(
+    experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption
+) -> dict[str, Any]:
+    """Metrics of the newest checkpoint, or without one of task.init_checkpoint, head and all.
+
+    Returns:
+        What validation.json then holds.
+
+    Raises:
+        InputError: there are no weights to validate.
+    """
+    folder = native.latest_checkpoint(model_dir)
+    if folder is None and experiment.task.init_checkpoint in ("", PLACEHOLDER):
+        raise InputError(
+            f"{model_dir}: holds no checkpoint to validate; train first, or name a fine-tuned one as task.init_checkpoint"
+        )
+    steps = TensorFlowSteps(experiment, _NO_TRAINING, [])
+    if folder is None:
+        step = 0
+        _initialize_whole(experiment, steps)
+        model_dir.mkdir(parents=True, exist_ok=True)
+    else:
+        step = native.restore_checkpoint(folder, steps.model)["step"]
+    result = _measure(_validator(steps, experiment, sources), sources, step, interruption)
+    if steps.is_chief:
+        write_json(model_dir / VALIDATION_FILE, result)
+        history = model_dir / "history.json"
+        last = max((entry["step"] for entry in read_json(history, "history")), default=0) if history.exists() else 0
+        Logs(model_dir, max(step, last)).write("validation", step, result["metrics"])
+    return result
+
+
+def validate_continuously(
+    experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption
+) -> dict[str, Any]:
+    """Validates each new checkpoint of a run in mode train, keeps the best, and ends with the run's last.
+
+    The figures go to validation/ in the model folder, as the run itself writes history.json and logs/. When the run's
+    model.json is there, it is told of the best checkpoint.
+
+    Returns:
+        What validation.json then holds: the last checkpoint's figures.
+
+    Raises:
+        InputError: trainer.train_steps is not set, or no checkpoint came for trainer.continuous_eval_timeout seconds.
+    """
+    trainer = experiment.trainer
+    if not trainer.train_steps:
+        raise InputError(
+            "mode continuous_eval ends with the run's last step: set trainer.train_steps, as the run has it"
+        )
+    steps = TensorFlowSteps(experiment, _NO_TRAINING, [])
+    validator = _validator(steps, experiment, sources)
+    logs = Logs(model_dir / "validation", trainer.train_steps, enabled=steps.is_chief)
+    best: dict[str, Any] | None = None
+    result: dict[str, Any] = {}
+    for folder in _new_checkpoints(model_dir, trainer.train_steps, trainer.continuous_eval_timeout, interruption):
+        try:
+            state = native.restore_checkpoint(folder, steps.model)
+        except (InputError, OSError):
+            if folder.exists():
+                raise
+            continue  # the run has more than max_to_keep by now and deleted it
+        result = _measure(validator, sources, state["step"], interruption)
+        better = is_better(
+            result["value"], None if best is None else best["value"], trainer.best_checkpoint_metric_comp
+        )
+        if better:
+            best = {name: result[name] for name in ("step", "value", "metrics")}
+        if steps.is_chief:
+            logs.write("validation", result["step"], result["metrics"])
+            write_json(model_dir / VALIDATION_FILE, result)
+            if better:
+                native.save_best(
+                    model_dir / trainer.best_checkpoint_export_subdir, steps.model, {**state, "best": best}
+                )
+    if steps.is_chief:
+        _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption)
+    return result
+
+
+def _new_checkpoints(model_dir: Path, last: int, timeout: int, interruption: Interruption) -> Iterator[Path]:
+    """The newest checkpoint whenever there is a newer one than before, up to that of step `last`."""
+    seen, waited_since = -1, time.monotonic()
+    while seen < last:
+        interruption.check()
+        folder = native.latest_checkpoint(model_dir)
+        step = native.list_checkpoints(model_dir)[-1] if folder is not None else -1
+        if folder is not None and step > seen:
+            yield folder
+            seen, waited_since = step, time.monotonic()
+        elif time.monotonic() - waited_since > timeout:
+            found = f"step {seen:,} is the last" if seen >= 0 else "there is none"
+            raise InputError(
+                f"{model_dir}: no new checkpoint for {timeout:,} s ({found}, and the run goes to {last:,}); "
+                "is it running? trainer.continuous_eval_timeout sets how long to wait"
+            )
+        else:
+            time.sleep(POLL_S)
+
+
+def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, interruption: Interruption) -> None:
+    """Adds the best checkpoint to the run's model.json, which it writes right after its last checkpoint."""
+    file = model_dir / MANIFESTS["model"]
+    for _ in range(30):
+        if file.exists():
+            break
+        interruption.check()
+        time.sleep(POLL_S)
+    if best is None or not file.exists():
+        return
+    manifest = read_json(file, "model's manifest")
+    write_json(file, {**manifest, "metrics": best["metrics"], "best_step": best["step"], "best": subdir})
+
+
+def _validator(steps: TensorFlowSteps, experiment: Experiment, sources: Sources) -> Validator:
+    assert sources.validation is not None  # noqa: S101 - these modes have a validation split
+    return Validator(steps, experiment, sources.validation)
+
+
+def _measure(validator: Validator, sources: Sources, step: int, interruption: Interruption) -> dict[str, Any]:
+    """The figures of the weights as they are."""
+    metrics, value = validator(interruption)
+    name = sources.validation.name if sources.validation else ""
+    shown = "  ".join(f"{metric} {figure:.4f}" for metric, figure in metrics.items())
+    print(f"step {step:,} on {name}: {shown}", file=sys.stderr, flush=True)
+    return {"format": 1, "step": step, "split": name, "value": value, "metrics": metrics}
+
+
+def _initialize_whole(experiment: Experiment, steps: TensorFlowSteps) -> None:
+    """Gives the model every weight of task.init_checkpoint; what would start fresh has nothing to be validated."""
+    path = experiment.task.init_checkpoint
+    fresh = [note for note in initialize_from(path, steps.model) if note.endswith("starts fresh")]
+    if fresh:
+        raise InputError(f"{path}: is not fine-tuned for this task:\n  " + "\n  ".join(fresh))
