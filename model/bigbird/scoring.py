@@ -337,7 +337,7 @@ class _SquadCollector:
         answers = [self._answer(question) for question in questions]
         if not self.labelled:
             return Evaluation({}, SQUAD_METRICS[0], {}, "", SquadResults(questions, answers, None, self.version_2))
-        scores = [self._score(q, answer.text) for q, answer in zip(questions, answers, strict=True)]
+        scores = self._scores(questions, [answer.text for answer in answers])
         measured = self._metrics(questions, scores)
         if self.version_2:
             measured |= self._thresholds(questions, answers)
@@ -355,8 +355,12 @@ class _SquadCollector:
             null_score_diff_threshold=self.task.null_score_diff_threshold,
         )
 
-    def _score(self, question: Question, text: str) -> tuple[float, float]:
-        return metric.answer_scores(text, question.gold, version_2=self.version_2)
+    def _scores(self, questions: list[Question], texts: list[str]) -> list[tuple[float, float]]:
+        """(exact match, F1) of each question's text."""
+        predictions = {question.id: text for question, text in zip(questions, texts, strict=True)}
+        golds = {question.id: question.gold for question in questions}
+        scores = metric.squad_scores(predictions, golds, version_2=self.version_2)
+        return [scores[question.id] for question in questions]
 
     def _metrics(self, questions: list[Question], scores: list[tuple[float, float]]) -> dict[str, float]:
         by_id = {question.id: score for question, score in zip(questions, scores, strict=True)}
@@ -371,8 +375,9 @@ class _SquadCollector:
         answerable = {question.id: bool(question.answers) for question in questions}
         answered = {question.id: bool(answer.best_text) for question, answer in pairs}
         found: dict[str, float] = {}
+        all_scores = self._scores(questions, [answer.best_text for answer in answers])
         for position, name in enumerate(("exact", "f1")):
-            scores = {question.id: self._score(question, answer.best_text)[position] for question, answer in pairs}
+            scores = {question.id: score[position] for question, score in zip(questions, all_scores, strict=True)}
             found[f"best_{name}"], found[f"best_{name}_thresh"] = metric.best_threshold(
                 scores, odds, answerable, answered
             )
@@ -382,7 +387,9 @@ class _SquadCollector:
         """The better of no answer and the most common gold answer, in words, and its metrics."""
         counts = Counter(text for question in questions for text in dict.fromkeys(question.gold))
         common = counts.most_common(1)[0][0]
-        tried = {text: self._metrics(questions, [self._score(q, text) for q in questions]) for text in ("", common)}
+        tried = {
+            text: self._metrics(questions, self._scores(questions, [text] * len(questions))) for text in ("", common)
+        }
         best = max(tried, key=lambda text: tried[text][SQUAD_METRICS[0]])
         return f"always “{best}”" if best else "always no answer", tried[best]
 

@@ -182,6 +182,36 @@ class _Official:
                 best, where = total, odds[ordered[count - 1]]
         return best / len(ordered), where
 
+    @classmethod
+    def evaluate(cls, answers, predictions, odds, version_2):
+        """A whole prediction file, as the scripts' main functions take it; fractions of 1."""
+        if not version_2:
+            scores = [
+                cls.score(predictions[key], golds, False) if key in predictions else (0, 0)
+                for key, golds in answers.items()
+            ]
+            return {name: sum(pair[i] for pair in scores) / len(scores) for i, name in enumerate(("exact_match", "f1"))}
+        scores = {key: cls.score(predictions[key], golds, True) for key, golds in answers.items() if key in predictions}
+        result = {}
+        for prefix, keys in (
+            ("", list(scores)),
+            ("HasAns", [key for key in scores if answers[key]]),
+            ("NoAns", [key for key in scores if not answers[key]]),
+        ):
+            if keys:
+                exact, f1 = (sum(scores[key][i] for key in keys) / len(keys) for i in (0, 1))
+                names = (f"{prefix}_exact", f"{prefix}_f1") if prefix else ("exact_match", "f1")
+                result |= dict(zip(names, (exact, f1), strict=True)) | (
+                    {f"{prefix}_total": len(keys)} if prefix else {}
+                )
+        answerable = {key: bool(answers[key]) for key in scores}
+        for i, name in ((0, "exact"), (1, "f1")):
+            values = {key: score[i] for key, score in scores.items()}
+            kept = {key: odds[key] for key in scores}
+            best = cls.best(values, kept, answerable, predictions)
+            result |= dict(zip((f"best_{name}", f"best_{name}_thresh"), best, strict=True))
+        return result
+
 
 _WORDS = st.lists(st.sampled_from(["the", "a", "An", "cat", "Cat.", "dog", "!", "É", "-", "dog's"]), max_size=5)
 _TEXTS = _WORDS.map(" ".join)
@@ -206,3 +236,41 @@ def test_best_threshold_agrees_with_trying_every_one(seed):
     assert metrics.best_threshold(scores, odds, answerable, answered) == pytest.approx(
         _Official.best(scores, odds, answerable, predictions)
     )
+
+
+_PARTS = [
+    "the", "a", "An", "THE", "theatre", "cat", "Cat.", "dog's", "don't", "!", "-", "--", "U.S.", "42", "3.14", "É", "e\u0301", "ß",
+    "İstanbul", "Σίσυφος", "中文", "\u200b", "\u00a0", "\t", "“q”", "’s", "€", "\U0001f600", "a_b", "an-a", "",
+]  # fmt: skip
+
+
+def _text(rng):
+    return rng.choice([" ", "  ", "", "\n"]).join(rng.choices(_PARTS, k=rng.randint(0, 6)))
+
+
+@pytest.mark.parametrize("version_2", [False, True])
+def test_a_thousand_prediction_files_agree_with_the_official_definitions(version_2):
+    """Unicode, articles, punctuation, empty answers, missing and surplus predictions."""
+    rng, kinds = random.Random(version_2), collections.Counter()
+    for _ in range(1000):
+        keys = [f"q{i}" for i in range(rng.randint(1, 12))]
+        answers = {key: [_text(rng) for _ in range(rng.randint(not version_2, 3))] for key in keys}
+        predictions = {
+            key: rng.choice([*answers[key], _text(rng), ""]) for key in keys if rng.random() < 0.9 or key == keys[0]
+        }
+        odds = {key: rng.choice([rng.uniform(-5, 5), 0.0]) for key in keys}
+        kinds.update(missing=len(keys) - len(predictions), empty=sum(not text for text in predictions.values()))
+        expected = _Official.evaluate(answers, predictions, odds, version_2)
+        scores = metrics.squad_scores(predictions | {"unknown": "x"}, answers, version_2=version_2)
+        if version_2:
+            answerable = {key: bool(golds) for key, golds in answers.items()}
+            found = metrics.squad_v2_metrics(scores, answerable)
+            answered = {key: bool(text) for key, text in predictions.items()}
+            for i, name in enumerate(("exact", "f1")):
+                values = {key: score[i] for key, score in scores.items()}
+                best = metrics.best_threshold(values, odds, answerable, answered)
+                found |= dict(zip((f"best_{name}", f"best_{name}_thresh"), best, strict=True))
+        else:
+            found = metrics.squad_metrics(scores)
+        assert found == pytest.approx(expected, abs=1e-12), (answers, predictions)
+    assert kinds["missing"] > 300 and kinds["empty"] > 300

@@ -113,6 +113,24 @@ def _token_f1(predicted: list[str], gold: list[str], version_2: bool) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
+def squad_scores(
+    predictions: Mapping[str, str], answers: Mapping[str, Sequence[str]], *, version_2: bool
+) -> dict[str, tuple[float, float]]:
+    """Exact match and F1 of every question, as the official scripts take a file of predictions.
+
+    Args:
+        predictions: question id -> text; those of unknown ids are ignored.
+        answers: question id -> gold texts. A question without prediction scores 0 in version 1.1 and is left out in 2.0.
+        version_2: as in `answer_scores`.
+    """
+    scores = {
+        key: answer_scores(predictions[key], golds, version_2=version_2)
+        for key, golds in answers.items()
+        if key in predictions
+    }
+    return scores if version_2 else {key: scores.get(key, (0.0, 0.0)) for key in answers}
+
+
 def squad_metrics(scores: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """Version 1.1: means over the questions of what `answer_scores` gave."""
     exact, token_f1 = np.mean(list(scores.values()), axis=0)

@@ -1,0 +1,130 @@
+"""Preprocessing, the exported graph and the SentencePiece library cut every text into the same pieces.
+
+With BIGBIRD_DATA naming a folder that holds a vocabulary `gpt2.model` and GLUE files `glue/*/*.tsv`, the same is asked
+of them too, on every line.
+"""
+
+import io
+import os
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sentencepiece
+
+from bigbird.vocabulary import Vocabulary, train_vocabulary
+
+tf = pytest.importorskip("tensorflow")
+
+WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
+NASTY = [
+    "", " ", "   ", "\t", "\n\r\n", "\x00", "\x1f", "a\tb\nc\r\nd", "  two  spaces  ", "tab\tat end\t",
+    "[CLS] [SEP] [MASK] <pad> <s> </s> <unk>", "[[CLS]]", "[SEP", "<<s>>", "x[MASK]y", "<s><s></s>", "\u2581[SEP]\u2581",
+    "zero\u200bwidth\u200c\u200d\ufeff joiners", "\ufeffmark", "soft\u00adhyphen", "right\u202eto\u202cleft",
+    "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467 emoji \U0001f1e9\U0001f1ea \u2764\ufe0f",
+    "e\u0301 and \u00e9", "\u0130stanbul \u1e9e \u00df \ufb01", "\u03a3\u03b1\u03c3 \u03a3", "\u3000wide\u2003space\u00a0here",
+    "\u201cquoted\u201d \u2013 dash \u20ac \u2026", "\u4e2d\u6587\u5b57\u7b26 \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u0939\u093f\u0928\u094d\u0926\u0940",
+    "a" * 5000, "1" * 300, "!" * 300, "\U00010348 \U000e0001 \uffff", "NUL\x00inside\x07bell",
+]  # fmt: skip
+
+
+def _made():
+    """A vocabulary whose special pieces match inside text, as the published one's do; and sentences."""
+    rng, writer = random.Random(0), io.BytesIO()
+    sentences = [" ".join(rng.choices(WORDS, k=rng.randint(1, 30))) + f", {rng.randint(0, 99)}." for _ in range(2000)]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_writer=writer, vocab_size=200, hard_vocab_limit=False, minloglevel=2,
+        normalization_rule_name="identity", pad_id=0, unk_id=20, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+        user_defined_symbols=["</s>", "<s>", "[CLS]", "[SEP]", "[MASK]"],
+    )  # fmt: skip
+    return writer.getvalue(), sentences
+
+
+def _trained_here():
+    rng = random.Random(1)
+    sentences = [" ".join(rng.choices(WORDS, k=8)).capitalize() + "." for _ in range(500)]
+    return train_vocabulary(sentences, 150), sentences
+
+
+def _real():
+    folder = Path(os.environ["BIGBIRD_DATA"])
+    lines = [
+        column
+        for file in sorted(folder.glob("glue/*/*.tsv"))
+        for line in file.read_text(encoding="utf-8").splitlines()
+        for column in line.split("\t")
+        if len(column) > 8
+    ]
+    return (folder / "gpt2.model").read_bytes(), lines
+
+
+SOURCES = {"made": _made, "trained here": _trained_here} | ({"real": _real} if "BIGBIRD_DATA" in os.environ else {})
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request):
+    return SOURCES[request.param]()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["cased", "lower-cased"])
+def tokenizers(request, source, tmp_path_factory):
+    """The vocabulary, the graph of an exported and reloaded tokeniser, and plain SentencePiece."""
+    from bigbird.serving.tokenizer import GraphTokenizer
+
+    vocabulary = Vocabulary(source[0], lower_case=request.param)
+    module = GraphTokenizer(vocabulary)
+    module.serve = tf.function(module.encode, input_signature=[tf.TensorSpec([None], tf.string)])
+    folder = str(tmp_path_factory.mktemp("saved"))
+    tf.saved_model.save(module, folder)
+    library = sentencepiece.SentencePieceProcessor(model_proto=source[0])
+    return vocabulary, tf.saved_model.load(folder).serve, library
+
+
+def _assert_equal(texts, vocabulary, graph, library):
+    ours = [ids.tolist() for ids in vocabulary.encode(texts)]
+    exported = graph(tf.constant([text.encode() for text in texts])).to_list()
+    for text, here, there in zip(texts, ours, exported, strict=True):
+        assert here == there, repr(text[:200])
+    offsets = [pieces.ids.tolist() for pieces in vocabulary.encode_with_offsets(texts)]
+    assert offsets == ours
+    assert [library.encode(vocabulary.clean(text)) for text in texts] == ours
+
+
+def test_sentences(source, tokenizers, record_property):
+    vocabulary, graph, library = tokenizers
+    sentences = source[1]
+    _assert_equal(sentences, vocabulary, graph, library)
+    # Nothing to clean, nothing changed: plain SentencePiece gives the same.
+    plain = [
+        text
+        for text in sentences
+        if not vocabulary.lower_case and not re.search(r"[\x00-\x1f\s\[<]", text.replace(" ", ""))
+    ]
+    assert vocabulary.lower_case or len(plain) > len(sentences) // 2
+    assert [library.encode(text) for text in plain] == [ids.tolist() for ids in vocabulary.encode(plain)]
+    record_property("sentences", len(sentences))
+    print(f"{len(sentences):,} sentences equal, {len(plain):,} of them to plain SentencePiece")
+
+
+def test_nasty_strings(tokenizers):
+    vocabulary, graph, library = tokenizers
+    _assert_equal(NASTY, vocabulary, graph, library)
+    forged = {vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id}
+    assert not any(forged & set(ids.tolist()) for ids in vocabulary.encode(NASTY))
+
+
+def test_random_characters(tokenizers):
+    rng = np.random.default_rng(0)
+    planes = [(0x20, 0x7F), (0, 0x3000), (0x3000, 0xD800), (0xE000, 0x20000)]
+    texts = ["".join(map(chr, rng.integers(*planes[i % len(planes)], size=rng.integers(1, 60)))) for i in range(2000)]
+    _assert_equal(texts, *tokenizers)
+
+
+def test_a_megabyte(source, tokenizers):
+    text, sentences = [], source[1]
+    while sum(map(len, text)) < 1_000_000:
+        text += sentences[:1000]
+    joined = "\n".join(text)[:1_000_000]
+    _assert_equal([joined], *tokenizers)
