@@ -195,6 +195,38 @@ def predict(**options: Any) -> None:
     run_command(lambda: predict_command(**options))
 
 
+@cli.command(
+    cls=Examples,
+    epilog="""
+    python -m components.evaluate --model MODEL --dataset DATASET --split test --output evaluations/cola
+    bigbird submission evaluations/* --output submission.zip
+    """,
+)
+@click.argument("evaluations", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("submission.zip"),
+    show_default=True,
+    help="The zip to write.",
+)
+@click.option("--partial", is_flag=True, help="Writes it even where test sets are missing or not whole.")
+@click.option("--overwrite", is_flag=True, help="Replaces an earlier zip.")
+def submission(evaluations: tuple[Path, ...], output: Path, partial: bool, overwrite: bool) -> None:
+    """Packs evaluations of GLUE's test splits into the zip that the benchmark takes.
+
+    EVALUATIONS are folders of the evaluate stage, one per test set: eleven for the whole benchmark, of which MNLI has
+    two and AX is answered by MNLI's model.
+    """
+    from pipelines.submission import write_submission
+
+    def write() -> None:
+        names = write_submission(evaluations, output, partial=partial, overwrite=overwrite)
+        click.echo(f"wrote {output}: {', '.join(names)}")
+
+    run_command(write)
+
+
 def main() -> None:
     """Entry point of the console script."""
     cli()

@@ -14,6 +14,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,12 @@ class GlueResults:
     gold: np.ndarray | None
     logits: np.ndarray
 
-    @property
+    @cached_property
     def predicted(self) -> np.ndarray:
         """int64[N] classes, or float32[N] for regression."""
         return self.logits[:, 0] if self.logits.shape[1] == 1 else self.logits.argmax(axis=1)
 
-    @property
+    @cached_property
     def probabilities(self) -> np.ndarray:
         """float64[N, C], the softmax of the logits; meaningless for regression."""
         shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
