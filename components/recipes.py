@@ -8,6 +8,7 @@ import yaml
 
 from bigbird.config import Experiment, SquadTask, load_experiment, merge, parse_override
 from bigbird.errors import InputError
+from bigbird.tasks.families import experiment_type
 from bigbird.tasks.glue import TASKS
 
 
@@ -45,11 +46,6 @@ def resolve_experiment(
     return load_experiment(experiment_type(task), overrides=[tree, parse_override(overrides)])
 
 
-def experiment_type(task: str) -> str:
-    """The Model Garden's experiment type of a task."""
-    return "bigbird/squad" if task.startswith("squad") else "bigbird/glue"
-
-
 def _task_defaults(task: str) -> dict[str, Any]:
     """What follows from the task alone, under the recipe's own words."""
     if task in TASKS:
@@ -57,6 +53,8 @@ def _task_defaults(task: str) -> dict[str, Any]:
         data = {"label_type": "int" if TASKS[task].labels else "float"}
         metric_type = "pearson_spearman_corr" if first == "pearson" else first
         return {"task": {"metric_type": metric_type, "train_data": data, "validation_data": data}}
+    if not task.startswith("squad"):
+        return {}
     negatives = {"version_2_with_negative": task == "squad_v2"}
     return {"task": {"train_data": negatives, "validation_data": negatives}}
 

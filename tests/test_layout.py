@@ -17,7 +17,7 @@ HEAVY = ("apache_beam", "jax", "keras", "kfp", "matplotlib", "scipy", "sklearn",
 READING_ORDER = (
     "errors", "console", "artifacts", "report", "dropout",
     "config", "vocabulary", "features", "tasks", "record_checks",  # raw data to features
-    "dataset",
+    "masking", "dataset",
     "attention", "encoder", "heads",  # the model
     "checkpoints", "optimization",  # training
     "scoring",  # evaluation

@@ -13,8 +13,10 @@ from bigbird.config import Task
 from bigbird.console import Progress, format_duration
 from bigbird.errors import InputError
 from bigbird.scoring import Evaluation, GlueResults, Scorer, SquadResults
+from bigbird.tasks.families import experiment_type
 from bigbird.tasks.glue import TASKS
 from bigbird.tasks.metrics import confusion
+from bigbird.tasks.pretraining import TASK as PRETRAINING
 from components.evaluate.predictions import write_glue, write_squad
 from components.evaluate.report_page import evaluation_page
 
@@ -48,6 +50,11 @@ def evaluate(
         InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary.
     """
     model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
+    if model_manifest.get("experiment_type") == experiment_type(PRETRAINING):
+        raise InputError(
+            f"{model}: is a pre-trained model, which answers nothing yet. Its masked-LM metrics are in its model.json "
+            "(`python -m components.train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"
+        )
     check_compatible(model, model_manifest, dataset, dataset_manifest)
     split = choose_split(dataset, dataset_manifest, split)
     weights = weights_folder(model, model_manifest, checkpoint)
@@ -157,7 +164,7 @@ def _inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
     """What metrics.json says of the result."""
-    results, primary = evaluation.results, evaluation.primary
+    results, primary = evaluation.answers, evaluation.primary
     labelled = bool(evaluation.metrics)
     manifest: dict[str, Any] = {
         "format": 1,
@@ -184,6 +191,6 @@ def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _write_predictions(folder: Path, evaluation: Evaluation, task: str, split: str) -> list[str]:
-    if isinstance(evaluation.results, SquadResults):
-        return write_squad(folder, evaluation.results)
-    return write_glue(folder, evaluation.results, TASKS[task], split)
+    if isinstance(evaluation.answers, SquadResults):
+        return write_squad(folder, evaluation.answers)
+    return write_glue(folder, evaluation.answers, TASKS[task], split)

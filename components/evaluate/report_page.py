@@ -53,7 +53,7 @@ def evaluation_page(
     """
     task = manifest["task"]
     name = TITLES.get(task) or TASKS[task].folder
-    results = evaluation.results
+    results = evaluation.answers
     details = glue_sections(results, tokens) if isinstance(results, GlueResults) else squad_sections(results)
     training = training_section(model_dir, evaluation.primary)
     sections = [_summary(evaluation, manifest), *details, training, _origin(manifest, model, dataset)]

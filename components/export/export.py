@@ -49,6 +49,10 @@ def export(model: str, output: str, dataset: str | None = None, overwrite: bool 
     from bigbird.serving.module import build_module, meanings
     from bigbird.vocabulary import Vocabulary
 
+    if read_manifest(model, "model").get("experiment_type") == "bigbird/pretraining":
+        raise InputError(
+            f"{model}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
+        )
     keras_model, manifest, experiment = load_model(model)
     if manifest["dataset"] is None:
         raise InputError(

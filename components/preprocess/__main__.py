@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bigbird.console import run_command
-from bigbird.tasks import glue, squad
+from bigbird.tasks import families
 
 EPILOG = """\b
 Examples:
@@ -26,7 +26,7 @@ SETTINGS = {
 
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
-@click.option("--task", required=True, type=click.Choice([*glue.TASKS, *squad.TASKS]), help="What the files are.")
+@click.option("--task", required=True, type=click.Choice(families.TASKS), help="What the files are.")
 @click.option("--output", required=True, help="Dataset folder to write: new or empty.")
 @click.option("--input", help="Folder with the task's official files (train.tsv, dev.tsv, train-v1.1.json, ...).")
 @click.option("--train_file", help="Training file, beside or instead of --input.")
@@ -42,7 +42,7 @@ SETTINGS = {
 @click.option("--overwrite", is_flag=True, help="Replace an output folder that holds files.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]")
 def main(**options: object) -> None:
-    """Turns raw GLUE or SQuAD files into a dataset: TFRecords, vocabulary, manifest, report."""
+    """Turns raw files (GLUE, SQuAD, plain text) into a dataset: TFRecords, vocabulary, manifest, report."""
     from components.preprocess.preprocess import preprocess
 
     run_command(lambda: preprocess(**options))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from typing import Any
 
 from bigbird.artifacts import MANIFESTS, package_version
 from bigbird.errors import InputError
-from bigbird.tasks import glue, squad
+from bigbird.tasks import families, glue, squad
 from bigbird.tasks.records import BadRecords
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
@@ -23,7 +23,6 @@ from components.preprocess.sources import Lines, Source, find_sources, read_sour
 from components.preprocess.statistics import Statistics
 from components.preprocess.summary import summary_page
 
-TASKS = (*glue.TASKS, *squad.TASKS)
 VOCABULARY = "vocab.model"
 WORK = "work"  # a folder inside the output's, gone when it is whole
 
@@ -48,7 +47,7 @@ def preprocess(
     """Makes a dataset folder.
 
     Args:
-        task: a name of `TASKS`.
+        task: a name of `families.TASKS`.
         output: the folder to write, here or in a bucket.
         input: the folder with the task's official files.
         train_file, validation_file, test_file: single files instead of, or beside, the folder's. For MNLI the matched ones.
@@ -99,8 +98,7 @@ def preprocess(
 
 
 def _check(task: str, settings: dict[str, int], vocabulary_size: int, max_bad_records: int) -> None:
-    if task not in TASKS:
-        raise InputError(f"task {task!r} is not known; expected one of {', '.join(TASKS)}")
+    families.family(task)
     if vocabulary_size < 1 or max_bad_records < 0:
         raise InputError(
             f"vocabulary_size must be at least 1 and max_bad_records at least 0; found {vocabulary_size} and {max_bad_records}"
@@ -143,8 +141,11 @@ def _texts(task: str, lines_path: str) -> Iterator[str]:
     """Every text of a file of JSON lines, contexts once."""
     for line in storage.read_bytes(lines_path, "training text").splitlines():
         example = json.loads(line)
-        if task in glue.TASKS:
+        kind = families.family(task)
+        if kind == "glue":
             yield from filter(None, (example["text_a"], example["text_b"]))
+        elif kind == "pretraining":
+            yield example["text"]
         else:
             yield example["context"]
             yield from (question["question"] for question in example["questions"])
@@ -197,12 +198,14 @@ def _manifest(
     common = {
         "format": 1,
         "task": task,
-        "experiment_type": "bigbird/glue" if spec else "bigbird/squad",
+        "experiment_type": families.experiment_type(task),
         "labels": list(spec.labels) if spec and spec.labels else None,
-        "metrics": list(spec.metrics if spec else squad.METRICS[task]),
+        "metrics": list(families.metrics(task)),
         "splits": facts,
     }
-    return common | ({"max_length": settings["max_length"]} if spec else {**settings, "version_2": squad.TASKS[task]})
+    if task in squad.TASKS:
+        return common | settings | {"version_2": squad.TASKS[task]}
+    return common | {"max_length": settings["max_length"]}
 
 
 def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> dict[str, Any]:

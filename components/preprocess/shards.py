@@ -16,7 +16,7 @@ import apache_beam as beam
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks import glue, squad
+from bigbird.tasks import families, glue, pretraining, squad
 from bigbird.vocabulary import Vocabulary
 from components.preprocess import storage
 from components.preprocess.statistics import Statistics
@@ -24,6 +24,7 @@ from components.preprocess.statistics import Statistics
 # Lines per call of SentencePiece: enough to amortise the call, few enough to keep little in memory.
 _GLUE_BATCH = 2048
 _SQUAD_BATCH = 64
+_DOCUMENT_BATCH = 64
 
 
 class Shard(NamedTuple):
@@ -55,7 +56,7 @@ class Encoding:
     """How examples become records; what a worker must know besides its shard.
 
     Attributes:
-        task: a key of `glue.TASKS` or `squad.TASKS`.
+        task: a name of `families.TASKS`.
         vocabulary: path of the `.model` file.
         lower_case: as in `Vocabulary`.
         max_length, doc_stride, query_length: tokens.
@@ -112,8 +113,11 @@ class EncodeShard(beam.DoFn):
 
     def _records(self, shard: Shard, lines: Iterable[bytes], statistics: Statistics) -> Iterator[bytes]:
         assert self._vocabulary is not None  # noqa: S101 - Beam calls setup first
-        if self.encoding.task in glue.TASKS:
+        kind = families.family(self.encoding.task)
+        if kind == "glue":
             return glue_records(lines, self.encoding, self._vocabulary, statistics)
+        if kind == "pretraining":
+            return pretraining_records(lines, shard, self.encoding, self._vocabulary, statistics)
         return squad_records(lines, shard, self.encoding, self._vocabulary, statistics)
 
 
@@ -131,6 +135,23 @@ def glue_records(
             statistics.add_record(length)
             statistics.truncated += cut
             yield record
+
+
+def pretraining_records(
+    lines: Iterable[bytes], shard: Shard, encoding: Encoding, vocabulary: Vocabulary, statistics: Statistics
+) -> Iterator[bytes]:
+    """Records packed with a shard's documents, given as JSON lines; counts them in `statistics`."""
+
+    def documents() -> Iterator[list[str]]:
+        for batch in _batches(lines, _DOCUMENT_BATCH):
+            statistics.examples += len(batch)
+            yield [line["text"] for line in batch]
+
+    # Records are numbered from the shard's first byte: there are fewer of them than bytes, so all numbers differ.
+    encoded = pretraining.encode_documents(documents(), vocabulary, encoding.max_length, first_record=shard.start)
+    for record, length in encoded:
+        statistics.add_record(length)
+        yield record
 
 
 def squad_records(

@@ -10,13 +10,14 @@ from typing import Any
 
 from bigbird.console import Progress
 from bigbird.errors import InputError
-from bigbird.tasks import glue, squad
+from bigbird.tasks import families, glue, pretraining, squad
 from bigbird.tasks.records import BadRecords
 from components.preprocess import storage
 
 # Examples per file: enough files to spread over workers and readers, each large enough to be worth opening.
 GLUE_SHARD = 8192
 SQUAD_SHARD = 2048
+DOCUMENT_SHARD = 4096
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,12 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
     """Reads and checks one raw file and writes its examples as JSON lines to `output`.
 
     Raises:
-        InputError: the file cannot be used; see `glue.parse` and `squad.parse`.
+        InputError: the file cannot be used; see the `parse` of the task's family.
     """
     data = storage.read_bytes(source.path, f"{source.split} file of {task}")
-    is_glue = task in glue.TASKS
+    read, per_shard = _READERS[families.family(task)]
     rejected_before = len(bad.rejected)
-    items = _glue_items(data, source, task, bad) if is_glue else _squad_items(data, source, task, bad)
-    per_shard = GLUE_SHARD if is_glue else SQUAD_SHARD
+    items = read(data, source, task, bad)
     progress = Progress(f"read {source.split}")
     cuts: list[tuple[int, int, int, int]] = []
     start = size = count = first = 0
@@ -130,6 +130,21 @@ def _squad_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Ite
         yield f"{encoder.encode(paragraph)}\n".encode(), len(questions), labelled
 
 
+def _documents(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
+    del task, bad  # any text will do
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    for document in pretraining.parse(data, source.path):
+        yield f"{encoder.encode({'text': document})}\n".encode(), 1, True
+
+
+# How a family's files are read, and its examples per TFRecord file.
+_READERS = {
+    "glue": (_glue_items, GLUE_SHARD),
+    "squad": (_squad_items, SQUAD_SHARD),
+    "pretraining": (_documents, DOCUMENT_SHARD),
+}
+
+
 def _splits(task: str) -> list[str]:
     return list(glue.TASKS[task].splits) if task in glue.TASKS else ["train", "validation", "test"]
 
@@ -144,7 +159,9 @@ def _in_folder(task: str, folder: str) -> dict[str, str]:
             "(a single file goes to --train_file, --validation_file or --test_file)"
         )
     spec: Any = glue.TASKS.get(task)
-    if spec is None:
+    if task == pretraining.TASK:
+        found, expected = pretraining.find_files(names), "train.txt, validation.txt (or dev.txt), test.txt"
+    elif spec is None:
         found = squad.find_files(names, squad.TASKS[task])
         version = "2.0" if squad.TASKS[task] else "1.1"
         expected = f"train-v{version}.json, dev-v{version}.json, or train.json, dev.json, test.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.artifacts import MANIFESTS, read_manifest
-from bigbird.config import DataConfig, Experiment, GlueTask, SquadTask, replace
+from bigbird.config import DataConfig, Experiment, GlueTask, PretrainingTask, SquadTask, replace
 from bigbird.dataset import count_records, find_files, split_files
 from bigbird.errors import InputError
 from bigbird.record_checks import check_records
@@ -77,7 +77,13 @@ def resolve(experiment: Experiment, dataset: str | None, mode: Mode, scratch: Pa
             raise InputError(f"{split.folder}: was made with another vocabulary than {splits[0].folder}")
     if manifest is not None:
         vocabulary = Path(splits[0].folder or "") / manifest["vocabulary"]["file"]
-        experiment = _fill(experiment, manifest)
+        experiment = _fill(experiment, manifest, vocabulary)
+    elif isinstance(task, PretrainingTask):
+        if not task.train_data.vocab_file or not task.validation_data.vocab_file:
+            raise InputError(
+                "task.train_data.vocab_file and task.validation_data.vocab_file are not set; name the SentencePiece model "
+                "that the records were made with, or give --dataset, which has it"
+            )
     elif isinstance(task, GlueTask) and not task.model.num_classes:
         raise InputError(
             "task.model.num_classes is not set; set it (1 is regression) or give --dataset, which knows it"
@@ -134,8 +140,8 @@ def _check_length(split: Split, experiment: Experiment) -> None:
         check_records(split.files, task, data, labels=False)
 
 
-def _fill(experiment: Experiment, manifest: dict[str, Any]) -> Experiment:
-    """The experiment with the dataset's classes, kind of labels and vocabulary size, where it leaves them open."""
+def _fill(experiment: Experiment, manifest: dict[str, Any], vocabulary: Path) -> Experiment:
+    """The experiment with the dataset's classes, labels and vocabulary, where it leaves them open."""
     task, size = experiment.task, manifest["vocabulary"]["size"]
     changes: dict[str, Any] = {}
     if "vocab_size" not in task.encoder.model_fields_set:
@@ -145,6 +151,8 @@ def _fill(experiment: Experiment, manifest: dict[str, Any]) -> Experiment:
             f"task.model.encoder.bigbird.vocab_size is {task.encoder.vocab_size}, but the dataset's vocabulary has {size} "
             "pieces; expected at least as many"
         )
+    if isinstance(task, PretrainingTask):
+        changes |= {name: {"vocab_file": str(vocabulary)} for name in ("train_data", "validation_data")}
     if isinstance(task, GlueTask):
         labels = manifest["labels"]
         classes, label_type = (len(labels), "int") if labels else (1, "float")

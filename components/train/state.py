@@ -67,7 +67,9 @@ def describe_setup(
     """
     task, trainer, runtime = experiment.task, experiment.trainer, experiment.runtime
     setup = _flatten("task.model", task.model.model_dump(mode="json"))  # type: ignore[attr-defined]
-    data = task.train_data.model_dump(mode="json", exclude={"input_path", "is_training", "drop_remainder"})
+    data = task.train_data.model_dump(
+        mode="json", exclude={"input_path", "vocab_file", "is_training", "drop_remainder"}
+    )
     setup |= _flatten("task.train_data", data)
     setup |= {"task.bucket_lengths": list(task.buckets)}
     setup |= _flatten("trainer.optimizer_config.learning_rate", schedule.get_config())

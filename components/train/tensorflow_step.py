@@ -16,7 +16,7 @@ from bigbird.checkpoints.native import precision
 from bigbird.config import Experiment
 from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.errors import InputError
-from bigbird.heads import build_model, per_example_loss
+from bigbird.heads import build_model, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
 from components.train.distribution import build_strategy
 from components.train.steps import Prediction
@@ -158,9 +158,10 @@ class TensorFlowSteps:
 
     def _replica_forward(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = self.model(batch, training=False)
-        if {"label_ids", "start_positions"} & batch.keys():
-            outputs = {**outputs, "loss": per_example_loss(self._task, outputs, batch)}
-        return outputs
+        results = summarize(self._task, outputs, batch)
+        if {"label_ids", "start_positions", "masked_lm_ids"} & batch.keys():
+            results = {**results, "loss": per_example_loss(self._task, outputs, batch)}
+        return results
 
 
 def _fetch(batch: dict[str, tf.Tensor], results: dict[str, tf.Tensor]) -> Prediction:

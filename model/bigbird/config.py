@@ -155,6 +155,10 @@ class ClassifierModelConfig(Section):
         return self
 
 
+class MaskedLMModelConfig(Section):
+    encoder: EncoderConfig = EncoderConfig()
+
+
 class SpanModelConfig(Section):
     head: Head = Field("model_garden", description="logits alone, or Hugging Face's feed-forward layer before them")
     encoder: EncoderConfig = EncoderConfig()
@@ -190,6 +194,13 @@ class SquadDataConfig(DataConfig):
     tokenization: Literal["SentencePiece"] = "SentencePiece"
     do_lower_case: bool = False
     version_2_with_negative: bool = False
+
+
+class PretrainingDataConfig(DataConfig):
+    seq_length: Positive = Field(4096, description="tokens; longer records are refused")
+    vocab_file: str = Field("", description="what the records were made with; default the dataset's")
+    masking: Literal["whole_word", "piece"] = Field("whole_word", description="what is drawn at once")
+    masked_share: Annotated[Number, Field(gt=0.0, lt=1.0)] = Field(0.15, description="of the tokens, as published")
 
 
 # ---------------------------------------------------------------------------------------------------- tasks
@@ -262,6 +273,14 @@ class SquadTask(Task):
     null_score_diff_threshold: Number = 0.0
     train_data: SquadDataConfig = SquadDataConfig(global_batch_size=48)
     validation_data: SquadDataConfig = SquadDataConfig(global_batch_size=48, is_training=False, drop_remainder=False)
+
+
+class PretrainingTask(Task):
+    """Masked-language modelling; its checkpoints are what the other tasks start from."""
+
+    model: MaskedLMModelConfig = MaskedLMModelConfig()
+    train_data: PretrainingDataConfig = PretrainingDataConfig()
+    validation_data: PretrainingDataConfig = PretrainingDataConfig(is_training=False, drop_remainder=False)
 
 
 # -------------------------------------------------------------------------------------------------- trainer
@@ -359,8 +378,8 @@ class RuntimeConfig(Section):
 class Experiment(Section):
     """A whole run. `type` is the Model Garden's experiment_type."""
 
-    type: Literal["bigbird/glue", "bigbird/squad"]
-    task: GlueTask | SquadTask
+    type: Literal["bigbird/glue", "bigbird/squad", "bigbird/pretraining"]
+    task: GlueTask | SquadTask | PretrainingTask
     trainer: TrainerConfig = TrainerConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -369,7 +388,11 @@ class Experiment(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-TASKS: dict[str, type[Task]] = {"bigbird/glue": GlueTask, "bigbird/squad": SquadTask}
+TASKS: dict[str, type[Task]] = {
+    "bigbird/glue": GlueTask,
+    "bigbird/squad": SquadTask,
+    "bigbird/pretraining": PretrainingTask,
+}
 
 
 # -------------------------------------------------------------------------------------------------- loading
@@ -383,7 +406,7 @@ def load_experiment(
     """Builds an experiment: defaults, then each file, then each override; the later wins key by key.
 
     Args:
-        experiment_type: `bigbird/glue` or `bigbird/squad`; None where a file states `type`.
+        experiment_type: a key of `TASKS`; None where a file states `type`.
         config_files: YAML files whose top level is `task`, `trainer`, `runtime` (and optionally `type`).
         overrides: `task.model.num_classes=3,trainer.train_steps=10` or nested dicts.
 

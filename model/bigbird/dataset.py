@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bigbird.config import DataConfig, Task
+from bigbird.config import DataConfig, PretrainingDataConfig, Task
 from bigbird.errors import InputError
+from bigbird.masking import Masker
 from bigbird.record_checks import check_records, record_features, record_identity, target_features
+from bigbird.vocabulary import Vocabulary
 
 AUTOTUNE = tf.data.AUTOTUNE
 CHUNK = 256  # records whose lengths are found together: twenty times as fast as one by one
@@ -126,15 +128,17 @@ def training_dataset(
             f"task.train_data.global_batch_size {data.global_batch_size} is not a multiple of the {rows.replicas} replicas"
         )
     epochs = tf.data.Dataset.counter(0, 1).flat_map(lambda epoch: _epoch(files, data, seed, epoch))
-    batches = _group(epochs, task, data.global_batch_size, drop_remainder=True).skip(skip)
+    numbered = _group(epochs, task, data.global_batch_size, drop_remainder=True).skip(skip).enumerate(start=skip)
     if without:
         left_out = tf.constant(list(without), tf.int64)
-        numbered = batches.enumerate(start=skip).filter(lambda index, _: tf.reduce_all(index != left_out))
-        batches = numbered.map(lambda _, batch: batch)
+        numbered = numbered.filter(lambda index, _: tf.reduce_all(index != left_out))
+    batches = numbered.map(lambda index, batch: {**batch, "seeds": _seeds(seed, index, data.global_batch_size)})
     if rows != Rows():
         batches = batches.flat_map(lambda batch: _replica_rows(batch, rows))
     parse = batch_parser(task, data, labels=True)
-    parsed = batches.map(lambda batch: parse(batch["records"], batch["length"]), AUTOTUNE, deterministic=True)
+    parsed = batches.map(
+        lambda batch: parse(batch["records"], batch["length"], batch["seeds"]), AUTOTUNE, deterministic=True
+    )
     sized = parsed.map(lambda batch: _fix_rows(batch, data.global_batch_size // rows.replicas))
     endless = sized.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return endless.with_options(_options()).prefetch(AUTOTUNE)
@@ -172,11 +176,18 @@ def _shuffle(records: tf.data.Dataset, buffer_size: int, key: tf.Tensor) -> tf.d
     return tf.data.experimental.from_variant(variant, records.element_spec)
 
 
+def _seeds(seed: int, number: tf.Tensor, rows: int) -> tf.Tensor:
+    """A pair of seeds for each row of a numbered batch, int64[B, 2]: the same however rows are spread over replicas."""
+    places = number * rows + tf.range(rows, dtype=tf.int64)
+    return tf.stack([tf.fill([rows], tf.constant(seed, tf.int64)), places], axis=1)
+
+
 def _replica_rows(batch: dict[str, tf.Tensor], rows: Rows) -> tf.data.Dataset:
     """The shares of this worker's replicas, one after the other."""
     shares = tf.reshape(batch["records"], (rows.replicas, -1))[rows.first : rows.last]  # (P, b)
+    seeds = tf.reshape(batch["seeds"], (rows.replicas, -1, 2))[rows.first : rows.last]  # (P, b, 2)
     lengths = tf.fill((rows.last - rows.first,), batch["length"])
-    return tf.data.Dataset.from_tensor_slices({"records": shares, "length": lengths})
+    return tf.data.Dataset.from_tensor_slices({"records": shares, "seeds": seeds, "length": lengths})
 
 
 def _fix_rows(batch: dict[str, tf.Tensor], rows: int) -> dict[str, tf.Tensor]:
@@ -257,14 +268,14 @@ def _ints() -> tf.io.RaggedFeature:
     return tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
 
 
-def batch_parser(
-    task: Task, data: DataConfig, *, labels: bool
-) -> Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]:
-    """The function from (string[b] serialised records, int64[] padded length L) to a batch.
+def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function from (string[b] serialised records, int64[] padded length L, int64[b, 2] seeds) to a batch.
+
+    Only masking draws by the seeds; without them it draws by the records' ids, the same every time.
 
     A batch holds input_word_ids, input_mask (1 = token), input_type_ids and for SQuAD paragraph_mask, int32[b, L];
-    the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b]; record_id int64[b];
-    weight float32[b], 1 each. Padding is 0.
+    the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b], or what `Masker`
+    gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
     """
     table = record_features(task)
     sequences = [feature.name for feature in table if feature.sequence and feature.when == "always"]
@@ -274,8 +285,9 @@ def batch_parser(
     spec[identity] = tf.io.FixedLenFeature([], tf.int64)
     spec.update({feature.name: tf.io.FixedLenFeature([], feature.dtype) for feature in targets})
     classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
+    mask = Masker(Vocabulary(data.vocab_file), data) if isinstance(data, PretrainingDataConfig) else None
 
-    def parse(records: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+    def parse(records: tf.Tensor, length: tf.Tensor, seeds: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(records, spec)
         ids, tokens = parsed["input_ids"], _token_counts(parsed)
         checks = [
@@ -301,6 +313,10 @@ def batch_parser(
         batch["input_mask"] = tf.sequence_mask(tokens, length, tf.int32)
         for target in targets:
             batch[target.name] = tf.cast(parsed[target.name], tf.float32 if target.dtype == "float32" else tf.int32)
+        if mask is not None:
+            if seeds is None:
+                seeds = tf.stack([tf.zeros_like(parsed[identity]), parsed[identity]], axis=1)
+            batch |= mask(batch["input_word_ids"], tokens, seeds)
         return {**batch, "record_id": parsed[identity], "weight": tf.ones([tf.size(records)])}
 
     return parse

@@ -54,6 +54,7 @@ GLUE_REGRESSION_FEATURES = (
     Feature("label_ids", "float32", when="labelled"),
     Feature("example_id", "int64"),
 )
+PRETRAINING_FEATURES = (*_TOKENS, Feature("example_id", "int64"))
 SQUAD_FEATURES = (
     Feature("unique_ids", "int64"),
     *_TOKENS,

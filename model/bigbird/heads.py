@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, SquadTask, Task
+from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, PretrainingTask, SquadTask, Task
 from bigbird.dropout import dropout, fold_seed
 from bigbird.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, initializer
 
@@ -97,6 +97,48 @@ class BigBirdSpanModel(keras.Model):
         return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
 
 
+class BigBirdMaskedLM(keras.Model):
+    """The pieces at masked positions: dense, activation, layer norm, then the word embeddings' table and a bias.
+
+    The same in google-research (core/modeling.py, `MaskedLMLayer`) and Hugging Face (`BigBirdLMPredictionHead`).
+    """
+
+    def __init__(self, config: BigBirdEncoderConfig, *, dtype: str = "float32"):
+        super().__init__(name="bigbird_masked_lm", dtype=dtype)
+        self.config, self.head = config, None
+        self.encoder = BigBirdEncoder(config, dtype=dtype)
+        self.masked_lm = _MaskedLMHead(config, dtype)
+
+    def call(self, inputs: dict[str, Any], training: bool = False, seed: Any = None) -> dict[str, Any]:
+        """int32[B, L] inputs and masked_lm_positions int32[B, P] -> {"logits": float32[B, P, V]}."""
+        x = self.encoder(inputs, seed=_training_seed(self.config, training, seed))["sequence_output"]
+        masked = ops.take_along_axis(x, inputs["masked_lm_positions"][..., None], axis=1)  # (B, P, H)
+        return {"logits": self.masked_lm(masked, self.encoder.embeddings.word.embeddings)}
+
+
+class _MaskedLMHead(keras.layers.Layer):
+    def __init__(self, config: BigBirdEncoderConfig, dtype: str):
+        super().__init__(name="masked_lm", dtype=dtype)
+        self.dense = keras.layers.Dense(
+            config.hidden_size, activation=activation(config), kernel_initializer=initializer(config), name="dense",
+            dtype=dtype,
+        )  # fmt: skip
+        self.layer_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="layer_norm", dtype=dtype)
+        self._vocab_size = config.vocab_size
+
+    def build(self, input_shape: Any) -> None:
+        self.dense.build(input_shape)
+        self.layer_norm.build(input_shape)
+        self.bias = self.add_weight(name="bias", shape=(self._vocab_size,), initializer="zeros")
+
+    def call(self, x: Any, table: Any) -> Any:
+        """[B, P, H] and the table [V, H] -> float32[B, P, V]."""
+        x = self.layer_norm(self.dense(x))
+        return ops.cast(ops.matmul(x, ops.transpose(ops.cast(table, x.dtype))), "float32") + ops.cast(
+            self.bias, "float32"
+        )
+
+
 def _question(type_ids: Any) -> Any:
     """int32[B, L] -> float32[B, L], 1 at the tokens after the first and before the first of type 1."""
     before = ops.cast(ops.equal(ops.cumsum(type_ids, axis=1), 0), "float32")
@@ -124,10 +166,13 @@ def build_model(task: Task, *, num_classes: int | None = None, dtype: str = "flo
         model = BigBirdClassifier(
             task.encoder, classes, use_encoder_pooler=task.model.use_encoder_pooler, head=task.model.head, dtype=dtype
         )
+    elif isinstance(task, PretrainingTask):
+        model = BigBirdMaskedLM(task.encoder, dtype=dtype)
     else:
         raise TypeError(f"no model for {type(task).__name__}")
     example = np.ones((1, task.encoder.block_size), "int32")
-    model({"input_word_ids": example, "input_mask": example, "input_type_ids": 0 * example})
+    inputs = {"input_word_ids": example, "input_mask": example, "input_type_ids": 0 * example}
+    model(inputs | ({"masked_lm_positions": example[:, :1]} if isinstance(task, PretrainingTask) else {}))
     return model
 
 
@@ -135,7 +180,8 @@ def per_example_loss(task: Task, outputs: dict[str, Any], batch: dict[str, Any])
     """The loss of each example, unweighted.
 
     Classification: cross-entropy. Regression (one class): squared error. Spans: mean of the start's and the end's
-    cross-entropy over the tokens; padding takes no part, so the loss does not depend on the padded length.
+    cross-entropy over the tokens; padding takes no part, so the loss does not depend on the padded length. Masked
+    tokens: mean of their cross-entropies.
 
     Returns:
         float32[B].
@@ -145,10 +191,37 @@ def per_example_loss(task: Task, outputs: dict[str, Any], batch: dict[str, Any])
         start = _cross_entropy(outputs["start_logits"] + padding, batch["start_positions"])
         end = _cross_entropy(outputs["end_logits"] + padding, batch["end_positions"])
         return (start + end) / 2.0
+    if isinstance(task, PretrainingTask):
+        count = ops.sum(batch["masked_lm_weights"], axis=1)
+        return _masked_losses(outputs, batch) / ops.maximum(count, 1.0)
     logits = outputs["logits"]
     if logits.shape[-1] == 1:
         return ops.square(logits[:, 0] - ops.cast(batch["label_ids"], "float32"))
     return _cross_entropy(logits, batch["label_ids"])
+
+
+def summarize(task: Task, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+    """What scoring needs of a batch's outputs: all, but of the masked-language model's large ones three sums per row.
+
+    Returns:
+        The outputs; or masked_lm_loss, masked_lm_correct and masked_lm_count, float32[B].
+    """
+    if not isinstance(task, PretrainingTask):
+        return outputs
+    weights = batch["masked_lm_weights"]
+    right = ops.equal(ops.argmax(outputs["logits"], axis=-1), ops.cast(batch["masked_lm_ids"], "int32"))
+    return {
+        "masked_lm_loss": _masked_losses(outputs, batch),
+        "masked_lm_correct": ops.sum(ops.cast(right, "float32") * weights, axis=1),
+        "masked_lm_count": ops.sum(weights, axis=1),
+    }
+
+
+def _masked_losses(outputs: dict[str, Any], batch: dict[str, Any]) -> Any:
+    """Sum of the masked tokens' cross-entropies, float32[B]."""
+    logits = outputs["logits"]
+    chosen = ops.take_along_axis(logits, batch["masked_lm_ids"][..., None], axis=-1)[..., 0]
+    return ops.sum((ops.logsumexp(logits, axis=-1) - chosen) * batch["masked_lm_weights"], axis=1)
 
 
 def _cross_entropy(logits: Any, labels: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bigbird import features
-from bigbird.config import DataConfig, GlueTask, SquadTask, Task
+from bigbird.config import DataConfig, GlueTask, PretrainingTask, SquadTask, Task
 from bigbird.errors import InputError
 from bigbird.features import Feature
 
@@ -19,6 +19,8 @@ def record_features(task: Task) -> tuple[Feature, ...]:
     """The table of a task's records."""
     if isinstance(task, SquadTask):
         return features.SQUAD_FEATURES
+    if isinstance(task, PretrainingTask):
+        return features.PRETRAINING_FEATURES
     if isinstance(task, GlueTask) and task.train_data.label_type == "float":
         return features.GLUE_REGRESSION_FEATURES
     return features.GLUE_FEATURES

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from bigbird import features
-from bigbird.config import GlueTask, SquadTask, Task
+from bigbird.config import GlueTask, PretrainingTask, SquadTask, Task
 from bigbird.errors import InputError, TrainingDiverged
+from bigbird.tasks import families
 from bigbird.tasks import metrics as metric
-from bigbird.tasks.glue import TASKS
+from bigbird.tasks.pretraining import METRICS as PRETRAINING_METRICS
 from bigbird.tasks.squad_decoding import Answer, Spans, Window, decode, window_spans
 
 # Names that recipes may use for a metric, besides its own.
@@ -36,10 +37,10 @@ SQUAD_METRICS = ("f1", "exact_match")
 def default_metric(task: str | Task) -> str:
     """The metric that decides where none is named: of a task by name ("cola"), or of a task's configuration."""
     if isinstance(task, str):
-        return TASKS[task].metrics[0] if task in TASKS else SQUAD_METRICS[0]
+        return families.metrics(task)[0]
     if isinstance(task, GlueTask):
         return METRIC_TYPES.get(task.metric_type, (task.metric_type,))[0]
-    return SQUAD_METRICS[0]
+    return PRETRAINING_METRICS[0] if isinstance(task, PretrainingTask) else SQUAD_METRICS[0]
 
 
 # ------------------------------------------------------------------------------------------------- results
@@ -103,6 +104,14 @@ class SquadResults:
 
 
 @dataclass(frozen=True)
+class PretrainingResults:
+    """How many records were scored, and how many masked tokens in them."""
+
+    records: int
+    predictions: int
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What `Scorer.result` gives.
 
@@ -118,7 +127,14 @@ class Evaluation:
     primary: str
     baseline: dict[str, float]
     baseline_answer: str
-    results: GlueResults | SquadResults
+    results: GlueResults | SquadResults | PretrainingResults
+
+    @property
+    def answers(self) -> GlueResults | SquadResults:
+        """The outcome of every example, where examples have answers: not in pre-training."""
+        if isinstance(self.results, PretrainingResults):
+            raise TypeError("pre-training has no answers")
+        return self.results
 
     def metric(self, name: str) -> float:
         """A metric by its own name or a recipe's (`cls_accuracy`, `final_f1`, `pearson_spearman_corr`).
@@ -152,7 +168,7 @@ class Scorer:
     """
 
     def __init__(self, task: Task, manifest: dict[str, Any] | None, folder: str | Path | None, split: str):
-        self._collector: _GlueCollector | _SquadCollector
+        self._collector: _GlueCollector | _SquadCollector | _PretrainingCollector
         if isinstance(task, SquadTask):
             if manifest is None or folder is None:
                 raise InputError(
@@ -161,6 +177,8 @@ class Scorer:
             self._collector = _SquadCollector(task, manifest, Path(folder), split)
         elif isinstance(task, GlueTask):
             self._collector = _GlueCollector(task, manifest, None if folder is None else Path(folder), split)
+        elif isinstance(task, PretrainingTask):
+            self._collector = _PretrainingCollector()
         else:
             raise TypeError(f"no scoring for {type(task).__name__}")
 
@@ -175,7 +193,8 @@ class Scorer:
 
         Args:
             record_ids: int64[B].
-            outputs: the model's: logits float32[B, C], or start_logits and end_logits float32[B, L].
+            outputs: the model's: logits float32[B, C], or start_logits and end_logits float32[B, L], or what
+                `heads.summarize` gives.
             weight: float32[B]; rows of weight 0 only fill the batch and are left out. Default all count.
             label_ids: [B] gold labels of bare GLUE records; a dataset folder has its own.
 
@@ -186,7 +205,7 @@ class Scorer:
         ids = np.asarray(record_ids)[rows]
         values = {name: np.asarray(value, np.float32)[rows] for name, value in outputs.items()}
         for name, value in values.items():
-            broken = ids[~np.isfinite(value).all(axis=1)]
+            broken = ids[~np.isfinite(value.reshape(len(ids), -1)).all(axis=1)]
             if len(broken):
                 raise TrainingDiverged(f"the model's {name} are not finite for records {broken[:8].tolist()}")
         self._collector.add(ids, values, None if label_ids is None else np.asarray(label_ids)[rows])
@@ -393,6 +412,29 @@ class _SquadCollector:
         }
         best = max(tried, key=lambda text: tried[text][SQUAD_METRICS[0]])
         return f"always “{best}”" if best else "always no answer", tried[best]
+
+
+class _PretrainingCollector:
+    missing = 0  # any part of a text measures the model
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.sums: dict[int, np.ndarray] = {}
+
+    def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        del label_ids
+        names = ("masked_lm_loss", "masked_lm_correct", "masked_lm_count")
+        self.sums.update(zip(ids.tolist(), np.stack([outputs[name] for name in names], axis=1), strict=True))
+
+    def result(self) -> Evaluation:
+        loss, correct, count = np.array([*self.sums.values(), [0, 0, 0]], np.float64).sum(axis=0).tolist()
+        if not count:
+            raise InputError("nothing to score: no token was masked")
+        perplexity = float(np.exp(min(loss / count, 700.0)))
+        values = dict(zip(PRETRAINING_METRICS, (correct / count, loss / count, perplexity), strict=True))
+        return Evaluation(values, PRETRAINING_METRICS[0], {}, "", PretrainingResults(len(self.sums), int(count)))
 
 
 # ------------------------------------------------------------------------------------------------- reading

@@ -36,7 +36,8 @@ LOWER_CASE_RULES = (("\u0130", "i"), ("\u03a3", "\u03c3"))
 
 # A user-defined piece of this form is markup, which text must not be able to forge; others (digits, say) are text.
 _MARKUP = re.compile(r"<.+>|\[.+\]")
-_USER_DEFINED = 4  # sentencepiece_model.proto, ModelProto.SentencePiece.Type
+_NORMAL, _USER_DEFINED, _BYTE = 1, 4, 6  # sentencepiece_model.proto, ModelProto.SentencePiece.Type
+_WORD_MARK = "\u2581"  # how SentencePiece writes the space before a word
 _REPLACEMENT = "("
 
 # SentencePiece leaves out training sentences above 4192 bytes; longer texts are cut at spaces into parts of about this.
@@ -108,6 +109,10 @@ class Vocabulary:
                 "and [MASK]. Give the published gpt2.model, or leave the vocabulary out to have one trained"
             )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (ids[p] for p in (PAD, UNK, CLS, SEP, MASK))
+        self.begins_word = np.array([piece.piece.startswith(_WORD_MARK) for piece in pieces])
+        """bool[size]: pieces with a space before them."""
+        self.is_text = np.array([_is_text(piece.piece, piece.type) for piece in pieces])
+        """bool[size]: pieces that stand for text, neither control symbols nor markup nor unknown."""
         self.markup_rules = _markup_rules([piece.piece for piece in pieces if piece.type == _USER_DEFINED])
         """(pattern, rewrite) pairs that keep text from containing markup such as "[SEP]"; for `re` and RE2 alike."""
         self._rules = [(re.compile(pattern), rewrite) for pattern, rewrite in self.markup_rules]
@@ -223,6 +228,10 @@ def _trimmed(text: str, mapping: dict[str, Any]) -> Pieces:
     past_visible = np.zeros(len(text) + 1, np.int32)
     past_visible[1:] = np.maximum.accumulate(np.where(visible, positions + 1, 0))
     return Pieces(ids, np.minimum(next_visible[begins], ends), np.maximum(past_visible[ends], begins))
+
+
+def _is_text(piece: str, kind: int) -> bool:
+    return kind in (_NORMAL, _BYTE) or (kind == _USER_DEFINED and not _MARKUP.fullmatch(piece))
 
 
 def _markup_rules(pieces: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -2,13 +2,13 @@ import pytest
 
 from bigbird.config import load_experiment
 from bigbird.errors import InputError
+from bigbird.tasks.families import FAMILIES, experiment_type
 from bigbird.tasks.glue import TASKS
-from components.recipes import experiment_type
 from pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names
 
 
 def kind(name: str) -> str:
-    return "bigbird/squad" if "squad" in name else "bigbird/glue"
+    return next((f"bigbird/{family}" for family in FAMILIES if family in name), "bigbird/glue")
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -19,6 +19,7 @@ _POOLER, _TYPES, _POSITIONS = (
     "encoder/embeddings/type/embeddings",
     "encoder/embeddings/position/embeddings",
 )
+_PRETRAINING = ("masked_lm/", "next_sentence/")  # heads that every kind computes alike
 _KEY = "task.model.encoder.bigbird"
 
 # What Hugging Face's config.json may say of the arithmetic; anything else is another model. Absent means the first.
@@ -77,7 +78,7 @@ def is_encoder(name: str) -> bool:
 
 def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model, cls_pooler: bool) -> list[str]:
     """Takes out a head that computes something else than the model's: Hugging Face's, or another task's."""
-    stored = {name for name in checkpoint.weights if not is_encoder(name)}
+    stored = {name for name in checkpoint.weights if not is_encoder(name) and not name.startswith(_PRETRAINING)}
     targets = {name for name in named_weights(model) if not is_encoder(name)}
     theirs = "hugging_face" if checkpoint.kind == "hugging_face" else "model_garden"
     if checkpoint.kind != "bigbird" and stored and theirs != model.head:
