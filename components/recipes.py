@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from bigbird.config import Experiment, SquadTask, load_experiment, merge, parse_override
+from bigbird.config import Experiment, SquadTask, TriviaQATask, load_experiment, merge, parse_override
 from bigbird.errors import InputError
 from bigbird.tasks.families import experiment_type
 from bigbird.tasks.glue import TASKS
@@ -114,7 +114,7 @@ def preprocessing_options(task: str, recipe: str = "", *, max_length: int = 0, o
     """What the experiment says about preprocessing, as the preprocessing stage's keyword arguments (in tokens)."""
     experiment = resolve_experiment(task, recipe, max_length=max_length, overrides=overrides)
     options: dict[str, Any] = {"max_length": experiment.task.train_data.seq_length}
-    if isinstance(experiment.task, SquadTask):
+    if isinstance(experiment.task, (SquadTask, TriviaQATask)):
         data = experiment.task.validation_data
         options |= {"doc_stride": data.doc_stride, "query_length": data.query_length, "lower_case": data.do_lower_case}
     return options

@@ -9,7 +9,21 @@ import click
 
 from bigbird.console import run_command
 
-TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "squad_v1", "squad_v2")
+TASKS = (
+    "cola",
+    "sst2",
+    "mrpc",
+    "qqp",
+    "stsb",
+    "mnli",
+    "qnli",
+    "rte",
+    "wnli",
+    "squad_v1",
+    "squad_v2",
+    "triviaqa_wikipedia",
+    "triviaqa_web",
+)
 
 CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
 

@@ -42,7 +42,7 @@ def build_pipeline(images: Images) -> BaseComponent:
 
     @dsl.pipeline(
         name="bigbird-finetune",
-        description="Fine-tunes BigBird on a GLUE task or SQuAD, evaluates it and exports it if it is good enough.",
+        description="Fine-tunes BigBird on a GLUE task, SQuAD or TriviaQA, evaluates it and exports it if it is good enough.",
     )
     def finetune(
         task: str,
@@ -66,7 +66,8 @@ def build_pipeline(images: Images) -> BaseComponent:
         """Raw text to a SavedModel.
 
         Args:
-            task: cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte, wnli, squad_v1 or squad_v2.
+            task: cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte, wnli, squad_v1, squad_v2, triviaqa_wikipedia or
+                triviaqa_web.
             data: folder with the task's official files, or a folder or file of SQuAD JSON.
             train_file: one training file, in place of the one in `data`.
             validation_file: one validation file.

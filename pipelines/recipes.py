@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bigbird.config import read_yaml
 from bigbird.errors import InputError
+from bigbird.tasks.families import family
 
 FOLDER = Path(__file__).parent / "experiments"
 
@@ -34,7 +35,7 @@ def recipe_file(name_or_file: str) -> Path:
 
 def default_recipe(task: str, init_checkpoint: str = "") -> str:
     """The published recipe where training starts from published weights, else one small enough for a laptop."""
-    family = "squad" if task.startswith("squad") else "glue"
+    kind = family(task)
     if init_checkpoint:
-        return task if family == "squad" else f"glue_{task}"
-    return f"small_{task}" if f"small_{task}" in recipe_names() else f"small_{family}"
+        return {"glue": f"glue_{task}", "squad": task, "triviaqa": "triviaqa"}[kind]
+    return f"small_{task}" if f"small_{task}" in recipe_names() else f"small_{kind}"

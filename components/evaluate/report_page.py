@@ -30,7 +30,12 @@ MEANINGS = {
     "best_f1_thresh": "that threshold, on the null odds",
 }
 SQUAD_MEANINGS = {**MEANINGS, "f1": "overlap of words with the nearest right answer"}
-TITLES = {"squad_v1": "SQuAD v1.1", "squad_v2": "SQuAD v2.0"}
+TITLES = {
+    "squad_v1": "SQuAD v1.1",
+    "squad_v2": "SQuAD v2.0",
+    "triviaqa_wikipedia": "TriviaQA, Wikipedia",
+    "triviaqa_web": "TriviaQA, web",
+}
 
 
 def evaluation_page(

@@ -111,7 +111,7 @@ def _record(question: Question, answer: Answer, score: tuple[float, float] | Non
 
 def _excerpt(question: Question, answer: Answer) -> report.Html:
     """The context around the first gold answer, which is marked, or around the model's."""
-    if question.answers:
+    if question.answers and question.answers[0][1] >= 0:  # TriviaQA's answers need not stand in the document
         text, start = question.answers[0]
         end = start + len(text)
     else:

@@ -34,15 +34,17 @@ SETTINGS = {
 @click.option("--test_file", help="Test file; labels in it are not read.")
 @click.option("--vocabulary", help="SentencePiece .model; without it one is trained on the training text.")
 @click.option("--vocabulary_size", default=8000, show_default=True, help="Pieces of a vocabulary trained here.")
-@click.option("--max_length", default=1024, show_default=True, help="Most tokens of a record.")
-@click.option("--doc_stride", default=128, show_default=True, help="SQuAD: tokens from one window to the next.")
-@click.option("--query_length", default=64, show_default=True, help="SQuAD: most tokens of a question.")
+@click.option(
+    "--max_length", type=int, help="Most tokens of a record.  [default: 1024; 4096 for TriviaQA and pre-training]"
+)
+@click.option("--doc_stride", type=int, help="Tokens from one window to the next.  [default: 128; 3072 for TriviaQA]")
+@click.option("--query_length", type=int, help="Most tokens of a question.  [default: 64; 256 for TriviaQA]")
 @click.option("--lower_case", is_flag=True, help="Lower-case all text.")
 @click.option("--max_bad_records", default=0, show_default=True, help="Bad records to skip instead of failing.")
 @click.option("--overwrite", is_flag=True, help="Replace an output folder that holds files.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]")
 def main(**options: object) -> None:
-    """Turns raw files (GLUE, SQuAD, plain text) into a dataset: TFRecords, vocabulary, manifest, report."""
+    """Turns raw files (GLUE, SQuAD, TriviaQA, plain text) into a dataset: TFRecords, vocabulary, manifest, report."""
     from components.preprocess.preprocess import preprocess
 
     run_command(lambda: preprocess(**options))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from typing import Any
 
 from bigbird.artifacts import MANIFESTS, package_version
 from bigbird.errors import InputError
-from bigbird.tasks import families, glue, squad
+from bigbird.tasks import families, glue, squad, triviaqa
 from bigbird.tasks.records import BadRecords
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
@@ -24,6 +24,13 @@ from components.preprocess.statistics import Statistics
 from components.preprocess.summary import summary_page
 
 VOCABULARY = "vocab.model"
+# What the published recipes take, by family; in tokens.
+DEFAULTS = {
+    "glue": {"max_length": 1024, "doc_stride": 128, "query_length": 64},
+    "squad": {"max_length": 1024, "doc_stride": 128, "query_length": 64},
+    "triviaqa": {"max_length": 4096, "doc_stride": 3072, "query_length": 256},
+    "pretraining": {"max_length": 4096, "doc_stride": 128, "query_length": 64},
+}
 WORK = "work"  # a folder inside the output's, gone when it is whole
 
 
@@ -36,9 +43,9 @@ def preprocess(
     test_file: str | None = None,
     vocabulary: str | None = None,
     vocabulary_size: int = 8000,
-    max_length: int = 1024,
-    doc_stride: int = 128,
-    query_length: int = 64,
+    max_length: int | None = None,
+    doc_stride: int | None = None,
+    query_length: int | None = None,
     lower_case: bool = False,
     max_bad_records: int = 0,
     beam_options: Sequence[str] | str = (),
@@ -53,9 +60,9 @@ def preprocess(
         train_file, validation_file, test_file: single files instead of, or beside, the folder's. For MNLI the matched ones.
         vocabulary: a SentencePiece `.model`; None trains one on the training text.
         vocabulary_size: pieces of the vocabulary trained here.
-        max_length: most tokens of a record.
-        doc_stride: tokens from one window to the next (SQuAD).
-        query_length: most tokens of a question (SQuAD).
+        max_length: most tokens of a record; default as `DEFAULTS` has it, like the next two.
+        doc_stride: tokens from one window to the next (SQuAD, TriviaQA).
+        query_length: most tokens of a question (SQuAD, TriviaQA).
         lower_case: lower-cases all text.
         max_bad_records: records that may be skipped.
         beam_options: Apache Beam's options, `--name=value`; or all in one string, quoted as in a shell.
@@ -68,7 +75,8 @@ def preprocess(
         InputError: anything wrong with the input or the options.
     """
     started = time.monotonic()
-    settings = {"max_length": max_length, "doc_stride": doc_stride, "query_length": query_length}
+    given = {"max_length": max_length, "doc_stride": doc_stride, "query_length": query_length}
+    settings = DEFAULTS[families.family(task)] | {name: value for name, value in given.items() if value is not None}
     _check(task, settings, vocabulary_size, max_bad_records)
     inputs = [path for path in (input, train_file, validation_file, test_file, vocabulary) if path]
     for path in (output, *inputs):
@@ -77,20 +85,20 @@ def preprocess(
     target = _target(output, options)
     storage.check_output(target, inputs)
     sources = find_sources(task, input, {"train": train_file, "validation": validation_file, "test": test_file})
-    given = storage.read_bytes(vocabulary, "SentencePiece vocabulary") if vocabulary else None
-    if given is not None:
-        Vocabulary(given, name=vocabulary)  # says what is wrong with it before any long work
+    own = storage.read_bytes(vocabulary, "SentencePiece vocabulary") if vocabulary else None
+    if own is not None:
+        Vocabulary(own, name=vocabulary)  # says what is wrong with it before any long work
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
         storage.make_folder(storage.join(folder, WORK))
         splits = [read_source(source, task, _lines_path(source, folder), bad) for source in sources]
-        model = given if given is not None else _train_vocabulary(task, splits, vocabulary_size)
+        model = own if own is not None else _train_vocabulary(task, splits, vocabulary_size)
         with storage.create(storage.join(folder, VOCABULARY)) as file:
             file.write(model)
         statistics = _encode(task, splits, folder, settings, lower_case, options)
         storage.delete([storage.join(folder, WORK)])
         manifest = _manifest(task, splits, statistics, settings)
-        manifest["vocabulary"] = _vocabulary_facts(Vocabulary(model, lower_case), trained_here=given is None)
+        manifest["vocabulary"] = _vocabulary_facts(Vocabulary(model, lower_case), trained_here=own is None)
         manifest |= {"rejected": len(bad.rejected), "version": package_version()}
         _write_texts(folder, manifest, bad)
     _say(manifest, output, time.monotonic() - started)
@@ -98,12 +106,11 @@ def preprocess(
 
 
 def _check(task: str, settings: dict[str, int], vocabulary_size: int, max_bad_records: int) -> None:
-    families.family(task)
     if vocabulary_size < 1 or max_bad_records < 0:
         raise InputError(
             f"vocabulary_size must be at least 1 and max_bad_records at least 0; found {vocabulary_size} and {max_bad_records}"
         )
-    if task in squad.TASKS:
+    if task in (*squad.TASKS, *triviaqa.TASKS):
         squad.WindowOptions(**settings)
     elif settings["max_length"] < 8:
         raise InputError(
@@ -146,6 +153,8 @@ def _texts(task: str, lines_path: str) -> Iterator[str]:
             yield from filter(None, (example["text_a"], example["text_b"]))
         elif kind == "pretraining":
             yield example["text"]
+        elif kind == "triviaqa":
+            yield from (example["question"], example["context"])
         else:
             yield example["context"]
             yield from (question["question"] for question in example["questions"])
@@ -205,6 +214,8 @@ def _manifest(
     }
     if task in squad.TASKS:
         return common | settings | {"version_2": squad.TASKS[task]}
+    if task in triviaqa.TASKS:
+        return common | settings
     return common | {"max_length": settings["max_length"]}
 
 

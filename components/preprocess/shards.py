@@ -16,7 +16,7 @@ import apache_beam as beam
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks import families, glue, pretraining, squad
+from bigbird.tasks import families, glue, pretraining, squad, triviaqa
 from bigbird.vocabulary import Vocabulary
 from components.preprocess import storage
 from components.preprocess.statistics import Statistics
@@ -25,6 +25,7 @@ from components.preprocess.statistics import Statistics
 _GLUE_BATCH = 2048
 _SQUAD_BATCH = 64
 _DOCUMENT_BATCH = 64
+_EVIDENCE_BATCH = 32
 
 
 class Shard(NamedTuple):
@@ -116,6 +117,8 @@ class EncodeShard(beam.DoFn):
         kind = families.family(self.encoding.task)
         if kind == "glue":
             return glue_records(lines, self.encoding, self._vocabulary, statistics)
+        if kind == "triviaqa":
+            return triviaqa_records(lines, shard, self.encoding, self._vocabulary, statistics)
         if kind == "pretraining":
             return pretraining_records(lines, shard, self.encoding, self._vocabulary, statistics)
         return squad_records(lines, shard, self.encoding, self._vocabulary, statistics)
@@ -135,6 +138,29 @@ def glue_records(
             statistics.add_record(length)
             statistics.truncated += cut
             yield record
+
+
+def triviaqa_records(
+    lines: Iterable[bytes], shard: Shard, encoding: Encoding, vocabulary: Vocabulary, statistics: Statistics
+) -> Iterator[bytes]:
+    """Records of TriviaQA's documents given as JSON lines; counts them in `statistics`."""
+    options = squad.WindowOptions(encoding.max_length, encoding.doc_stride, encoding.query_length)
+    labelled, evaluation = shard.split in encoding.labelled, shard.split in encoding.evaluation
+    number = shard.first
+    for documents in _batches(lines, _EVIDENCE_BATCH):
+        answered = [False] * len(documents)
+        for window in triviaqa.encode_documents(
+            documents, vocabulary, options, first_question=number, labelled=labelled, evaluation=evaluation
+        ):
+            statistics.add_record(window.length)
+            statistics.truncated += window.first and window.question_cut
+            statistics.answer_windows += window.answers > 0
+            answered[window.document - number] |= window.answers > 0
+            yield features.encode(window.features)
+        statistics.examples += len(documents)
+        if labelled:
+            statistics.labels.update("answered" if found else "unanswered" for found in answered)
+        number += len(documents)
 
 
 def pretraining_records(

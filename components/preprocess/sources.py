@@ -10,7 +10,7 @@ from typing import Any
 
 from bigbird.console import Progress
 from bigbird.errors import InputError
-from bigbird.tasks import families, glue, pretraining, squad
+from bigbird.tasks import families, glue, pretraining, squad, triviaqa
 from bigbird.tasks.records import BadRecords
 from components.preprocess import storage
 
@@ -18,6 +18,7 @@ from components.preprocess import storage
 GLUE_SHARD = 8192
 SQUAD_SHARD = 2048
 DOCUMENT_SHARD = 4096
+EVIDENCE_SHARD = 1024
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,30 @@ def _squad_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Ite
         yield f"{encoder.encode(paragraph)}\n".encode(), len(questions), labelled
 
 
+def _evidence(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    root = _evidence_folder(source.path)
+
+    def read(name: str) -> bytes | None:
+        try:
+            return storage.read_bytes(storage.join(root, *name.split("/")), "document")
+        except InputError:
+            return None
+
+    answers = source.split != "test"
+    for document in triviaqa.parse(data, source.path, task, read, bad, answers=answers):
+        yield f"{encoder.encode(document)}\n".encode(), 1, answers
+
+
+def _evidence_folder(path: str) -> str:
+    """TriviaQA's documents: in `evidence` beside the folder that holds the questions, or in it."""
+    folder = path.replace("\\", "/").rpartition("/")[0] or "."
+    beside, inside = storage.join(folder, "..", "evidence"), storage.join(folder, "evidence")
+    if storage.is_remote(path):
+        beside = storage.join(folder.rpartition("/")[0], "evidence")
+    return inside if storage.list_names(inside) else beside
+
+
 def _documents(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
     del task, bad  # any text will do
     encoder = json.JSONEncoder(ensure_ascii=False)
@@ -141,6 +166,7 @@ def _documents(data: bytes, source: Source, task: str, bad: BadRecords) -> Itera
 _READERS = {
     "glue": (_glue_items, GLUE_SHARD),
     "squad": (_squad_items, SQUAD_SHARD),
+    "triviaqa": (_evidence, EVIDENCE_SHARD),
     "pretraining": (_documents, DOCUMENT_SHARD),
 }
 
@@ -159,7 +185,13 @@ def _in_folder(task: str, folder: str) -> dict[str, str]:
             "(a single file goes to --train_file, --validation_file or --test_file)"
         )
     spec: Any = glue.TASKS.get(task)
-    if task == pretraining.TASK:
+    if task in triviaqa.TASKS:
+        if "qa" in names:
+            return _in_folder(task, storage.join(folder, "qa"))
+        found = triviaqa.find_files(names, task)
+        domain = triviaqa.TASKS[task].lower()
+        expected = f"qa/{domain}-train.json, qa/{domain}-dev.json, and the documents in evidence/"
+    elif task == pretraining.TASK:
         found, expected = pretraining.find_files(names), "train.txt, validation.txt (or dev.txt), test.txt"
     elif spec is None:
         found = squad.find_files(names, squad.TASKS[task])

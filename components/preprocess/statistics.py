@@ -12,7 +12,7 @@ class Statistics:
     """Counts of a shard or a split.
 
     Attributes:
-        examples: GLUE rows, or SQuAD questions.
+        examples: GLUE rows, SQuAD questions, TriviaQA's or plain documents.
         records: tf.Examples; for SQuAD one per window.
         tokens: over all records, special pieces included, padding not.
         longest: tokens of the longest record.

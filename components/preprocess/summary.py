@@ -48,7 +48,7 @@ def _split_table(splits: dict[str, dict[str, Any]]) -> report.Html:
 
 
 def _notes(manifest: dict[str, Any]) -> report.Html:
-    if "version_2" not in manifest:
+    if "doc_stride" not in manifest:
         return report.caption(
             f"Truncated: examples that lost text because they pass {manifest['max_length']:,} tokens."
         )
@@ -59,7 +59,7 @@ def _notes(manifest: dict[str, Any]) -> report.Html:
     ]
     for split, facts in manifest["splits"].items():
         answered = facts["labels"].get("answered", 0)
-        if answered:
+        if answered and "version_2" in manifest:
             parts.append(
                 f"{split}: the pieces of {facts['exact_answers']:,} of {answered:,} answers hold exactly the answer's text; "
                 f"the others begin or end inside a piece. No window holds {facts['lost_answers']:,} answers whole."

@@ -79,7 +79,7 @@ def _manifest(
         "task": task,
         "experiment_type": "bigbird/squad",
         "labels": None,
-        "metrics": list(squad.METRICS[task]),
+        "metrics": list(squad.METRICS),
         "splits": {
             "validation": {
                 "files": ["validation-00000-of-00001.tfrecord"],

@@ -159,7 +159,7 @@ class TensorFlowSteps:
     def _replica_forward(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = self.model(batch, training=False)
         results = summarize(self._task, outputs, batch)
-        if {"label_ids", "start_positions", "masked_lm_ids"} & batch.keys():
+        if {"label_ids", "start_positions", "answer_starts", "masked_lm_ids"} & batch.keys():
             results = {**results, "loss": per_example_loss(self._task, outputs, batch)}
         return results
 

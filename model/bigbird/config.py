@@ -155,7 +155,9 @@ class ClassifierModelConfig(Section):
         return self
 
 
-class MaskedLMModelConfig(Section):
+class PlainModelConfig(Section):
+    """A model whose head has no settings of its own."""
+
     encoder: EncoderConfig = EncoderConfig()
 
 
@@ -194,6 +196,15 @@ class SquadDataConfig(DataConfig):
     tokenization: Literal["SentencePiece"] = "SentencePiece"
     do_lower_case: bool = False
     version_2_with_negative: bool = False
+
+
+class TriviaQADataConfig(DataConfig):
+    """`doc_stride` and the keys below it matter while preprocessing."""
+
+    seq_length: Positive = Field(4096, description="tokens; longer records are refused")
+    doc_stride: Positive = Field(3072, description="tokens from one window's start to the next")
+    query_length: Positive = Field(256, description="a question's most tokens")
+    do_lower_case: bool = False
 
 
 class PretrainingDataConfig(DataConfig):
@@ -275,10 +286,20 @@ class SquadTask(Task):
     validation_data: SquadDataConfig = SquadDataConfig(global_batch_size=48, is_training=False, drop_remainder=False)
 
 
+class TriviaQATask(Task):
+    """Answers as spans of documents, trained on every place that reads like one."""
+
+    model: PlainModelConfig = PlainModelConfig()
+    top_k: Positive = Field(8, description="best starts and ends that are paired")
+    max_answer_width: Count = Field(16, description="tokens from an answer's first to its last")
+    train_data: TriviaQADataConfig = TriviaQADataConfig()
+    validation_data: TriviaQADataConfig = TriviaQADataConfig(is_training=False, drop_remainder=False)
+
+
 class PretrainingTask(Task):
     """Masked-language modelling; its checkpoints are what the other tasks start from."""
 
-    model: MaskedLMModelConfig = MaskedLMModelConfig()
+    model: PlainModelConfig = PlainModelConfig()
     train_data: PretrainingDataConfig = PretrainingDataConfig()
     validation_data: PretrainingDataConfig = PretrainingDataConfig(is_training=False, drop_remainder=False)
 
@@ -378,8 +399,8 @@ class RuntimeConfig(Section):
 class Experiment(Section):
     """A whole run. `type` is the Model Garden's experiment_type."""
 
-    type: Literal["bigbird/glue", "bigbird/squad", "bigbird/pretraining"]
-    task: GlueTask | SquadTask | PretrainingTask
+    type: Literal["bigbird/glue", "bigbird/squad", "bigbird/triviaqa", "bigbird/pretraining"]
+    task: GlueTask | SquadTask | TriviaQATask | PretrainingTask
     trainer: TrainerConfig = TrainerConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -391,6 +412,7 @@ class Experiment(Section):
 TASKS: dict[str, type[Task]] = {
     "bigbird/glue": GlueTask,
     "bigbird/squad": SquadTask,
+    "bigbird/triviaqa": TriviaQATask,
     "bigbird/pretraining": PretrainingTask,
 }
 

@@ -274,8 +274,8 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
     Only masking draws by the seeds; without them it draws by the records' ids, the same every time.
 
     A batch holds input_word_ids, input_mask (1 = token), input_type_ids and for SQuAD paragraph_mask, int32[b, L];
-    the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b], or what `Masker`
-    gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
+    the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b], or
+    answer_starts and answer_ends int32[b, L] with 1 at every answer, or what `Masker` gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
     """
     table = record_features(task)
     sequences = [feature.name for feature in table if feature.sequence and feature.when == "always"]
@@ -283,7 +283,9 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
     identity = record_identity(task)
     spec: dict[str, Any] = {name: _ints() for name in (*sequences, "input_mask")}
     spec[identity] = tf.io.FixedLenFeature([], tf.int64)
-    spec.update({feature.name: tf.io.FixedLenFeature([], feature.dtype) for feature in targets})
+    spec.update(
+        {feature.name: _ints() if feature.many else tf.io.FixedLenFeature([], feature.dtype) for feature in targets}
+    )
     classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
     mask = Masker(Vocabulary(data.vocab_file), data) if isinstance(data, PretrainingDataConfig) else None
 
@@ -312,6 +314,9 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
             }
         batch["input_mask"] = tf.sequence_mask(tokens, length, tf.int32)
         for target in targets:
+            if target.many:  # (the length of the padded records, as their tokens are)
+                batch[target.name] = _marks(parsed[target.name], tokens, length)
+                continue
             batch[target.name] = tf.cast(parsed[target.name], tf.float32 if target.dtype == "float32" else tf.int32)
         if mask is not None:
             if seeds is None:
@@ -320,6 +325,20 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
         return {**batch, "record_id": parsed[identity], "weight": tf.ones([tf.size(records)])}
 
     return parse
+
+
+def _marks(places: tf.RaggedTensor, tokens: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """1 at each record's places, or where it has none at its last token; int32[b, L]."""
+    rows = places.nrows()
+    indices = tf.concat(
+        [
+            tf.stack([places.value_rowids(), places.flat_values], axis=1),
+            tf.boolean_mask(tf.stack([tf.range(rows), tokens - 1], axis=1), places.row_lengths() == 0),
+        ],
+        axis=0,
+    )
+    ones = tf.ones([tf.shape(indices)[0]], tf.int32)
+    return tf.minimum(tf.scatter_nd(indices, ones, tf.stack([rows, length])), 1)
 
 
 def _options() -> tf.data.Options:

@@ -27,7 +27,8 @@ class Feature:
     Attributes:
         name: its key in the tf.Example.
         dtype: what it holds.
-        sequence: a value per token of the record, int64[L]; else one value.
+        sequence: a value per token of the record, int64[L].
+        many: any number of values, none too. Neither of these two: one value.
         when: in every record, in those of labelled splits, in those of evaluation splits (not training), or only in
             records written elsewhere.
     """
@@ -35,6 +36,7 @@ class Feature:
     name: str
     dtype: Literal["int64", "float32", "bytes"]
     sequence: bool = False
+    many: bool = False
     when: Literal["always", "labelled", "evaluation", "foreign"] = "always"
 
 
@@ -55,6 +57,15 @@ GLUE_REGRESSION_FEATURES = (
     Feature("example_id", "int64"),
 )
 PRETRAINING_FEATURES = (*_TOKENS, Feature("example_id", "int64"))
+TRIVIAQA_FEATURES = (
+    Feature("unique_ids", "int64"),
+    *_TOKENS,
+    Feature("answer_starts", "int64", many=True, when="labelled"),  # tokens of the record, one for each place
+    Feature("answer_ends", "int64", many=True, when="labelled"),  # the last tokens of the same places, inclusive
+    Feature("example_id", "bytes", when="evaluation"),  # question--document
+    Feature("offset_starts", "int64", sequence=True, when="evaluation"),  # characters of the document; -1 outside it
+    Feature("offset_ends", "int64", sequence=True, when="evaluation"),
+)
 SQUAD_FEATURES = (
     Feature("unique_ids", "int64"),
     *_TOKENS,

@@ -5,15 +5,17 @@ Shapes: B batch, L tokens, H hidden size, C classes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
-from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, PretrainingTask, SquadTask, Task
+from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, PretrainingTask, SquadTask, Task, TriviaQATask
 from bigbird.dropout import dropout, fold_seed
 from bigbird.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, initializer
+
+TRIVIAQA_EPSILON = 1e-3  # Keras' default, which the Model Garden's TriviaQaHead leaves as it is
 
 
 class BigBirdClassifier(keras.Model):
@@ -63,14 +65,21 @@ class BigBirdSpanModel(keras.Model):
     """Scores of every token as an answer's start and end.
 
     The Model Garden's head: dense. Hugging Face's: dropout, a feed-forward layer with residual and layer norm, dense,
-    and the question's tokens, [CLS] not among them, 1e6 lower.
+    and the question's tokens, [CLS] not among them, 1e6 lower. The Model Garden's for TriviaQA: the same layers
+    (another epsilon), and all that is not the document 1e6 lower.
     """
 
-    def __init__(self, config: BigBirdEncoderConfig, *, head: Head = "model_garden", dtype: str = "float32"):
+    def __init__(
+        self,
+        config: BigBirdEncoderConfig,
+        *,
+        head: Head | Literal["triviaqa"] = "model_garden",
+        dtype: str = "float32",
+    ):
         super().__init__(name="bigbird_span", dtype=dtype)
         self.config, self.head = config, head
         self.encoder = BigBirdEncoder(config, dtype=dtype)
-        if head == "hugging_face":
+        if head != "model_garden":
             self.intermediate = keras.layers.Dense(
                 config.intermediate_size, activation=activation(config), kernel_initializer=initializer(config),
                 name="intermediate", dtype=dtype,
@@ -79,7 +88,9 @@ class BigBirdSpanModel(keras.Model):
                 config.hidden_size, kernel_initializer=initializer(config), name="output", dtype=dtype
             )
             self.output_norm = keras.layers.LayerNormalization(
-                epsilon=LAYER_NORM_EPSILON, name="output_layer_norm", dtype=dtype
+                epsilon=TRIVIAQA_EPSILON if head == "triviaqa" else LAYER_NORM_EPSILON,
+                name="output_layer_norm",
+                dtype=dtype,
             )
         self.logits = keras.layers.Dense(2, kernel_initializer=initializer(config), name="logits", dtype="float32")
 
@@ -93,7 +104,9 @@ class BigBirdSpanModel(keras.Model):
             rate = self.config.dropout_rate
             y = self.output_dense(self.intermediate(dropout(x, rate, _head_seed(seed))))
             x = self.output_norm(x + dropout(y, rate, _head_seed(seed, 1)))
-            logits = self.logits(x) - 1e6 * _question(inputs["input_type_ids"])[..., None]
+            types = inputs["input_type_ids"]
+            outside = _question(types) if self.head == "hugging_face" else 1.0 - ops.cast(types, "float32")
+            logits = self.logits(x) - 1e6 * outside[..., None]  # padding's type is 0
         return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
 
 
@@ -157,7 +170,9 @@ def build_model(task: Task, *, num_classes: int | None = None, dtype: str = "flo
         ValueError: a classifier without a number of classes.
     """
     model: keras.Model
-    if isinstance(task, SquadTask):
+    if isinstance(task, TriviaQATask):
+        model = BigBirdSpanModel(task.encoder, head="triviaqa", dtype=dtype)
+    elif isinstance(task, SquadTask):
         model = BigBirdSpanModel(task.encoder, head=task.model.head, dtype=dtype)
     elif isinstance(task, GlueTask):
         classes = num_classes or task.model.num_classes
@@ -181,7 +196,8 @@ def per_example_loss(task: Task, outputs: dict[str, Any], batch: dict[str, Any])
 
     Classification: cross-entropy. Regression (one class): squared error. Spans: mean of the start's and the end's
     cross-entropy over the tokens; padding takes no part, so the loss does not depend on the padded length. Masked
-    tokens: mean of their cross-entropies.
+    tokens: mean of their cross-entropies. TriviaQA: minus the log of the probability that falls on any right start,
+    plus the same of the ends (arXiv:1710.10723; the Model Garden's `SpanOrCrossEntropyLoss`).
 
     Returns:
         float32[B].
@@ -191,6 +207,8 @@ def per_example_loss(task: Task, outputs: dict[str, Any], batch: dict[str, Any])
         start = _cross_entropy(outputs["start_logits"] + padding, batch["start_positions"])
         end = _cross_entropy(outputs["end_logits"] + padding, batch["end_positions"])
         return (start + end) / 2.0
+    if isinstance(task, TriviaQATask):
+        return sum(_or_cross_entropy(outputs[f"{end}_logits"], batch[f"answer_{end}s"]) for end in ("start", "end"))
     if isinstance(task, PretrainingTask):
         count = ops.sum(batch["masked_lm_weights"], axis=1)
         return _masked_losses(outputs, batch) / ops.maximum(count, 1.0)
@@ -215,6 +233,12 @@ def summarize(task: Task, outputs: dict[str, Any], batch: dict[str, Any]) -> dic
         "masked_lm_correct": ops.sum(ops.cast(right, "float32") * weights, axis=1),
         "masked_lm_count": ops.sum(weights, axis=1),
     }
+
+
+def _or_cross_entropy(logits: Any, right: Any) -> Any:
+    """float32[B, L], int32[B, L] with 1 at each right place -> float32[B]."""
+    kept = logits - 1e6 * (1.0 - ops.cast(right, "float32"))
+    return ops.logsumexp(logits, axis=-1) - ops.logsumexp(kept, axis=-1)
 
 
 def _masked_losses(outputs: dict[str, Any], batch: dict[str, Any]) -> Any:

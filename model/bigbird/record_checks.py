@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bigbird import features
-from bigbird.config import DataConfig, GlueTask, PretrainingTask, SquadTask, Task
+from bigbird.config import DataConfig, GlueTask, PretrainingTask, SquadTask, Task, TriviaQATask
 from bigbird.errors import InputError
 from bigbird.features import Feature
 
@@ -19,6 +19,8 @@ def record_features(task: Task) -> tuple[Feature, ...]:
     """The table of a task's records."""
     if isinstance(task, SquadTask):
         return features.SQUAD_FEATURES
+    if isinstance(task, TriviaQATask):
+        return features.TRIVIAQA_FEATURES
     if isinstance(task, PretrainingTask):
         return features.PRETRAINING_FEATURES
     if isinstance(task, GlueTask) and task.train_data.label_type == "float":
@@ -33,7 +35,7 @@ def target_features(task: Task) -> tuple[Feature, ...]:
 
 def record_identity(task: Task) -> str:
     """The feature that numbers records."""
-    return "unique_ids" if isinstance(task, SquadTask) else "example_id"
+    return "unique_ids" if isinstance(task, (SquadTask, TriviaQATask)) else "example_id"
 
 
 def check_records(files: Sequence[str], task: Task, data: DataConfig, *, labels: bool) -> None:
@@ -82,6 +84,14 @@ def _check_sequences(where: str, record: dict[str, Any], task: Task, data: DataC
 
 def _check_target(where: str, record: dict[str, Any], target: Feature, num_classes: int) -> None:
     values = record.get(target.name, ())
+    if target.many:
+        tokens = len(record["input_ids"])
+        if len(values) != len(record.get("answer_starts", ())) or any(not 0 <= value < tokens for value in values):
+            raise InputError(
+                f"{where}: found {list(values)[:8]} for {target.name}; expected as many as answer_starts, each from 0 "
+                f"to {tokens - 1}"
+            )
+        return
     if len(values) != 1 or values.dtype != target.dtype:
         found = f"{len(values)} of type {values.dtype}" if len(values) else "none"
         raise InputError(f"{where}: found {found} for {target.name}; expected one {target.dtype}. See label_type")

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from bigbird import features
-from bigbird.config import GlueTask, PretrainingTask, SquadTask, Task
+from bigbird.config import GlueTask, PretrainingTask, SquadTask, Task, TriviaQATask
 from bigbird.errors import InputError, TrainingDiverged
-from bigbird.tasks import families
+from bigbird.tasks import families, triviaqa
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.pretraining import METRICS as PRETRAINING_METRICS
-from bigbird.tasks.squad_decoding import Answer, Spans, Window, decode, window_spans
+from bigbird.tasks.squad_decoding import Answer, Candidate, Spans, Window, decode, window_spans
 
 # Names that recipes may use for a metric, besides its own.
 ALIASES = {"cls_accuracy": "accuracy", "final_f1": "f1", "final_exact_match": "exact_match", "exact": "exact_match"}
@@ -40,6 +40,8 @@ def default_metric(task: str | Task) -> str:
         return families.metrics(task)[0]
     if isinstance(task, GlueTask):
         return METRIC_TYPES.get(task.metric_type, (task.metric_type,))[0]
+    if isinstance(task, TriviaQATask):
+        return triviaqa.METRICS[0]
     return PRETRAINING_METRICS[0] if isinstance(task, PretrainingTask) else SQUAD_METRICS[0]
 
 
@@ -168,13 +170,16 @@ class Scorer:
     """
 
     def __init__(self, task: Task, manifest: dict[str, Any] | None, folder: str | Path | None, split: str):
-        self._collector: _GlueCollector | _SquadCollector | _PretrainingCollector
-        if isinstance(task, SquadTask):
+        self._collector: _GlueCollector | _SquadCollector | _TriviaQACollector | _PretrainingCollector
+        if isinstance(task, (SquadTask, TriviaQATask)):
             if manifest is None or folder is None:
                 raise InputError(
-                    "SQuAD is scored against its contexts and answers: give a dataset folder, not bare TFRecords"
+                    "questions are scored against texts and answers: give a dataset folder, not bare TFRecords"
                 )
-            self._collector = _SquadCollector(task, manifest, Path(folder), split)
+            if isinstance(task, SquadTask):
+                self._collector = _SquadCollector(task, manifest, Path(folder), split)
+            else:
+                self._collector = _TriviaQACollector(task, manifest, Path(folder), split)
         elif isinstance(task, GlueTask):
             self._collector = _GlueCollector(task, manifest, None if folder is None else Path(folder), split)
         elif isinstance(task, PretrainingTask):
@@ -414,6 +419,81 @@ class _SquadCollector:
         return f"always “{best}”" if best else "always no answer", tried[best]
 
 
+class _TriviaQACollector:
+    """Of all windows of all documents that a key has, the best span answers."""
+
+    def __init__(self, task: TriviaQATask, manifest: dict[str, Any], folder: Path, split: str):
+        self.task = task
+        self.offsets: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.windows: dict[str, list[int]] = defaultdict(list)
+        for record in _read_split(folder, manifest, split, needed=("example_id", "offset_starts", "offset_ends")):
+            unique_id = int(record["unique_ids"][0])
+            self.offsets[unique_id] = record["offset_starts"].astype(np.int32), record["offset_ends"].astype(np.int32)
+            self.windows[record["example_id"].decode()].append(unique_id)
+        self.documents = [line for line in read_examples(folder, split) if line["id"] in self.windows]
+        self.reset()
+
+    def reset(self) -> None:
+        self.spans: dict[int, tuple[int, int, float] | None] = {}
+
+    @property
+    def missing(self) -> int:
+        return sum(not self._whole(document["id"]) for document in self.documents)
+
+    def _whole(self, identifier: str) -> bool:
+        return all(i in self.spans for i in self.windows[identifier])
+
+    def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        del label_ids
+        limits = {"top_k": self.task.top_k, "max_width": self.task.max_answer_width}
+        for i, start, end in zip(ids.tolist(), outputs["start_logits"], outputs["end_logits"], strict=True):
+            if i not in self.offsets:
+                raise InputError(f"record {i} is not among the split's records; are the dataset's files of one run?")
+            self.spans[i] = triviaqa.best_span(start, end, len(self.offsets[i][0]), **limits)
+
+    def result(self) -> Evaluation:
+        of_key: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for document in self.documents:
+            if self._whole(document["id"]):
+                of_key[document["key"]].append(document)
+        if not of_key:
+            raise InputError("nothing to score: no document was evaluated with all its windows")
+        pairs = [self._answer(key, documents) for key, documents in of_key.items()]
+        questions, answers = [question for question, _ in pairs], [answer for _, answer in pairs]
+        golds = {key: documents[0]["aliases"] for key, documents in of_key.items()}
+        if not all(golds.values()):
+            return Evaluation({}, triviaqa.METRICS[0], {}, "", SquadResults(questions, answers, None, False))
+        predictions = {question.id: answer.text for question, answer in pairs if answer.text}
+        scores = triviaqa.scores(predictions, golds)
+        common = Counter(alias for aliases in golds.values() for alias in dict.fromkeys(aliases)).most_common(1)[0][0]
+        baseline = triviaqa.scores(dict.fromkeys(golds, common), golds)
+        results = SquadResults(questions, answers, [scores[question.id] for question in questions], False)
+        measured, constant = metric.squad_metrics(scores), metric.squad_metrics(baseline)
+        return Evaluation(measured, triviaqa.METRICS[0], constant, f"always “{common}”", results)
+
+    def _answer(self, key: str, documents: list[dict[str, Any]]) -> tuple[Question, Answer]:
+        """The best span of a key's documents, and the question with the document it stands in."""
+        found = [
+            (span[2], -number, i, span)
+            for number, document in enumerate(documents)
+            for i in self.windows[document["id"]]
+            if (span := self.spans[i]) is not None
+        ]
+        score, number, i, span = max(found, key=lambda entry: entry[:2]) if found else (0.0, 0, 0, None)
+        document = documents[-number]
+        aliases = [(alias, document["context"].lower().find(alias)) for alias in document["aliases"]]
+        aliases.sort(key=lambda alias: alias[1] < 0)  # one that stands in the document first
+        pieces = sum(len(self.offsets[i][0]) for i in self.windows[document["id"]])
+        question = Question(
+            key, document["question"], document["title"], document["context"], tuple(aliases), False, pieces
+        )
+        if span is None:
+            return question, Answer("", 0, 0, 0.0, 0.0, ())
+        start, end = int(self.offsets[i][0][span[0]]), int(self.offsets[i][1][span[1]])
+        text = document["context"][start:end]
+        return question, Answer(text, start, end, 0.0, 0.0, (Candidate(text, start, end, 0.0, 0.0, score, 1.0),))
+
+
 class _PretrainingCollector:
     missing = 0  # any part of a text measures the model
 
@@ -462,14 +542,19 @@ def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
         ) from None
 
 
-def _read_split(folder: Path, manifest: dict[str, Any], split: str) -> Iterator[dict[str, Any]]:
-    """A SQuAD split's records, with the offsets that evaluation needs."""
+def _read_split(
+    folder: Path,
+    manifest: dict[str, Any],
+    split: str,
+    needed: Sequence[str] = ("example_id", "offset_starts", "offset_ends", "max_context"),
+) -> Iterator[dict[str, Any]]:
+    """A split's records, with the features that decoding needs."""
     if split not in manifest["splits"]:
         raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest['splits'])}")
     for name in manifest["splits"][split]["files"]:
         for number, data in enumerate(features.read_records(folder / name), 1):
             record: dict[str, Any] = features.decode(data)
-            if absent := {"example_id", "offset_starts", "offset_ends", "max_context"} - record.keys():
+            if absent := set(needed) - record.keys():
                 raise InputError(
                     f"{folder / name}: record {number} lacks {', '.join(sorted(absent))}, which evaluation needs; "
                     "preprocess the data as an evaluation split"

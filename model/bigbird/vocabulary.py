@@ -109,6 +109,9 @@ class Vocabulary:
                 "and [MASK]. Give the published gpt2.model, or leave the vocabulary out to have one trained"
             )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (ids[p] for p in (PAD, UNK, CLS, SEP, MASK))
+        # TriviaQA's, as the published vocabulary has them; others make do with the special pieces there are.
+        self.passage_id, self.empty_id = ids.get("<sep_0>", self.sep_id), ids.get("<empty>", self.cls_id)
+        """Ids of what stands before a TriviaQA document, and after it for "no answer"."""
         self.begins_word = np.array([piece.piece.startswith(_WORD_MARK) for piece in pieces])
         """bool[size]: pieces with a space before them."""
         self.is_text = np.array([_is_text(piece.piece, piece.type) for piece in pieces])

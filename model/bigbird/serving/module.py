@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bigbird.config import Experiment, SquadTask
+from bigbird.config import Experiment, SquadTask, TriviaQATask
 from bigbird.serving import classification, question_answering
 from bigbird.tasks.glue import TASKS
 from bigbird.tasks.squad import WindowOptions
@@ -31,10 +31,19 @@ def build_module(model: Any, manifest: dict[str, Any], experiment: Experiment, v
             model,
             vocabulary,
             buckets=task.buckets,
-            windows=WindowOptions(**{name: dataset[name] for name in ("max_length", "doc_stride", "query_length")}),
+            windows=_windows(dataset),
             n_best_size=task.n_best_size,
             max_answer_length=task.max_answer_length,
             null_threshold=task.null_score_diff_threshold if dataset["version_2"] else None,
+        )
+    if isinstance(task, TriviaQATask):
+        return question_answering.DocumentReader(
+            model,
+            vocabulary,
+            buckets=task.buckets,
+            windows=_windows(dataset),
+            top_k=task.top_k,
+            max_width=task.max_answer_width,
         )
     return classification.Classifier(
         model,
@@ -44,6 +53,10 @@ def build_module(model: Any, manifest: dict[str, Any], experiment: Experiment, v
         pairs=len(TASKS[manifest["task"]].text_columns) == 2,
         labels=manifest["labels"],
     )
+
+
+def _windows(dataset: dict[str, Any]) -> WindowOptions:
+    return WindowOptions(**{name: dataset[name] for name in ("max_length", "doc_stride", "query_length")})
 
 
 def meanings(module: Module) -> dict[str, str]:

@@ -34,6 +34,9 @@ MEANINGS = {
 }
 
 
+ID_INPUTS = ("input_word_ids", "input_mask", "input_type_ids", "paragraph_mask")
+
+
 class Reader(tf.Module):
     """A span model as a module that `tf.saved_model.save` takes.
 
@@ -65,11 +68,16 @@ class Reader(tf.Module):
         self._buckets, self._options = tuple(buckets), windows
         self._limits = {"n_best_size": n_best_size, "max_answer_length": max_answer_length}
         self._null_threshold = null_threshold
+        self._layout: dict[str, Any] = {
+            "cls_id": vocabulary.cls_id,
+            "sep_id": vocabulary.sep_id,
+            "end_id": vocabulary.sep_id,
+        }
         text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
         self._answer = tf.function(
             self._from_text, input_signature=[tf.TensorSpec.from_spec(text, name) for name in ("question", "context")]
         )
-        names = ("input_word_ids", "input_mask", "input_type_ids", "paragraph_mask")
+        names = ID_INPUTS
         self._logits = tf.function(
             self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names]
         )
@@ -86,8 +94,7 @@ class Reader(tf.Module):
             first_pieces(self._tokenizer.encode(repair(question)), self._options.query_length),
             pieces.ids,
             covers_text(cleaned, pieces),
-            cls_id=self._tokenizer.cls_id,
-            sep_id=self._tokenizer.sep_id,
+            **self._layout,
             max_length=self._options.max_length,
             doc_stride=self._options.doc_stride,
         )
@@ -105,13 +112,19 @@ class Reader(tf.Module):
         def step(batch: Tensors) -> Tensors:
             can_start, can_end = batch.pop("can_start") > 0, batch.pop("can_end") > 0
             outputs = self._model(batch)
-            spans = best_spans(outputs["start_logits"], outputs["end_logits"], can_start, can_end, **self._limits)
-            return vars(spans)
+            return vars(self._pick(batch, outputs["start_logits"], outputs["end_logits"], can_start, can_end))
 
         count = tf.size(windows.example)
         scores, positions = tf.zeros([count]), tf.zeros([count], tf.int32)
         empty = {"score": scores, "start": positions, "end": positions, "null_score": scores}
         return Spans(**run_by_bucket(windows.features, self._buckets, step, empty))
+
+    def _pick(
+        self, batch: Tensors, starts: tf.Tensor, ends: tf.Tensor, can_start: tf.Tensor, can_end: tf.Tensor
+    ) -> Spans:
+        """The best span of each row, from its logits float32[R, L]."""
+        del batch
+        return best_spans(starts, ends, can_start, can_end, **self._limits)
 
     def _has_answer(self, spans: Spans) -> tf.Tensor:
         """bool[B]: there is a span, and it is not to yield to "no answer"."""
@@ -138,6 +151,47 @@ class Reader(tf.Module):
 
         empty = {"start_logits": tf.zeros(shape), "end_logits": tf.zeros(shape)}
         return run_by_bucket(ragged_rows(features, self._buckets[-1]), self._buckets, step, empty)
+
+
+class DocumentReader(Reader):
+    """A TriviaQA model: `question <sep_0> window <empty>`, and a window whose best span is <empty> has no answer.
+
+    Args:
+        top_k: starts and ends to pair in each window.
+        max_width: most tokens from an answer's first to its last.
+        model, vocabulary, buckets, windows: as in `Reader`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: Vocabulary,
+        *,
+        buckets: Sequence[int],
+        windows: WindowOptions,
+        top_k: int,
+        max_width: int,
+    ):
+        super().__init__(
+            model, vocabulary, buckets=buckets, windows=windows, n_best_size=top_k, max_answer_length=max_width + 1,
+            null_threshold=None,
+        )  # fmt: skip
+        self._layout = {"cls_id": None, "sep_id": vocabulary.passage_id, "end_id": vocabulary.empty_id}
+
+    def _from_text(self, question: tf.Tensor, context: tf.Tensor) -> Tensors:
+        outputs = super()._from_text(question, context)
+        del outputs["null_score"]
+        return outputs
+
+    def _pick(
+        self, batch: Tensors, starts: tf.Tensor, ends: tf.Tensor, can_start: tf.Tensor, can_end: tf.Tensor
+    ) -> Spans:
+        del can_start, can_end  # every token of the document, and <empty>
+        inside = batch["input_type_ids"] > 0
+        spans = best_spans(starts, ends, inside, inside, **self._limits)
+        empty = tf.reduce_sum(batch["input_mask"], axis=1) - 1  # the last token's position
+        score = tf.where(spans.start == empty, NO_SPAN, spans.score)
+        return Spans(score, spans.start, tf.minimum(spans.end, empty - 1), spans.null_score)
 
 
 def _characters(

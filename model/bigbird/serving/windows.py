@@ -32,24 +32,27 @@ def cut_windows(
     contexts: tf.RaggedTensor,
     covers: tf.RaggedTensor,
     *,
-    cls_id: int,
+    cls_id: int | None,
     sep_id: int,
+    end_id: int,
     max_length: int,
     doc_stride: int,
 ) -> Windows:
-    """Lays out [CLS] question [SEP] window [SEP], a window every `doc_stride` tokens until the context is covered.
+    """Lays out [CLS] question [SEP] window END, a window every `doc_stride` tokens until the context is covered.
 
     Args:
         questions: int32[B, (n)], already cut to the query length, which leaves room in `max_length`.
         contexts: int32[B, (n)]; an empty context gives one window without a paragraph.
         covers: bool[B, (n)], whether a context's piece holds more than spaces.
-        cls_id: id of [CLS].
-        sep_id: id of [SEP].
+        cls_id: id of [CLS]; None leaves it out.
+        sep_id: id of what stands between question and window.
+        end_id: id of what stands after the window.
         max_length: longest window with its question and special pieces, tokens.
         doc_stride: from one window's start to the next, tokens.
     """
     question_lengths, context_lengths = questions.row_lengths(), contexts.row_lengths()  # int64[B]
-    room = max_length - 3 - question_lengths  # (B,)
+    specials = 2 if cls_id is None else 3
+    room = max_length - specials - question_lengths  # (B,)
     stride = tf.minimum(room, doc_stride)
     counts = 1 + (tf.maximum(context_lengths - room, 0) + stride - 1) // stride  # (B,)
 
@@ -61,9 +64,12 @@ def cut_windows(
 
     question = tf.gather(questions, example)
     window = tf.gather(contexts.flat_values, piece)
-    cls, sep = (tf.fill([tf.size(example), 1], tf.constant(id_, window.dtype)) for id_ in (cls_id, sep_id))
-    ids = tf.concat([cls, question, sep, window, sep], axis=1)
-    before, after = tf.concat([cls, question, sep], axis=1), sep
+    cls, sep, after = (
+        tf.fill([tf.size(example), 0 if id_ is None else 1], tf.constant(id_ or 0, window.dtype))
+        for id_ in (cls_id, sep_id, end_id)
+    )
+    before = tf.concat([cls, question, sep], axis=1)
+    ids = tf.concat([before, window, after], axis=1)
     can_end = tf.cast(tf.gather(covers.flat_values, piece), tf.int32)
     can_start = can_end * _max_context(piece, length, tf.size(contexts.flat_values))
 
@@ -78,7 +84,7 @@ def cut_windows(
         "can_start": lay_out(0, can_start, 0),
         "can_end": lay_out(0, can_end, 0),
     }
-    return Windows(features, example, start - tf.gather(question_lengths, example) - 2)
+    return Windows(features, example, start - tf.gather(question_lengths, example) - (specials - 1))
 
 
 def _max_context(piece: tf.RaggedTensor, length: tf.Tensor, total: tf.Tensor) -> tf.RaggedTensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bigbird.errors import InputError
-from bigbird.tasks import glue, pretraining, squad
+from bigbird.tasks import glue, pretraining, squad, triviaqa
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "glue": tuple(glue.TASKS),
     "squad": tuple(squad.TASKS),
+    "triviaqa": tuple(triviaqa.TASKS),
     "pretraining": (pretraining.TASK,),
 }
 """Family -> its tasks."""
@@ -37,4 +38,4 @@ def metrics(task: str) -> tuple[str, ...]:
     """The task's own metrics, the first of which picks the best checkpoint."""
     if task in glue.TASKS:
         return glue.TASKS[task].metrics
-    return squad.METRICS[task] if task in squad.TASKS else pretraining.METRICS
+    return {"squad": squad.METRICS, "triviaqa": triviaqa.METRICS, "pretraining": pretraining.METRICS}[family(task)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,49 @@ def shown(value: object, most: int = 100) -> str:
     """A value as messages quote it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def load_json(data: bytes, file: str, whose: str) -> Any:
+    """A whole JSON file.
+
+    Args:
+        data: its bytes, UTF-8.
+        file: its name, for messages.
+        whose: format that is expected, for messages: "SQuAD's".
+
+    Raises:
+        InputError: it is no JSON; names the line and what may be the reason.
+    """
+    foreign = foreign_format(data)
+    if foreign:
+        raise InputError(f"{file}:1: {foreign}")
+    if not data.strip():
+        raise InputError(f"{file}: is empty; expected {whose} JSON")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{file}:{line}: not UTF-8 at byte {error.start} of the file (0x{data[error.start]:02x}); expected JSON in UTF-8"
+        ) from None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{file}:{error.lineno}:{error.colno}"
+        raise InputError(f"{place}: not valid JSON ({error.msg}); expected {whose}.{_json_hint(error, text)}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists inside lists without end
+        raise InputError(f"{file}: not valid JSON ({error}); expected {whose}") from None
+
+
+def _json_hint(error: json.JSONDecodeError, text: str) -> str:
+    """The likely reason of a mistake in JSON."""
+    if "Unterminated" in error.msg:
+        return " The string that starts here has no end: the file is truncated."
+    if error.msg.startswith("Extra data"):
+        return " More follows after the JSON's end; one object is expected, not JSON lines."
+    if error.pos >= len(text.rstrip()) - 1:
+        return " The file ends before its JSON does: it is truncated."
+    return " Is it another task's file?" if error.pos == 0 else ""
 
 
 @dataclass

@@ -18,13 +18,13 @@ import numpy as np
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, foreign_format, has_text, shown
+from bigbird.tasks.records import BadRecords, has_text, load_json, shown
 from bigbird.vocabulary import Pieces, Vocabulary
 
 TASKS = {"squad_v1": False, "squad_v2": True}
 """Task name -> whether a question may have no answer (SQuAD v2.0)."""
 
-METRICS = {"squad_v1": ("f1", "exact_match"), "squad_v2": ("f1", "exact_match")}
+METRICS = ("f1", "exact_match")
 
 # How a split's file may be named in a folder, in this order.
 _FILES = {
@@ -116,7 +116,7 @@ def parse(data: bytes, file: str, version_2: bool, bad: BadRecords, *, answers: 
     """
     seen: set[str] = set()
     total = 0
-    for where, title, paragraph in _raw_paragraphs(_load(data, file), file):
+    for where, title, paragraph in _raw_paragraphs(load_json(data, file, "SQuAD's"), file):
         context: Any = paragraph.get("context")
         problem = _text_problem(context, "context")
         if problem:
@@ -138,39 +138,6 @@ def parse(data: bytes, file: str, version_2: bool, bad: BadRecords, *, answers: 
             yield {"title": title, "context": context, "questions": questions}
     if not total:
         raise InputError(f"{file}: holds no question; expected SQuAD's data[].paragraphs[].qas[]")
-
-
-def _load(data: bytes, file: str) -> Any:
-    foreign = foreign_format(data)
-    if foreign:
-        raise InputError(f"{file}:1: {foreign}")
-    if not data.strip():
-        raise InputError(f"{file}: is empty; expected SQuAD's JSON")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{file}:{line}: not UTF-8 at byte {error.start} of the file (0x{data[error.start]:02x}); expected JSON in UTF-8"
-        ) from None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"{file}:{error.lineno}:{error.colno}"
-        raise InputError(f"{place}: not valid JSON ({error.msg}); expected SQuAD's.{_json_hint(error, text)}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists inside lists without end
-        raise InputError(f"{file}: not valid JSON ({error}); expected SQuAD's") from None
-
-
-def _json_hint(error: json.JSONDecodeError, text: str) -> str:
-    """The likely reason of a mistake in JSON."""
-    if "Unterminated" in error.msg:
-        return " The string that starts here has no end: the file is truncated."
-    if error.msg.startswith("Extra data"):
-        return " More follows after the JSON's end; one object is expected, not JSON lines."
-    if error.pos >= len(text.rstrip()) - 1:
-        return " The file ends before its JSON does: it is truncated."
-    return " Is it another task's file?" if error.pos == 0 else ""
 
 
 def _raw_paragraphs(tree: Any, file: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
