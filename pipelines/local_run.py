@@ -15,7 +15,7 @@ from bigbird.artifacts import read_manifest, write_json
 from bigbird.config import Experiment
 from bigbird.errors import InputError
 from components.recipes import resolve_experiment
-from pipelines.recipes import default_recipe, recipe_file
+from pipelines.recipes import default_recipe, recipe_text
 
 Sample = Literal["glue", "squad"]
 
@@ -125,7 +125,7 @@ def make_plan(
         "vocabulary_size": vocabulary_size or 8000,
         "max_bad_records": max_bad_records,
         "beam_options": beam_options,
-        "recipe": recipe_file(recipe).read_text(encoding="utf-8"),
+        "recipe": recipe_text(recipe),
         "init_checkpoint": _existing_checkpoint(init_checkpoint),
         "max_length": max_length or 0,
         "batch_size": batch_size or 0,

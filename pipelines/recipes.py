@@ -4,20 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bigbird.config import read_yaml
+import yaml
+
+from bigbird.config import merge, read_yaml
 from bigbird.errors import InputError
 from bigbird.tasks.families import family
 
 FOLDER = Path(__file__).parent / "experiments"
 
 
+LARGE = FOLDER / "size" / "large.yaml"
+_SUFFIX = "_large"
+
+
 def recipe_names() -> list[str]:
-    """Names that `recipe_file` takes, besides paths."""
-    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+    """Names that `recipe_text` takes, besides paths; the published recipes also with `_large`."""
+    names = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+    return [*names, *(f"{name}{_SUFFIX}" for name in names if not name.startswith(("small_", "sample_")))]
+
+
+def recipe_text(name_or_file: str) -> str:
+    """A recipe's YAML, given by its name here (`small_sst2`, `squad_v1_large`) or by a path.
+
+    Raises:
+        InputError: there is no such recipe or file, or it is not a YAML mapping.
+    """
+    if name_or_file not in recipe_names() or not name_or_file.endswith(_SUFFIX):
+        return recipe_file(name_or_file).read_text(encoding="utf-8")
+    base = FOLDER / f"{name_or_file.removesuffix(_SUFFIX)}.yaml"
+    return yaml.safe_dump(merge(read_yaml(base), read_yaml(LARGE)), sort_keys=False)
 
 
 def recipe_file(name_or_file: str) -> Path:
-    """The file of a recipe, given by its name here (`small_sst2`) or by a path.
+    """The file of a recipe, given by its name here or by a path; those of the base size.
 
     Raises:
         InputError: there is no such recipe or file, or it is not a YAML mapping.

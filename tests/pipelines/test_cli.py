@@ -27,7 +27,12 @@ def data(tmp_path):
 
 
 def test_tasks_are_those_that_can_be_trained():
-    assert set(cli.TASKS) == (set(GLUE_TASKS) - {"ax"}) | {"squad_v1", "squad_v2"}
+    assert set(cli.TASKS) == (set(GLUE_TASKS) - {"ax"}) | {
+        "squad_v1",
+        "squad_v2",
+        "triviaqa_wikipedia",
+        "triviaqa_web",
+    }
 
 
 @pytest.mark.parametrize("command", ["run", "compile", "predict", "recipes"])

@@ -1,27 +1,61 @@
 import pytest
+import yaml
 
 from bigbird.config import load_experiment
 from bigbird.errors import InputError
 from bigbird.tasks.families import FAMILIES, experiment_type
+from bigbird.tasks.families import TASKS as FAMILY_TASKS
 from bigbird.tasks.glue import TASKS
-from pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names
+from pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names, recipe_text
 
 
 def kind(name: str) -> str:
     return next((f"bigbird/{family}" for family in FAMILIES if family in name), "bigbird/glue")
 
 
+FILES = [name for name in recipe_names() if not name.endswith("_large")]
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_loads(name):
-    load_experiment(kind(name), [recipe_file(name)])
+    encoder = load_experiment(kind(name), overrides=[yaml.safe_load(recipe_text(name))]).task.encoder
+    published = not name.startswith(("small", "sample"))
+    if published:
+        large = name.endswith("_large")
+        sizes = (1024, 24, 16, 4096) if large else (768, 12, 12, 3072)
+        found = (encoder.hidden_size, encoder.num_layers, encoder.num_attention_heads, encoder.intermediate_size)
+        assert found == sizes and encoder.use_gradient_checkpointing is large
 
 
-@pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_states_command_hardware_and_score(name):
+def test_every_published_recipe_has_a_large_size():
+    published = {name for name in FILES if not name.startswith(("small", "sample"))}
+    assert {f"{name}_large" for name in published} <= set(recipe_names())
+    expected = {f"glue_{task}" for task in TASKS if task != "ax"} | {"squad_v1", "squad_v2", "triviaqa", "pretraining"}
+    assert published == expected
+
+
+def test_the_triviaqa_recipe_is_the_model_gardens():
+    experiment = load_experiment("bigbird/triviaqa", [recipe_file("triviaqa")])
+    task, trainer = experiment.task, experiment.trainer
+    assert (task.top_k, task.max_answer_width, task.train_data.seq_length, task.train_data.doc_stride) == (
+        8,
+        16,
+        4096,
+        3072,
+    )
+    assert (trainer.train_steps, trainer.optimizer_config.warmup.polynomial.warmup_steps) == (51000, 5000)
+    assert trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate == 1e-5
+    assert trainer.optimizer_config.optimizer.adamw.weight_decay_rate == 0.1
+    assert task.train_data.global_batch_size == 32
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_recipe_states_command_hardware_time_and_score(name):
     head = [line for line in (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     assert [line[:11].strip("# ") for line in head if line[2:11].rstrip().endswith(":")] == [
         "Command:",
         "Hardware:",
+        "Time:",
         "Score:",
     ]
 
@@ -52,7 +86,7 @@ def test_the_squad_recipe_is_the_model_gardens():
     assert (trainer.validation_steps, trainer.best_checkpoint_eval_metric) == (226, "final_f1")
 
 
-@pytest.mark.parametrize("task", [*(name for name in TASKS if name != "ax"), "squad_v1", "squad_v2"])
+@pytest.mark.parametrize("task", [name for name in FAMILY_TASKS if name not in ("ax", "pretraining")])
 @pytest.mark.parametrize("checkpoint", ["", "weights"])
 def test_every_task_has_a_default_recipe(task, checkpoint):
     name = default_recipe(task, checkpoint)
