@@ -62,7 +62,8 @@ def _first_example(dataset: Path) -> dict[str, str]:
     split = next(name for name in splits if name.startswith("validation"))
     with (dataset / f"{split}.examples.jsonl").open(encoding="utf-8") as lines:
         record: dict[str, Any] = json.loads(next(lines))
-    if "context" in record:
-        return {"question": record["questions"][0]["question"], "context": record["context"]}
+    if "context" in record:  # a line of SQuAD's holds several questions
+        asked = record["questions"][0] if "questions" in record else record
+        return {"question": asked["question"], "context": record["context"]}
     pair = {"text": record["text_a"], "text_b": record.get("text_b")}
     return {name: text for name, text in pair.items() if text is not None}

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird.config import load_experiment, replace
-from bigbird.heads import build_model, per_example_loss
+from bigbird.heads import build_model, per_example_loss, summarize
 
 ENCODER = {
     "vocab_size": 60, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
@@ -135,7 +135,7 @@ _ON_JAX = """
 import json, sys
 import jax, keras, numpy as np
 from bigbird.config import load_experiment
-from bigbird.heads import build_model, per_example_loss
+from bigbird.heads import build_model, per_example_loss, summarize
 assert keras.backend.backend() == "jax"
 folder, trees = sys.argv[1], json.loads(sys.argv[2])
 given = np.load(folder + "/given.npz")
@@ -210,3 +210,29 @@ def test_the_parameters_are_those_of_the_formula():
     layer = 4 * (h * h + h) + 2 * h * f + f + h + 4 * h
     head = h * h + h + 2 * h + 2
     assert build_model(_task("glue"), num_classes=2).count_params() == embeddings + layer + head
+
+
+def test_the_masked_lm_loss_is_the_mean_over_each_examples_masked_tokens():
+    task = _task("pretraining")
+    model = build_model(task)
+    positions = np.array([[3, 9, 20, 0], [5, 0, 0, 0], [1, 2, 3, 4]], np.int32)
+    weights = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], np.float32)
+    ids = np.array([[7, 8, 9, 0], [10, 0, 0, 0], [11, 12, 13, 14]], np.int32)
+    batch = _batch() | {
+        "masked_lm_positions": tf.constant(positions), "masked_lm_ids": tf.constant(ids),
+        "masked_lm_weights": tf.constant(weights),
+    }  # fmt: skip
+    sequence = model.encoder(batch)["sequence_output"].numpy()
+    masked = np.stack([sequence[row, places] for row, places in enumerate(positions)])
+    head, table = model.masked_lm, model.encoder.embeddings.word.embeddings.numpy()
+    logits = head.layer_norm(head.dense(masked)).numpy() @ table.T + head.bias.numpy()
+    np.testing.assert_allclose(model(batch)["logits"], logits, atol=1e-5)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    losses = -np.log(np.take_along_axis(probabilities, ids[..., None], axis=-1)[..., 0])
+    expected = (losses * weights).sum(axis=1) / weights.sum(axis=1)
+    np.testing.assert_allclose(per_example_loss(task, model(batch), batch), expected, rtol=1e-4)
+    sums = {name: value.numpy() for name, value in summarize(task, model(batch), batch).items()}
+    np.testing.assert_allclose(sums["masked_lm_loss"], (losses * weights).sum(axis=1), rtol=1e-4)
+    np.testing.assert_array_equal(sums["masked_lm_count"], weights.sum(axis=1))
+    right = (logits.argmax(axis=-1) == ids) * weights
+    np.testing.assert_array_equal(sums["masked_lm_correct"], right.sum(axis=1))

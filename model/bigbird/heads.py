@@ -125,8 +125,15 @@ class BigBirdMaskedLM(keras.Model):
     def call(self, inputs: dict[str, Any], training: bool = False, seed: Any = None) -> dict[str, Any]:
         """int32[B, L] inputs and masked_lm_positions int32[B, P] -> {"logits": float32[B, P, V]}."""
         x = self.encoder(inputs, seed=_training_seed(self.config, training, seed))["sequence_output"]
-        masked = ops.take_along_axis(x, inputs["masked_lm_positions"][..., None], axis=1)  # (B, P, H)
+        masked = _take_rows(x, inputs["masked_lm_positions"])  # (B, P, H)
         return {"logits": self.masked_lm(masked, self.encoder.embeddings.word.embeddings)}
+
+
+def _take_rows(x: Any, places: Any) -> Any:
+    """[B, L, H], int32[B, P] -> [B, P, H]. (Keras' own take_along_axis makes an index for every one of the H.)"""
+    rows, length, width = ops.shape(x)
+    first = ops.arange(rows, dtype="int32")[:, None] * length
+    return ops.take(ops.reshape(x, (-1, width)), places + first, axis=0)
 
 
 class _MaskedLMHead(keras.layers.Layer):
@@ -243,9 +250,8 @@ def _or_cross_entropy(logits: Any, right: Any) -> Any:
 
 def _masked_losses(outputs: dict[str, Any], batch: dict[str, Any]) -> Any:
     """Sum of the masked tokens' cross-entropies, float32[B]."""
-    logits = outputs["logits"]
-    chosen = ops.take_along_axis(logits, batch["masked_lm_ids"][..., None], axis=-1)[..., 0]
-    return ops.sum((ops.logsumexp(logits, axis=-1) - chosen) * batch["masked_lm_weights"], axis=1)
+    losses = ops.sparse_categorical_crossentropy(batch["masked_lm_ids"], outputs["logits"], from_logits=True)
+    return ops.sum(losses * batch["masked_lm_weights"], axis=1)
 
 
 def _cross_entropy(logits: Any, labels: Any) -> Any:
