@@ -179,8 +179,14 @@ np.savez(folder + "/found.npz", **results)
 def test_models_and_losses_are_the_same_on_jax(check_on_jax):
     """Sparse attention, padded rows; on JAX, dropout and its recomputation are held to the seed as well."""
     batch = {name: value.numpy() for name, value in _batch(length=128).items()}
+    places = np.zeros((3, 128), np.int32)
+    places[[0, 1, 2], [100, 20, 7]] = places[0, 90] = 1
+    batch |= {"answer_starts": places, "answer_ends": places}
+    batch |= {"masked_lm_positions": places[:, :4] + [[2, 9, 11, 60]], "masked_lm_ids": places[:, :4] + 5}
+    batch["masked_lm_positions"] = batch["masked_lm_positions"].astype(np.int32)
+    batch["masked_lm_weights"] = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], np.float32)
     given, expected, trees = {f"batch:{name}": value for name, value in batch.items()}, {}, {}
-    for kind in ("glue", "squad"):
+    for kind in ("glue", "squad", "triviaqa", "pretraining"):
         task = _task(kind, dropout_rate=0.3)
         trees[kind] = {"task": task.model_dump(mode="json", exclude_unset=True)}
         keras.utils.set_random_seed(5)

@@ -101,7 +101,7 @@ LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.tasks.glue",
     "bigbird.tasks.squad", "bigbird.vocabulary", "components.evaluate.__main__", "components.export.__main__",
     "components.preprocess.__main__", "components.recipes", "components.stage", "components.train.__main__", "pipelines.cli",
-    "pipelines.local_run", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data", "pipelines.summary",
+    "pipelines.local_run", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data", "pipelines.submission", "pipelines.summary",
     "pipelines.targets.local",
 )  # fmt: skip
 

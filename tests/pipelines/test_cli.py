@@ -35,7 +35,7 @@ def test_tasks_are_those_that_can_be_trained():
     }
 
 
-@pytest.mark.parametrize("command", ["run", "compile", "predict", "recipes"])
+@pytest.mark.parametrize("command", ["run", "compile", "convert", "predict", "recipes", "submission"])
 def test_every_commands_help_has_an_example(command):
     result = CliRunner().invoke(cli.cli, [command, "--help"])
     assert result.exit_code == 0
