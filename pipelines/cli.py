@@ -203,8 +203,8 @@ def predict(**options: Any) -> None:
 @cli.command(
     cls=Examples,
     epilog="""
-    python -m components.evaluate --model MODEL --dataset DATASET --split test --output evaluations/cola
     bigbird submission evaluations/* --output submission.zip
+    bigbird submission evaluations/cola evaluations/rte --output some.zip --partial
     """,
 )
 @click.argument("evaluations", nargs=-1, required=True, type=click.Path(path_type=Path))
