@@ -138,7 +138,7 @@ def recipes() -> None:
     for name in recipe_names():
         file = FOLDER / f"{name}.yaml"
         first_line = (
-            file.read_text(encoding="utf-8").splitlines()[0] if file.exists() else "The large size of the same."
+            file.read_text(encoding="utf-8").splitlines()[0] if file.exists() else f"{name[:-6]} in the large size."
         )
         click.echo(f"{name:22} {first_line.lstrip('# ')}")
 

@@ -79,11 +79,13 @@ def resolve(experiment: Experiment, dataset: str | None, mode: Mode, scratch: Pa
         vocabulary = Path(splits[0].folder or "") / manifest["vocabulary"]["file"]
         experiment = _fill(experiment, manifest, vocabulary)
     elif isinstance(task, PretrainingTask):
-        if not task.train_data.vocab_file or not task.validation_data.vocab_file:
-            raise InputError(
-                "task.train_data.vocab_file and task.validation_data.vocab_file are not set; name the SentencePiece model "
-                "that the records were made with, or give --dataset, which has it"
-            )
+        for split in found:
+            name = "train_data" if split is train else "validation_data"
+            if not getattr(task, name).vocab_file:
+                raise InputError(
+                    f"task.{name}.vocab_file is not set; name the SentencePiece model that the records were made with, "
+                    "or give --dataset, which has it"
+                )
     elif isinstance(task, GlueTask) and not task.model.num_classes:
         raise InputError(
             "task.model.num_classes is not set; set it (1 is regression) or give --dataset, which knows it"

@@ -50,6 +50,9 @@ def test_a_wikipedia_question_is_one_key_and_a_web_question_one_for_each_documen
     human = _entry()
     human["Answer"]["HumanAnswers"] = ["The President Obama!"]
     assert _parse(_file(human))[0][0]["aliases"][-1] == "president obama"
+    nothing = _entry()
+    nothing["Answer"]["NormalizedAliases"].append("")  # of an alias that is an article alone
+    assert "" not in _parse(_file(nothing))[0][0]["forms"]
     unlabelled, _ = _parse(_file(_entry(Answer=None)), answers=False)
     assert unlabelled[0]["aliases"] == unlabelled[0]["forms"] == []
 

@@ -138,7 +138,7 @@ def _question(entry: Any, answers: bool) -> tuple[dict[str, str], list[str], lis
     if not aliases:
         raise _BadQuestionError("has an Answer without NormalizedAliases; expected one or more")
     spellings = [str(answer.get("Value", "")), *map(str, answer.get("Aliases") or [])]
-    return question, aliases, sorted(_forms(spellings) | set(aliases))
+    return question, aliases, sorted((_forms(spellings) | set(aliases)) - {""})
 
 
 def _context(name: Any, folder: str, read: Callable[[str], bytes | None], seen: set[str], identifier: str) -> str:
@@ -188,7 +188,7 @@ def _forms(aliases: Sequence[str]) -> set[str]:
                 character if character not in _PUNCTUATION or character in kept else " " for character in lowered
             )
             forms.add(" ".join(plain.split()))
-    return forms - {""}
+    return forms
 
 
 @lru_cache(maxsize=4096)
