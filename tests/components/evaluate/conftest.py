@@ -115,7 +115,7 @@ def squad_dataset(vocabulary):
         split = _write_split(folder, "validation", [features.encode(window.features) for window in windows], lines)
         split["examples"] = 3 * paragraphs
         name = "squad_v2" if version_2 else "squad_v1"
-        more = {"version_2": version_2, "labels": None, "metrics": list(squad.METRICS[name])}
+        more = {"version_2": version_2, "labels": None, "metrics": list(squad.METRICS)}
         return _manifest(folder, vocabulary, name, {"validation": split}, **more)
 
     return build
