@@ -4,20 +4,25 @@ PYTHON ?= python3
 VENV ?= .venv
 TASK ?= glue
 ARGS ?=
+# Images: those a run on this machine needs; train-gpu, train-tpu and preprocess-dataflow on request.
+IMAGES ?= preprocess train evaluate export
+PREFIX ?= bigbird
+REGISTRY ?=
+TAG = $(shell PYTHONPATH=model $(PYTHON) -m bigbird.version)
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv --no-config --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
-IMAGES := preprocess train evaluate export pipelines
+LOCKS := build component preprocess model train train-gpu evaluate export pipelines
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 # The installed project is what runs, whatever else this variable names.
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint compile recipes lock clean distclean
+.PHONY: help install run test test-docker lint compile recipes images push lock clean distclean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Build .venv from requirements/dev.lock (the others do so when it is needed)
 
@@ -26,6 +31,9 @@ run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad
 
 test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
 	$(BIN)/python -m pytest $(ARGS)
+
+test-docker: $(STAMP) images ## Run the tests of the images, on the local Docker engine
+	$(BIN)/python -m pytest tests/docker --docker $(ARGS)
 
 lint: $(STAMP) ## Check style and types with ruff and mypy
 	$(BIN)/ruff check .
@@ -37,11 +45,18 @@ compile: $(STAMP) ## Write the pipeline as YAML to build/finetune.yaml
 recipes: $(STAMP) ## List the recipes
 	$(BIN)/bigbird recipes
 
+images: ## Build the images: make images [IMAGES="train-gpu train-tpu"] [PREFIX=bigbird]
+	docker/build.sh $(PREFIX) $(TAG) $(IMAGES)
+
+push: images ## Push them: make push REGISTRY=region-docker.pkg.dev/project/repository
+	docker/push.sh $(PREFIX) $(TAG) "$(REGISTRY)" build/images.json $(IMAGES)
+
 lock: $(STAMP) ## Resolve the locks anew: make lock [ARGS=--upgrade]
 	$(LOCK) --extra dev --output-file requirements/dev.lock $(ARGS)
-	for image in $(IMAGES); do \
-		$(LOCK) --extra $$image --constraint requirements/dev.lock --output-file requirements/$$image.lock $(ARGS) || exit 1; \
+	for extra in $(LOCKS); do \
+		$(LOCK) --extra $$extra --constraint requirements/dev.lock --output-file requirements/$$extra.lock $(ARGS) || exit 1; \
 	done
+	$(LOCK) --extra train-tpu --constraint requirements/component.lock --output-file requirements/train-tpu.lock $(ARGS)
 
 clean: ## Delete caches and build products
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

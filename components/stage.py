@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, load_tensorflow
+from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, load_tensorflow, tidy_up_when_terminated
 from bigbird.errors import InputError, TrainingDiverged
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
@@ -28,6 +28,7 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
         stage: the stage's function.
         tensorflow: whether the stage needs TensorFlow, which is then loaded first.
     """
+    tidy_up_when_terminated()
     try:
         if tensorflow:
             load_tensorflow()

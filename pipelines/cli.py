@@ -9,6 +9,8 @@ import click
 
 from bigbird.console import run_command
 from bigbird.tasks import families
+from bigbird.version import provenance
+from pipelines.images import PREFIX
 
 TASKS = tuple(task for task in families.TASKS if task not in ("ax", "pretraining"))
 """What `bigbird run` takes: AX is only answered, and pre-training is two stages by hand."""
@@ -40,8 +42,29 @@ def _with_dashes(argument: str) -> str:
     return name.replace("_", "-") + equals + value if name.startswith("--") else argument
 
 
+def image_options(command: Any) -> Any:
+    """The options that say which images a command is about."""
+    for option in (
+        click.option("--images", type=click.Path(path_type=Path), help="File of `make push`: the images by digest."),
+        click.option("--image-tag", default="", help="Tag of the images.  [default: this code's commit]"),
+        click.option(
+            "--image-prefix", default=PREFIX, show_default=True, help="Images are PREFIX-preprocess and so on."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo("bigbird {version}, revision {revision}".format(**provenance()))
+        context.exit()
+
+
 @click.group(context_settings=SETTINGS)
-@click.version_option(package_name="bigbird-pipelines")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version and commit."
+)
 def cli() -> None:
     """Fine-tunes BigBird from raw files to a SavedModel, as one KFP pipeline.
 
@@ -55,6 +78,7 @@ def cli() -> None:
     bigbird run
     bigbird run --sample squad
     bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model
+    bigbird run --docker
     bigbird run --task squad_v2 --data squad --recipe my_recipe.yaml --override trainer.train_steps=500
     """,
 )
@@ -97,6 +121,10 @@ def cli() -> None:
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier run of the same name.")
+@click.option("--docker", is_flag=True, help="Each step in its image, on the local Docker engine; `make images` first.")
+@click.option("--memory", default="", help='Most memory of a step\'s container, e.g. "8g".')
+@click.option("--gpus", is_flag=True, help="Containers get this machine's GPUs; trains in the image train-gpu.")
+@image_options
 def run(**options: Any) -> None:
     """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export."""
     from pipelines.local_run import run_locally
@@ -105,7 +133,12 @@ def run(**options: Any) -> None:
 
 
 @cli.command(
-    "compile", cls=Examples, epilog="bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird"
+    "compile",
+    cls=Examples,
+    epilog="""
+    bigbird compile --output finetune.yaml --images build/images.json
+    bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird
+    """,
 )
 @click.option(
     "--output",
@@ -114,17 +147,15 @@ def run(**options: Any) -> None:
     show_default=True,
     help="File to write.",
 )
-@click.option(
-    "--image-prefix", default="bigbird", show_default=True, help="Images are named PREFIX-preprocess and so on."
-)
-@click.option("--image-tag", default="latest", show_default=True, help="Tag of the images.")
-def compile_command(output: Path, image_prefix: str, image_tag: str) -> None:
+@image_options
+def compile_command(output: Path, image_prefix: str, image_tag: str, images: Path | None) -> None:
     """Writes the pipeline as YAML that any KFP 2 backend takes."""
 
     def write() -> None:
-        from pipelines.finetune import Images, compile_pipeline
+        from pipelines.finetune import compile_pipeline
+        from pipelines.images import choose_images
 
-        compile_pipeline(Images.named(image_prefix, image_tag), output)
+        compile_pipeline(choose_images(image_prefix, image_tag, images), output)
         click.echo(f"wrote {output}")
 
     run_command(write)

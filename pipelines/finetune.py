@@ -4,7 +4,6 @@ The same object runs on this machine and remotely; only the target differs.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from kfp import compiler, dsl
@@ -15,21 +14,7 @@ from components.evaluate.component import evaluate_component, skip_export_compon
 from components.export.component import export_component
 from components.preprocess.component import preprocess_component
 from components.train.component import train_component
-
-
-@dataclass(frozen=True)
-class Images:
-    """The container image of each stage."""
-
-    preprocess: str
-    train: str
-    evaluate: str
-    export: str
-
-    @classmethod
-    def named(cls, prefix: str = "bigbird", tag: str = "latest") -> "Images":
-        """`prefix`-preprocess:`tag` and so on; a registry and its folders go into the prefix."""
-        return cls(*(f"{prefix}-{stage}:{tag}" for stage in ("preprocess", "train", "evaluate", "export")))
+from pipelines.images import Images
 
 
 def build_pipeline(images: Images) -> BaseComponent:

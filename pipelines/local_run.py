@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.util
 import re
 import shutil
 import sys
@@ -14,20 +13,13 @@ from typing import Any, Literal
 from bigbird.artifacts import read_manifest, write_json
 from bigbird.config import Experiment
 from bigbird.errors import InputError
+from bigbird.version import provenance
 from components.recipes import resolve_experiment
+from pipelines.images import Images, choose_images
 from pipelines.recipes import default_recipe, recipe_text
 
 Sample = Literal["glue", "squad"]
 
-# What the four stages import, and the distribution to name when it is absent.
-REQUIRED = {
-    "apache_beam": "apache-beam",
-    "keras": "keras",
-    "kfp": "kfp",
-    "sentencepiece": "sentencepiece",
-    "tensorflow": "tensorflow",
-    "tensorflow_text": "tensorflow-text",
-}
 SAMPLE_TASKS: dict[Sample, str] = {"glue": "sst2", "squad": "squad_v1"}
 
 
@@ -40,8 +32,24 @@ class Plan:
     experiment: Experiment
     sample: Sample | None
 
+    @property
+    def inputs(self) -> list[Path]:
+        """The user's files and folders on this machine that the steps read."""
+        names = ("data", "train_file", "validation_file", "test_file", "vocabulary")
+        given = [*(self.arguments[name] for name in names), self.experiment.task.init_checkpoint]
+        return [Path(path) for path in given if path and "://" not in path and not self.sample]
 
-def run_locally(**options: Any) -> None:
+
+def run_locally(
+    *,
+    docker: bool,
+    memory: str,
+    gpus: bool,
+    image_prefix: str,
+    image_tag: str,
+    images: Path | None,
+    **options: Any,
+) -> None:
     """Runs the pipeline with the options of `bigbird run`; see its help.
 
     Raises:
@@ -49,36 +57,44 @@ def run_locally(**options: Any) -> None:
         SystemExit: a step failed; the code is the step's.
     """
     from pipelines.summary import print_summary
+    from pipelines.targets import local
+    from pipelines.targets.containers import Containers
+    from pipelines.targets.processes import Processes
 
     plan = make_plan(**options)
-    check_installed()
+    place: local.Place
+    if docker:
+        chosen = choose_images(image_prefix, image_tag, images, train="train-gpu" if gpus else "train")
+        place = Containers(chosen, plan.inputs, memory=memory, gpus=gpus)
+    else:
+        for option, value in (("--memory", memory), ("--gpus", gpus), ("--image-tag", image_tag), ("--images", images)):
+            if value:
+                raise InputError(f"{option} is given without --docker; it is about containers")
+        chosen, place = Images.named(tag="none"), Processes()
+    place.check()
     _prepare_folder(plan.folder, options["overwrite"])
     if plan.sample:
         from pipelines.sample_data import write_sample
 
         write_sample(plan.sample, Path(plan.arguments["data"]))
-    write_json(plan.folder / "run.json", {"format": 1, "arguments": plan.arguments})
+    record = {"format": 1, "arguments": plan.arguments, "images": chosen.as_dict() if docker else None, **provenance()}
+    write_json(plan.folder / "run.json", record)
     print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
 
-    from pipelines.finetune import Images, build_pipeline
-    from pipelines.targets import local
+    from pipelines.finetune import build_pipeline
 
     try:
-        finished = local.run(build_pipeline(Images.named()), plan.arguments, plan.folder)
+        finished = local.run(build_pipeline(chosen), plan.arguments, plan.folder, place)
     except local.StepFailed as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     evaluation = read_manifest(finished.path("evaluation"), "evaluation")
-    write_json(
-        plan.folder / "run.json",
-        {
-            "format": 1,
-            "arguments": plan.arguments,
-            "seconds": {step: round(seconds, 1) for step, seconds in finished.seconds.items()},
-            "metric": evaluation["primary"],
-            "exported": "export" in finished.seconds,
-        },
-    )
+    outcome = {
+        "seconds": {step: round(seconds, 1) for step, seconds in finished.seconds.items()},
+        "metric": evaluation["primary"],
+        "exported": "export" in finished.seconds,
+    }
+    write_json(plan.folder / "run.json", record | outcome)
     print_summary(finished, plan.arguments["metric_threshold"])
 
 
@@ -145,16 +161,6 @@ def make_plan(
         overrides=arguments["overrides"],
     )
     return Plan(arguments, folder, experiment, sample)
-
-
-def check_installed() -> None:
-    """Raises `InputError` unless every stage's libraries are installed in this environment."""
-    absent = [name for module, name in REQUIRED.items() if importlib.util.find_spec(module) is None]
-    if absent:
-        raise InputError(
-            f"not installed in this environment: {', '.join(absent)}; `bigbird run` runs every stage here. "
-            "`make run` installs all of them, or: pip install --require-hashes -r requirements/dev.lock"
-        )
 
 
 def _check_sample(sample: Sample | None, task: str | None, own_data: bool) -> tuple[Sample | None, str]:

@@ -16,6 +16,24 @@ ROOT = Path(__file__).parents[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--docker", action="store_true", help="run the tests of the images: `make test-docker` builds them"
+    )
+    parser.addoption("--repeats", type=int, default=3, help="how often a failure that must never be missed is provoked")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--docker"):
+        return
+    why = pytest.mark.skip(
+        reason="NOT RUN without --docker: needs a Docker engine and the images; see make test-docker"
+    )
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "docker"):
+            item.add_marker(why)
+
+
 @pytest.fixture
 def check_on_jax(tmp_path):
     """Runs a program on Keras' JAX backend and holds the arrays it writes against those expected.

@@ -15,7 +15,7 @@ HEAVY = ("apache_beam", "jax", "keras", "kfp", "matplotlib", "scipy", "sklearn",
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
-    "errors", "console", "artifacts", "report", "dropout",
+    "errors", "version", "console", "artifacts", "report", "dropout",
     "config", "vocabulary", "features", "tasks", "record_checks",  # raw data to features
     "masking", "dataset",
     "attention", "encoder", "heads",  # the model
@@ -101,8 +101,8 @@ LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.tasks.glue",
     "bigbird.tasks.squad", "bigbird.vocabulary", "components.evaluate.__main__", "components.export.__main__",
     "components.preprocess.__main__", "components.recipes", "components.stage", "components.train.__main__", "pipelines.cli",
-    "pipelines.local_run", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data", "pipelines.submission", "pipelines.summary",
-    "pipelines.targets.local",
+    "pipelines.images", "pipelines.local_run", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data",
+    "pipelines.submission", "pipelines.summary", "pipelines.targets.containers", "pipelines.targets.local", "pipelines.targets.processes",
 )  # fmt: skip
 
 
@@ -111,12 +111,19 @@ def test_light_modules_load_nothing_heavy():
 
 
 def test_compiling_a_pipeline_loads_neither_tensorflow_nor_beam():
-    assert loaded_by("from pipelines.finetune import Images, build_pipeline; build_pipeline(Images.named())") == {"kfp"}
+    assert loaded_by(
+        "from pipelines.finetune import build_pipeline; from pipelines.images import Images; build_pipeline(Images.named())"
+    ) == {"kfp"}
+
+
+EXTRAS = {
+    "build", "component", "dev", "evaluate", "export", "model", "pipelines", "preprocess", "train", "train-gpu", "train-tpu",
+}  # fmt: skip
 
 
 def test_locks_hold_versions_and_hashes_and_no_address():
     locks = sorted((ROOT / "requirements").glob("*.lock"))
-    assert [lock.stem for lock in locks] == ["dev", "evaluate", "export", "pipelines", "preprocess", "train"]
+    assert {lock.stem for lock in locks} == EXTRAS
     for lock in locks:
         for line in lock.read_text(encoding="utf-8").splitlines():
             assert re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line), (
@@ -125,14 +132,35 @@ def test_locks_hold_versions_and_hashes_and_no_address():
             assert "://" not in line
 
 
-def test_every_lock_has_the_versions_of_the_local_one():
-    pins = {
-        lock.stem: {line for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line and line[0] != " "}
-        for lock in (ROOT / "requirements").glob("*.lock")
-    }
-    names = {image: {line.split(" ;")[0].rstrip(" \\") for line in lines} for image, lines in pins.items()}
-    for image, lines in names.items():
-        assert lines <= names["dev"], image
+def pins(extra: str) -> dict[str, str]:
+    """A lock's versions by distribution; one with a version per Python has the first."""
+    text = (ROOT / "requirements" / f"{extra}.lock").read_text(encoding="utf-8")
+    return dict(reversed(re.findall(r"^([\w.-]+)==(\S+)", text, flags=re.MULTILINE)))
+
+
+@pytest.mark.parametrize("extra", sorted(EXTRAS - {"dev", "train-gpu", "train-tpu"}))
+def test_every_lock_has_the_versions_of_the_local_one(extra):
+    assert pins(extra).items() <= pins("dev").items()
+
+
+def test_the_gpu_image_adds_only_cudas_libraries_to_the_cpu_one():
+    added = pins("train-gpu").items() - pins("train").items()
+    assert pins("train").items() <= pins("train-gpu").items()
+    assert {name.partition("-")[0] for name, _ in added} == {"nvidia"}
+
+
+def test_the_tpu_image_has_our_versions_but_for_tensorflow_and_a_libtpu_that_it_can_load():
+    tpu, ours = pins("train-tpu"), pins("dev")
+    assert pins("component").items() <= tpu.items()
+    assert tpu["tensorflow-tpu"].startswith("2.20.")
+    assert tuple(map(int, tpu["libtpu"].split("."))) <= (0, 0, 30)  # newer ones abort TensorFlow's import
+    for name in ("keras", "numpy", "protobuf", "safetensors", "scikit-learn", "scipy", "sentencepiece"):
+        assert tpu[name] == ours[name], name
+
+
+def test_the_dataflow_worker_gets_beams_boot_program_of_the_locked_version():
+    (version,) = re.findall(r"ARG BEAM_IMAGE=\S+:(\S+)", (ROOT / "docker/Dockerfile").read_text(encoding="utf-8"))
+    assert version == pins("preprocess")["apache-beam"]
 
 
 def readme() -> str:

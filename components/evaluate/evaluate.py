@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.artifacts import new_folder, package_version, read_manifest, write_json
+from bigbird.artifacts import new_folder, read_manifest, write_json
 from bigbird.checkpoints.native import load_model, read_state, weights_folder
 from bigbird.config import Task
 from bigbird.console import Progress, format_duration
@@ -17,6 +17,7 @@ from bigbird.tasks.families import experiment_type
 from bigbird.tasks.glue import TASKS
 from bigbird.tasks.metrics import confusion
 from bigbird.tasks.pretraining import TASK as PRETRAINING
+from bigbird.version import provenance
 from components.evaluate.predictions import write_glue, write_squad
 from components.evaluate.report_page import evaluation_page
 
@@ -175,7 +176,7 @@ def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
         "primary": {"name": primary, "value": evaluation.metrics[primary]} if labelled else None,
         "baseline": None,
         "examples": len(results.ids if isinstance(results, GlueResults) else results.questions),
-        "version": package_version(),
+        **provenance(),
     }
     if labelled:
         value = evaluation.baseline[primary]

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bigbird.artifacts import MANIFESTS, new_folder, package_version, read_manifest, write_json
+from bigbird.artifacts import MANIFESTS, new_folder, read_manifest, write_json
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
+from bigbird.version import provenance
 from components.export.request import recorded_request
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def export(model: str, output: str, dataset: str | None = None, overwrite: bool 
             "vocabulary": manifest["dataset"]["vocabulary"],
             "signatures": {name: _describe(function, meanings(module)) for name, function in concrete.items()},
             "example": EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),
-            "version": package_version(),
+            **provenance(),
         }
         write_json(folder / MANIFESTS["saved_model"], described)
     return described

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bigbird.artifacts import MANIFESTS, package_version
+from bigbird.artifacts import MANIFESTS
 from bigbird.errors import InputError
 from bigbird.tasks import families, glue, squad, triviaqa
 from bigbird.tasks.records import BadRecords
+from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
 from components.preprocess.beam_run import is_local, parse_options, run_shards
@@ -99,7 +100,7 @@ def preprocess(
         storage.delete([storage.join(folder, WORK)])
         manifest = _manifest(task, splits, statistics, settings)
         manifest["vocabulary"] = _vocabulary_facts(Vocabulary(model, lower_case), trained_here=own is None)
-        manifest |= {"rejected": len(bad.rejected), "version": package_version()}
+        manifest |= {"rejected": len(bad.rejected), **provenance()}
         _write_texts(folder, manifest, bad)
     _say(manifest, output, time.monotonic() - started)
     return manifest

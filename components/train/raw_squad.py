@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bigbird import features
-from bigbird.artifacts import MANIFESTS, package_version, write_json
+from bigbird.artifacts import MANIFESTS, write_json
 from bigbird.config import SquadDataConfig
 from bigbird.errors import InputError
 from bigbird.tasks import squad
 from bigbird.tasks.records import BadRecords
+from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary
 
 PARAGRAPHS_AT_ONCE = 64
@@ -101,5 +102,5 @@ def _manifest(
             "trained_here": False,
         },
         "rejected": 0,
-        "version": package_version(),
+        **provenance(),
     }

@@ -113,10 +113,11 @@ class TensorFlowSteps:
         self, batch: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         """This replica's share of the gradient and loss of the global batch's mean, and its tokens."""
-        with tf.GradientTape() as tape:
+        variables = [variable.value for variable in self.model.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)  # tensors, where the step is lowered as a function of its weights
             outputs = self.model(batch, training=True, seed=seed)
             loss = tf.reduce_sum(per_example_loss(self._task, outputs, batch)) / self._batch_size
-        variables = [variable.value for variable in self.model.trainable_variables]
         # The embeddings' gradients come as slices whose rows may repeat; a norm needs the sum of each row.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
         return gradients, loss, tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32)

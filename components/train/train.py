@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import MANIFESTS, package_version, read_manifest, write_json
+from bigbird.artifacts import MANIFESTS, read_manifest, write_json
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import Experiment, GlueTask
@@ -16,6 +16,7 @@ from bigbird.console import format_duration
 from bigbird.dataset import checksum
 from bigbird.errors import InputError
 from bigbird.optimization import build_schedule
+from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary
 from components.train.interruption import Interruption
 from components.train.loop import Plan, TrainingLoop
@@ -156,7 +157,7 @@ class _Run:
             "parameters": self.steps.model.count_params(),
             "best": self.experiment.trainer.best_checkpoint_export_subdir if best else None,
             "dataset": dataset,
-            "version": package_version(),
+            **provenance(),
         }
         if self.steps.is_chief:
             write_json(self.model_dir / MANIFESTS["model"], manifest)

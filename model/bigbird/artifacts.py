@@ -23,16 +23,6 @@ MANIFESTS = {
 }
 
 
-def package_version() -> str:
-    """The installed distribution's version, for manifests; "unknown" in a tree that is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("bigbird-pipelines")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON, replacing `path` in one step so that no reader sees half a file."""
     path = Path(path)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bigbird.errors import InputError, TrainingDiverged
 
-# Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input, 3 training diverged, 130 Ctrl-C.
+# Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input, 3 training diverged, 130 Ctrl-C, 143 SIGTERM.
 EXIT_INPUT = 2
 EXIT_DIVERGED = 3
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 def run_command(command: Callable[[], object]) -> None:
@@ -20,6 +23,7 @@ def run_command(command: Callable[[], object]) -> None:
 
     A user's mistake prints one message on stderr and no traceback; any other exception keeps its traceback.
     """
+    tidy_up_when_terminated()
     try:
         command()
     except (InputError, TrainingDiverged) as error:
@@ -28,6 +32,20 @@ def run_command(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         print("interrupted; nothing half-written was left behind", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def tidy_up_when_terminated() -> None:
+    """Makes SIGTERM an exception, `SystemExit(143)`: half-written folders go away.
+
+    The first process of a container ends by it at all only then. Whoever handles SIGTERM already is left alone.
+    """
+
+    def terminate(*_: object) -> None:
+        sys.exit(EXIT_TERMINATED)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, terminate)
 
 
 def load_tensorflow() -> None:
@@ -86,7 +104,7 @@ class Progress:
         self._clock = time.monotonic
         self.label, self.total, self._interval = label, total, interval_s
         self._start = self._clock()
-        self._last = 0.0
+        self._last = float("-inf")
         self._first_done: int | None = None
         self._live = sys.stderr.isatty()
 

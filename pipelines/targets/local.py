@@ -1,29 +1,27 @@
-"""Runs the pipeline on this machine with kfp.local, each step a process of this Python environment.
+"""Runs the pipeline on this machine with kfp.local, each step a process (processes.py) or a container (containers.py).
 
-KFP decides what runs and when, and passes values and artifacts on. Three of its habits are replaced while a
-pipeline runs, because they stand in a user's way:
+KFP decides what runs and when, and passes values and artifacts on. Some of its habits are replaced while a pipeline
+runs, because they stand in a user's way:
   - it mixes a step's output into its own log, line by line and late: here a step's stderr is the terminal's;
   - it names folders by the time of day: here they are `<run folder>/<step>/<output>`;
-  - it puts this interpreter wherever a command says "python3", in paths of data too: here only in the command.
+  - it takes a step that exits with 0 for done: here its outputs must be there too;
+  - it may take a container that failed quickly for one that succeeded: see containers.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from bigbird.artifacts import MANIFESTS
 from bigbird.console import EXIT_INTERRUPTED, format_duration
@@ -37,6 +35,8 @@ OUTPUTS = {
     "saved_model": Path("export/saved_model"),
 }
 INTERRUPT_PATIENCE_S = 30.0  # what an interrupted step gets to tidy up
+# KFP's artifacts without a file: their values travel in the step's own record.
+_WITHOUT_FILE = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
 
 
 class StepFailed(RuntimeError):
@@ -45,6 +45,30 @@ class StepFailed(RuntimeError):
     def __init__(self, step: str, exit_code: int, message: str):
         super().__init__(f"step {step!r} failed: {message}")
         self.exit_code = exit_code
+
+
+class Ended(NamedTuple):
+    """How a step's process ended: its exit code, negative for a signal, and what else is known of a failure."""
+
+    code: int
+    cause: str = ""
+
+
+Execute = Callable[[Sequence[str], Mapping[str, str], BinaryIO], Ended]
+"""Runs a command with more environment to its end; stderr live on the terminal, the rest into the log."""
+
+
+class Place(Protocol):
+    """Where steps run."""
+
+    def check(self) -> None:
+        """Raises `InputError` where no step could run."""
+
+    def runner(self) -> Any:
+        """KFP's runner."""
+
+    def replacements(self, steps: Steps) -> Sequence[tuple[Any, str, Any]]:
+        """Module, name and what stands there while a pipeline runs, so that steps are started through `steps`."""
 
 
 @dataclass
@@ -59,13 +83,14 @@ class LocalRun:
         return self.folder / OUTPUTS[kind]
 
 
-def run(pipeline: Any, arguments: dict[str, Any], folder: Path) -> LocalRun:
+def run(pipeline: Any, arguments: dict[str, Any], folder: Path, place: Place) -> LocalRun:
     """Runs a pipeline and waits for its end; `folder` holds everything it makes.
 
     Args:
         pipeline: the KFP pipeline.
         arguments: its parameters; paths must be absolute.
         folder: a new or empty folder.
+        place: where its steps run.
 
     Raises:
         StepFailed: a step failed; earlier steps' outputs stay.
@@ -77,10 +102,10 @@ def run(pipeline: Any, arguments: dict[str, Any], folder: Path) -> LocalRun:
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, _terminated_as_interrupted():
-        steps = _Steps(LocalRun(folder), logs, Path(scratch))
+        steps = Steps(LocalRun(folder), logs, Path(scratch).resolve())
         try:
-            with (logs / "kfp.log").open("w", encoding="utf-8") as log, _our_ways(steps, folder.name, log):
-                local.init(local.SubprocessRunner(use_venv=False), str(folder.parent), str(Path(scratch, "workspace")))
+            with (logs / "kfp.log").open("w", encoding="utf-8") as log, _our_ways(steps, place, log):
+                local.init(place.runner(), str(folder.parent), str(steps.scratch / "workspace"))
                 pipeline(**arguments)
         except RuntimeError as error:
             remove_unfinished(folder)
@@ -100,87 +125,95 @@ def remove_unfinished(folder: Path) -> None:
             shutil.rmtree(folder / place, ignore_errors=True)
 
 
-class _Steps:
-    """Starts the steps' processes, times them and remembers which one failed and why."""
+class Steps:
+    """Starts the steps, times them and remembers which one failed and why.
+
+    Args:
+        run: the run they belong to.
+        logs: the folder of their logs.
+        scratch: a folder for temporary files, gone after the run.
+    """
 
     def __init__(self, run: LocalRun, logs: Path, scratch: Path):
-        self.run = run
+        self.run, self.scratch = run, scratch
         self.failure: StepFailed | None = None
-        self._logs, self._scratch = logs, scratch
+        self._logs = logs
 
-    def start(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        """Runs one step to its end: stderr live, KFP's own chatter on stdout into the step's log.
+    def start(self, full_command: Sequence[str], env_vars: Mapping[str, str] | None, execute: Execute) -> int:
+        """Runs one step to its end.
 
-        Takes the place of `run_local_subprocess` in `kfp.local.subprocess_task_handler`.
+        Args:
+            full_command: KFP's command for it.
+            env_vars: the component's own environment.
+            execute: starts the command and waits.
+
+        Returns:
+            0, or the exit code of a step that failed; `failure` then says more.
         """
-        step = full_command[full_command.index("--function_to_execute") + 1].replace("_", "-")
-        failure_file = self._scratch / "failure.json"
+        step = _argument(full_command, "--function_to_execute").replace("_", "-")
+        log_file, failure_file = self._logs / f"{step}.log", self.scratch / "failure.json"
         environment = {
-            **os.environ,
             **(env_vars or {}),
             "PYTHONUNBUFFERED": "1",
-            "TMPDIR": str(self._scratch),
+            "TMPDIR": str(self.scratch),
             FAILURE_FILE: str(failure_file),
         }
         sys.stderr.write(f"-- {step}\n")
         sys.stderr.flush()
         started = time.monotonic()
-        with (self._logs / f"{step}.log").open("wb") as log:
-            # A session of its own: Ctrl-C reaches this process, which then stops the step and all its workers.
-            process = subprocess.Popen(full_command, stdout=log, env=environment, start_new_session=True)  # noqa: S603
-            try:
-                code = process.wait()
-            except BaseException:
-                _stop(process)
-                raise
+        with log_file.open("wb") as log:
+            ended = execute(full_command, environment, log)
         seconds = time.monotonic() - started
         self.run.seconds[step] = seconds
-        if code == EXIT_INTERRUPTED:
+        if ended.code == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
-        if code:
-            self.failure = StepFailed(step, code if code > 0 else 1, self._reason(failure_file, code, step))
-        else:
-            sys.stderr.write(f"   {step} finished in {format_duration(seconds)}\n")
-        return code
+        if ended.code:
+            message = self._reason(failure_file, ended, log_file)
+            self.failure = StepFailed(step, ended.code if ended.code > 0 else 1, message)
+            return ended.code
+        absent = _absent_outputs(json.loads(_argument(full_command, "--executor_input")))
+        if absent:
+            message = f"it ended without an error but did not write {', '.join(absent)}; its output is in {log_file}"
+            self.failure = StepFailed(step, 1, message)
+            return 1
+        sys.stderr.write(f"   {step} finished in {format_duration(seconds)}\n")
+        return 0
 
-    def _reason(self, failure_file: Path, code: int, step: str) -> str:
+    def _reason(self, failure_file: Path, ended: Ended, log_file: Path) -> str:
         if failure_file.exists():
             return json.loads(failure_file.read_text(encoding="utf-8"))["message"]
-        ended = f"it was ended by signal {-code}" if code < 0 else f"it exited with code {code}"
-        if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
-            ended += ", which is what happens when the machine runs out of memory"
-        return f"{ended}; its output is above and in {self._logs / f'{step}.log'}"
+        how = f"it was ended by signal {-ended.code}" if ended.code < 0 else f"it exited with code {ended.code}"
+        if ended.cause:
+            how += f": {ended.cause}"
+        elif ended.code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            how += ", which is what happens when the machine runs out of memory"
+        return f"{how}; its output is above and in {log_file}"
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Interrupts a step and everything it started, waits for it to tidy up, and ends what remains."""
-    for number, patience in ((signal.SIGINT, INTERRUPT_PATIENCE_S), (signal.SIGKILL, None)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(patience)
-            return
+def _argument(command: Sequence[str], name: str) -> str:
+    return command[list(command).index(name) + 1]
 
 
-def _command_with_this_python(full_command: list[str], executable: str) -> list[str]:
-    """Puts `executable` into the shell line that starts a component, and nowhere else."""
-    shell_line = full_command.index("-ec") + 1
-    command = list(full_command)
-    command[shell_line] = command[shell_line].replace("python3 -m", f"{shlex.quote(executable)} -m")
-    return command
+def _absent_outputs(executor_input: dict[str, Any]) -> list[str]:
+    """What a finished step should have written and has not: its record, and each artifact that is a file or folder."""
+    outputs = executor_input["outputs"]
+    expected = {"its record": outputs["outputFile"]}
+    for name, given in outputs.get("artifacts", {}).items():
+        artifact = given["artifacts"][0]
+        if artifact["type"]["schemaTitle"] not in _WITHOUT_FILE:
+            expected[f"its output {name!r}"] = artifact["uri"]
+    return [what for what, path in expected.items() if not Path(path).exists()]
 
 
 @contextlib.contextmanager
-def _our_ways(steps: _Steps, folder_name: str, log: Any) -> Iterator[None]:
-    """Replaces KFP's three habits (see above) and sends its own log to a file, until the block ends."""
-    from kfp.local import executor_input_utils, subprocess_task_handler
+def _our_ways(steps: Steps, place: Place, log: Any) -> Iterator[None]:
+    """Replaces KFP's habits (see above) and sends its own log to a file, until the block ends."""
+    from kfp.local import executor_input_utils
 
+    folder_name = steps.run.folder.name
+    names = (executor_input_utils, "get_local_pipeline_resource_name", lambda _: folder_name)
     with contextlib.ExitStack() as stack:
-        for module, name, ours in (
-            (subprocess_task_handler, "run_local_subprocess", steps.start),
-            (subprocess_task_handler, "replace_python_executable", _command_with_this_python),
-            (executor_input_utils, "get_local_pipeline_resource_name", lambda _: folder_name),
-        ):
+        for module, name, ours in (names, *place.replacements(steps)):
             stack.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, ours)
         stack.enter_context(warnings.catch_warnings())

@@ -14,6 +14,8 @@ from pipelines.predict import named_probabilities, predict_command, read_example
 def options(tmp_path: Path, **changes) -> dict:
     """`bigbird run`'s options as click gives them, with changes."""
     defaults = cli.run.make_context("run", []).params
+    for name in ("docker", "memory", "gpus", "image_prefix", "image_tag", "images"):  # where it runs, not what
+        del defaults[name]
     return {**defaults, "overrides": (), "runs": tmp_path / "runs", **changes}
 
 

@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from bigbird.artifacts import MANIFESTS, new_folder, package_version, write_json
+from bigbird.artifacts import MANIFESTS, new_folder, write_json
 from bigbird.checkpoints import names, native, settings
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
+from bigbird.version import provenance
 
 Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -76,7 +77,7 @@ def convert(
         written = _WRITERS[to](checkpoint, encoder, folder)
         left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
         manifest = {"format": 1, "from": checkpoint.kind, "to": to, "weights": len(written), "left_out": left_out}
-        write_json(folder / MANIFESTS["checkpoint"], manifest | {"version": package_version()})
+        write_json(folder / MANIFESTS["checkpoint"], manifest | provenance())
     return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
 
 

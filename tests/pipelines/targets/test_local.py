@@ -11,6 +11,7 @@ import pytest
 from kfp import dsl
 
 from pipelines.targets import local
+from pipelines.targets.processes import Processes
 
 ROOT = Path(__file__).parents[3]
 
@@ -75,7 +76,7 @@ def importable_in_steps(monkeypatch):
 
 
 def test_outputs_land_in_the_runs_folder_by_step_and_name(tmp_path):
-    finished = local.run(notes, {"text": "hello"}, tmp_path / "run")
+    finished = local.run(notes, {"text": "hello"}, tmp_path / "run", Processes())
     assert (tmp_path / "run/write/note").read_text() == "hello"
     assert (tmp_path / "run/shout/loud").read_text() == "HELLO"
     assert list(finished.seconds) == ["write", "shout"]
@@ -83,11 +84,11 @@ def test_outputs_land_in_the_runs_folder_by_step_and_name(tmp_path):
 
 
 def test_only_the_branch_whose_condition_holds_runs(tmp_path):
-    assert list(local.run(notes, {"text": "ho"}, tmp_path / "run").seconds) == ["write", "stay-silent"]
+    assert list(local.run(notes, {"text": "ho"}, tmp_path / "run", Processes()).seconds) == ["write", "stay-silent"]
 
 
 def test_a_steps_stderr_is_the_terminals_and_its_stdout_a_log(tmp_path, capfd):
-    local.run(notes, {"text": "hello"}, tmp_path / "run")
+    local.run(notes, {"text": "hello"}, tmp_path / "run", Processes())
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "-- write\nsaw hello\n   write finished in 0s\n-- shout\n" in shown.err
@@ -96,7 +97,7 @@ def test_a_steps_stderr_is_the_terminals_and_its_stdout_a_log(tmp_path, capfd):
 
 
 def test_a_folder_named_after_the_interpreter_reaches_the_steps_unchanged(tmp_path):
-    local.run(notes, {"text": "python3 -m"}, tmp_path / "python3" / "run")
+    local.run(notes, {"text": "python3 -m"}, tmp_path / "python3" / "run", Processes())
     assert (tmp_path / "python3/run/write/note").read_text() == "python3 -m"
 
 
@@ -111,7 +112,7 @@ def test_a_folder_named_after_the_interpreter_reaches_the_steps_unchanged(tmp_pa
 )
 def test_a_failed_step_is_named_with_its_message_and_exit_code(tmp_path, kind, code, message):
     with pytest.raises(local.StepFailed, match=message) as failed:
-        local.run(refusing, {"kind": kind}, tmp_path / "run")
+        local.run(refusing, {"kind": kind}, tmp_path / "run", Processes())
     assert failed.value.exit_code == code
 
 
@@ -130,6 +131,7 @@ import sys
 from pathlib import Path
 from kfp import dsl
 from pipelines.targets import local
+from pipelines.targets.processes import Processes
 
 @dsl.component(base_image="python", install_kfp_package=False)
 def wait(model: dsl.Output[dsl.Model]) -> None:
@@ -148,7 +150,7 @@ def waiting() -> None:
 
 local.OUTPUTS["model"] = Path("wait/model")
 try:
-    local.run(waiting, {}, Path(sys.argv[1]))
+    local.run(waiting, {}, Path(sys.argv[1]), Processes())
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -1,0 +1,79 @@
+"""The container image of each stage: by the commit it was built from, or by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bigbird.artifacts import read_json
+from bigbird.errors import InputError
+from bigbird.version import UNKNOWN, revision
+
+PREFIX = "bigbird"
+
+
+@dataclass(frozen=True)
+class Images:
+    """What each stage runs in."""
+
+    preprocess: str
+    train: str
+    evaluate: str
+    export: str
+
+    @classmethod
+    def named(cls, prefix: str = PREFIX, tag: str = "", train: str = "train") -> Images:
+        """`prefix`-preprocess:`tag` and so on, as `make images` names them.
+
+        Args:
+            prefix: what the names begin with; a registry and its folders go in here.
+            tag: the commit that the images were built from; this code's own where empty.
+            train: the training image: train, train-gpu or train-tpu.
+
+        Raises:
+            InputError: the tag is latest, which names other code tomorrow; or none is given and no commit is known.
+        """
+        tag = tag or revision()
+        if tag == "latest":
+            raise InputError(
+                "--image-tag latest: names other code tomorrow; expected the commit the images are built from"
+            )
+        if tag == UNKNOWN:
+            raise InputError("--image-tag is not given, and this code lies in no git checkout; give the images' tag")
+        return cls(**{stage: f"{prefix}-{name}:{tag}" for stage, name in cls._names(train).items()})
+
+    @classmethod
+    def from_file(cls, file: Path, train: str = "train") -> Images:
+        """The images that `make push` wrote to a file, each pinned by its digest.
+
+        Raises:
+            InputError: the file is not JSON, or names no image for a stage.
+        """
+        found, names = read_json(file, "images that `make push` wrote"), cls._names(train)
+        absent = [name for name in names.values() if not isinstance(found, Mapping) or not found.get(name)]
+        if absent:
+            raise InputError(f"{file}: names no image for {', '.join(absent)}; expected what `make push` writes")
+        return cls(**{stage: str(found[name]) for stage, name in names.items()})
+
+    @classmethod
+    def _names(cls, train: str) -> dict[str, str]:
+        return {stage: train if stage == "train" else stage for stage in cls.__dataclass_fields__}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Stage to image."""
+        return asdict(self)
+
+
+def choose_images(prefix: str, tag: str, file: Path | None, train: str = "train") -> Images:
+    """The images that a command's options name.
+
+    Raises:
+        InputError: they name none, or contradict each other.
+    """
+    if file is None:
+        return Images.named(prefix, tag, train)
+    if tag or prefix != PREFIX:
+        raise InputError("--images is given with --image-prefix or --image-tag; expected one of them")
+    return Images.from_file(file, train)

@@ -1,0 +1,89 @@
+"""Steps as processes of this Python environment."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+from bigbird.errors import InputError
+from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, Steps
+
+# What the four stages import, and the distribution to name when it is absent.
+REQUIRED = {
+    "apache_beam": "apache-beam",
+    "keras": "keras",
+    "kfp": "kfp",
+    "sentencepiece": "sentencepiece",
+    "tensorflow": "tensorflow",
+    "tensorflow_text": "tensorflow-text",
+}
+
+
+class Processes:
+    """`Place` for steps that run here, with what is installed here."""
+
+    def check(self) -> None:
+        """Raises `InputError` unless every stage's libraries are installed in this environment."""
+        absent = [name for module, name in REQUIRED.items() if importlib.util.find_spec(module) is None]
+        if absent:
+            raise InputError(
+                f"not installed in this environment: {', '.join(absent)}; `bigbird run` runs every stage here. "
+                "`make run` installs all of them, or: pip install --require-hashes -r requirements/dev.lock; "
+                "with --docker the stages run in their images"
+            )
+
+    def runner(self) -> Any:
+        from kfp import local
+
+        return local.SubprocessRunner(use_venv=False)
+
+    def replacements(self, steps: Steps) -> Sequence[tuple[Any, str, Any]]:
+        from kfp.local import subprocess_task_handler
+
+        def run_local_subprocess(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+            return steps.start(full_command, env_vars, execute)
+
+        return (
+            (subprocess_task_handler, "run_local_subprocess", run_local_subprocess),
+            (subprocess_task_handler, "replace_python_executable", _command_with_this_python),
+        )
+
+
+def execute(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> Ended:
+    """Runs a step's command: stderr is the terminal's, KFP's own chatter on stdout goes into the step's log."""
+    # A session of its own: Ctrl-C reaches this process, which then stops the step and all its workers.
+    process = subprocess.Popen(  # noqa: S603
+        command, stdout=log, env={**os.environ, **environment}, start_new_session=True
+    )
+    try:
+        return Ended(process.wait())
+    except BaseException:
+        _stop(process)
+        raise
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Interrupts a step and everything it started, waits for it to tidy up, and ends what remains."""
+    for number, patience in ((signal.SIGINT, INTERRUPT_PATIENCE_S), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(patience)
+            return
+
+
+def _command_with_this_python(full_command: list[str], executable: str) -> list[str]:
+    """Puts `executable` into the shell line that starts a component, and nowhere else.
+
+    KFP would put it wherever a command says "python3", in paths of data too.
+    """
+    shell_line = full_command.index("-ec") + 1
+    command = list(full_command)
+    command[shell_line] = command[shell_line].replace("python3 -m", f"{shlex.quote(executable)} -m")
+    return command

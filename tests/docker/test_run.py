@@ -1,0 +1,236 @@
+"""`bigbird run --docker`: the whole pipeline, and steps that fail, in real containers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+
+from bigbird.errors import InputError
+from pipelines.images import Images
+from pipelines.targets import local
+from pipelines.targets.containers import Containers
+
+ROOT = Path(__file__).parents[2]
+
+
+@dsl.component(base_image="IMAGE", install_kfp_package=False)
+def write(text: str, note: dsl.Output[dsl.Artifact]) -> int:
+    import os
+    import sys
+    from pathlib import Path
+
+    print("on stdout")
+    print(f"saw {text}", file=sys.stderr)
+    Path(note.path).write_text(text)
+    return os.getuid()
+
+
+@dsl.component(base_image="IMAGE", install_kfp_package=False)
+def fail(how: str, note: dsl.Output[dsl.Artifact]) -> None:
+    import os
+    import sys
+
+    if how == "exits 3":
+        sys.exit(3)
+    if how == "takes all memory":
+        hoard = []
+        while True:
+            hoard.append(os.urandom(8_000_000))
+    if how == "is killed":
+        os.kill(os.getpid(), 9)
+
+
+@dsl.component(base_image="IMAGE", install_kfp_package=False)
+def read(file: str, note: dsl.Output[dsl.Artifact]) -> None:
+    from pathlib import Path
+
+    Path(note.path).write_text(Path(file).read_text())
+    for place in (file, "/opt/bigbird/x", "/x"):
+        try:
+            Path(place).write_text("changed")
+        except OSError:
+            continue
+        raise SystemExit(f"{place} could be written")
+
+
+@dsl.component(base_image="IMAGE", install_kfp_package=False)
+def wait(model: dsl.Output[dsl.Model]) -> None:
+    import time
+    from pathlib import Path
+
+    Path(model.path).mkdir()
+    Path(model.path, "half").touch()
+    try:
+        time.sleep(120)
+    finally:
+        Path(model.path).parent.joinpath("tidied").touch()
+
+
+@pytest.fixture
+def run(engine, tmp_path, caller):
+    """Runs one component as a pipeline, in the smallest image that holds kfp; returns the run."""
+    image = engine.image("preprocess")
+
+    def run_one(component, folder=None, inputs=(), memory="", **arguments):
+        component.component_spec.implementation.container.image = image
+
+        @dsl.pipeline(name="one")
+        def one() -> None:
+            component(**arguments)
+
+        folder = folder or tmp_path / "run"
+        return local.run(one, {}, folder, Containers(Images(image, image, image, image), inputs, memory=memory))
+
+    return run_one
+
+
+def containers(engine):
+    return set(engine("ps", "--all", "--quiet").stdout.split())
+
+
+def test_a_step_runs_as_the_caller_who_owns_what_it_leaves(run, callers_folder, caller, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: caller[0])
+    monkeypatch.setattr(os, "getgid", lambda: caller[1])
+    folder = callers_folder / "run"
+    folder.mkdir()
+    os.chown(folder, *caller)
+    monkeypatch.setattr(local.tempfile, "tempdir", str(callers_folder))
+    callers_folder.chmod(0o777)
+    original = local.tempfile.TemporaryDirectory
+
+    def open_to_all(**options):
+        scratch = original(**options)
+        os.chown(scratch.name, *caller)
+        return scratch
+
+    monkeypatch.setattr(local.tempfile, "TemporaryDirectory", open_to_all)
+    run(write, folder, text="hello")
+    written = folder / "write/note"
+    assert written.read_text() == "hello"
+    assert (written.stat().st_uid, written.stat().st_gid) == caller
+    record = json.loads((folder / "write/executor_output.json").read_text())
+    assert record["parameterValues"]["Output"] == caller[0]
+
+
+def test_a_steps_stderr_is_live_and_its_log_holds_all(run, tmp_path, capsys):
+    finished = run(write, text="ein Büffel")
+    shown = capsys.readouterr()
+    assert list(finished.seconds) == ["write"]
+    assert shown.out == ""
+    assert shown.err.startswith("-- write\nsaw ein Büffel\n   write finished in ")
+    log = (tmp_path / "run/logs/write.log").read_text()
+    assert "saw ein Büffel\n" in log and "on stdout\n" in log
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "message"),
+    [
+        ("exits 3", 3, r"step 'fail' failed: it exited with code 3; its output is above and in .*/logs/fail\.log"),
+        (
+            "takes all memory",
+            137,
+            r"step 'fail' failed: it exited with code 137: its container ran out of memory; .*/logs/fail\.log",
+        ),
+        (
+            "is killed",
+            137,
+            r"step 'fail' failed: it exited with code 137, which is what happens when .*/logs/fail\.log",
+        ),
+        (
+            "writes nothing",
+            1,
+            r"step 'fail' failed: it ended without an error but did not write its output 'note'; .*/logs/fail\.log",
+        ),
+    ],
+)
+def test_a_failure_is_never_taken_for_success(run, engine, tmp_path, request, how, code, message):
+    before = containers(engine)
+    for number in range(request.config.getoption("--repeats")):
+        with pytest.raises(local.StepFailed, match=message) as failed:
+            run(fail, tmp_path / f"run{number}", memory="256m", how=how)
+        assert failed.value.exit_code == code
+    assert containers(engine) == before
+
+
+def test_a_step_reads_what_the_user_named_and_writes_nowhere_else(run, tmp_path):
+    """A folder of links, as a download cache has it, is readable too."""
+    blobs, data = tmp_path / "blobs", tmp_path / "data"
+    for folder in (blobs, data):
+        folder.mkdir()
+    (blobs / "5f3a").write_text("what the link leads to")
+    (data / "train.tsv").symlink_to("../blobs/5f3a")
+    run(read, inputs=[data], file=str(data / "train.tsv"))
+    assert (tmp_path / "run/read/note").read_text() == "what the link leads to"
+    assert (blobs / "5f3a").read_text() == "what the link leads to"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_stops_the_container_and_leaves_nothing_half_written(
+    run, engine, tmp_path, monkeypatch, number
+):
+    monkeypatch.setitem(local.OUTPUTS, "model", Path("wait/model"))
+    before, folder = containers(engine), tmp_path / "run"
+
+    def interrupt_once_started():
+        until = time.monotonic() + 60
+        while not (folder / "wait/model/half").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt_once_started)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(wait)
+    thread.join()
+    assert (folder / "wait/tidied").exists()
+    assert not (folder / "wait/model").exists()
+    assert containers(engine) == before
+
+
+def test_an_image_that_is_not_there_is_named_before_anything_starts(engine):
+    with pytest.raises(InputError, match=r"image bigbird-preprocess:never: .*`make images` builds it"):
+        Containers(Images.named(tag="never")).check()
+
+
+def test_without_an_engine_the_user_hears_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
+    with pytest.raises(InputError, match=r"no Docker engine answers .*start it, or leave --docker out"):
+        Containers(Images.named(tag="x")).check()
+
+
+@pytest.mark.integration
+def test_the_pipeline_in_containers_gives_what_it_gives_without(engine, tmp_path, data, recipe):
+    """The same packages on the same machine: the same weights, to the last bit of every metric."""
+    data(tmp_path / "data"), recipe(tmp_path / "recipe.yaml")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
+    metrics = {}
+    for name, more in (("with", ["--docker"]), ("without", [])):
+        command = [
+            sys.executable, "-c", "from pipelines.cli import cli; cli()", "run", "--task", "sst2", "--data", "data",
+            "--recipe", "recipe.yaml", "--vocabulary-size", "50", "--name", name, *more,
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        folder = tmp_path / "runs" / name
+        metrics[name] = json.loads((folder / "evaluate/evaluation/metrics.json").read_text())
+        assert list(json.loads((folder / "run.json").read_text())["seconds"]) == [
+            "preprocess",
+            "train",
+            "evaluate",
+            "export",
+        ]
+    assert json.loads((tmp_path / "runs/with/run.json").read_text())["images"] == Images.named().as_dict()
+    for name in ("metrics", "primary", "baseline", "examples", "revision"):
+        assert metrics["with"][name] == metrics["without"][name], name
+    asked = subprocess.run(
+        [sys.executable, "-c", "from pipelines.cli import cli; cli()", "predict", "--model", "runs/with", "--text", "the red house"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert json.loads(asked.stdout)["label"] == "1", asked.stderr[-2000:]
