@@ -32,6 +32,7 @@ run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad
 test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
 	$(BIN)/python -m pytest $(ARGS)
 
+test-docker: IMAGES += train-tpu
 test-docker: $(STAMP) images ## Run the tests of the images, on the local Docker engine
 	$(BIN)/python -m pytest tests/docker --docker $(ARGS)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,15 +40,16 @@ class Containers:
     def __init__(self, images: Images, inputs: Iterable[Path] = (), *, memory: str = "", gpus: bool = False):
         self._images = images
         self._readable = sorted(set(_reachable(inputs)))
-        self._limits: dict[str, Any] = {"mem_limit": memory, "memswap_limit": memory} if memory else {}
-        self._gpus = gpus
+        self._memory, self._gpus = memory, gpus
 
     def check(self) -> None:
         """Finds the engine and the images; pulls those that a registry holds.
 
         Raises:
-            InputError: no engine answers, or an image is neither here nor in its registry.
+            InputError: no engine answers, an image is neither here nor in its registry, or `memory` is no size.
         """
+        if self._memory and not re.fullmatch(r"[1-9][0-9]*[bkmg]?", self._memory):
+            raise InputError(f"--memory {self._memory}: expected a number of bytes, or one with k, m or g, such as 8g")
         with _engine() as client:
             for image in dict.fromkeys(self._images.as_dict().values()):
                 _find(client, image)
@@ -67,7 +69,8 @@ class Containers:
             read_only=True,
             security_opt=["no-new-privileges", *(["label=disable"] if selinux else [])],
             device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])] if self._gpus else None,
-            **self._limits,
+            mem_limit=self._memory or None,
+            memswap_limit=self._memory or None,  # memory and swap together: none is swapped
         )
 
     def replacements(self, steps: Steps) -> Sequence[tuple[Any, str, Any]]:

@@ -199,6 +199,12 @@ def test_an_image_that_is_not_there_is_named_before_anything_starts(engine):
         Containers(Images.named(tag="never")).check()
 
 
+@pytest.mark.parametrize("memory", ["8q", "much", "0", "-1g"])
+def test_a_memory_that_is_no_size_is_refused(memory):
+    with pytest.raises(InputError, match=f"--memory {memory}: expected a number of bytes"):
+        Containers(Images.named(tag="never"), memory=memory).check()
+
+
 def test_without_an_engine_the_user_hears_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
     with pytest.raises(InputError, match=r"no Docker engine answers .*start it, or leave --docker out"):

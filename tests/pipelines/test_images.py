@@ -1,0 +1,86 @@
+"""Which images a pipeline runs in."""
+
+import json
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bigbird.errors import InputError
+from bigbird.version import revision
+from pipelines import cli, images
+from pipelines.images import Images, choose_images
+
+DIGESTS = {
+    name: f"registry/p/bigbird-{name}@sha256:{'0' * 63}{number}"
+    for number, name in enumerate(("preprocess", "train", "evaluate", "export", "train-tpu"))
+}
+
+
+@pytest.fixture
+def pushed(tmp_path):
+    file = tmp_path / "images.json"
+    file.write_text(json.dumps(DIGESTS))
+    return file
+
+
+def test_images_are_named_by_the_commit_of_this_code():
+    assert Images.named().as_dict() == {
+        stage: f"bigbird-{stage}:{revision()}" for stage in ("preprocess", "train", "evaluate", "export")
+    }
+
+
+def test_a_prefix_a_tag_and_a_training_image_can_be_chosen():
+    assert Images.named("r/p/bird", "7", "train-tpu") == Images(
+        "r/p/bird-preprocess:7", "r/p/bird-train-tpu:7", "r/p/bird-evaluate:7", "r/p/bird-export:7"
+    )
+
+
+def test_latest_is_refused_since_it_names_other_code_tomorrow():
+    with pytest.raises(InputError, match="--image-tag latest: names other code tomorrow"):
+        Images.named(tag="latest")
+
+
+def test_code_without_a_commit_needs_a_tag(monkeypatch):
+    monkeypatch.setattr(images, "revision", lambda: "unknown")
+    with pytest.raises(InputError, match=r"--image-tag is not given.*give the images' tag"):
+        Images.named()
+    assert Images.named(tag="7").train == "bigbird-train:7"
+
+
+def test_a_compiled_pipeline_pins_the_digests_that_were_pushed(pushed, tmp_path):
+    output = tmp_path / "finetune.yaml"
+    result = CliRunner().invoke(cli.cli, ["compile", "--output", str(output), "--images", str(pushed)])
+    assert result.exit_code == 0, result.output
+    executors = yaml.safe_load(output.read_text())["deploymentSpec"]["executors"]
+    assert {name: executor["container"]["image"] for name, executor in executors.items()} == {
+        "exec-preprocess": DIGESTS["preprocess"], "exec-train": DIGESTS["train"], "exec-evaluate": DIGESTS["evaluate"],
+        "exec-export": DIGESTS["export"], "exec-skip-export": DIGESTS["evaluate"],
+    }  # fmt: skip
+
+
+def test_the_file_of_digests_holds_several_training_images(pushed):
+    assert Images.from_file(pushed, "train-tpu").train == DIGESTS["train-tpu"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"preprocess": "a", "train": "", "evaluate": "c", "export": "d"}'])
+def test_a_file_without_an_image_of_each_stage_is_refused(tmp_path, content):
+    file = tmp_path / "images.json"
+    file.write_text(content)
+    with pytest.raises(InputError, match=r"images\.json: names no image for .*train"):
+        Images.from_file(file)
+
+
+def test_a_file_and_a_name_contradict_each_other(pushed):
+    with pytest.raises(InputError, match="--images is given with --image-prefix or --image-tag"):
+        choose_images("bigbird", "7", pushed)
+
+
+@pytest.mark.parametrize(
+    "options", [["--memory", "8g"], ["--gpus"], ["--image-tag", "7"], ["--images", "images.json"]]
+)  # fmt: skip
+def test_an_option_about_containers_needs_docker(options, tmp_path):
+    result = CliRunner().invoke(cli.cli, ["run", "--runs", str(tmp_path / "runs"), *options])
+    assert result.exit_code == 2
+    assert f"{options[0]} is given without --docker" in result.output
+    assert not (tmp_path / "runs").exists()
