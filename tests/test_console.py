@@ -1,5 +1,6 @@
 """Exit codes, progress lines, durations, and native libraries' chatter."""
 
+import os
 import re
 import subprocess
 import sys
@@ -135,3 +136,29 @@ def test_hiding_works_where_python_has_no_stderr(monkeypatch):
     monkeypatch.setattr(sys, "__stderr__", None)
     with hidden_native_stderr():
         pass
+
+
+_WRITING = """
+import sys, time
+from bigbird.artifacts import new_folder
+from bigbird.console import run_command
+
+def write():
+    with new_folder(sys.argv[1]) as folder:
+        (folder / "half").touch()
+        print("writing", flush=True)
+        time.sleep(60)
+
+run_command(write)
+"""
+
+
+def test_sigterm_ends_a_command_with_143_and_leaves_nothing_half_written(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WRITING, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": MODEL},
+    )  # fmt: skip
+    assert process.stdout.readline() == "writing\n"
+    process.terminate()
+    assert process.wait(timeout=30) == 143
+    assert list(tmp_path.iterdir()) == []

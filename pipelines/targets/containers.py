@@ -125,7 +125,7 @@ def _find(client: Any, image: str) -> None:
         try:
             client.images.pull(image)
         except APIError as error:
-            raise InputError(f"image {image}: cannot be pulled ({error.explanation or error})") from None
+            raise InputError(f"image {image}: cannot be pulled ({_told(error)})") from None
 
 
 def _reachable(inputs: Iterable[Path]) -> Iterator[Path]:
@@ -159,7 +159,7 @@ def _execute(
             image, _without_shell(command), **{**arguments, "environment": environment, "volumes": volumes}
         )
     except DockerException as error:
-        return Ended(1, f"its container could not be made ({error})")
+        return Ended(1, f"its container could not be made ({_told(error)})")
     try:
         output = container.attach(stream=True, demux=True)  # before the start, so that nothing is missed
         copying = threading.Thread(target=_copy, args=(output, log), daemon=True)
@@ -168,7 +168,7 @@ def _execute(
             container.start()
         except DockerException as error:
             output.close()
-            return Ended(1, f"its container could not be started ({error})")
+            return Ended(1, f"its container could not be started ({_told(error)})")
         try:
             container.wait(timeout=None)
         except BaseException:
@@ -183,6 +183,11 @@ def _execute(
         return Ended(state["ExitCode"], state["Error"])
     finally:
         container.remove(force=True, v=True)
+
+
+def _told(error: Exception) -> str:
+    """The engine's own words, without the address of its socket."""
+    return str(getattr(error, "explanation", None) or error)
 
 
 def _copy(output: Iterable[tuple[bytes | None, bytes | None]], log: BinaryIO) -> None:

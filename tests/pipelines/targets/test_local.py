@@ -55,6 +55,16 @@ def refuse(kind: str) -> None:
     run_stage(stage)
 
 
+@dsl.component(base_image="python", install_kfp_package=False)
+def forget(note: dsl.Output[dsl.Artifact], metrics: dsl.Output[dsl.Metrics]) -> None:
+    metrics.log_metric("loss", 0.5)
+
+
+@dsl.pipeline(name="forgetting")
+def forgetting() -> None:
+    forget()
+
+
 @dsl.pipeline(name="notes")
 def notes(text: str) -> None:
     written = write(text=text)
@@ -114,6 +124,16 @@ def test_a_failed_step_is_named_with_its_message_and_exit_code(tmp_path, kind, c
     with pytest.raises(local.StepFailed, match=message) as failed:
         local.run(refusing, {"kind": kind}, tmp_path / "run", Processes())
     assert failed.value.exit_code == code
+
+
+def test_a_step_that_ends_well_without_its_output_has_failed(tmp_path):
+    """Metrics have no file: only the note is missing."""
+    message = (
+        r"step 'forget' failed: it ended without an error but did not write its output 'note'; .*/logs/forget\.log"
+    )
+    with pytest.raises(local.StepFailed, match=message) as failed:
+        local.run(forgetting, {}, tmp_path / "run", Processes())
+    assert failed.value.exit_code == 1
 
 
 def test_folders_without_their_manifest_are_removed_and_whole_ones_kept(tmp_path):
