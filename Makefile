@@ -47,10 +47,10 @@ recipes: $(STAMP) ## List the recipes
 	$(BIN)/bigbird recipes
 
 images: ## Build the images: make images [IMAGES="train-gpu train-tpu"] [PREFIX=bigbird]
-	docker/build.sh $(PREFIX) $(TAG) $(IMAGES)
+	docker/build.sh $(PREFIX) "$(TAG)" $(IMAGES)
 
-push: images ## Push them: make push REGISTRY=region-docker.pkg.dev/project/repository
-	docker/push.sh $(PREFIX) $(TAG) "$(REGISTRY)" build/images.json $(IMAGES)
+push: ## Push what `make images` built: make push REGISTRY=region-docker.pkg.dev/project/repository
+	docker/push.sh $(PREFIX) "$(TAG)" "$(REGISTRY)" build/images.json $(IMAGES)
 
 lock: $(STAMP) ## Resolve the locks anew: make lock [ARGS=--upgrade]
 	$(LOCK) --extra dev --output-file requirements/dev.lock $(ARGS)

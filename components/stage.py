@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, load_tensorflow, tidy_up_when_terminated
+from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, load_tensorflow, stoppable
 from bigbird.errors import InputError, TrainingDiverged
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
@@ -28,20 +28,22 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
         stage: the stage's function.
         tensorflow: whether the stage needs TensorFlow, which is then loaded first.
     """
-    tidy_up_when_terminated()
-    try:
-        if tensorflow:
-            load_tensorflow()
-        return stage()
-    except (InputError, TrainingDiverged) as error:
-        _report(str(error))
-        sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - a bug of ours: told in full, and the process ends
-        traceback.print_exc()
-        _report(f"{type(error).__name__}: {error}")
-        sys.exit(1)
+    with stoppable() as stop:
+        try:
+            if tensorflow:
+                load_tensorflow()
+            return stage()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or stop.code:
+                sys.exit(stop.code or EXIT_INTERRUPTED)
+            if isinstance(error, InputError | TrainingDiverged):
+                _report(str(error))
+                sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
+            if isinstance(error, Exception):  # a bug of ours: told in full, and the process ends
+                traceback.print_exc()
+                _report(f"{type(error).__name__}: {error}")
+                sys.exit(1)
+            raise
 
 
 def _report(message: str) -> None:

@@ -10,12 +10,16 @@ prefix=$1 tag=$2 registry=${3%/} file=$4
 shift 4
 [ -n "$registry" ] || { echo "error: REGISTRY is empty; expected for example region-docker.pkg.dev/project/repository" >&2; exit 2; }
 case $tag in
-*-dirty-* | unknown)
-    echo "error: the tag is $tag; expected a commit. Commit the changes to what goes into the images, then push" >&2
+'' | *-dirty-* | latest | unknown)
+    echo "error: the tag is '$tag'; expected a commit. Commit the changes to what goes into the images, then push" >&2
     exit 2
     ;;
 esac
 
+for image in "$@"; do
+    docker image inspect "$prefix-$image:$tag" >/dev/null 2>&1 ||
+        { echo "error: $prefix-$image:$tag is not built; make images IMAGES=$image" >&2; exit 2; }
+done
 entries=
 for image in "$@"; do
     name=$registry/$prefix-$image

@@ -41,7 +41,10 @@ class Images:
                 "--image-tag latest: names other code tomorrow; expected the commit the images are built from"
             )
         if tag == UNKNOWN:
-            raise InputError("--image-tag is not given, and this code lies in no git checkout; give the images' tag")
+            raise InputError(
+                "the commit of this code is unknown: it lies in no git checkout that git may read. Name the images with "
+                "--image-tag, and build them with make images TAG=…"
+            )
         return cls(**{stage: f"{prefix}-{name}:{tag}" for stage, name in cls._names(train).items()})
 
     @classmethod

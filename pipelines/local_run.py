@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import re
 import shutil
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.artifacts import read_manifest, write_json
-from bigbird.config import Experiment
+from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
+from bigbird.tasks.families import family
 from bigbird.version import provenance
 from components.recipes import resolve_experiment
 from pipelines.images import Images, choose_images
@@ -35,9 +37,16 @@ class Plan:
     @property
     def inputs(self) -> list[Path]:
         """The user's files and folders on this machine that the steps read."""
-        names = ("data", "train_file", "validation_file", "test_file", "vocabulary")
-        given = [*(self.arguments[name] for name in names), self.experiment.task.init_checkpoint]
-        return [Path(path) for path in given if path and "://" not in path and not self.sample]
+        names = ("train_file", "validation_file", "test_file", "vocabulary", *(() if self.sample else ("data",)))
+        here = [Path(path) for path in map(self.arguments.get, names) if path and "://" not in path]
+        if family(self.arguments["task"]) == "triviaqa":  # its files name documents in a folder there or beside them
+            folders = [path if path.is_dir() else path.parent for path in here]
+            documents = [place / "evidence" for folder in folders for place in (folder, folder.parent)]
+            here += [folder for folder in documents if folder.is_dir()]
+        checkpoint = self.experiment.task.init_checkpoint
+        if checkpoint and "://" not in checkpoint:  # of several files, or with its settings beside it
+            here.append(Path(checkpoint) if Path(checkpoint).is_dir() else Path(checkpoint).parent)
+        return here
 
 
 def run_locally(
@@ -150,17 +159,30 @@ def make_plan(
         "metric_threshold": metric_threshold,
         "overrides": ",".join(overrides),
     }
-    experiment = resolve_experiment(
-        task,
-        arguments["recipe"],
-        max_length=arguments["max_length"],
-        batch_size=arguments["batch_size"],
-        learning_rate=arguments["learning_rate"],
-        epochs=arguments["epochs"],
-        init_checkpoint=arguments["init_checkpoint"],
-        overrides=arguments["overrides"],
-    )
-    return Plan(arguments, folder, experiment, sample)
+    experiment = _resolve(arguments)
+    checkpoint = experiment.task.init_checkpoint
+    if checkpoint != arguments["init_checkpoint"]:  # the recipe or an override names it
+        if checkpoint == PLACEHOLDER:
+            raise InputError(
+                f"recipe {recipe}: its task.init_checkpoint is {PLACEHOLDER!r}; name the weights with --init-checkpoint, "
+                "or start from scratch with --override task.init_checkpoint="
+            )
+        named = _existing_checkpoint(checkpoint, "task.init_checkpoint")
+        arguments["overrides"] = ",".join([*overrides, f"task.init_checkpoint={named}"])
+        experiment = _resolve(arguments)
+    plan = Plan(arguments, folder, experiment, sample)
+    for path in plan.inputs:
+        if path.resolve().is_relative_to(folder):
+            raise InputError(
+                f"{path}: is read by this run but lies in {folder}, which --overwrite deletes; choose another --name"
+            )
+    return plan
+
+
+def _resolve(arguments: dict[str, Any]) -> Experiment:
+    """The experiment that the pipeline's parameters describe, as its steps resolve it."""
+    names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint", "overrides")
+    return resolve_experiment(arguments["task"], arguments["recipe"], **{name: arguments[name] for name in names})
 
 
 def _check_sample(sample: Sample | None, task: str | None, own_data: bool) -> tuple[Sample | None, str]:
@@ -194,7 +216,7 @@ def _run_folder(name: str, runs: Path, overwrite: bool) -> Path:
         raise InputError(
             f"--name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit"
         )
-    folder = runs.absolute() / name
+    folder = runs.resolve() / name
     if folder.exists():
         if not folder.is_dir():
             raise InputError(f"{folder}: is a file; expected a new folder. Choose another --name")
@@ -214,7 +236,7 @@ def _prepare_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _existing(option: str, path: str, expected: Literal["file", "folder"]) -> str:
-    """The absolute form of a local path that exists; an address such as gs://… stays as it is."""
+    """The one absolute form of a local path that exists; an address such as gs://… stays as it is."""
     if not path or "://" in path:
         return path
     if not Path(path).exists():
@@ -223,14 +245,19 @@ def _existing(option: str, path: str, expected: Literal["file", "folder"]) -> st
         found = "folder" if expected == "file" else "file"
         hint = "; a single file goes to --train-file or --validation-file" if found == "file" else ""
         raise InputError(f"{option} {path}: is a {found}; expected a {expected}{hint}")
-    return str(Path(path).absolute())
+    return str(_canonical(Path(path)))
 
 
-def _existing_checkpoint(path: str) -> str:
+def _existing_checkpoint(path: str, option: str = "--init-checkpoint") -> str:
     """A checkpoint is a folder, a file, or the common beginning of several files' names."""
     if not path or "://" in path:
         return path
-    full = Path(path).absolute()
-    if not full.exists() and not any(full.parent.glob(f"{full.name}.*")):
-        raise InputError(f"--init-checkpoint {path}: no such file or folder, nor files whose names start so")
+    full = _canonical(Path(path))
+    if not full.exists() and not any(full.parent.glob(f"{glob.escape(full.name)}.*")):
+        raise InputError(f"{option} {path}: no such file or folder, nor files whose names start so")
     return str(full)
+
+
+def _canonical(path: Path) -> Path:
+    """Absolute and without links or `..`, so that it is the same inside a container; a file keeps its own name."""
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name

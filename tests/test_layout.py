@@ -159,7 +159,9 @@ def test_the_tpu_image_has_our_versions_but_for_tensorflow_and_a_libtpu_that_it_
 
 
 def test_the_dataflow_worker_gets_beams_boot_program_of_the_locked_version():
-    (version,) = re.findall(r"ARG BEAM_IMAGE=\S+:(\S+)", (ROOT / "docker/Dockerfile").read_text(encoding="utf-8"))
+    (version,) = re.findall(
+        r"ARG BEAM_IMAGE=\S+:(\S+)", (ROOT / "docker/preprocess-dataflow.Dockerfile").read_text("utf-8")
+    )
     assert version == pins("preprocess")["apache-beam"]
 
 

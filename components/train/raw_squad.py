@@ -8,7 +8,7 @@ from typing import Any
 
 from bigbird import features
 from bigbird.artifacts import MANIFESTS, write_json
-from bigbird.config import SquadDataConfig
+from bigbird.config import PLACEHOLDER, SquadDataConfig
 from bigbird.errors import InputError
 from bigbird.tasks import squad
 from bigbird.tasks.records import BadRecords
@@ -32,7 +32,7 @@ def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> dict[str
     Raises:
         InputError: the JSON or the vocabulary cannot be used.
     """
-    if data.vocab_file in ("", "TODO"):
+    if data.vocab_file in ("", PLACEHOLDER):
         raise InputError(
             f"task.validation_data.input_path is the raw JSON {file}, so task.validation_data.vocab_file must name the "
             f"SentencePiece model; found {data.vocab_file!r}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.artifacts import MANIFESTS, read_manifest
-from bigbird.config import DataConfig, Experiment, GlueTask, PretrainingTask, SquadTask, replace
+from bigbird.config import PLACEHOLDER, DataConfig, Experiment, GlueTask, PretrainingTask, SquadTask, replace
 from bigbird.dataset import count_records, find_files, split_files
 from bigbird.errors import InputError
 from bigbird.record_checks import check_records
@@ -16,7 +16,6 @@ from components.train.raw_squad import encode_raw_squad
 
 Mode = Literal["train", "eval", "train_and_eval", "continuous_eval"]
 MODES: tuple[Mode, ...] = typing.get_args(Mode)
-PLACEHOLDER = "TODO"  # what the Model Garden's recipes hold where a path is to be filled in
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from bigbird.artifacts import MANIFESTS, read_manifest, write_json
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
-from bigbird.config import Experiment, GlueTask
+from bigbird.config import PLACEHOLDER, Experiment, GlueTask
 from bigbird.console import format_duration
 from bigbird.dataset import checksum
 from bigbird.errors import InputError
@@ -20,7 +20,7 @@ from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary
 from components.train.interruption import Interruption
 from components.train.loop import Plan, TrainingLoop
-from components.train.sources import MODES, PLACEHOLDER, Mode, Sources, resolve
+from components.train.sources import MODES, Mode, Sources, resolve
 from components.train.state import State, check_setup, describe_setup
 from components.train.tensorflow_step import TensorFlowSteps
 from components.train.validation import Validator

@@ -11,13 +11,13 @@ from typing import Any
 from bigbird.artifacts import MANIFESTS, read_json, write_json
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
-from bigbird.config import Experiment
+from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
 from bigbird.optimization import WarmupDecay
 from components.train.interruption import Interruption
 from components.train.logs import Logs
 from components.train.loop import is_better
-from components.train.sources import PLACEHOLDER, Sources
+from components.train.sources import Sources
 from components.train.tensorflow_step import TensorFlowSteps
 from components.train.validation import Validator
 

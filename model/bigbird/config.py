@@ -20,6 +20,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from bigbird.errors import InputError
 
+PLACEHOLDER = "TODO"  # what the Model Garden's recipes hold where a path is to be filled in
+
 # Sizes of the paper (base, large; appendix E) and one for a laptop.
 SIZES: dict[str, dict[str, int]] = {
     "small": {"hidden_size": 128, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},

@@ -23,29 +23,56 @@ def run_command(command: Callable[[], object]) -> None:
 
     A user's mistake prints one message on stderr and no traceback; any other exception keeps its traceback.
     """
-    tidy_up_when_terminated()
-    try:
-        command()
-    except (InputError, TrainingDiverged) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
-    except KeyboardInterrupt:
-        print("interrupted; nothing half-written was left behind", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    with stoppable() as stop:
+        try:
+            command()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or stop.code == EXIT_INTERRUPTED:
+                print("interrupted; nothing half-written was left behind", file=sys.stderr)
+                sys.exit(EXIT_INTERRUPTED)
+            if stop.code:
+                sys.exit(stop.code)
+            if isinstance(error, InputError | TrainingDiverged):
+                print(f"error: {error}", file=sys.stderr)
+                sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
+            raise
 
 
-def tidy_up_when_terminated() -> None:
-    """Makes SIGTERM an exception, `SystemExit(143)`: half-written folders go away.
+class Stop:
+    """Whether the process was asked to stop: the exit code that says so, or 0."""
 
-    The first process of a container ends by it at all only then. Whoever handles SIGTERM already is left alone.
+    code = 0
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Turns Ctrl-C and SIGTERM into exceptions while the block runs, and remembers which came.
+
+    SIGTERM raises `SystemExit(143)`, so that half-written folders go away; the first process of a container would not
+    even end by it otherwise. A library may wrap these exceptions in its own: what came is in the `Stop`. Whoever
+    handles a signal already is left alone, and so are threads, which get none.
     """
+    stop, before = Stop(), {}
+
+    def interrupt(*_: object) -> None:
+        stop.code = EXIT_INTERRUPTED
+        raise KeyboardInterrupt
 
     def terminate(*_: object) -> None:
-        sys.exit(EXIT_TERMINATED)
+        stop.code = EXIT_TERMINATED
+        sys.exit(stop.code)
 
-    main_thread = threading.current_thread() is threading.main_thread()
-    if main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, terminate)
+    for number, default, ours in (
+        (signal.SIGINT, signal.default_int_handler, interrupt),
+        (signal.SIGTERM, signal.SIG_DFL, terminate),
+    ):
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) == default:
+            before[number] = signal.signal(number, ours)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def load_tensorflow() -> None:

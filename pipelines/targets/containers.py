@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import threading
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, Steps
 
 # Google's libraries read the caller's credentials from the file that this variable names.
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
+RUN_LABEL = "bigbird.run"  # on each container: the run's folder, to find what outlives a killed `bigbird run`
 
 
 class Containers:
@@ -32,24 +34,29 @@ class Containers:
 
     Args:
         images: the image of each stage.
-        inputs: files and folders that steps read; a checkpoint may be the beginning of its files' names.
+        inputs: absolute paths of the files and folders that steps read.
         memory: the most memory of a step, as Docker writes it ("8g"); empty for the machine's.
         gpus: gives the steps all GPUs.
+
+    Raises:
+        InputError: an input cannot be read, or `memory` is no size.
     """
 
     def __init__(self, images: Images, inputs: Iterable[Path] = (), *, memory: str = "", gpus: bool = False):
-        self._images = images
-        self._readable = sorted(set(_reachable(inputs)))
-        self._memory, self._gpus = memory, gpus
+        if memory and not re.fullmatch(r"[1-9][0-9]*[bkmg]?", memory):
+            raise InputError(f"--memory {memory}: expected a number of bytes, or one with k, m or g, such as 8g")
+        self._images, self._memory, self._gpus = images, memory, gpus
+        try:
+            self._readable = sorted({place for path in inputs for place in _reachable(path)})
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
     def check(self) -> None:
         """Finds the engine and the images; pulls those that a registry holds.
 
         Raises:
-            InputError: no engine answers, an image is neither here nor in its registry, or `memory` is no size.
+            InputError: no engine answers, or an image is neither here nor in its registry.
         """
-        if self._memory and not re.fullmatch(r"[1-9][0-9]*[bkmg]?", self._memory):
-            raise InputError(f"--memory {self._memory}: expected a number of bytes, or one with k, m or g, such as 8g")
         with _engine() as client:
             for image in dict.fromkeys(self._images.as_dict().values()):
                 _find(client, image)
@@ -65,6 +72,7 @@ class Containers:
         return local.DockerRunner(
             entrypoint=[],  # the image's own starts the stage by hand
             user=None if rootless else f"{os.getuid()}:{os.getgid()}",
+            group_add=None if rootless else os.getgroups(),
             init=True,
             read_only=True,
             security_opt=["no-new-privileges", *(["label=disable"] if selinux else [])],
@@ -76,13 +84,20 @@ class Containers:
     def replacements(self, steps: Steps) -> Sequence[tuple[Any, str, Any]]:
         from kfp.local import docker_task_handler
 
-        mounts = {str(path): {"bind": str(path), "mode": "ro"} for path in self._readable}
-        mounts |= {str(path): {"bind": str(path), "mode": "rw"} for path in (steps.run.folder, steps.scratch)}
+        ours = {
+            "mounts": [
+                *(_mount(path, read_only=True) for path in self._readable),
+                *(_mount(path, read_only=False) for path in (steps.run.folder, steps.scratch)),
+            ],
+            "labels": {RUN_LABEL: str(steps.run.folder)},
+        }
 
-        def run_docker_container(client: Any, image: str, command: list[str], **arguments: Any) -> int:
+        def run_docker_container(
+            client: Any, image: str, command: list[str], volumes: object = None, **arguments: Any
+        ) -> int:
+            del volumes  # KFP would mount the folder of all runs
             env_vars = arguments.pop("environment", None)
-            arguments["volumes"] = mounts  # KFP would mount the folder of all runs
-            return steps.start(command, env_vars, partial(_execute, client, image, arguments))
+            return steps.start(command, env_vars, partial(_execute, client, image, arguments | ours))
 
         return ((docker_task_handler, "run_docker_container", run_docker_container),)
 
@@ -112,30 +127,41 @@ def _engine() -> Iterator[Any]:
 
 
 def _find(client: Any, image: str) -> None:
-    from docker.errors import APIError, ImageNotFound
+    from docker.errors import DockerException, ImageNotFound
 
     try:
         client.images.get(image)
     except ImageNotFound:
         if "/" not in image:  # no registry to ask
             raise InputError(
-                f"image {image}: not in the local engine; `make images` builds it from this code"
+                f"image {image}: not in the local engine; `make images` builds those of this code, and "
+                'IMAGES="train-gpu" the one for GPUs'
             ) from None
         sys.stderr.write(f"pulling {image}\n")
         try:
             client.images.pull(image)
-        except APIError as error:
+        except DockerException as error:
             raise InputError(f"image {image}: cannot be pulled ({_told(error)})") from None
+    except DockerException as error:
+        raise InputError(f"image {image}: the engine refuses the name ({_told(error)})") from None
 
 
-def _reachable(inputs: Iterable[Path]) -> Iterator[Path]:
-    """What to mount so that `inputs` can be read: them, and where links directly inside them lead."""
-    for path in inputs:
-        found = path if path.exists() else path.parent
-        yield found
-        for inner in found.iterdir() if found.is_dir() else (found,):
-            if inner.is_symlink() and inner.exists():
-                yield inner.resolve()
+def _reachable(path: Path) -> Iterator[Path]:
+    """What to mount so that a file, or a folder's files, can be read: also where links lead, as in a download cache."""
+    yield path
+    for place in path.iterdir() if path.is_dir() else (path,):
+        while place.is_symlink():
+            target = place.parent.resolve() / place.readlink()
+            place = target.parent.resolve() / target.name
+            if place.exists():
+                yield place
+
+
+def _mount(path: Path, *, read_only: bool) -> Any:
+    """The path itself at the same place inside; unlike `volumes` it may hold a colon, and must exist."""
+    from docker.types import Mount
+
+    return Mount(str(path), str(path), type="bind", read_only=read_only)
 
 
 def _execute(
@@ -147,42 +173,50 @@ def _execute(
     log: BinaryIO,
 ) -> Ended:
     """Runs a step in a container: its stderr goes to the terminal as it comes, all its output into its log."""
+    import requests
     from docker.errors import DockerException
 
-    volumes = dict(arguments["volumes"])
-    credentials = os.environ.get(CREDENTIALS)
-    if credentials and Path(credentials).is_file():
-        volumes[credentials] = {"bind": credentials, "mode": "ro"}
-        environment = {**environment, CREDENTIALS: credentials}
+    # An interruption reaches all processes of a step, not only the first.
+    environment = {**environment, "TINI_KILL_PROCESS_GROUP": "1"}
+    mounts = list(arguments["mounts"])
+    credentials = Path(os.environ.get(CREDENTIALS, "")).absolute()
+    if credentials.is_file():
+        mounts.append(_mount(credentials, read_only=True))
+        environment[CREDENTIALS] = str(credentials)
+    name = f"bigbird-{uuid.uuid4().hex}"  # ours, so that it can be removed even if the engine never answered
+    options = {**arguments, "name": name, "environment": environment, "mounts": mounts}
     try:
-        container = client.containers.create(
-            image, _without_shell(command), **{**arguments, "environment": environment, "volumes": volumes}
-        )
-    except DockerException as error:
-        return Ended(1, f"its container could not be made ({_told(error)})")
-    try:
-        output = container.attach(stream=True, demux=True)  # before the start, so that nothing is missed
-        copying = threading.Thread(target=_copy, args=(output, log), daemon=True)
-        copying.start()
-        try:
-            container.start()
-        except DockerException as error:
-            output.close()
-            return Ended(1, f"its container could not be started ({_told(error)})")
-        try:
-            container.wait(timeout=None)
-        except BaseException:
-            _stop(container)
-            raise
-        finally:
-            copying.join(timeout=INTERRUPT_PATIENCE_S)  # its output ends with the container
-        container.reload()
-        state = container.attrs["State"]
-        if state["OOMKilled"]:
-            return Ended(state["ExitCode"] or 137, "its container ran out of memory")
-        return Ended(state["ExitCode"], state["Error"])
+        container = client.containers.create(image, _without_shell(command), **options)
+        return _watch(container, log)
+    except (DockerException, requests.exceptions.RequestException) as error:
+        return Ended(1, f"Docker failed: {_told(error)}")
     finally:
-        container.remove(force=True, v=True)
+        with contextlib.suppress(DockerException, requests.exceptions.RequestException):  # there may be none
+            client.api.remove_container(name, force=True, v=True)
+
+
+def _watch(container: Any, log: BinaryIO) -> Ended:
+    """Starts a container and copies its output until it ends."""
+    output = container.attach(stream=True, demux=True)  # before the start, so that nothing is missed
+    copying = threading.Thread(target=_copy, args=(output, log), daemon=True)
+    copying.start()
+    try:
+        container.start()
+    except BaseException:
+        output.close()
+        raise
+    try:
+        container.wait(timeout=None)
+    except KeyboardInterrupt:
+        _stop(container)
+        raise
+    finally:
+        copying.join(timeout=INTERRUPT_PATIENCE_S)  # its output ends with the container
+    container.reload()
+    state = container.attrs["State"]
+    if state["OOMKilled"]:
+        return Ended(state["ExitCode"] or 137, "its container ran out of memory")
+    return Ended(state["ExitCode"], state["Error"])
 
 
 def _told(error: Exception) -> str:
@@ -212,11 +246,11 @@ def _without_shell(command: Sequence[str]) -> list[str]:
 def _stop(container: Any) -> None:
     """Interrupts a step, waits for it to tidy up, and ends it."""
     import requests
-    from docker.errors import APIError
+    from docker.errors import DockerException
 
-    for number, patience in (("SIGINT", INTERRUPT_PATIENCE_S), ("SIGKILL", INTERRUPT_PATIENCE_S)):
-        with contextlib.suppress(APIError):  # it has ended by itself
+    for number in ("SIGINT", "SIGKILL"):
+        with contextlib.suppress(DockerException):  # it has ended by itself
             container.kill(signal=number)
-        with contextlib.suppress(requests.exceptions.RequestException, KeyboardInterrupt):
-            container.wait(timeout=patience)
+        with contextlib.suppress(DockerException, requests.exceptions.RequestException, KeyboardInterrupt):
+            container.wait(timeout=INTERRUPT_PATIENCE_S)
             return

@@ -48,7 +48,7 @@ class StepFailed(RuntimeError):
 
 
 class Ended(NamedTuple):
-    """How a step's process ended: its exit code, negative for a signal, and what else is known of a failure."""
+    """How a step ended: its exit code, negative for a signal; and the cause, where the code does not tell it."""
 
     code: int
     cause: str = ""
@@ -119,10 +119,13 @@ def run(pipeline: Any, arguments: dict[str, Any], folder: Path, place: Place) ->
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Deletes the outputs that lack the manifest which makes them whole."""
+    """Deletes the outputs that lack the manifest which makes them whole, and what a killed stage left beside them."""
     for kind, place in OUTPUTS.items():
-        if (folder / place).exists() and not (folder / place / MANIFESTS[kind]).exists():
-            shutil.rmtree(folder / place, ignore_errors=True)
+        output = folder / place
+        if output.exists() and not (output / MANIFESTS[kind]).exists():
+            shutil.rmtree(output, ignore_errors=True)
+        for left in output.parent.glob(f".{output.name}.*.tmp"):  # see bigbird.artifacts.new_folder
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class Steps:
@@ -173,7 +176,9 @@ class Steps:
             return ended.code
         absent = _absent_outputs(json.loads(_argument(full_command, "--executor_input")))
         if absent:
-            message = f"it ended without an error but did not write {', '.join(absent)}; its output is in {log_file}"
+            message = (
+                f"it ended without an error but did not write {', '.join(absent)}; what it printed is in {log_file}"
+            )
             self.failure = StepFailed(step, 1, message)
             return 1
         sys.stderr.write(f"   {step} finished in {format_duration(seconds)}\n")
@@ -184,10 +189,10 @@ class Steps:
             return json.loads(failure_file.read_text(encoding="utf-8"))["message"]
         how = f"it was ended by signal {-ended.code}" if ended.code < 0 else f"it exited with code {ended.code}"
         if ended.cause:
-            how += f": {ended.cause}"
+            how = ended.cause
         elif ended.code in (-signal.SIGKILL, 128 + signal.SIGKILL):
             how += ", which is what happens when the machine runs out of memory"
-        return f"{how}; its output is above and in {log_file}"
+        return f"{how}; what it printed is above and in {log_file}"
 
 
 def _argument(command: Sequence[str], name: str) -> str:
@@ -224,12 +229,12 @@ def _our_ways(steps: Steps, place: Place, log: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Treats SIGTERM like Ctrl-C, so that `kill` and `timeout` leave no step running."""
+    """Treats SIGTERM and SIGHUP like Ctrl-C, so that `kill`, `timeout` and a closed terminal leave no step running."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a background job: steps would ignore it too, and not stop
         before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
     try:

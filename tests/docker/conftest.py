@@ -69,10 +69,10 @@ def engine():
 def data():
     """Writes SST-2's files: 1 where the text is about a red house."""
 
-    def write(folder):
+    def write(folder, rows=200):
         folder.mkdir()
-        for split, rows in (("train", 200), ("dev", 40)):
-            lines = [f"the {('blue', 'red')[i % 2]} house {'stands ' * (i % 7)}here\t{i % 2}" for i in range(rows)]
+        for split, count in (("train", rows), ("dev", 40)):
+            lines = [f"the {('blue', 'red')[i % 2]} house {'stands ' * (i % 7)}here\t{i % 2}" for i in range(count)]
             (folder / f"{split}.tsv").write_text("sentence\tlabel\n" + "\n".join(lines) + "\n", encoding="utf-8")
         return folder
 

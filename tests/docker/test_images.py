@@ -83,11 +83,14 @@ print(json.dumps({
     assert found["ours"] == ["bigbird", distribution, "bin", "components", "pipelines"]
 
 
-def test_an_images_history_shows_no_secret_and_no_address(engine, name):
+def test_an_images_history_and_environment_show_no_secret(engine, name):
+    """What the base image did is its maker's; but for an address of ours, nothing of it may look like a secret either."""
     history = engine("history", "--no-trunc", "--format", "{{.CreatedBy}}", engine.image(name)).stdout
-    ours = history.split("USER 10001:10001")[1].split("WORKDIR /work")[0]
-    assert "requirements" in history or "locks" in ours
-    assert not re.search(r"://|token|passw|secret|credential|api_?key|index-url", ours, flags=re.IGNORECASE)
+    settings = "\n".join(engine.inspect(name)["Config"]["Env"])
+    assert "requirements/build.lock" in history or "/opt/locks" in history
+    assert not re.search(r"token|passw|secret|credential|api_?key|index.url", history + settings, flags=re.IGNORECASE)
+    ours = history.split("WORKDIR /work")[0]
+    assert ours.count("pip install") >= 2 and "://" not in ours
 
 
 def test_images_share_the_layers_of_what_they_share(engine):
@@ -101,14 +104,6 @@ def test_images_share_the_layers_of_what_they_share(engine):
     shared = [layer for layer in with_tensorflow[0] if all(layer in other for other in with_tensorflow)]
     assert common >= 5  # base, working folder, build tools' lock and packages, the components' lock and packages
     assert len(shared) >= common + 2  # and TensorFlow's lock and packages
-
-
-def test_two_builds_of_one_commit_hold_the_same_packages(engine):
-    """What can differ between two builds is what the locks leave open: nothing, each is a version and its hashes."""
-    for stage in ALL:
-        text = (ROOT / "requirements" / f"{stage}.lock").read_text(encoding="utf-8")
-        entries = re.split(r"\n(?=[\w.-]+==)", text.split("\n", 2)[2])
-        assert entries and all("--hash=sha256:" in entry for entry in entries), stage
 
 
 def test_a_module_of_the_callers_is_not_taken_for_the_images(engine, tmp_path):

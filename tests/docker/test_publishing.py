@@ -1,6 +1,7 @@
 """What leaves this machine: pushed images, by digest, and the build on Google's machines."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -53,10 +54,13 @@ def small_images(engine, tmp_path):
     prefix = "bigbird-test"
     for stage in STAGES:
         (tmp_path / stage).mkdir()
-        (tmp_path / stage / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n" + f"LABEL stage={stage}\n")
+        (tmp_path / stage / "Dockerfile").write_text(
+            "FROM scratch\nCOPY Dockerfile /\n" + f"LABEL bigbird.test={os.getpid()} stage={stage}\n"
+        )
         engine("build", "--quiet", "--tag", f"{prefix}-{stage}:{TAG}", tmp_path / stage)
     yield prefix
-    engine("rmi", "--force", *set(engine("images", "--quiet", "--filter", "label=stage").stdout.split()))
+    ours = engine("images", "--quiet", "--filter", f"label=bigbird.test={os.getpid()}").stdout.split()
+    engine("rmi", "--force", *set(ours))
 
 
 def push(*arguments):
@@ -119,14 +123,9 @@ def test_the_dataflow_worker_holds_what_preprocessing_does_and_starts_by_beams_p
     engine("build", "--quiet", "--tag", beam, tmp_path)
     name = f"bigbird-test-preprocess-dataflow:{TAG}"
     try:
-        # The classic builder makes every stage above its target; this Dockerfile has only those the worker needs.
-        stages = (ROOT / "docker/Dockerfile").read_text(encoding="utf-8")
-        worker = stages[stages.index("FROM ${BEAM_IMAGE} AS beam") :].replace("FROM preprocess ", "FROM ${PREPROCESS} ")
-        file = tmp_path / "worker.Dockerfile"
-        file.write_text("ARG BEAM_IMAGE\nARG PREPROCESS\n" + worker)
         engine(
-            "build", "--quiet", "--file", file, "--tag", name, "--build-arg", f"BEAM_IMAGE={beam}",
-            "--build-arg", f"PREPROCESS={engine.image('preprocess')}", tmp_path,
+            "build", "--quiet", "--file", ROOT / "docker/preprocess-dataflow.Dockerfile", "--tag", name, "--build-arg",
+            f"BEAM_IMAGE={beam}", "--build-arg", f"OURS={engine.image('preprocess')}", tmp_path,
         )  # fmt: skip
         done = engine("run", "--rm", name, "--id=1")
         (version,) = re.findall(
@@ -150,3 +149,17 @@ def test_the_cloud_build_is_one_that_the_api_takes_and_calls_the_same_scripts():
     assert used == set(build.substitutions)
     targets = re.findall(r"^FROM .* AS (\S+)$", (ROOT / "docker/Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert set(build.substitutions["_IMAGES"].split()) <= set(targets)
+
+
+@pytest.mark.parametrize("tag", ["", "latest", "unknown"])
+def test_a_build_without_a_commit_is_refused_before_anything_is_built(tag):
+    command = [str(ROOT / "docker/build.sh"), "bigbird", tag, "preprocess"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"error: the tag is '{tag}'; expected the commit that is built" in done.stderr
+
+
+def test_what_is_not_built_is_not_pushed(tmp_path):
+    done = push("bigbird-never", TAG, "127.0.0.1:1/p", tmp_path / "images.json", "train")
+    assert done.returncode == 2
+    assert f"error: bigbird-never-train:{TAG} is not built; make images IMAGES=train" in done.stderr

@@ -171,7 +171,55 @@ def test_a_step_reads_what_the_user_named_and_writes_nowhere_else(run, tmp_path)
     assert (blobs / "5f3a").read_text() == "what the link leads to"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_path_may_hold_spaces_colons_and_chains_of_links(run, tmp_path):
+    folder = tmp_path / "a: b"
+    folder.mkdir()
+    (folder / "real").write_text("found")
+    (folder / "first").symlink_to("real")
+    (tmp_path / "second").symlink_to("a: b/first")
+    run(read, inputs=[tmp_path / "second"], file=str(tmp_path / "second"))
+    assert (tmp_path / "run/read/note").read_text() == "found"
+
+
+def test_an_input_that_may_not_be_listed_is_one_message(monkeypatch, tmp_path):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"cannot be read .Permission denied"):
+        Containers(Images.named(tag="x"), [tmp_path])
+
+
+def test_a_container_that_the_engine_refuses_is_a_failed_step_and_leaves_nothing(run, engine, tmp_path):
+    before = containers(engine)
+    with pytest.raises(local.StepFailed, match=r"step 'read' failed: Docker failed: .*absent") as failed:
+        run(read, inputs=[tmp_path / "absent"], file="x")
+    assert failed.value.exit_code == 1
+    assert not (tmp_path / "absent").exists()
+    assert containers(engine) == before
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
+def test_an_interruption_at_any_moment_leaves_no_container(run, engine, tmp_path, delay):
+    """Also while the engine is still making it."""
+    before, log = containers(engine), tmp_path / "run/logs/wait.log"
+
+    def interrupt():
+        until = time.monotonic() + 60
+        while not log.exists() and time.monotonic() < until:
+            time.sleep(0.001)
+        time.sleep(delay)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(wait)
+    thread.join()
+    assert containers(engine) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_stops_the_container_and_leaves_nothing_half_written(
     run, engine, tmp_path, monkeypatch, number
 ):
@@ -209,6 +257,31 @@ def test_without_an_engine_the_user_hears_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
     with pytest.raises(InputError, match=r"no Docker engine answers .*start it, or leave --docker out"):
         Containers(Images.named(tag="x")).check()
+
+
+@pytest.mark.integration
+def test_an_interruption_reaches_beams_own_processes(engine, tmp_path, data, recipe):
+    """Preprocessing that spreads over processes stops at once and leaves no half-written dataset."""
+    data(tmp_path / "data", rows=60_000), recipe(tmp_path / "recipe.yaml")
+    before = containers(engine)
+    process = subprocess.Popen(
+        [
+            sys.executable, "-c", "from pipelines.cli import cli; cli()", "run", "--docker", "--task", "sst2", "--data", "data",
+            "--recipe", "recipe.yaml", "--vocabulary-size", "50", "--name", "x",
+            "--beam-options", "--direct_running_mode=multi_processing --direct_num_workers=2",
+        ],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if line.startswith("encode "):
+            break
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest[-2000:]
+    assert time.monotonic() - started < 20
+    assert not list((tmp_path / "runs/x/preprocess").iterdir())
+    assert containers(engine) == before
 
 
 @pytest.mark.integration

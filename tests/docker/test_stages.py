@@ -56,12 +56,16 @@ def test_an_input_that_cannot_be_used_is_one_message_and_code_2(stage):
     assert "absent" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_an_output_that_is_not_mounted_is_refused_with_the_reason(engine):
+def test_an_output_that_is_not_mounted_is_refused_with_the_reason(engine, callers_folder, data):
+    folder = data(callers_folder / "data")
+    callers_folder.chmod(0o755)
+    mounted = ("-v", f"{folder}:/data:ro")
     done = engine(
-        "run", "--rm", engine.image("preprocess"), "--task", "sst2", "--input", "x", "--output", "dataset", check=False
-    )
-    assert done.returncode == 2
-    assert "error:" in done.stderr and "Traceback" not in done.stderr
+        "run", "--rm", *mounted, engine.image("preprocess"), "--task", "sst2", "--input", "/data", "--output", "dataset",
+        "--vocabulary_size", 50, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("error:")) == (2, 1)
+    assert "/work" in done.stderr and "may not be written to" in done.stderr
 
 
 @pytest.mark.integration

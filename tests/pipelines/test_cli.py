@@ -156,6 +156,58 @@ def test_overwrite_refuses_a_folder_that_is_no_run(tmp_path):
         make_plan(**options(tmp_path, name="holiday", overwrite=True))
 
 
+def test_overwrite_refuses_to_delete_what_the_run_reads(tmp_path, data):
+    folder = tmp_path / "runs" / "mine"
+    (folder / "train/model").mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    changes = {"task": "sst2", "data": str(data), "name": "mine", "overwrite": True, "recipe": "small_sst2"}
+    with pytest.raises(InputError, match=r"is read by this run but lies in .*runs/mine, which --overwrite deletes"):
+        make_plan(**options(tmp_path, **changes, init_checkpoint=str(folder / "train/model")))
+    assert make_plan(**options(tmp_path, **changes)).folder == folder
+
+
+def test_paths_are_the_same_however_they_are_spelt(tmp_path, data, monkeypatch):
+    (tmp_path / "link").symlink_to(data)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "sub")
+    (data / "mine.model").symlink_to(data / "dev.tsv")
+    monkeypatch.chdir(tmp_path / "sub")
+    plan = make_plan(**options(tmp_path, task="sst2", data="../link", vocabulary="../link/mine.model", name="x"))
+    assert plan.arguments["data"] == str(data)
+    assert plan.arguments["vocabulary"] == str(data / "mine.model")  # its own name, which may tell what it is
+    assert plan.folder == tmp_path / "sub" / "x"
+    assert plan.inputs == [data / "mine.model", data]
+
+
+def test_a_checkpoint_that_a_recipe_names_is_checked_and_found_from_anywhere(tmp_path, data, monkeypatch):
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert/ckpt-1.index").touch()
+    recipe = tmp_path / "mine.yaml"
+    monkeypatch.chdir(tmp_path)
+    given = {"task": "sst2", "data": str(data), "recipe": str(recipe)}
+    recipe.write_text("task: {init_checkpoint: bert/ckpt-1}\n")
+    plan = make_plan(**options(tmp_path, **given))
+    assert plan.experiment.task.init_checkpoint == str(tmp_path / "bert/ckpt-1")
+    assert plan.inputs == [data, tmp_path / "bert"]
+    recipe.write_text("task: {init_checkpoint: absent}\n")
+    with pytest.raises(InputError, match=r"task.init_checkpoint absent: no such file or folder"):
+        make_plan(**options(tmp_path, **given))
+    recipe.write_text("task: {init_checkpoint: TODO}\n")
+    with pytest.raises(InputError, match=r"its task.init_checkpoint is 'TODO'; name the weights with --init-checkpoint"):
+        make_plan(**options(tmp_path, **given))
+    scratch = make_plan(**options(tmp_path, **given, overrides=("task.init_checkpoint=",)))
+    assert scratch.experiment.task.init_checkpoint == ""
+
+
+def test_triviaqas_documents_count_as_inputs_wherever_its_files_may_name_them(tmp_path):
+    for folder in ("tri/qa", "tri/evidence"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "tri/qa/wikipedia-train.json").write_text("{}")
+    for given in ({"data": str(tmp_path / "tri/qa")}, {"train_file": str(tmp_path / "tri/qa/wikipedia-train.json")}):
+        plan = make_plan(**options(tmp_path, task="triviaqa_wikipedia", **given))
+        assert tmp_path / "tri/evidence" in plan.inputs
+
+
 def test_a_checkpoint_may_be_the_beginning_of_files_names(tmp_path):
     (tmp_path / "ckpt-5.index").touch()
     plan = make_plan(**options(tmp_path, sample="glue", init_checkpoint=str(tmp_path / "ckpt-5"), recipe="sample_glue"))

@@ -43,7 +43,7 @@ def test_latest_is_refused_since_it_names_other_code_tomorrow():
 
 def test_code_without_a_commit_needs_a_tag(monkeypatch):
     monkeypatch.setattr(images, "revision", lambda: "unknown")
-    with pytest.raises(InputError, match=r"--image-tag is not given.*give the images' tag"):
+    with pytest.raises(InputError, match=r"the commit of this code is unknown: .*Name the images with --image-tag"):
         Images.named()
     assert Images.named(tag="7").train == "bigbird-train:7"
 

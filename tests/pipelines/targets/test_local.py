@@ -142,8 +142,10 @@ def test_folders_without_their_manifest_are_removed_and_whole_ones_kept(tmp_path
         folder.mkdir(parents=True)
         (folder / "part").write_text("x")
     (whole / "dataset.json").write_text("{}")
+    left = half.with_name(".model.0123abcd.tmp")
+    left.mkdir()
     local.remove_unfinished(tmp_path)
-    assert (whole.exists(), half.exists()) == (True, False)
+    assert (whole.exists(), half.exists(), left.exists()) == (True, False, False)
 
 
 WAITING = """
@@ -177,7 +179,8 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize(
-    ("number", "background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+    ("number", "background"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGHUP, False)],
 )
 def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path, number, background):
     """Shells start background jobs with Ctrl-C ignored; SIGTERM must stop those in good order too."""
