@@ -16,6 +16,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -183,10 +184,11 @@ def _execute(
     if credentials.is_file():
         mounts.append(_mount(credentials, read_only=True))
         environment[CREDENTIALS] = str(credentials)
-    name = f"bigbird-{uuid.uuid4().hex}"  # ours, so that it can be removed even if the engine never answered
+    name = f"bigbird-{uuid.uuid4().hex}"  # ours, so that it can be removed whatever the engine answered
     options = {**arguments, "name": name, "environment": environment, "mounts": mounts}
     try:
-        container = client.containers.create(image, _without_shell(command), **options)
+        with ThreadPoolExecutor(1) as making:  # left only once the engine has answered, also by an interruption
+            container = making.submit(client.containers.create, image, _without_shell(command), **options).result()
         return _watch(container, log)
     except (DockerException, requests.exceptions.RequestException) as error:
         return Ended(1, f"Docker failed: {_told(error)}")

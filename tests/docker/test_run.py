@@ -66,8 +66,8 @@ def wait(model: dsl.Output[dsl.Model]) -> None:
     from pathlib import Path
 
     Path(model.path).mkdir()
-    Path(model.path, "half").touch()
     try:
+        Path(model.path, "half").touch()
         time.sleep(120)
     finally:
         Path(model.path).parent.joinpath("tidied").touch()
@@ -132,11 +132,11 @@ def test_a_steps_stderr_is_live_and_its_log_holds_all(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("how", "code", "message"),
     [
-        ("exits 3", 3, r"step 'fail' failed: it exited with code 3; its output is above and in .*/logs/fail\.log"),
+        ("exits 3", 3, r"step 'fail' failed: it exited with code 3; what it printed is above and in .*/logs/fail\.log"),
         (
             "takes all memory",
             137,
-            r"step 'fail' failed: it exited with code 137: its container ran out of memory; .*/logs/fail\.log",
+            r"step 'fail' failed: its container ran out of memory; .*/logs/fail\.log",
         ),
         (
             "is killed",
@@ -243,7 +243,7 @@ def test_an_interruption_stops_the_container_and_leaves_nothing_half_written(
 
 
 def test_an_image_that_is_not_there_is_named_before_anything_starts(engine):
-    with pytest.raises(InputError, match=r"image bigbird-preprocess:never: .*`make images` builds it"):
+    with pytest.raises(InputError, match=r"image bigbird-preprocess:never: .*`make images` builds those of this code"):
         Containers(Images.named(tag="never")).check()
 
 

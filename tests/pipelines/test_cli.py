@@ -193,7 +193,9 @@ def test_a_checkpoint_that_a_recipe_names_is_checked_and_found_from_anywhere(tmp
     with pytest.raises(InputError, match=r"task.init_checkpoint absent: no such file or folder"):
         make_plan(**options(tmp_path, **given))
     recipe.write_text("task: {init_checkpoint: TODO}\n")
-    with pytest.raises(InputError, match=r"its task.init_checkpoint is 'TODO'; name the weights with --init-checkpoint"):
+    with pytest.raises(
+        InputError, match=r"its task.init_checkpoint is 'TODO'; name the weights with --init-checkpoint"
+    ):
         make_plan(**options(tmp_path, **given))
     scratch = make_plan(**options(tmp_path, **given, overrides=("task.init_checkpoint=",)))
     assert scratch.experiment.task.init_checkpoint == ""
