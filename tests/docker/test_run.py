@@ -15,7 +15,7 @@ from kfp import dsl
 from bigbird.errors import InputError
 from pipelines.images import Images
 from pipelines.targets import local
-from pipelines.targets.containers import Containers
+from pipelines.targets.containers import RUN_LABEL, Containers
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,8 +91,12 @@ def run(engine, tmp_path, caller):
     return run_one
 
 
-def containers(engine):
-    return set(engine("ps", "--all", "--quiet").stdout.split())
+def containers(engine, folder):
+    """Those of runs below a folder; others on this engine are not ours."""
+    folders = engine(
+        "ps", "--all", "--filter", f"label={RUN_LABEL}", "--format", f'{{{{.Label "{RUN_LABEL}"}}}}'
+    ).stdout
+    return [line for line in folders.splitlines() if line.startswith(str(folder))]
 
 
 def test_a_step_runs_as_the_caller_who_owns_what_it_leaves(run, callers_folder, caller, monkeypatch):
@@ -151,12 +155,11 @@ def test_a_steps_stderr_is_live_and_its_log_holds_all(run, tmp_path, capsys):
     ],
 )
 def test_a_failure_is_never_taken_for_success(run, engine, tmp_path, request, how, code, message):
-    before = containers(engine)
     for number in range(request.config.getoption("--repeats")):
         with pytest.raises(local.StepFailed, match=message) as failed:
             run(fail, tmp_path / f"run{number}", memory="256m", how=how)
         assert failed.value.exit_code == code
-    assert containers(engine) == before
+    assert containers(engine, tmp_path) == []
 
 
 def test_a_step_reads_what_the_user_named_and_writes_nowhere_else(run, tmp_path):
@@ -191,18 +194,17 @@ def test_an_input_that_may_not_be_listed_is_one_message(monkeypatch, tmp_path):
 
 
 def test_a_container_that_the_engine_refuses_is_a_failed_step_and_leaves_nothing(run, engine, tmp_path):
-    before = containers(engine)
     with pytest.raises(local.StepFailed, match=r"step 'read' failed: Docker failed: .*absent") as failed:
         run(read, inputs=[tmp_path / "absent"], file="x")
     assert failed.value.exit_code == 1
     assert not (tmp_path / "absent").exists()
-    assert containers(engine) == before
+    assert containers(engine, tmp_path) == []
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
 def test_an_interruption_at_any_moment_leaves_no_container(run, engine, tmp_path, delay):
     """Also while the engine is still making it."""
-    before, log = containers(engine), tmp_path / "run/logs/wait.log"
+    log = tmp_path / "run/logs/wait.log"
 
     def interrupt():
         until = time.monotonic() + 60
@@ -216,7 +218,7 @@ def test_an_interruption_at_any_moment_leaves_no_container(run, engine, tmp_path
     with pytest.raises(KeyboardInterrupt):
         run(wait)
     thread.join()
-    assert containers(engine) == before
+    assert containers(engine, tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -224,12 +226,13 @@ def test_an_interruption_stops_the_container_and_leaves_nothing_half_written(
     run, engine, tmp_path, monkeypatch, number
 ):
     monkeypatch.setitem(local.OUTPUTS, "model", Path("wait/model"))
-    before, folder = containers(engine), tmp_path / "run"
+    folder, running = tmp_path / "run", []
 
     def interrupt_once_started():
         until = time.monotonic() + 60
         while not (folder / "wait/model/half").exists() and time.monotonic() < until:
             time.sleep(0.05)
+        running.extend(containers(engine, tmp_path))
         os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=interrupt_once_started)
@@ -237,9 +240,10 @@ def test_an_interruption_stops_the_container_and_leaves_nothing_half_written(
     with pytest.raises(KeyboardInterrupt):
         run(wait)
     thread.join()
+    assert running == [str(folder)]
     assert (folder / "wait/tidied").exists()
     assert not (folder / "wait/model").exists()
-    assert containers(engine) == before
+    assert containers(engine, tmp_path) == []
 
 
 def test_an_image_that_is_not_there_is_named_before_anything_starts(engine):
@@ -263,7 +267,6 @@ def test_without_an_engine_the_user_hears_what_to_do(monkeypatch, tmp_path):
 def test_an_interruption_reaches_beams_own_processes(engine, tmp_path, data, recipe):
     """Preprocessing that spreads over processes stops at once and leaves no half-written dataset."""
     data(tmp_path / "data", rows=60_000), recipe(tmp_path / "recipe.yaml")
-    before = containers(engine)
     process = subprocess.Popen(
         [
             sys.executable, "-c", "from pipelines.cli import cli; cli()", "run", "--docker", "--task", "sst2", "--data", "data",
@@ -281,7 +284,7 @@ def test_an_interruption_reaches_beams_own_processes(engine, tmp_path, data, rec
     assert process.returncode == 130, rest[-2000:]
     assert time.monotonic() - started < 20
     assert not list((tmp_path / "runs/x/preprocess").iterdir())
-    assert containers(engine) == before
+    assert containers(engine, tmp_path) == []
 
 
 @pytest.mark.integration
