@@ -62,7 +62,7 @@ def _pins(extra):
                    "platform_machine": "x86_64", "platform_system": "Linux", "implementation_name": "cpython",
                    "platform_python_implementation": "CPython", "os_name": "posix"}  # fmt: skip
     text = (ROOT / "requirements" / f"{extra}.lock").read_text(encoding="utf-8")
-    found = re.findall(r"^([\w.-]+)(?:\[.+\])?==(\S+)(?: ; (.+))? \\$", text, flags=re.MULTILINE)
+    found = re.findall(r"^([\w.-]+)==(\S+)(?: ; (.+))? \\$", text, flags=re.MULTILINE)
     return {key: version for key, version, marker in found if not marker or Marker(marker).evaluate(environment)}
 
 
