@@ -71,6 +71,6 @@ $(STAMP): requirements/dev.lock pyproject.toml
 		"error: $(PYTHON) is Python %d.%d; expected 3.11, 3.12 or 3.13. Name another: make PYTHON=python3.11" % v)'
 	@echo "Setting up $(VENV) from requirements/dev.lock. The first time downloads about 1 GB."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --require-hashes -r requirements/dev.lock -c requirements/dev.lock
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	@touch $@

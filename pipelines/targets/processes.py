@@ -34,7 +34,7 @@ class Processes:
         if absent:
             raise InputError(
                 f"not installed in this environment: {', '.join(absent)}; `bigbird run` runs every stage here. "
-                "`make run` installs all of them, or: pip install --require-hashes -r requirements/dev.lock; "
+                "`make install` installs all of them; "
                 "with --docker the stages run in their images"
             )
 
