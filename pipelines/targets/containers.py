@@ -191,7 +191,8 @@ def _execute(
             container = making.submit(client.containers.create, image, _without_shell(command), **options).result()
         return _watch(container, log)
     except (DockerException, requests.exceptions.RequestException) as error:
-        return Ended(1, f"Docker failed: {_told(error)}")
+        hint = f"should its container be left, docker ps --all --filter label={RUN_LABEL} lists it"
+        return Ended(1, f"Docker failed: {_told(error)}; {hint}")
     finally:
         with contextlib.suppress(DockerException, requests.exceptions.RequestException):  # there may be none
             client.api.remove_container(name, force=True, v=True)

@@ -84,10 +84,9 @@ print(json.dumps({
 
 
 def test_an_images_history_and_environment_show_no_secret(engine, name):
-    """What the base image did is its maker's; but for an address of ours, nothing of it may look like a secret either."""
+    """The base image's own part may hold addresses, its maker's; ours may not."""
     history = engine("history", "--no-trunc", "--format", "{{.CreatedBy}}", engine.image(name)).stdout
     settings = "\n".join(engine.inspect(name)["Config"]["Env"])
-    assert "requirements/build.lock" in history or "/opt/locks" in history
     assert not re.search(r"token|passw|secret|credential|api_?key|index.url", history + settings, flags=re.IGNORECASE)
     ours = history.split("WORKDIR /work")[0]
     assert ours.count("pip install") >= 2 and "://" not in ours

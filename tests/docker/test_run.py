@@ -74,7 +74,7 @@ def wait(model: dsl.Output[dsl.Model]) -> None:
 
 
 @pytest.fixture
-def run(engine, tmp_path, caller):
+def run(engine, tmp_path):
     """Runs one component as a pipeline, in the smallest image that holds kfp; returns the run."""
     image = engine.image("preprocess")
 
