@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bigbird.artifacts import read_manifest
-from bigbird.console import hidden_native_stderr, load_tensorflow
 from bigbird.errors import InputError
+from bigbird.serving.saved_model import Predictor, named_probabilities
 from pipelines.targets.local import OUTPUTS
 
 BATCH = 16  # examples sent to the model at once
@@ -72,58 +70,3 @@ def read_examples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 f'{file}:{number}: holds {type(example).__name__}; expected an object such as {{"text_a": …}}'
             )
         yield f"{file}:{number}", example
-
-
-def named_probabilities(answer: dict[str, Any], labels: list[str] | None) -> dict[str, Any]:
-    """Probabilities by the name of their class, where the model has classes."""
-    if labels and "probabilities" in answer:
-        return {**answer, "probabilities": dict(zip(labels, answer["probabilities"], strict=True))}
-    return answer
-
-
-class Predictor:
-    """An exported model on raw text.
-
-    Args:
-        folder: the SavedModel's folder.
-    """
-
-    def __init__(self, folder: Path):
-        load_tensorflow()
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
-
-        self._tf = tf
-        with hidden_native_stderr():
-            self._model = tf.saved_model.load(str(folder))
-        self._signature = self._model.signatures["serving_default"]
-        self.fields = tuple(self._signature.structured_input_signature[1])
-
-    def check(self, where: str, example: dict[str, Any]) -> None:
-        """Raises `InputError` unless `example` holds a text for each of the model's fields, and nothing else."""
-        if set(example) != set(self.fields):
-            raise InputError(
-                f"{where}: has {', '.join(sorted(example))}; this model expects {', '.join(sorted(self.fields))}"
-            )
-        for name, text in example.items():
-            if not isinstance(text, str) or not text.strip():
-                raise InputError(f"{where}: {name} is {text!r}; expected a text that is not empty")
-
-    def __call__(self, examples: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
-        """Answers a batch; yields each example's outputs as plain values."""
-        inputs = {name: self._tf.constant([example[name] for example in examples]) for name in self.fields}
-        with hidden_native_stderr():
-            outputs = {name: value.numpy() for name, value in self._signature(**inputs).items()}
-        for row in range(len(examples)):
-            yield {name: _plain(values[row]) for name, values in outputs.items()}
-
-
-def _plain(value: Any) -> Any:
-    """NumPy and bytes to what JSON can say; floats to six digits."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.floating):
-        return round(float(value), 6)
-    return value.item() if isinstance(value, np.generic) else value

@@ -134,5 +134,11 @@ class LoopbackServer:
 
 def _error(status: int, message: str) -> dict[str, Any]:
     """As Google's APIs say it."""
-    names = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+    names = {
+        400: "INVALID_ARGUMENT",
+        403: "PERMISSION_DENIED",
+        404: "NOT_FOUND",
+        429: "RESOURCE_EXHAUSTED",
+        503: "UNAVAILABLE",
+    }
     return {"error": {"code": status, "message": message, "status": names.get(status, "UNKNOWN")}}

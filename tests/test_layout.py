@@ -99,7 +99,7 @@ def _environment() -> dict[str, str]:
 
 LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.tasks.glue",
-    "bigbird.tasks.squad", "bigbird.vocabulary", "components.evaluate.__main__", "components.export.__main__",
+    "bigbird.serving.saved_model", "bigbird.tasks.squad", "bigbird.vocabulary", "components.evaluate.__main__", "components.export.__main__",
     "components.preprocess.__main__", "components.recipes", "components.stage", "components.train.__main__", "pipelines.cli",
     "pipelines.images", "pipelines.local_run", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data",
     "pipelines.submission", "pipelines.summary", "pipelines.targets.containers", "pipelines.targets.local", "pipelines.targets.processes",
@@ -117,7 +117,8 @@ def test_compiling_a_pipeline_loads_neither_tensorflow_nor_beam():
 
 
 EXTRAS = {
-    "build", "component", "dev", "evaluate", "export", "model", "pipelines", "preprocess", "train", "train-gpu", "train-tpu",
+    "build", "component", "dev", "evaluate", "export", "model", "pipelines", "preprocess", "register", "serve", "train", "train-gpu",
+    "train-tpu",
 }  # fmt: skip
 
 

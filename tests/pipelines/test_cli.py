@@ -5,10 +5,11 @@ import yaml
 from click.testing import CliRunner
 
 from bigbird.errors import InputError
+from bigbird.serving.saved_model import named_probabilities
 from bigbird.tasks.glue import TASKS as GLUE_TASKS
 from pipelines import cli
 from pipelines.local_run import make_plan
-from pipelines.predict import named_probabilities, predict_command, read_examples
+from pipelines.predict import predict_command, read_examples
 
 
 def options(tmp_path: Path, **changes) -> dict:

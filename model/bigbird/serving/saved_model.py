@@ -1,0 +1,71 @@
+"""An exported model as anybody loads it: TensorFlow and tensorflow-text, none of the code that trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bigbird.console import hidden_native_stderr, load_tensorflow
+from bigbird.errors import InputError
+
+
+def named_probabilities(answer: dict[str, Any], labels: list[str] | None) -> dict[str, Any]:
+    """Probabilities by the name of their class, where the model has classes."""
+    if labels and "probabilities" in answer:
+        return {**answer, "probabilities": dict(zip(labels, answer["probabilities"], strict=True))}
+    return answer
+
+
+class Predictor:
+    """An exported model on raw text.
+
+    Args:
+        folder: the SavedModel's folder.
+    """
+
+    def __init__(self, folder: Path):
+        load_tensorflow()
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
+
+        self._tf = tf
+        with hidden_native_stderr():
+            self._model = tf.saved_model.load(str(folder))
+        self._signature = self._model.signatures["serving_default"]
+        self.fields = tuple(self._signature.structured_input_signature[1])
+
+    def check(self, where: str, example: dict[str, Any]) -> None:
+        """Raises `InputError` unless `example` holds a text for each of the model's fields, and nothing else."""
+        if set(example) != set(self.fields):
+            raise InputError(
+                f"{where}: has {', '.join(sorted(example))}; this model expects {', '.join(sorted(self.fields))}"
+            )
+        for name, text in example.items():
+            if not isinstance(text, str) or not text.strip():
+                raise InputError(f"{where}: {name} is {text!r}; expected a text that is not empty")
+
+    def outputs(self, examples: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
+        """Answers a batch: output name -> array, a row for each example."""
+        inputs = {name: self._tf.constant([example[name] for example in examples]) for name in self.fields}
+        with hidden_native_stderr():
+            return {name: value.numpy() for name, value in self._signature(**inputs).items()}
+
+    def __call__(self, examples: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+        """Answers a batch; yields each example's outputs as plain values."""
+        outputs = self.outputs(examples)
+        for row in range(len(examples)):
+            yield {name: _plain(values[row]) for name, values in outputs.items()}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy and bytes to what JSON can say; floats to six digits."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.floating):
+        return round(float(value), 6)
+    return value.item() if isinstance(value, np.generic) else value
