@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, EXIT_INTERRUPTED, load_tensorflow, stoppable
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.console import EXIT_CODES, EXIT_INTERRUPTED, load_tensorflow, stoppable
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
 FAILURE_FILE = "BIGBIRD_FAILURE_FILE"
+# What a container writes here, Kubernetes shows as the reason of its end, and Kubeflow as the step's error.
+TERMINATION_LOG = Path("/dev/termination-log")
+TERMINATION_LOG_BYTES = 4096  # what Kubernetes keeps
 
 Result = TypeVar("Result")
 
@@ -36,9 +38,10 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or stop.code:
                 sys.exit(stop.code or EXIT_INTERRUPTED)
-            if isinstance(error, InputError | TrainingDiverged):
-                _report(str(error))
-                sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
+            for kind, code in EXIT_CODES.items():
+                if isinstance(error, kind):
+                    _report(str(error))
+                    sys.exit(code)
             if isinstance(error, Exception):  # a bug of ours: told in full, and the process ends
                 traceback.print_exc()
                 _report(f"{type(error).__name__}: {error}")
@@ -51,5 +54,7 @@ def _report(message: str) -> None:
     file = os.environ.get(FAILURE_FILE)
     if file:
         Path(file).write_text(json.dumps({"message": message}), encoding="utf-8")
-    else:
-        print(f"error: {message}", file=sys.stderr)
+        return
+    print(f"error: {message}", file=sys.stderr)
+    if TERMINATION_LOG.is_file():
+        TERMINATION_LOG.write_bytes(message.encode()[:TERMINATION_LOG_BYTES])

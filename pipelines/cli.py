@@ -154,8 +154,9 @@ def compile_command(output: Path, image_prefix: str, image_tag: str, images: Pat
     def write() -> None:
         from pipelines.finetune import compile_pipeline
         from pipelines.images import choose_images
+        from pipelines.targets.target import Target
 
-        compile_pipeline(choose_images(image_prefix, image_tag, images), output)
+        compile_pipeline(Target(choose_images(image_prefix, image_tag, images)), output)
         click.echo(f"wrote {output}")
 
     run_command(write)

@@ -1,4 +1,4 @@
-"""The fine-tuning pipeline: raw files -> dataset -> model -> evaluation -> (gate) -> SavedModel.
+"""The fine-tuning pipeline: raw files -> dataset -> model -> evaluation -> (gate) -> SavedModel (-> registry).
 
 The same object runs on this machine and remotely; only the target differs.
 """
@@ -12,18 +12,22 @@ from kfp.dsl.base_component import BaseComponent
 from bigbird.errors import InputError
 from components.evaluate.component import evaluate_component, skip_export_component
 from components.export.component import export_component
-from components.preprocess.component import preprocess_component
+from components.preprocess.component import preprocess_component, resolve_component
+from components.register.component import register_component
 from components.train.component import train_component
-from pipelines.images import Images
+from pipelines.targets.target import Target
 
 
-def build_pipeline(images: Images) -> BaseComponent:
-    """The pipeline, its steps running in `images`."""
+def build_pipeline(target: Target) -> BaseComponent:
+    """The pipeline as it is to run on `target`."""
+    images, place = target.images, target.place
+    resolve = resolve_component(images.preprocess)
     preprocess = preprocess_component(images.preprocess)
-    train = train_component(images.train)
+    train = target.train(train_component(images.train))
     evaluate = evaluate_component(images.evaluate)
     export = export_component(images.export)
     skip_export = skip_export_component(images.evaluate)
+    register = register_component(images.register)
 
     @dsl.pipeline(
         name="bigbird-finetune",
@@ -38,7 +42,7 @@ def build_pipeline(images: Images) -> BaseComponent:
         vocabulary: str = "",
         vocabulary_size: int = 8000,
         max_bad_records: int = 0,
-        beam_options: str = "",
+        beam_options: str = target.beam_options,
         recipe: str = "",
         init_checkpoint: str = "",
         max_length: int = 0,
@@ -47,6 +51,8 @@ def build_pipeline(images: Images) -> BaseComponent:
         epochs: float = 0.0,
         metric_threshold: float = 0.0,
         overrides: str = "",
+        model_name: str = "bigbird",
+        margin: float = 0.0,
     ) -> None:
         """Raw text to a SavedModel.
 
@@ -69,49 +75,90 @@ def build_pipeline(images: Images) -> BaseComponent:
             epochs: passes over the training data; 0 takes the recipe's.
             metric_threshold: the primary metric's least value at which the model is exported.
             overrides: key.path=value,key.path=value on top of everything.
+            model_name: the registered model that this run makes a version of, where models are registered.
+            margin: by how much of the primary metric it must beat the present default version to replace it.
         """
-        dataset = preprocess(
-            task=task,
-            data=data,
-            train_file=train_file,
-            validation_file=validation_file,
-            test_file=test_file,
-            vocabulary=vocabulary,
-            vocabulary_size=vocabulary_size,
-            max_bad_records=max_bad_records,
-            beam_options=beam_options,
-            recipe=recipe,
-            max_length=max_length,
-            overrides=overrides,
-        ).outputs["dataset"]
+        with target.ended():
+            paths = {
+                "data": data,
+                "train_file": train_file,
+                "validation_file": validation_file,
+                "test_file": test_file,
+                "vocabulary": vocabulary,
+            }
+            data_version = ""
+            if target.remote:
+                resolved = resolve(
+                    **paths,
+                    init_checkpoint=init_checkpoint,
+                    time=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
+                    project=target.project,
+                    location=target.location,
+                )
+                place("resolve", resolved)
+                paths = {name: resolved.outputs[name] for name in paths}
+                init_checkpoint, data_version = resolved.outputs["init_checkpoint"], resolved.outputs["version"]
 
-        model = train(
-            task=task,
-            recipe=recipe,
-            init_checkpoint=init_checkpoint,
-            max_length=max_length,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            epochs=epochs,
-            overrides=overrides,
-            dataset=dataset,
-        ).outputs["model"]
-
-        evaluation = evaluate(dataset=dataset, model=model, metric_threshold=metric_threshold)
-
-        with dsl.If(evaluation.outputs["passed"] == True, name="good-enough"):  # noqa: E712 - builds a condition
-            export(dataset=dataset, model=model)
-        with dsl.Else(name="not-good-enough"):
-            skip_export(
-                metric_name=evaluation.outputs["metric_name"],
-                metric=evaluation.outputs["metric"],
-                metric_threshold=metric_threshold,
+            preprocessed = preprocess(
+                task=task,
+                **paths,
+                vocabulary_size=vocabulary_size,
+                max_bad_records=max_bad_records,
+                beam_options=beam_options,
+                recipe=recipe,
+                max_length=max_length,
+                overrides=overrides,
+                data_version=data_version,
             )
+            place("preprocess", preprocessed)
+            dataset = preprocessed.outputs["dataset"]
+
+            trained = train(
+                task=task,
+                recipe=recipe,
+                init_checkpoint=init_checkpoint,
+                max_length=max_length,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                epochs=epochs,
+                overrides=overrides,
+                runtime=target.runtime,
+                dataset=dataset,
+            )
+            place("train", trained)
+            model = trained.outputs["model"]
+
+            evaluation = evaluate(dataset=dataset, model=model, metric_threshold=metric_threshold)
+            place("evaluate", evaluation)
+
+            with dsl.If(evaluation.outputs["passed"] == True, name="good-enough"):  # noqa: E712 - builds a condition
+                exported = export(dataset=dataset, model=model)
+                place("export", exported)
+                if target.registers:
+                    registered = register(
+                        project=target.project,
+                        location=target.location,
+                        model_name=model_name,
+                        serving_image=images.serve,
+                        margin=margin,
+                        dataset=dataset,
+                        evaluation=evaluation.outputs["evaluation"],
+                        saved_model=exported.outputs["saved_model"],
+                        pipeline=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
+                    )
+                    place("register", registered)
+            with dsl.Else(name="not-good-enough"):
+                skipped = skip_export(
+                    metric_name=evaluation.outputs["metric_name"],
+                    metric=evaluation.outputs["metric"],
+                    metric_threshold=metric_threshold,
+                )
+                place("skip_export", skipped)
 
     return finetune
 
 
-def compile_pipeline(images: Images, output: Path) -> None:
+def compile_pipeline(target: Target, output: Path) -> None:
     """Writes the pipeline's YAML to `output`, in one step.
 
     Raises:
@@ -122,7 +169,7 @@ def compile_pipeline(images: Images, output: Path) -> None:
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.tmp.yaml")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        compiler.Compiler().compile(build_pipeline(images), str(temporary))
+        compiler.Compiler().compile(build_pipeline(target), str(temporary))
         temporary.replace(output)
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from None

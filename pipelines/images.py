@@ -12,16 +12,24 @@ from bigbird.errors import InputError
 from bigbird.version import UNKNOWN, revision
 
 PREFIX = "bigbird"
+IN_THE_CLOUD = ("register", "serve", "preprocess_dataflow")
 
 
 @dataclass(frozen=True)
 class Images:
-    """What each stage runs in."""
+    """What each stage runs in.
+
+    The last three are needed in the cloud only, and may be empty where a file names the images: what registers models, what
+    serves them, and Dataflow's workers.
+    """
 
     preprocess: str
     train: str
     evaluate: str
     export: str
+    register: str = ""
+    serve: str = ""
+    preprocess_dataflow: str = ""
 
     @classmethod
     def named(cls, prefix: str = PREFIX, tag: str = "", train: str = "train") -> Images:
@@ -55,14 +63,30 @@ class Images:
             InputError: the file is not JSON, or names no image for a stage.
         """
         found, names = read_json(file, "images that `make push` wrote"), cls._names(train)
-        absent = [name for name in names.values() if not isinstance(found, Mapping) or not found.get(name)]
+        named = found if isinstance(found, Mapping) else {}
+        absent = [name for stage, name in names.items() if not named.get(name) and stage not in IN_THE_CLOUD]
         if absent:
             raise InputError(f"{file}: names no image for {', '.join(absent)}; expected what `make push` writes")
-        return cls(**{stage: str(found[name]) for stage, name in names.items()})
+        return cls(**{stage: str(named.get(name, "")) for stage, name in names.items()})
+
+    def need(self, stage: str, why: str) -> str:
+        """The image of a stage that not every run has.
+
+        Raises:
+            InputError: it was not named; `why` says what asked for it.
+        """
+        image = str(getattr(self, stage))
+        if not image:
+            name = stage.replace("_", "-")
+            raise InputError(
+                f"no image {name} is named, which {why} needs; build and push it: "
+                f'make images push REGISTRY=… IMAGES="preprocess train evaluate export {name} …"'
+            )
+        return image
 
     @classmethod
     def _names(cls, train: str) -> dict[str, str]:
-        return {stage: train if stage == "train" else stage for stage in cls.__dataclass_fields__}
+        return {stage: train if stage == "train" else stage.replace("_", "-") for stage in cls.__dataclass_fields__}
 
     def as_dict(self) -> dict[str, Any]:
         """Stage to image."""

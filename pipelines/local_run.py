@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import glob
 import re
 import shutil
 import sys
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.artifacts import read_manifest, write_json
-from bigbird.config import PLACEHOLDER, Experiment
+from bigbird.config import Experiment
 from bigbird.errors import InputError
 from bigbird.tasks.families import family
 from bigbird.version import provenance
-from components.recipes import resolve_experiment
+from pipelines.files import LocalFiles
 from pipelines.images import Images, choose_images
-from pipelines.recipes import default_recipe, recipe_text
+from pipelines.parameters import pipeline_parameters
 
 Sample = Literal["glue", "squad"]
 
@@ -91,9 +90,10 @@ def run_locally(
     print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
 
     from pipelines.finetune import build_pipeline
+    from pipelines.targets.target import Target
 
     try:
-        finished = local.run(build_pipeline(chosen), plan.arguments, plan.folder, place)
+        finished = local.run(build_pipeline(Target(chosen)), plan.arguments, plan.folder, place)
     except local.StepFailed as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -109,67 +109,26 @@ def run_locally(
 
 def make_plan(
     *,
-    task: str | None,
-    data: str | None,
-    train_file: str,
-    validation_file: str,
-    test_file: str,
     sample: Sample | None,
-    vocabulary: str,
-    vocabulary_size: int | None,
-    init_checkpoint: str,
+    task: str | None,
     recipe: str | None,
-    max_length: int | None,
-    batch_size: int | None,
-    learning_rate: float | None,
-    epochs: float | None,
-    metric_threshold: float,
-    overrides: tuple[str, ...],
-    max_bad_records: int,
-    beam_options: str,
     name: str | None,
     runs: Path,
     overwrite: bool,
+    **options: Any,
 ) -> Plan:
     """Checks every option against the others and the disk; starts and writes nothing.
 
     Raises:
         InputError: names the option, what was found and what was expected.
     """
-    own_data = bool(data or train_file or validation_file or test_file)
+    own_data = any(options[name] for name in ("data", "train_file", "validation_file", "test_file"))
     sample, task = _check_sample(sample, task, own_data)
-    recipe = recipe or (f"sample_{sample}" if sample else default_recipe(task, init_checkpoint))
+    recipe = recipe or (f"sample_{sample}" if sample else None)
     folder = _run_folder(name or _default_name(sample, task), runs, overwrite)
-    arguments: dict[str, Any] = {
-        "task": task,
-        "data": str(folder / "sample_data") if sample else _existing("--data", data or "", "folder"),
-        "train_file": _existing("--train-file", train_file, "file"),
-        "validation_file": _existing("--validation-file", validation_file, "file"),
-        "test_file": _existing("--test-file", test_file, "file"),
-        "vocabulary": _existing("--vocabulary", vocabulary, "file"),
-        "vocabulary_size": vocabulary_size or 8000,
-        "max_bad_records": max_bad_records,
-        "beam_options": beam_options,
-        "recipe": recipe_text(recipe),
-        "init_checkpoint": _existing_checkpoint(init_checkpoint),
-        "max_length": max_length or 0,
-        "batch_size": batch_size or 0,
-        "learning_rate": learning_rate or 0.0,
-        "epochs": epochs or 0.0,
-        "metric_threshold": metric_threshold,
-        "overrides": ",".join(overrides),
-    }
-    experiment = _resolve(arguments)
-    checkpoint = experiment.task.init_checkpoint
-    if checkpoint != arguments["init_checkpoint"]:  # the recipe or an override names it
-        if checkpoint == PLACEHOLDER:
-            raise InputError(
-                f"recipe {recipe}: its task.init_checkpoint is {PLACEHOLDER!r}; name the weights with --init-checkpoint, "
-                "or start from scratch with --override task.init_checkpoint="
-            )
-        named = _existing_checkpoint(checkpoint, "task.init_checkpoint")
-        arguments["overrides"] = ",".join([*overrides, f"task.init_checkpoint={named}"])
-        experiment = _resolve(arguments)
+    arguments, experiment = pipeline_parameters(options, task, recipe, LocalFiles())
+    if sample:
+        arguments["data"] = str(folder / "sample_data")
     plan = Plan(arguments, folder, experiment, sample)
     for path in plan.inputs:
         if path.resolve().is_relative_to(folder):
@@ -177,12 +136,6 @@ def make_plan(
                 f"{path}: is read by this run but lies in {folder}, which --overwrite deletes; choose another --name"
             )
     return plan
-
-
-def _resolve(arguments: dict[str, Any]) -> Experiment:
-    """The experiment that the pipeline's parameters describe, as its steps resolve it."""
-    names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint", "overrides")
-    return resolve_experiment(arguments["task"], arguments["recipe"], **{name: arguments[name] for name in names})
 
 
 def _check_sample(sample: Sample | None, task: str | None, own_data: bool) -> tuple[Sample | None, str]:
@@ -233,31 +186,3 @@ def _prepare_folder(folder: Path, overwrite: bool) -> None:
     if overwrite and folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-
-
-def _existing(option: str, path: str, expected: Literal["file", "folder"]) -> str:
-    """The one absolute form of a local path that exists; an address such as gs://… stays as it is."""
-    if not path or "://" in path:
-        return path
-    if not Path(path).exists():
-        raise InputError(f"{option} {path}: no such {expected}")
-    if Path(path).is_dir() != (expected == "folder"):
-        found = "folder" if expected == "file" else "file"
-        hint = "; a single file goes to --train-file or --validation-file" if found == "file" else ""
-        raise InputError(f"{option} {path}: is a {found}; expected a {expected}{hint}")
-    return str(_canonical(Path(path)))
-
-
-def _existing_checkpoint(path: str, option: str = "--init-checkpoint") -> str:
-    """A checkpoint is a folder, a file, or the common beginning of several files' names."""
-    if not path or "://" in path:
-        return path
-    full = _canonical(Path(path))
-    if not full.exists() and not any(full.parent.glob(f"{glob.escape(full.name)}.*")):
-        raise InputError(f"{option} {path}: no such file or folder, nor files whose names start so")
-    return str(full)
-
-
-def _canonical(path: Path) -> Path:
-    """Absolute and without links or `..`, so that it is the same inside a container; a file keeps its own name."""
-    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name

@@ -1,4 +1,6 @@
-"""The preprocessing stage as a KFP component."""
+"""The preprocessing stage as a KFP component, and the step before it that resolves what a run is to read."""
+
+from typing import NamedTuple
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
@@ -25,6 +27,7 @@ def preprocess_component(image: str) -> BaseComponent:
         recipe: str,
         max_length: int,
         overrides: str,
+        data_version: str,
         dataset: dsl.Output[dsl.Dataset],
         report: dsl.Output[dsl.HTML],
     ) -> None:
@@ -51,7 +54,53 @@ def preprocess_component(image: str) -> BaseComponent:
             tensorflow=False,
         )
         shutil.copyfile(f"{dataset.path}/report.html", report.path)
+        dataset.metadata["data_version"] = data_version
         for split, facts in manifest["splits"].items():
             dataset.metadata[f"{split}_examples"] = facts["examples"]
 
     return preprocess
+
+
+def resolve_component(image: str) -> BaseComponent:
+    """A run's parameters to what they mean on its day; see `components.preprocess.inputs`.
+
+    Args:
+        image: the container image of preprocessing.
+    """
+
+    @dsl.component(base_image=image, install_kfp_package=False)
+    def resolve(
+        data: str,
+        train_file: str,
+        validation_file: str,
+        test_file: str,
+        vocabulary: str,
+        init_checkpoint: str,
+        time: str,
+        project: str,
+        location: str,
+    ) -> NamedTuple(  # type: ignore[valid-type]
+        "outputs",
+        [
+            ("data", str),
+            ("train_file", str),
+            ("validation_file", str),
+            ("test_file", str),
+            ("vocabulary", str),
+            ("init_checkpoint", str),
+            ("version", str),
+        ],
+    ):
+        from components.preprocess.inputs import resolve_inputs
+        from components.stage import run_stage
+
+        paths = {
+            "data": data,
+            "train_file": train_file,
+            "validation_file": validation_file,
+            "test_file": test_file,
+            "vocabulary": vocabulary,
+        }
+        return run_stage(lambda: resolve_inputs(paths, init_checkpoint, time, project, location), tensorflow=False)
+
+    return resolve

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bigbird.console import Progress
 from bigbird.errors import InputError
 from bigbird.tasks import families, glue, pretraining, squad, triviaqa
+from bigbird.tasks.files import inner_folder, official_files
 from bigbird.tasks.records import BadRecords
 from components.preprocess import storage
 
@@ -184,24 +184,10 @@ def _in_folder(task: str, folder: str) -> dict[str, str]:
             f"{folder}: {what}; expected the folder with the task's files "
             "(a single file goes to --train_file, --validation_file or --test_file)"
         )
-    spec: Any = glue.TASKS.get(task)
-    if task in triviaqa.TASKS:
-        if "qa" in names:
-            return _in_folder(task, storage.join(folder, "qa"))
-        found = triviaqa.find_files(names, task)
-        domain = triviaqa.TASKS[task].lower()
-        expected = f"qa/{domain}-train.json, qa/{domain}-dev.json, and the documents in evidence/"
-    elif task == pretraining.TASK:
-        found, expected = pretraining.find_files(names), "train.txt, validation.txt (or dev.txt), test.txt"
-    elif spec is None:
-        found = squad.find_files(names, squad.TASKS[task])
-        version = "2.0" if squad.TASKS[task] else "1.1"
-        expected = f"train-v{version}.json, dev-v{version}.json, or train.json, dev.json, test.json"
-    else:
-        found = glue.find_files(names, spec)
-        if not found and spec.folder in names:
-            return _in_folder(task, storage.join(folder, spec.folder))
-        expected = ", ".join(options[0] for options in spec.splits.values())
+    inner = inner_folder(task, names)
+    if inner:
+        return _in_folder(task, storage.join(folder, inner))
+    found, expected = official_files(task, names)
     if not found:
         raise InputError(
             f"{folder}: has no file of task {task}; expected {expected}; found {', '.join(names[:12]) or 'nothing'}"

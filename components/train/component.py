@@ -21,6 +21,7 @@ def train_component(image: str) -> BaseComponent:
         learning_rate: float,
         epochs: float,
         overrides: str,
+        runtime: str,
         dataset: dsl.Input[dsl.Dataset],
         model: dsl.Output[dsl.Model],
         metrics: dsl.Output[dsl.Metrics],
@@ -39,7 +40,7 @@ def train_component(image: str) -> BaseComponent:
                 learning_rate=learning_rate,
                 epochs=epochs,
                 init_checkpoint=init_checkpoint,
-                overrides=overrides,
+                overrides=",".join(part for part in (runtime, overrides) if part),  # the machine's, then the user's
             )
             return run_training(experiment, model.path, dataset=dataset.path)
 

@@ -9,13 +9,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.errors import InputError, ServiceError, TrainingDiverged
 
-# Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input, 3 training diverged, 130 Ctrl-C, 143 SIGTERM.
+# Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input, 3 training diverged, 4 a service refused or
+# failed, 130 Ctrl-C, 143 SIGTERM.
 EXIT_INPUT = 2
 EXIT_DIVERGED = 3
+EXIT_SERVICE = 4
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+EXIT_CODES: dict[type[Exception], int] = {
+    InputError: EXIT_INPUT,
+    TrainingDiverged: EXIT_DIVERGED,
+    ServiceError: EXIT_SERVICE,
+}
+"""The errors that are told in one message, without a traceback, and the code that each ends with."""
 
 
 def run_command(command: Callable[[], object]) -> None:
@@ -32,9 +40,10 @@ def run_command(command: Callable[[], object]) -> None:
                 sys.exit(EXIT_INTERRUPTED)
             if stop.code:
                 sys.exit(stop.code)
-            if isinstance(error, InputError | TrainingDiverged):
-                print(f"error: {error}", file=sys.stderr)
-                sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_DIVERGED)
+            for kind, code in EXIT_CODES.items():
+                if isinstance(error, kind):
+                    print(f"error: {error}", file=sys.stderr)
+                    sys.exit(code)
             raise
 
 

@@ -1,4 +1,4 @@
-"""The one exception users are meant to read."""
+"""The exceptions that users are meant to read."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ class InputError(ValueError):
 
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or passed its bound; the message names the step and the records of the batch."""
+
+
+class ServiceError(Exception):
+    """A service elsewhere refused, failed or could not be reached; its message says which, and what to do."""
+
+
+class ServiceUnreachable(ServiceError):
+    """It did not answer, or said that it is not available; it may do so later."""

@@ -1,0 +1,1 @@
+"""The step that tells people how a run ended."""

@@ -1,0 +1,164 @@
+"""Posts how a run ended to a webhook: the run, the failed step, its error, the metrics and links.
+
+The webhook's address is a secret, since whoever knows it can post: it stands in Secret Manager or in a Kubernetes secret,
+never in a pipeline's specification, parameters or logs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from bigbird.errors import InputError
+from components.runs import Run, kubeflow_run, vertex_run
+
+WEBHOOK = "BIGBIRD_WEBHOOK"
+"""The environment variable into which Kubernetes puts the address."""
+
+ENDPOINT = "https://secretmanager.googleapis.com"
+# These refuse a message with fields that they do not know.
+_TEXT_ONLY = ("chat.googleapis.com",)
+_TIMEOUT_S = 30.0
+_RETRIES = 4
+
+
+def notify(
+    platform: str,
+    secret: str,
+    *,
+    run_name: str,
+    run_id: str,
+    host: str,
+    project: str,
+    state: str,
+    job: str,
+    error: str,
+) -> dict[str, Any]:
+    """Posts how a run ended.
+
+    Args:
+        platform: vertex or kubeflow.
+        secret: name of the secret in Secret Manager; Kubernetes' is in the environment.
+        run_name, run_id: of the run.
+        host: Kubeflow's address, for links; empty asks the cluster's own service.
+        project: the secret's.
+        state: of the steps before this one: SUCCEEDED, FAILED or CANCELLED.
+        job: resource name of the pipeline job, on Vertex AI.
+        error: in the backend's words.
+
+    Returns:
+        What was posted.
+
+    Raises:
+        InputError: the secret cannot be read, or the webhook refuses the message.
+    """
+    address = os.environ.get(WEBHOOK, "") or (read_secret(secret, project) if platform == "vertex" else "")
+    if not address:
+        raise InputError(
+            f"no webhook: the environment's {WEBHOOK} is empty; expected Kubernetes' secret {secret!r}, key url"
+        )
+    run = _run(platform, run_name, run_id, host, job)
+    body = message(run, state, error)
+    post(address, body)
+    return body
+
+
+def _run(platform: str, name: str, identifier: str, host: str, job: str) -> Run:
+    """What the backend says of the run; the bare name where it does not answer, since bad news should arrive anyway."""
+    import sys
+
+    try:
+        if platform == "vertex":
+            from google.cloud import aiplatform
+
+            return vertex_run(aiplatform.PipelineJob.get(job).gca_resource)
+        import kfp
+
+        return kubeflow_run(kfp.Client(host=host or None).get_run(identifier), host)
+    except Exception as error:  # noqa: BLE001 - whatever a client raises
+        print(f"the run's steps are not known: {error}", file=sys.stderr)
+        return Run(name, "RUNNING", ())
+
+
+def message(run: Run, state: str, error: str = "") -> dict[str, Any]:
+    """The message: `text` for people and chat rooms, the rest for programs.
+
+    Args:
+        run: as the backend tells it; still running, as this step belongs to it.
+        state: how the steps before ended.
+        error: the backend's word for the whole, where no step's is known.
+    """
+    failed = run.failed
+    why = (failed.error if failed else "") or error or run.error
+    lines = [f"BigBird run {run.name}: {state.lower()}"]
+    if state != "SUCCEEDED":
+        lines += [f"step {failed.name}: {why}" if failed else why] if failed or why else []
+    if run.metrics:
+        lines.append(", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items()))
+    links = {name: link for name, link in (("run", run.link), ("logs", failed.logs if failed else "")) if link}
+    lines += [f"{name}: {link}" for name, link in links.items()]
+    return {
+        "text": "\n".join(lines),
+        "run": run.name,
+        "state": state,
+        "step": failed.name if failed else None,
+        "error": why or None,
+        "metrics": dict(run.metrics),
+        "links": links,
+    }
+
+
+def post(address: str, body: dict[str, Any]) -> None:
+    """Sends a message; answers of 429 and 5xx are tried again.
+
+    Raises:
+        InputError: it does not arrive; the address, which is a secret, is not in the message.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    host = urlsplit(address).hostname
+    if urlsplit(address).scheme not in ("http", "https") or not host:
+        raise InputError("the webhook's secret does not hold an address; expected https://…")
+    if host in _TEXT_ONLY:
+        body = {"text": body["text"]}
+    retry = Retry(
+        _RETRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",),
+        raise_on_status=False,
+    )  # fmt: skip
+    with requests.Session() as session:
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=retry))
+        try:
+            answer = session.post(address, json=body, timeout=_TIMEOUT_S, allow_redirects=False)
+        except requests.RequestException as error:
+            raise InputError(f"the webhook at {host} cannot be reached ({type(error).__name__})") from None
+    if answer.status_code >= 300:
+        raise InputError(
+            f"the webhook at {host} answered {answer.status_code}: {answer.text[:200]!r}; is its secret up to date?"
+        )
+
+
+def read_secret(name: str, project: str) -> str:
+    """The latest version of a secret in Secret Manager.
+
+    Raises:
+        InputError: it is not there, or may not be read.
+    """
+    import base64
+
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    endpoint = os.environ.get("BIGBIRD_SECRET_MANAGER", ENDPOINT)
+    url = f"{endpoint}/v1/projects/{project}/secrets/{name}/versions/latest:access"
+    answer = AuthorizedSession(credentials).get(url, timeout=_TIMEOUT_S)
+    if answer.status_code != 200:
+        raise InputError(
+            f"secret {name} of project {project}: Secret Manager answered {answer.status_code}; expected a secret that this "
+            "step's service account may read (roles/secretmanager.secretAccessor)"
+        )
+    return base64.b64decode(answer.json()["payload"]["data"]).decode().strip()

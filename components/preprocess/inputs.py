@@ -1,0 +1,110 @@
+"""What a run's parameters mean on the day it runs: `{date}` in paths, the registered model to start from, the files as they are.
+
+A schedule keeps one set of parameters for all of its runs. Resolving them is a step of its own, never cached, so that the
+steps after it see what is really read: the cache then knows yesterday's data from today's.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bigbird.errors import InputError
+from components.preprocess import storage
+
+REGISTRY = "registry:"
+"""`init_checkpoint` that begins so names a model of the Vertex AI Model Registry, whose default version is taken."""
+
+_DATE = re.compile(r"\{date(?::([^{}]*))?\}")
+_PATHS = ("data", "train_file", "validation_file", "test_file", "vocabulary")
+
+
+class Inputs(NamedTuple):
+    """The parameters, resolved.
+
+    Attributes:
+        version: digest of the raw files' names, sizes and times.
+    """
+
+    data: str
+    train_file: str
+    validation_file: str
+    test_file: str
+    vocabulary: str
+    init_checkpoint: str
+    version: str
+
+
+def resolve_inputs(
+    paths: Mapping[str, str], init_checkpoint: str, time: str, project: str = "", location: str = ""
+) -> Inputs:
+    """Resolves a run's paths.
+
+    Args:
+        paths: data, train_file, validation_file, test_file and vocabulary; empty where not given. `{date}` in them
+            becomes the day of `time` as 2026-01-31, `{date:%Y%m%d}` any form of it.
+        init_checkpoint: as a path, or `registry:NAME`. A run that starts from a registered model takes its vocabulary too,
+            unless another is given.
+        time: when the run was due, RFC 3339; a placeholder that no backend filled in means now.
+        project, location: of the Model Registry.
+
+    Raises:
+        InputError: a file is not there, or there is no such registered model.
+    """
+    day = run_day(time)
+    resolved = {name: with_date(paths.get(name, ""), day) for name in _PATHS}
+    checkpoint = with_date(init_checkpoint, day)
+    if checkpoint.startswith(REGISTRY):
+        checkpoint = trained_model(checkpoint.removeprefix(REGISTRY), project, location)
+        resolved["vocabulary"] = resolved["vocabulary"] or f"{checkpoint}/vocab.model"
+    version = storage.fingerprint([path for path in resolved.values() if path])
+    return Inputs(**resolved, init_checkpoint=checkpoint, version=version)
+
+
+def run_day(time: str) -> datetime.datetime:
+    """The moment that a run is for, in UTC.
+
+    Args:
+        time: RFC 3339, or a placeholder that no backend filled in.
+    """
+    if not time or time.startswith("{{"):
+        return datetime.datetime.now(datetime.UTC)
+    try:
+        moment = datetime.datetime.fromisoformat(time)
+    except ValueError:
+        raise InputError(f"run time {time!r}: not a time; expected one as 2026-01-31T04:00:00Z") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+
+
+def with_date(path: str, day: datetime.datetime) -> str:
+    """A path with `{date}` and `{date:FORMAT}` filled in."""
+    return _DATE.sub(lambda match: day.strftime(match[1] or "%Y-%m-%d"), path)
+
+
+def trained_model(name: str, project: str, location: str) -> str:
+    """The trained model's folder behind the default version of a registered model.
+
+    Raises:
+        InputError: there is no such model, or its files do not say what they were exported from.
+    """
+    from google.cloud import aiplatform
+
+    models = aiplatform.Model.list(filter=f'display_name="{name}"', project=project, location=location)
+    if not models:
+        raise InputError(
+            f"{REGISTRY}{name}: project {project} has no model of this name in {location}; register one first "
+            "(a run without an init_checkpoint does), or name the weights by their path"
+        )
+    default = aiplatform.Model(f"{models[0].resource_name}@default")
+    folder = default.uri
+    manifest = json.loads(storage.read_bytes(f"{folder}/signature.json", "manifest of the registered SavedModel"))
+    model = manifest.get("trained_model")
+    if not model:
+        raise InputError(
+            f"{REGISTRY}{name}: {folder}/signature.json does not say which trained model it was exported from; "
+            "export it with this version of the pipeline, or name the weights by their path"
+        )
+    return str(model)

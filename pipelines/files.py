@@ -1,0 +1,216 @@
+"""The files that a run names: on this machine, or in a bucket, looked up before anything is started."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import glob
+from pathlib import Path
+from typing import Any, Literal
+
+from bigbird.errors import InputError
+from bigbird.tasks.files import inner_folder, official_files
+from components.preprocess.inputs import REGISTRY, with_date
+
+_LISTED = 2000  # names of a folder that are looked at
+_VOCABULARY_BYTES = 64 * 2**20
+
+
+class LocalFiles:
+    """Files of this machine, by their one absolute name; an address such as gs://… stays as it is."""
+
+    def folder(self, option: str, path: str, task: str) -> str:
+        """A folder that exists."""
+        return self._existing(option, path, "folder")
+
+    def file(self, option: str, path: str) -> str:
+        """A file that exists."""
+        return self._existing(option, path, "file")
+
+    vocabulary = file
+
+    def checkpoint(self, option: str, path: str) -> str:
+        """A folder, a file, or the common beginning of several files' names."""
+        if not path or "://" in path:
+            return path
+        full = _canonical(Path(path))
+        if not full.exists() and not any(full.parent.glob(f"{glob.escape(full.name)}.*")):
+            raise InputError(f"{option} {path}: no such file or folder, nor files whose names start so")
+        return str(full)
+
+    def _existing(self, option: str, path: str, expected: Literal["file", "folder"]) -> str:
+        if not path or "://" in path:
+            return path
+        if not Path(path).exists():
+            raise InputError(f"{option} {path}: no such {expected}")
+        if Path(path).is_dir() != (expected == "folder"):
+            found = "folder" if expected == "file" else "file"
+            hint = "; a single file goes to --train-file or --validation-file" if found == "file" else ""
+            raise InputError(f"{option} {path}: is a {found}; expected a {expected}{hint}")
+        return str(_canonical(Path(path)))
+
+
+def _canonical(path: Path) -> Path:
+    """Absolute and without links or `..`, so that it is the same inside a container; a file keeps its own name."""
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+
+class RemoteFiles:
+    """Files in buckets. Those of Cloud Storage are looked up; other object stores can be seen from the cluster only.
+
+    Args:
+        project: whose Cloud Storage client it is.
+        schemes: the addresses that the target can read.
+        day: for which `{date}` in a path is looked up; a schedule's later days are not there yet.
+        registry: whether `registry:NAME` names weights, as on Vertex AI.
+    """
+
+    def __init__(self, project: str, schemes: tuple[str, ...], day: datetime.datetime, registry: bool):
+        self._project, self._schemes, self._day, self._registry = project, schemes, day, registry
+
+    def folder(self, option: str, path: str, task: str) -> str:
+        """A folder that holds the task's official files."""
+        address = self._address(option, path)
+        if not address:
+            return path
+        names = self._names(address)
+        if not names:
+            raise InputError(f"{option} {path}: {address} holds nothing; expected the folder with the task's files")
+        inner = inner_folder(task, names)
+        found, expected = official_files(task, self._names(f"{address.rstrip('/')}/{inner}") if inner else names)
+        if not found:
+            shown = ", ".join(sorted(names)[:12])
+            raise InputError(f"{option} {path}: has no file of task {task}; expected {expected}; found {shown}")
+        return path
+
+    def file(self, option: str, path: str) -> str:
+        """A file that exists."""
+        address = self._address(option, path)
+        if address and self._size(address) is None:
+            raise InputError(f"{option} {path}: {address}: no such file")
+        return path
+
+    def vocabulary(self, option: str, path: str) -> str:
+        """A SentencePiece model with BigBird's special pieces."""
+        from bigbird.vocabulary import Vocabulary
+
+        address = self._address(option, path)
+        if address:
+            size = self._size(address)
+            if size is None or size > _VOCABULARY_BYTES:
+                found = "no such file" if size is None else f"has {size:,} bytes"
+                raise InputError(f"{option} {path}: {found}; expected a SentencePiece .model file")
+            Vocabulary(self._blob(address).download_as_bytes(), name=f"{option} {path}")
+        return path
+
+    def checkpoint(self, option: str, path: str) -> str:
+        """Weights of a kind that training reads, told by the names of the files; or a registered model."""
+        if path.startswith(REGISTRY):
+            if not self._registry:
+                raise InputError(f"{option} {path}: the Model Registry is Vertex AI's; expected a path on this target")
+            if not path.removeprefix(REGISTRY):
+                raise InputError(f"{option} {path}: expected {REGISTRY}NAME, the name of a registered model")
+            return path
+        address = self._address(option, path)
+        if address:
+            inside = self._names(address)
+            beside = self._names(address.rpartition("/")[0])
+            base = address.rstrip("/").rpartition("/")[2]
+            known = (
+                checkpoint_kind(inside)
+                if inside
+                else checkpoint_kind({n for n in beside if n == base or n.startswith(f"{base}.")})
+            )
+            if known is None:
+                shown = ", ".join(sorted(inside or beside)[:10]) or "nothing"
+                raise InputError(
+                    f"{option} {path}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), "
+                    f"or a Hugging Face folder (config.json, model.safetensors); found {shown}"
+                )
+        return path
+
+    def _address(self, option: str, path: str) -> str:
+        """The path with its date filled in, where it can be looked up from here; "" where not."""
+        if not path:
+            return ""
+        scheme = path.partition("://")[0] if "://" in path else ""
+        if scheme not in self._schemes:
+            found = f"{scheme}://" if scheme else "a path of this machine, which the steps cannot see"
+            raise InputError(
+                f"{option} {path}: is {found}; expected {' or '.join(f'{s}://…' for s in self._schemes)}. "
+                "Copy it there first, for example with gcloud storage cp -r"
+            )
+        return with_date(path, self._day) if scheme == "gs" else ""
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        from google.cloud import storage
+
+        return storage.Client(project=self._project or None)
+
+    def _blob(self, address: str) -> Any:
+        bucket, _, name = address.removeprefix("gs://").partition("/")
+        return self._client.bucket(bucket).blob(name)
+
+    def _size(self, address: str) -> int | None:
+        """Bytes of an object; None where there is none."""
+        bucket, _, name = address.removeprefix("gs://").partition("/")
+        with _explained(address):
+            blob = self._client.bucket(bucket).get_blob(name)
+        return None if blob is None else blob.size
+
+    def _names(self, address: str) -> set[str]:
+        """Names of what lies directly in a folder."""
+        bucket, _, name = address.removeprefix("gs://").partition("/")
+        prefix = f"{name.rstrip('/')}/" if name else ""
+        with _explained(address):
+            found = self._client.list_blobs(bucket, prefix=prefix, delimiter="/", max_results=_LISTED)
+            names = {blob.name.removeprefix(prefix) for blob in found}
+            names |= {folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes}
+        return names - {""}
+
+
+class _explained:  # noqa: N801 - reads as a statement
+    """Turns Cloud Storage's refusals into messages that name the address and the remedy."""
+
+    def __init__(self, address: str):
+        self._address = address
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        from google.api_core import exceptions
+        from google.auth.exceptions import GoogleAuthError
+
+        bucket = "/".join(self._address.split("/")[:3])
+        if isinstance(error, GoogleAuthError):
+            raise InputError(
+                f"{self._address}: no credentials ({error}); run gcloud auth application-default login"
+            ) from None
+        if isinstance(error, exceptions.NotFound):
+            raise InputError(f"{bucket}: no such bucket") from None
+        if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
+            raise InputError(
+                f"{self._address}: you may not read it; ask for roles/storage.objectViewer on {bucket}, "
+                "or run gcloud auth application-default login"
+            ) from None
+
+
+def checkpoint_kind(names: set[str]) -> str | None:
+    """What kind of checkpoint files of these names are; None where they are none that is read.
+
+    Raises:
+        InputError: they are pickles only.
+    """
+    if names & {"model.json", "checkpoints"}:
+        return "bigbird"
+    if "config.json" in names and names & {"model.safetensors", "model.safetensors.index.json"}:
+        return "hugging_face"
+    if any(name.endswith((".index", ".safetensors")) for name in names):
+        return "tensorflow" if any(name.endswith(".index") for name in names) else "safetensors"
+    if any(name.endswith((".bin", ".pt", ".pth")) for name in names):
+        raise InputError(
+            "the checkpoint is a pickle, which can run any code and is never loaded; expected .safetensors"
+        )
+    return None

@@ -1,0 +1,183 @@
+"""What training may run on: the profiles of `--machine`, and what Vertex AI and Kubernetes need to be told of each.
+
+Machine types, accelerators and TPU topologies are those of
+https://cloud.google.com/vertex-ai/docs/training/configure-compute and
+https://cloud.google.com/kubernetes-engine/docs/how-to/tpus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bigbird.config import Experiment
+from bigbird.errors import InputError
+
+GIB = 2**30
+
+Strategy = Literal["standard", "spot", "flex-start"]
+STRATEGIES: tuple[Strategy, ...] = ("standard", "spot", "flex-start")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine for training.
+
+    Attributes:
+        machine_type: Compute Engine's name of it.
+        image: the training image: train, train-gpu or train-tpu.
+        cpus, memory_gib: what the machine has.
+        distribution: the value of `runtime.distribution_strategy`.
+        chips: accelerators, each a replica that takes its part of every batch; 1 without any.
+        chip_memory_gib: of one accelerator; 0 without any.
+        accelerator: Vertex AI's name of the GPU; empty where the machine type says it, as with TPUs.
+        node_label: the value of GKE's accelerator label.
+        strategies: the ways in which it is lent, the default first.
+        topology: how a TPU's chips are wired, as 2x2.
+        quota: the Vertex AI quota that counts them, as `gcloud` and the console name it.
+    """
+
+    machine_type: str
+    image: Literal["train", "train-gpu", "train-tpu"]
+    cpus: int
+    memory_gib: int
+    distribution: Literal["one_device", "mirrored", "tpu"] = "one_device"
+    chips: int = 1
+    chip_memory_gib: int = 0
+    accelerator: str = ""
+    node_label: str = ""
+    topology: str = ""
+    quota: str = "custom_model_training_cpus"
+    strategies: tuple[Strategy, ...] = STRATEGIES
+
+    @property
+    def runtime(self) -> str:
+        """What training is told of it: overrides of the experiment's `runtime`, under the user's own."""
+        settings = {"distribution_strategy": self.distribution} | ({"tpu": "local"} if self.is_tpu else {})
+        return ",".join(f"runtime.{name}={value}" for name, value in settings.items())
+
+    @property
+    def is_tpu(self) -> bool:
+        """Whether its accelerators are TPUs."""
+        return bool(self.topology)
+
+    @property
+    def resource(self) -> str:
+        """Kubernetes' name of its accelerators; empty without any."""
+        if not self.chip_memory_gib:
+            return ""
+        return "google.com/tpu" if self.is_tpu else "nvidia.com/gpu"
+
+
+def _tpu(chips: int, topology: str, cpus: int, memory_gib: int) -> Machine:
+    return Machine(
+        f"ct5lp-hightpu-{chips}t", "train-tpu", cpus, memory_gib,
+        distribution="tpu", chips=chips, chip_memory_gib=16, node_label="tpu-v5-lite-podslice", topology=topology,
+        quota="custom_model_training_tpu_v5e",
+    )  # fmt: skip
+
+
+def _gpu(
+    machine_type: str, name: str, cpus: int, memory_gib: int, chip_memory_gib: int, label: str,
+    strategies: tuple[Strategy, ...] = STRATEGIES,
+) -> Machine:  # fmt: skip
+    return Machine(
+        machine_type, "train-gpu", cpus, memory_gib, chip_memory_gib=chip_memory_gib,
+        accelerator=name, node_label=label, quota=f"custom_model_training_{name.lower()}_gpus", strategies=strategies,
+    )  # fmt: skip
+
+
+MACHINES: dict[str, Machine] = {
+    "cpu": Machine("n2-standard-16", "train", 16, 64),
+    "gpu-l4": _gpu("g2-standard-12", "NVIDIA_L4", 12, 48, 24, "nvidia-l4"),
+    "gpu-a100": _gpu("a2-highgpu-1g", "NVIDIA_TESLA_A100", 12, 85, 40, "nvidia-tesla-a100"),
+    # With fewer than eight H100 this machine type is lent as flex-start and spot only.
+    "gpu-h100": _gpu(
+        "a3-highgpu-1g", "NVIDIA_H100_80GB", 26, 234, 80, "nvidia-h100-80gb", strategies=("flex-start", "spot")
+    ),
+    "tpu-v5e-1": _tpu(1, "1x1", 24, 48),
+    "tpu-v5e-4": _tpu(4, "2x2", 112, 192),
+    "tpu-v5e-8": _tpu(8, "2x4", 224, 384),
+}
+
+
+@dataclass(frozen=True)
+class StepResources:
+    """What a step that is not training asks for."""
+
+    cpus: int
+    memory_gib: int
+
+
+# Preprocessing holds a shard's records, the others a model; evaluation and registration answer the whole validation split.
+STEP_RESOURCES: dict[str, StepResources] = {
+    "resolve": StepResources(1, 4),
+    "preprocess": StepResources(8, 32),
+    "evaluate": StepResources(16, 64),
+    "export": StepResources(4, 16),
+    "skip_export": StepResources(1, 4),
+    "register": StepResources(16, 64),
+    "notify": StepResources(1, 4),
+}
+
+
+def check_strategy(name: str, strategy: Strategy | None) -> Strategy:
+    """The way in which a machine is to be lent; its default where none is asked for.
+
+    Raises:
+        InputError: it is not lent that way.
+    """
+    offered = MACHINES[name].strategies
+    if strategy is not None and strategy not in offered:
+        raise InputError(
+            f"--machine {name} with --strategy {strategy}: {MACHINES[name].machine_type} is lent as {' or '.join(offered)} only"
+        )
+    return strategy or offered[0]
+
+
+# Bytes that one training step keeps for an example, per token, layer and hidden unit: 8.3 GB, with gradient checkpointing
+# 1.6 GB, at batch 2, 4,096 tokens, 12 layers and 768 units. A TPU compiler's own figures for the Model Garden's BigBird base in
+# bfloat16 with one Adam step, which ours is measured against; an estimate, not a measurement on the chip.
+_BYTES_PER_UNIT, _BYTES_PER_UNIT_CHECKPOINTED = 110.0, 21.0
+_BYTES_PER_PARAMETER = 16.0  # float32 weight, gradient and Adam's two moments
+
+
+def check_fits(name: str, experiment: Experiment) -> list[str]:
+    """Holds a machine against a training's batch and length.
+
+    Args:
+        name: of the machine.
+        experiment: what is to be trained.
+
+    Returns:
+        Warnings, for what is estimated and not certain.
+
+    Raises:
+        InputError: the batch cannot be split over the machine's chips.
+    """
+    machine = MACHINES[name]
+    data, encoder = experiment.task.train_data, experiment.task.model.encoder.bigbird
+    batch = data.global_batch_size
+    if batch % machine.chips:
+        nearest = max(machine.chips, round(batch / machine.chips) * machine.chips)
+        raise InputError(
+            f"--machine {name}: its {machine.chips} chips each take the same part of a batch, but the batch size is {batch}; "
+            f"expected a multiple of {machine.chips}, for example --batch-size {nearest}"
+        )
+    if not machine.chip_memory_gib:
+        return []
+    checkpointed = encoder.use_gradient_checkpointing
+    per_unit = _BYTES_PER_UNIT_CHECKPOINTED if checkpointed else _BYTES_PER_UNIT
+    units = data.seq_length * encoder.num_layers * encoder.hidden_size
+    parameters = encoder.num_layers * 12 * encoder.hidden_size**2 + encoder.vocab_size * encoder.hidden_size
+    need = batch / machine.chips * units * per_unit + parameters * _BYTES_PER_PARAMETER
+    if need <= machine.chip_memory_gib * GIB:
+        return []
+    remedy = "a smaller --batch-size" if checkpointed else (
+        "--override task.model.encoder.bigbird.use_gradient_checkpointing=true or a smaller --batch-size"
+    )  # fmt: skip
+    warning = (
+        f"--machine {name}: a step may need about {need / GIB:.0f} GiB a chip, which has {machine.chip_memory_gib} GiB "
+        f"(batch {batch} over {machine.chips}, {data.seq_length} tokens); if it runs out of memory, take {remedy}"
+    )
+    return [warning]

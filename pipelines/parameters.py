@@ -1,0 +1,91 @@
+"""From a command's options to the pipeline's parameters, checked against each other and against the files they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from bigbird.config import PLACEHOLDER, Experiment
+from bigbird.errors import InputError
+from components.recipes import resolve_experiment
+from pipelines.recipes import default_recipe, recipe_text
+
+
+class Files(Protocol):
+    """Where a run's files lie. Each method returns the path as the steps are to see it, "" for "".
+
+    Raises:
+        InputError: there is no such file; names the option.
+    """
+
+    def folder(self, option: str, path: str, task: str) -> str:
+        """A folder with a task's official files."""
+
+    def file(self, option: str, path: str) -> str:
+        """A file."""
+
+    def vocabulary(self, option: str, path: str) -> str:
+        """A SentencePiece model."""
+
+    def checkpoint(self, option: str, path: str) -> str:
+        """Weights of any kind that training starts from."""
+
+
+def pipeline_parameters(
+    options: Mapping[str, Any], task: str, recipe: str | None, files: Files, runtime: str = ""
+) -> tuple[dict[str, Any], Experiment]:
+    """Checks a command's options and turns them into the pipeline's parameters.
+
+    Args:
+        options: those of `data_options` and `training_options` in cli.py; None and "" were not given.
+        task: what to learn.
+        recipe: a recipe's name or file; the task's default where None.
+        files: where the files lie.
+        runtime: overrides that the machine asks for, under the user's.
+
+    Returns:
+        The parameters, and the experiment that they describe.
+
+    Raises:
+        InputError: names the option, what was found and what was expected.
+    """
+    recipe = recipe or default_recipe(task, options["init_checkpoint"])
+    parameters: dict[str, Any] = {
+        "task": task,
+        "data": files.folder("--data", options["data"] or "", task),
+        "train_file": files.file("--train-file", options["train_file"]),
+        "validation_file": files.file("--validation-file", options["validation_file"]),
+        "test_file": files.file("--test-file", options["test_file"]),
+        "vocabulary": files.vocabulary("--vocabulary", options["vocabulary"]),
+        "vocabulary_size": options["vocabulary_size"] or 8000,
+        "max_bad_records": options["max_bad_records"],
+        "beam_options": options["beam_options"],
+        "recipe": recipe_text(recipe),
+        "init_checkpoint": files.checkpoint("--init-checkpoint", options["init_checkpoint"]),
+        "max_length": options["max_length"] or 0,
+        "batch_size": options["batch_size"] or 0,
+        "learning_rate": options["learning_rate"] or 0.0,
+        "epochs": options["epochs"] or 0.0,
+        "metric_threshold": options["metric_threshold"],
+        "overrides": ",".join(options["overrides"]),
+    }
+    experiment = _resolve(parameters, runtime)
+    checkpoint = experiment.task.init_checkpoint
+    if checkpoint != parameters["init_checkpoint"]:  # the recipe or an override names it
+        if checkpoint == PLACEHOLDER:
+            raise InputError(
+                f"recipe {recipe}: its task.init_checkpoint is {PLACEHOLDER!r}; name the weights with --init-checkpoint, "
+                "or start from scratch with --override task.init_checkpoint="
+            )
+        named = files.checkpoint("task.init_checkpoint", checkpoint)
+        parameters["overrides"] = ",".join([*options["overrides"], f"task.init_checkpoint={named}"])
+        experiment = _resolve(parameters, runtime)
+    return parameters, experiment
+
+
+def _resolve(parameters: dict[str, Any], runtime: str) -> Experiment:
+    """The experiment that the parameters describe, as the steps resolve it."""
+    names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint")
+    overrides = ",".join(part for part in (runtime, parameters["overrides"]) if part)
+    given = {name: parameters[name] for name in names}
+    return resolve_experiment(parameters["task"], parameters["recipe"], **given, overrides=overrides)

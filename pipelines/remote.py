@@ -1,0 +1,213 @@
+"""From options to what is sent to Vertex AI or Kubeflow: the target, the compiled pipeline, the checked request."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bigbird.errors import InputError
+from bigbird.version import revision
+from components.preprocess.inputs import REGISTRY
+from pipelines.files import RemoteFiles
+from pipelines.images import PREFIX, Images, choose_images
+from pipelines.machines import MACHINES, Strategy, check_fits
+from pipelines.parameters import pipeline_parameters
+from pipelines.settings import Settings, load_settings, require
+from pipelines.targets.service import Request, Service
+
+if TYPE_CHECKING:
+    from pipelines.targets.target import Target
+
+Place = Literal["vertex", "kubeflow"]
+DEFAULT_MACHINES: dict[Place, str] = {"vertex": "tpu-v5e-1", "kubeflow": "cpu"}
+# Addresses that the steps can read.
+_SCHEMES: dict[Place, tuple[str, ...]] = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}
+_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a pipeline is to run.
+
+    Attributes:
+        place: vertex or kubeflow.
+        machine: a name of `MACHINES`; the place's default where None.
+        strategy: how it is lent; its usual way where None.
+        timeout_hours: after which training is stopped.
+        max_wait_hours: for a machine to become free, with flex-start.
+        dataflow: whether preprocessing runs on Dataflow.
+    """
+
+    place: Place
+    machine: str | None = None
+    strategy: Strategy | None = None
+    timeout_hours: float = 24.0
+    max_wait_hours: float = 24.0
+    dataflow: bool = False
+
+    @property
+    def machine_name(self) -> str:
+        """The machine's name."""
+        return self.machine or DEFAULT_MACHINES[self.place]
+
+
+def settings_from(options: Mapping[str, Any]) -> tuple[Settings, dict[str, str]]:
+    """The settings that a command's options describe, with the environment and the file; and where each is from."""
+    file = options.get("settings")
+    flags = {name: options[name] for name in Settings.model_fields if options.get(name)}
+    return load_settings({name: str(value) for name, value in flags.items()}, file=file)
+
+
+def images_from(settings: Settings, train: str) -> Images:
+    """The images that the settings name."""
+    file = Path(settings.images) if settings.images else None
+    return choose_images(settings.image_prefix or PREFIX, settings.image_tag, file, train)
+
+
+def make_target(placement: Placement, settings: Settings) -> Target:
+    """The target of a placement.
+
+    Raises:
+        InputError: settings are missing, or options contradict each other.
+    """
+    machine = placement.machine_name
+    images = images_from(settings, MACHINES[machine].image)
+    if placement.place == "vertex":
+        from pipelines.targets.vertex import vertex_target
+
+        _check_registry(images)
+        return vertex_target(
+            images, settings, machine, placement.strategy, placement.timeout_hours, placement.max_wait_hours,
+            placement.dataflow,
+        )  # fmt: skip
+    from pipelines.targets.kubeflow import kubeflow_target
+
+    if placement.dataflow:
+        raise InputError("--dataflow: is Vertex AI's; expected --beam-options for another runner of Beam on Kubeflow")
+    return kubeflow_target(images, settings, machine, placement.strategy, placement.timeout_hours)
+
+
+def _check_registry(images: Images) -> None:
+    """Refuses images that lie on this machine only."""
+    if "/" not in images.train:
+        raise InputError(
+            f"image {images.train}: lies on this machine, where Vertex AI cannot see it; push the images "
+            "(make images push REGISTRY=…) and name them with --images build/images.json or --image-prefix REGISTRY/bigbird"
+        )
+
+
+def compiled(target: Target) -> dict[str, Any]:
+    """The pipeline for a target as JSON: `pipelineSpec`, and `platforms` where it has any."""
+    from google.protobuf import json_format
+
+    from pipelines.finetune import build_pipeline
+
+    pipeline = build_pipeline(target)
+    spec: dict[str, Any] = {"pipelineSpec": json_format.MessageToDict(pipeline.pipeline_spec)}
+    platforms = json_format.MessageToDict(pipeline.platform_spec)
+    if platforms:
+        spec |= platforms
+    return spec
+
+
+def service_of(place: Place, settings: Settings) -> Service:
+    """The client of a place."""
+    if place == "vertex":
+        from pipelines.targets.vertex_service import VertexService
+
+        return VertexService(settings)
+    from pipelines.targets.kubeflow_service import KubeflowService
+
+    return KubeflowService(settings)
+
+
+def make_request(
+    placement: Placement,
+    settings: Settings,
+    options: Mapping[str, Any],
+    *,
+    name: str | None,
+    labels: tuple[str, ...] = (),
+    caching: bool | None = None,
+) -> tuple[Request, list[str]]:
+    """Checks a run's options and makes what is to be sent.
+
+    Args:
+        placement, settings: where it is to run.
+        options: of `bigbird submit`.
+        name: the run's; task and time where None.
+        labels: `name=value` each.
+        caching: of all steps; None leaves each its own.
+
+    Returns:
+        The request, and warnings about what is likely and not certain.
+
+    Raises:
+        InputError: names the option, what was found and what was expected. Nothing was sent.
+        ServiceError: a bucket could not be looked into.
+    """
+    task = _task(options)
+    now = datetime.datetime.now(datetime.UTC)
+    target = make_target(placement, settings)
+    if placement.place == "vertex":
+        require(settings, "bucket")
+    files = RemoteFiles(settings.project, _SCHEMES[placement.place], now, registry=placement.place == "vertex")
+    parameters, experiment = pipeline_parameters(options, task, options["recipe"], files, target.runtime)
+    if placement.place == "vertex" and not parameters["beam_options"]:
+        parameters["beam_options"] = target.beam_options
+    if parameters["init_checkpoint"].startswith(REGISTRY) and parameters["vocabulary"]:
+        raise InputError(
+            "--vocabulary is given with --init-checkpoint registry:…, whose model brings its own; expected one of them"
+        )
+    if target.registers:
+        parameters |= {"model_name": options["model_name"] or f"bigbird-{_plain(task)}", "margin": options["margin"]}
+    warnings = check_fits(placement.machine_name, experiment)
+    own = {"bigbird": "finetune", "task": task, "machine": placement.machine_name, "commit": revision()}
+    request = Request(
+        name=name or f"{_plain(task)}-{now:%Y%m%d-%H%M%S}",
+        spec=compiled(target),
+        parameters=parameters,
+        labels={key: _label_value(value) for key, value in own.items()} | _labels(labels),
+        pipeline_root=settings.bucket.rstrip("/"),
+        caching=caching,
+        service_account=settings.service_account,
+        network=settings.network if placement.place == "vertex" else "",
+    )
+    return request, warnings
+
+
+def _task(options: Mapping[str, Any]) -> str:
+    if not options["task"]:
+        raise InputError("--task is not given; expected what to learn, for example --task sst2")
+    if not (options["data"] or options["train_file"]):
+        raise InputError(
+            "--data is not given; expected a folder of the task's official files in a bucket, as gs://bucket/SST-2"
+        )
+    return str(options["task"])
+
+
+def _labels(given: tuple[str, ...]) -> dict[str, str]:
+    for label in given:
+        if not _LABEL.fullmatch(label):
+            raise InputError(
+                f"--label {label}: expected name=value in lower-case letters, digits, _ and -, the name beginning with a "
+                "letter, at most 63 characters each"
+            )
+    return dict(label.split("=", 1) for label in given)
+
+
+def _label_value(text: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def renamed(request: Request, name: str) -> Request:
+    """The same run by another name, as each run of a schedule has its own."""
+    return replace(request, name=name)

@@ -1,0 +1,135 @@
+"""Where `bigbird` finds the cloud: from flags, else environment variables, else a file, bigbird.toml.
+
+[bigbird]
+project = "my-project"
+region = "europe-west4"
+bucket = "gs://my-bucket/bigbird"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bigbird.errors import InputError
+
+FILE = Path("bigbird.toml")
+_PREFIX = "BIGBIRD_"
+
+
+class Settings(BaseModel):
+    """What is the same for all of a team's runs. Empty where nobody set it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    project: str = Field("", pattern=r"^([a-z][a-z0-9:.-]{4,}[a-z0-9])?$", description="Google Cloud project.")
+    region: str = Field("", pattern=r"^([a-z]+-[a-z]+\d+)?$", description="Region of Vertex AI, as europe-west4.")
+    bucket: str = Field(
+        "",
+        pattern=r"^([a-z][a-z0-9+.-]*://[^/\s]+(/\S*)?)?$",
+        description="Where runs keep their files, as gs://bucket/folder.",
+    )
+    service_account: str = Field("", description="Account that the steps run as.")
+    network: str = Field(
+        "", pattern=r"^(projects/[^/]+/global/networks/[^/]+)?$",
+        description="VPC to peer with, as projects/NUMBER/global/networks/NAME.",
+    )  # fmt: skip
+    subnetwork: str = Field("", description="Subnetwork of Dataflow's workers, as regions/REGION/subnetworks/NAME.")
+    images: str = Field("", description="File of `make push`: the images by digest.")
+    image_prefix: str = Field("", description="Images are PREFIX-preprocess and so on, in place of a file.")
+    image_tag: str = Field("", description="Tag of those images.")
+    api_endpoint: str = Field("", description="Another address of Vertex AI's API, as Private Service Connect's.")
+    host: str = Field("", pattern=r"^(https?://\S+)?$", description="Address of Kubeflow Pipelines.")
+    namespace: str = Field("", description="Kubernetes namespace, where Kubeflow has many users.")
+    notify_emails: tuple[str, ...] = Field((), description="Who gets a mail when a run ends; Vertex AI only.")
+    notify_webhook: str = Field(
+        "", pattern=r"^[A-Za-z0-9_.-]*$",
+        description="Secret that holds a webhook's address: of Secret Manager, or Kubernetes' (key: url).",
+    )  # fmt: skip
+
+
+def environment_name(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{_PREFIX}{name.upper()}"
+
+
+def load_settings(
+    flags: Mapping[str, Any], *, file: Path | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Lays flags over environment variables over the file.
+
+    Args:
+        flags: setting -> value; None and empty ones were not given.
+        file: in place of ./bigbird.toml, which may be absent.
+        environment: in place of the process's.
+
+    Returns:
+        The settings, and for each that was given where from: `--region`, `BIGBIRD_REGION`, `bigbird.toml`.
+
+    Raises:
+        InputError: a value is not usable, or the file is not TOML or holds something else; names the source.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    from_environment = {name: environment.get(environment_name(name), "") for name in Settings.model_fields}
+    for name, value in _read(file).items():
+        if value:
+            values[name], sources[name] = value, str(file or FILE)
+    for name, value in from_environment.items():
+        if value:
+            values[name], sources[name] = value, environment_name(name)
+    for name, value in flags.items():
+        if value:
+            values[name], sources[name] = value, f"--{name.replace('_', '-')}"
+    if isinstance(values.get("notify_emails"), str):
+        values["notify_emails"] = tuple(part.strip() for part in values["notify_emails"].split(",") if part.strip())
+    try:
+        return Settings(**values), sources
+    except ValidationError as error:
+        problems = [_explain(problem, sources) for problem in error.errors()]
+        raise InputError("; ".join(problems)) from None
+
+
+def _read(file: Path | None) -> Mapping[str, Any]:
+    path = file or FILE
+    if not path.exists():
+        if file is not None:
+            raise InputError(f"--settings {file}: no such file")
+        return {}
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not TOML ({error}); expected a table [bigbird]") from None
+    table = tree.get("bigbird")
+    if not isinstance(table, dict) or set(tree) != {"bigbird"}:
+        raise InputError(f"{path}: holds {', '.join(tree) or 'nothing'}; expected one table, [bigbird]")
+    return table
+
+
+def _explain(problem: Any, sources: Mapping[str, str]) -> str:
+    name = str(problem["loc"][0])
+    where = sources.get(name, name)
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: {name}: no such setting; expected {', '.join(Settings.model_fields)}"
+    what = f"{where}: {name} is {problem['input']!r}"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{what}; expected: {Settings.model_fields[name].description}"
+    return f"{what}; {problem['msg']}"
+
+
+def require(settings: Settings, *names: str) -> None:
+    """Raises `InputError` where settings that a command needs were not given, and says how to give them."""
+    absent = [name for name in names if not getattr(settings, name)]
+    if absent:
+        ways = "; ".join(
+            f"{name} (--{name.replace('_', '-')}, {environment_name(name)}, or {name} in {FILE}): "
+            f"{Settings.model_fields[name].description}"
+            for name in absent
+        )
+        raise InputError(f"not set: {ways}")

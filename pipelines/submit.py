@@ -1,0 +1,138 @@
+"""`bigbird submit`: checks a run, sends it, and tells how it goes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, format_duration
+from bigbird.errors import InputError, ServiceUnreachable
+from components.runs import Run, Step
+from pipelines.remote import Placement, make_request, service_of, settings_from
+from pipelines.targets.service import Service
+
+POLL_S = 15.0
+HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs
+PATIENCE_S = 600.0  # how long the service may be out of reach while a run is watched
+_EXIT_CODE = re.compile(r"(?:non-zero status of|exit code|exit status)[: ]+(\d+)", re.IGNORECASE)
+
+
+def submit_command(
+    *, placement: Placement, dry_run: bool, wait: bool, poll_s: float, name: str | None, labels: tuple[str, ...],
+    caching: bool | None, **options: Any,
+) -> None:  # fmt: skip
+    """Sends a run with the options of `bigbird submit`; see its help.
+
+    Raises:
+        InputError: an option cannot be used; nothing was sent.
+        ServiceError: the service refused or cannot be reached.
+        SystemExit: the run that was waited for failed; the code is the failed step's where it is known.
+    """
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}", name):
+        raise InputError(f"--name {name!r}: expected at most 100 letters, digits, spaces, '.', '_' and '-'")
+    settings, _ = settings_from(options)
+    service = service_of(placement.place, settings)
+    request, warnings = make_request(placement, settings, options, name=name, labels=labels, caching=caching)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if dry_run:
+        print(json.dumps(service.described(request), indent=2, ensure_ascii=False))
+        return
+    identifier = service.submit(request)
+    run = service.run(identifier)
+    print(f"submitted {request.name}\n{run.link}" if run.link else f"submitted {request.name} ({identifier})")
+    if wait:
+        try:
+            finish(watch(service, identifier, poll_s), service)
+        except KeyboardInterrupt:
+            print(f"no longer waiting; the run goes on: {run.link or identifier}", file=sys.stderr)
+            raise
+
+
+def watch(service: Service, identifier: str, poll_s: float = POLL_S, tell: Callable[[str], None] | None = None) -> Run:
+    """Tells every change of a step's state until the run has ended.
+
+    Args:
+        service: where it runs.
+        identifier: the run's.
+        poll_s: seconds between looks.
+        tell: gets each line; stderr by default.
+
+    Returns:
+        The run as it ended.
+
+    Raises:
+        ServiceError: the service refused, or was out of reach for `PATIENCE_S` seconds.
+    """
+    say = tell or (lambda line: print(line, file=sys.stderr, flush=True))
+    shown: dict[str, str] = {}
+    started: dict[str, float] = {}
+    last = reached = time.monotonic()
+    while True:
+        now = time.monotonic()
+        try:
+            run = service.run(identifier)
+        except ServiceUnreachable as error:
+            if now - reached > PATIENCE_S:
+                raise
+            say(f"{error}; trying again")
+            time.sleep(poll_s)
+            continue
+        reached = now
+        for step in run.steps:
+            if shown.get(step.name) != step.state:
+                shown[step.name] = step.state
+                started.setdefault(step.name, now)
+                say(_line(step, now - started[step.name]))
+                last = now
+        if run.ended:
+            return run
+        if now - last >= HEARTBEAT_S:
+            running = [
+                f"{step.name} for {format_duration(now - started[step.name])}"
+                for step in run.steps
+                if step.state == "RUNNING"
+            ]
+            say(f"still running: {', '.join(running) or 'waiting for a machine'}")
+            last = now
+        time.sleep(poll_s)
+
+
+def _line(step: Step, seconds: float) -> str:
+    words = "taken from the cache" if step.cached else step.state.lower()
+    took = f" after {format_duration(seconds)}" if seconds >= 1 else ""
+    return f"{time.strftime('%H:%M:%S')}  {step.name:<12} {words}{took}"
+
+
+def finish(run: Run, service: Service) -> None:
+    """Says how a run ended, and ends the process with the matching code where it did not succeed.
+
+    Raises:
+        SystemExit: the run failed or was cancelled.
+    """
+    if run.metrics:
+        print("  ".join(f"{name} {value:.4f}" for name, value in run.metrics.items()))
+    if run.state == "SUCCEEDED":
+        print(f"{run.name} succeeded")
+        return
+    failed = run.failed
+    if failed is None:
+        print(f"error: run {run.name} {run.state.lower()}: {run.error or 'no step says why'}", file=sys.stderr)
+        sys.exit(1)
+    reasons = service.errors_of(failed)
+    print(f"error: step {failed.name!r} of {run.name} failed: {failed.error or run.error}", file=sys.stderr)
+    for reason in reasons:
+        print(f"  {reason}", file=sys.stderr)
+    if failed.logs:
+        print(f"logs: {failed.logs}", file=sys.stderr)
+    sys.exit(exit_code(failed.error))
+
+
+def exit_code(error: str) -> int:
+    """The code that a step's error names, where it is one of ours; else 1."""
+    match = _EXIT_CODE.search(error)
+    return int(match[1]) if match and int(match[1]) in (EXIT_INPUT, EXIT_DIVERGED) else 1

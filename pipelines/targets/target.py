@@ -1,0 +1,47 @@
+"""What running the pipeline in some place adds to it. The graph itself stands in pipelines/finetune.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kfp.dsl.base_component import BaseComponent
+
+from pipelines.images import Images
+
+
+@dataclass(frozen=True)
+class Target:
+    """This machine, which adds nothing. Others override what they change.
+
+    Attributes:
+        images: what the steps run in.
+        remote: whether a step that resolves the run's parameters comes first.
+        registers: whether a model that is good enough goes to the Model Registry.
+        runtime: overrides of the experiment that training's machine asks for.
+        beam_options: the pipeline parameter's default.
+        project, location: of Vertex AI's Model Registry.
+    """
+
+    images: Images
+    remote: bool = False
+    registers: bool = False
+    runtime: str = ""
+    beam_options: str = ""
+    project: str = ""
+    location: str = ""
+
+    def train(self, component: BaseComponent) -> BaseComponent:
+        """The training component as it is to run here."""
+        return component
+
+    def place(self, step: str, task: Any) -> Any:
+        """Gives a step what it needs here: resources, nodes, no cache; returns it."""
+        return task
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Encloses all steps; what is to happen when they ended, either way, is set up here."""
+        yield

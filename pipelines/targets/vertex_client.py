@@ -1,0 +1,101 @@
+"""How Vertex AI is reached, and what its refusals mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bigbird.errors import ServiceError, ServiceUnreachable
+from pipelines.settings import Settings
+
+_REMEDIES = {
+    400: "what was sent is not accepted; `--dry-run` prints it",
+    401: "run gcloud auth application-default login",
+    403: (
+        "you, or the service account, lack a role: roles/aiplatform.user, and roles/iam.serviceAccountUser on the service "
+        "account; or the API is off. `bigbird doctor` tells which"
+    ),
+    404: "is the project, region or id right?",
+    429: "too many requests in a short time; wait a minute and run it again",
+}
+_QUOTA = (
+    "ask for more of that quota at https://console.cloud.google.com/iam-admin/quotas, take another --machine, or --strategy "
+    "spot or flex-start, which count otherwise"
+)
+_OTHERWISE = "it was tried several times; see https://status.cloud.google.com"
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """How a client of Vertex AI is made: REST, the region's address; plain http gets no credentials."""
+    from google.auth.credentials import AnonymousCredentials
+
+    endpoint = settings.api_endpoint or f"{settings.region}-aiplatform.googleapis.com"
+    options: dict[str, Any] = {"transport": "rest", "client_options": {"api_endpoint": endpoint}}
+    if endpoint.startswith("http://"):
+        options["credentials"] = AnonymousCredentials()
+    return options
+
+
+def session(settings: Settings) -> Any:
+    """A requests session with the user's credentials, for APIs that have no client here; plain http gets none."""
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    if settings.api_endpoint.startswith("http://"):
+        import requests
+
+        return requests.Session()
+    credentials, _ = google.auth.default(
+        scopes=["https://www.googleapis.com/auth/cloud-platform"], quota_project_id=settings.project or None
+    )
+    return AuthorizedSession(credentials)
+
+
+def logging_address(settings: Settings) -> str:
+    """Where Cloud Logging is; an endpoint of http:// stands for all services."""
+    return settings.api_endpoint if settings.api_endpoint.startswith("http://") else "https://logging.googleapis.com"
+
+
+def transient(error: Exception) -> bool:
+    """Whether a call may succeed the next time."""
+    import requests
+    from google.api_core import exceptions
+
+    return isinstance(
+        error,
+        exceptions.ServiceUnavailable
+        | exceptions.BadGateway
+        | exceptions.GatewayTimeout
+        | exceptions.InternalServerError
+        | requests.ConnectionError
+        | requests.Timeout,
+    )
+
+
+@contextmanager
+def explained(action: str, settings: Settings) -> Iterator[None]:
+    """Turns a client's errors into `ServiceError`s that say what to do.
+
+    Args:
+        action: what was being done.
+        settings: whose project and region are named.
+    """
+    import requests
+    from google.api_core import exceptions
+    from google.auth.exceptions import GoogleAuthError
+
+    where = f"project {settings.project}, {settings.region}"
+    try:
+        yield
+    except GoogleAuthError as error:
+        raise ServiceError(f"{action}: no credentials ({error}); run gcloud auth application-default login") from None
+    except exceptions.GoogleAPICallError as error:
+        quota = error.code == 429 and "quota" in (error.message or "").lower()
+        remedy = _QUOTA if quota else _REMEDIES.get(int(error.code or 0), _OTHERWISE)
+        kind = ServiceUnreachable if transient(error) else ServiceError
+        raise kind(f"{action} ({where}): {error.code} {error.message or error}; {remedy}") from None
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise ServiceUnreachable(
+            f"{action} ({where}): the service cannot be reached ({type(error).__name__})"
+        ) from None
