@@ -8,51 +8,21 @@ from typing import Any
 import click
 
 from bigbird.console import run_command
-from bigbird.tasks import families
 from bigbird.version import provenance
-from pipelines.images import PREFIX
-
-TASKS = tuple(task for task in families.TASKS if task not in ("ax", "pretraining"))
-"""What `bigbird run` takes: AX is only answered, and pre-training is two stages by hand."""
+from pipelines.cli_cloud import doctor, placement_of, schedule, submit
+from pipelines.options import (
+    Examples,
+    data_options,
+    image_options,
+    placement_options,
+    settings_options,
+    target_option,
+    training_options,
+)
 
 CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-
-
-class Examples(click.Command):
-    """A command whose epilog keeps its line breaks, and whose options may be spelt with underscores.
-
-    The stages' options are spelt so, as the Model Garden's: --max_length and --max-length are the same here.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads every option's name with dashes; values stay as they are."""
-        return super().parse_args(ctx, [_with_dashes(argument) for argument in args])
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the examples as they are."""
-        if self.epilog:
-            formatter.write_paragraph()
-            formatter.write("Examples:\n" + "".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
-
-
-def _with_dashes(argument: str) -> str:
-    name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
-
-
-def image_options(command: Any) -> Any:
-    """The options that say which images a command is about."""
-    for option in (
-        click.option("--images", type=click.Path(path_type=Path), help="File of `make push`: the images by digest."),
-        click.option("--image-tag", default="", help="Tag of the images.  [default: this code's commit]"),
-        click.option(
-            "--image-prefix", default=PREFIX, show_default=True, help="Images are PREFIX-preprocess and so on."
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -82,40 +52,11 @@ def cli() -> None:
     bigbird run --task squad_v2 --data squad --recipe my_recipe.yaml --override trainer.train_steps=500
     """,
 )
-@click.option("--task", type=click.Choice(TASKS), help="What to learn. Needed with your own data.")
-@click.option("--data", help="Folder with the task's official files, or of SQuAD JSON files.")
-@click.option("--train-file", default="", help="One training file, in place of the one in --data.")
-@click.option("--validation-file", default="", help="One validation file.")
-@click.option("--test-file", default="", help="One test file; it is encoded with the rest.")
+@data_options
 @click.option(
     "--sample", type=click.Choice(["glue", "squad"]), help="The sample to take without --data.  [default: glue]"
 )
-@click.option("--vocabulary", default="", help="SentencePiece model. Without one it is trained on the training text.")
-@click.option(
-    "--vocabulary-size", type=click.IntRange(min=16), help="Pieces of a vocabulary trained here.  [default: 8000]"
-)
-@click.option("--init-checkpoint", default="", help="Weights to start from; without them training starts from scratch.")
-@click.option("--recipe", help="A recipe's name or YAML file; `bigbird recipes` lists those that come along.")
-@click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Examples of a training step; the recipe's by default.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The peak; the recipe's by default.")
-@click.option(
-    "--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over the data; the recipe's by default."
-)
-@click.option(
-    "--metric-threshold",
-    type=click.FloatRange(min=-1, max=1),
-    default=0.0,
-    show_default=True,
-    help="The primary metric's least value, from 0 to 1, at which the model is exported.",
-)
-@click.option(
-    "--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins."
-)
-@click.option(
-    "--max-bad-records", type=click.IntRange(min=0), default=0, show_default=True, help="Records that may be rejected."
-)
-@click.option("--beam-options", default="", help='Apache Beam\'s options, e.g. "--direct_num_workers=2".')
+@training_options
 @click.option("--name", help="The run's folder in --runs.  [default: task and time]")
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
@@ -138,6 +79,8 @@ def run(**options: Any) -> None:
     epilog="""
     bigbird compile --output finetune.yaml --images build/images.json
     bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird
+    bigbird compile --target vertex --machine tpu-v5e-4 --project my-project --region europe-west4 --images build/images.json
+    bigbird compile --target kubeflow --machine gpu-l4 --images build/images.json
     """,
 )
 @click.option(
@@ -147,16 +90,19 @@ def run(**options: Any) -> None:
     show_default=True,
     help="File to write.",
 )
-@image_options
-def compile_command(output: Path, image_prefix: str, image_tag: str, images: Path | None) -> None:
-    """Writes the pipeline as YAML that any KFP 2 backend takes."""
+@target_option(required=False)
+@placement_options
+@settings_options
+def compile_command(output: Path, **options: Any) -> None:
+    """Writes the pipeline as YAML.
+
+    Without --target any KFP 2 backend takes it; with one it has that platform's machines, registration and notification.
+    """
 
     def write() -> None:
-        from pipelines.finetune import compile_pipeline
-        from pipelines.images import choose_images
-        from pipelines.targets.target import Target
+        from pipelines.remote import compile_to
 
-        compile_pipeline(Target(choose_images(image_prefix, image_tag, images)), output)
+        compile_to(output, placement_of(options), options)
         click.echo(f"wrote {output}")
 
     run_command(write)
@@ -262,6 +208,11 @@ def submission(evaluations: tuple[Path, ...], output: Path, partial: bool, overw
         click.echo(f"wrote {output}: {', '.join(names)}")
 
     run_command(write)
+
+
+cli.add_command(submit)
+cli.add_command(schedule)
+cli.add_command(doctor)
 
 
 def main() -> None:

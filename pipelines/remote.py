@@ -100,6 +100,20 @@ def _check_registry(images: Images) -> None:
         )
 
 
+def compile_to(output: Path, placement: Placement | None, options: Mapping[str, Any]) -> None:
+    """Writes the pipeline for a placement, or for any KFP backend where there is none, as YAML.
+
+    Raises:
+        InputError: settings are missing, or the file cannot be written.
+    """
+    from pipelines.finetune import compile_pipeline
+    from pipelines.targets.target import Target
+
+    settings, _ = settings_from(options)
+    target = Target(images_from(settings, "train")) if placement is None else make_target(placement, settings)
+    compile_pipeline(target, output)
+
+
 def compiled(target: Target) -> dict[str, Any]:
     """The pipeline for a target as JSON: `pipelineSpec`, and `platforms` where it has any."""
     from google.protobuf import json_format

@@ -1,0 +1,180 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bigbird.tasks import families
+from pipelines.images import PREFIX
+from pipelines.machines import MACHINES, STRATEGIES
+from pipelines.settings import FILE, Settings
+
+TASKS = tuple(task for task in families.TASKS if task not in ("ax", "pretraining"))
+"""What `bigbird run` takes: AX is only answered, and pre-training is two stages by hand."""
+
+
+class Examples(click.Command):
+    """A command whose epilog keeps its line breaks, and whose options may be spelt with underscores.
+
+    The stages' options are spelt so, as the Model Garden's: --max_length and --max-length are the same here.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads every option's name with dashes; values stay as they are."""
+        return super().parse_args(ctx, [_with_dashes(argument) for argument in args])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the examples as they are."""
+        if self.epilog:
+            formatter.write_paragraph()
+            formatter.write("Examples:\n" + "".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
+
+
+def _with_dashes(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+
+
+def data_options(command: Any) -> Any:
+    """What to learn, and from which files."""
+    return _decorated(
+        command,
+        click.option("--task", type=click.Choice(TASKS), help="What to learn. Needed with your own data."),
+        click.option("--data", help="Folder with the task's official files, or of SQuAD JSON files."),
+        click.option("--train-file", default="", help="One training file, in place of the one in --data."),
+        click.option("--validation-file", default="", help="One validation file."),
+        click.option("--test-file", default="", help="One test file; it is encoded with the rest."),
+    )
+
+
+def training_options(command: Any) -> Any:
+    """How to learn it."""
+    return _decorated(
+        command,
+        click.option(
+            "--vocabulary", default="", help="SentencePiece model. Without one it is trained on the training text."
+        ),
+        click.option(
+            "--vocabulary-size",
+            type=click.IntRange(min=16),
+            help="Pieces of a vocabulary trained here.  [default: 8000]",
+        ),
+        click.option(
+            "--init-checkpoint", default="", help="Weights to start from; without them training starts from scratch."
+        ),
+        click.option("--recipe", help="A recipe's name or YAML file; `bigbird recipes` lists those that come along."),
+        click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default."),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), help="Examples of a training step; the recipe's by default."
+        ),
+        click.option(
+            "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The peak; the recipe's by default."
+        ),
+        click.option(
+            "--epochs",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Passes over the data; the recipe's by default.",
+        ),
+        click.option(
+            "--metric-threshold",
+            type=click.FloatRange(min=-1, max=1),
+            default=0.0,
+            show_default=True,
+            help="The primary metric's least value, from 0 to 1, at which the model is exported.",
+        ),
+        click.option(
+            "--override",
+            "overrides",
+            multiple=True,
+            help="key.path=value in the recipe's tree. Repeatable, later wins.",
+        ),
+        click.option(
+            "--max-bad-records",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Records that may be rejected.",
+        ),
+        click.option("--beam-options", default="", help='Apache Beam\'s options, e.g. "--direct_num_workers=2".'),
+    )
+
+
+def _decorated(command: Any, *options: Callable[[Any], Any]) -> Any:
+    """The command with options, in the order in which its help lists them."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def image_options(command: Any) -> Any:
+    """The options that say which images a command is about."""
+    for option in (
+        click.option("--images", type=click.Path(path_type=Path), help="File of `make push`: the images by digest."),
+        click.option("--image-tag", default="", help="Tag of the images.  [default: this code's commit]"),
+        click.option(
+            "--image-prefix", default=PREFIX, show_default=True, help="Images are PREFIX-preprocess and so on."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def settings_options(command: Any) -> Any:
+    """Where the cloud is. Flags go before environment variables (BIGBIRD_PROJECT), these before bigbird.toml."""
+    options = [
+        click.option(f"--{name.replace('_', '-')}", name, default="", help=field.description)
+        for name, field in Settings.model_fields.items()
+    ]
+    file = click.option(
+        "--settings",
+        type=click.Path(path_type=Path),
+        help=f"File of settings, in place of {FILE} here, if there is one.",
+    )
+    return _decorated(command, *options, file)
+
+
+def target_option(required: bool) -> Callable[[Any], Any]:
+    """Which platform; `bigbird compile` may do without."""
+    default: dict[str, Any] = {"default": "vertex", "show_default": True} if required else {}
+    return click.option("--target", type=click.Choice(["vertex", "kubeflow"]), help="Where it is to run.", **default)
+
+
+def placement_options(command: Any) -> Any:
+    """On which machine training runs."""
+    return _decorated(
+        command,
+        click.option(
+            "--machine", type=click.Choice(tuple(MACHINES)), help="For training.  [default: tpu-v5e-1; on Kubeflow cpu]"
+        ),
+        click.option(
+            "--strategy", type=click.Choice(STRATEGIES), help="How the machine is lent.  [default: standard if it can be]"
+        ),
+        click.option(
+            "--timeout-hours", type=click.FloatRange(min=0, min_open=True, max=168), default=24.0, show_default=True,
+            help="After which training is stopped.",
+        ),
+        click.option(
+            "--max-wait-hours", type=click.FloatRange(min=0), default=24.0, show_default=True,
+            help="For a machine to become free, with flex-start.",
+        ),
+        click.option("--dataflow", is_flag=True, help="Preprocesses on Dataflow; Vertex AI only."),
+    )  # fmt: skip
+
+
+def sending_options(command: Any) -> Any:
+    """What goes along with a run that is sent."""
+    return _decorated(
+        command,
+        click.option("--model-name", default="", help="Registered model to make a version of.  [default: bigbird-TASK]"),
+        click.option(
+            "--margin", type=click.FloatRange(min=0, max=1), default=0.0, show_default=True,
+            help="By how much of the primary metric a model must beat the present default version to replace it.",
+        ),
+        click.option("--label", "labels", multiple=True, help="name=value on the run. Repeatable."),
+        click.option("--caching/--no-caching", default=None, help="For all steps.  [default: each step's own]"),
+        click.option("--dry-run", is_flag=True, help="Prints what would be sent, as JSON, and sends nothing."),
+    )  # fmt: skip

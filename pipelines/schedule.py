@@ -1,0 +1,308 @@
+"""`bigbird schedule`: recurring fine-tunes. There is never a second schedule of a name, and never none while one is replaced."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import zoneinfo
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from bigbird.errors import InputError, ServiceError
+from pipelines.remote import Place, Placement, make_request, renamed, service_of, settings_from
+from pipelines.targets.service import Request, Schedule, Service, Timing
+
+NEXT_TIMES = 3  # shown when a schedule is made
+LAST_RUNS = 5  # shown of a schedule
+
+
+def create_command(
+    *, placement: Placement, name: str, cron: str, time_zone: str, start: str, end: str, catch_up: bool, dry_run: bool,
+    labels: tuple[str, ...], caching: bool | None, **options: Any,
+) -> None:  # fmt: skip
+    """Makes or changes a schedule with the options of `bigbird schedule create`; see its help."""
+    timing = make_timing(cron, time_zone, start, end, catch_up)
+    if catch_up and placement.place == "vertex":
+        raise InputError(
+            "--catch-up: on Vertex AI it is chosen when a schedule is resumed: bigbird schedule resume --catch-up"
+        )
+    settings, _ = settings_from(options)
+    service = service_of(placement.place, settings)
+    request, warnings = make_request(placement, settings, options, name=name, labels=labels, caching=caching)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if dry_run:
+        print(json.dumps(service.described_schedule(name, request, timing), indent=2, ensure_ascii=False))
+        return
+    schedule, done = create_or_replace(service, name, renamed(request, name), timing)
+    print(f"schedule {name}: {done}\n{schedule.link}")
+    if schedule.state == "PAUSED":
+        print(f"it is paused, as before; bigbird schedule resume {name}")
+    for moment in next_times(timing, NEXT_TIMES):
+        print(f"next: {moment:%a %Y-%m-%d %H:%M %Z}")
+
+
+def make_timing(cron: str, time_zone: str, start: str, end: str, catch_up: bool) -> Timing:
+    """Checks a schedule's times.
+
+    Args:
+        cron: five fields.
+        time_zone: of IANA's names.
+        start, end: ISO 8601, in `time_zone` where they say no other; "" for none.
+        catch_up: whether missed runs are made up for.
+
+    Raises:
+        InputError: one of them is not usable.
+    """
+    from cronsim import CronSim, CronSimError
+
+    try:
+        zone = zoneinfo.ZoneInfo(time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputError(
+            f"--time-zone {time_zone}: no such time zone; expected one of IANA's names, as Europe/Paris"
+        ) from None
+    try:
+        CronSim(cron, datetime.datetime.now(zone))
+    except CronSimError as error:
+        raise InputError(
+            f"--cron {cron!r}: {error}; expected five fields (minute, hour, day of month, month, day of week), as "
+            '"0 3 * * 1" for Mondays at 3:00'
+        ) from None
+    if len(cron.split()) != 5:
+        raise InputError(f"--cron {cron!r}: has {len(cron.split())} fields; expected five")
+    bounds = {"--start": _moment("--start", start, zone), "--end": _moment("--end", end, zone)}
+    now = datetime.datetime.now(datetime.UTC)
+    if bounds["--end"] is not None and bounds["--end"] <= max(now, bounds["--start"] or now):
+        raise InputError(f"--end {end}: is not after {'--start' if start else 'now'}, so nothing would ever run")
+    timing = Timing(" ".join(cron.split()), time_zone, bounds["--start"], bounds["--end"], catch_up)
+    if not next_times(timing, 1):
+        raise InputError(f"--cron {cron!r}: never comes true between --start and --end")
+    return timing
+
+
+def _moment(option: str, text: str, zone: datetime.tzinfo) -> datetime.datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text}: not a time; expected one as 2026-01-31 or 2026-01-31T03:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(datetime.UTC)
+
+
+def next_times(timing: Timing, count: int) -> list[datetime.datetime]:
+    """The next times at which a schedule sends its run, in its time zone."""
+    from cronsim import CronSim
+
+    zone = zoneinfo.ZoneInfo(timing.time_zone)
+    first = max(datetime.datetime.now(datetime.UTC), timing.start or datetime.datetime.min.replace(tzinfo=datetime.UTC))
+    times = islice(CronSim(timing.cron, first.astimezone(zone)), count)
+    return [moment for moment in times if timing.end is None or moment <= timing.end]
+
+
+# ------------------------------------------------------------------------------------------------ one of a name
+
+
+def create_or_replace(service: Service, name: str, request: Request, timing: Timing) -> tuple[Schedule, str]:
+    """Makes a schedule, or brings the one of this name up to date.
+
+    The same work at other times is changed in place where the service can. Other work is a new schedule: it is made first,
+    then the old one is deleted; where that fails, the new one is deleted again. A second one that an earlier command left
+    behind, as its network was gone, is deleted first.
+
+    Args:
+        service: where it is.
+        name: of the schedule.
+        request: what it runs.
+        timing: when.
+
+    Returns:
+        The schedule, and what was done in words.
+
+    Raises:
+        InputError: one of this name was made by something else.
+        ServiceError: the service refused or cannot be reached; says which schedules there are.
+    """
+    present = one_of_name(service, name)
+    if present is None:
+        return service.create_schedule(name, request, timing), "created"
+    if not present.digest:
+        raise InputError(
+            f"schedule {name}: there is one that bigbird did not make ({present.link}); choose another --name"
+        )
+    same_work = present.digest == request.digest
+    if same_work and same_times(present.timing, timing):
+        return present, "nothing to change"
+    unset = any(getattr(present.timing, bound) and not getattr(timing, bound) for bound in ("start", "end"))
+    if same_work and service.can_retime and not unset:
+        return service.retime_schedule(present, timing), "times changed"
+    return _replace(service, present, name, request, timing), "replaced"
+
+
+def same_times(one: Timing, other: Timing) -> bool:
+    """Whether two timings send runs at the same times. A start that has passed makes no difference."""
+    now = datetime.datetime.now(datetime.UTC)
+
+    def key(timing: Timing) -> tuple[Any, ...]:
+        start = timing.start if timing.start and timing.start > now else None
+        return timing.cron, timing.time_zone, start, timing.end, timing.catch_up
+
+    return key(one) == key(other)
+
+
+def _replace(service: Service, old: Schedule, name: str, request: Request, timing: Timing) -> Schedule:
+    new = service.create_schedule(name, request, timing)
+    try:
+        if old.state == "PAUSED":
+            service.pause_schedule(new)
+        service.delete_schedule(old)
+    except BaseException as error:  # Ctrl-C too
+        try:
+            service.delete_schedule(new)
+        except ServiceError:
+            raise ServiceError(
+                f"{error}. Now there are two schedules {name}: the old one, {old.id}, and the new one, {new.id}. Run the same "
+                "command again when the service can be reached: it deletes the old one"
+            ) from None
+        if isinstance(error, ServiceError):
+            raise ServiceError(f"{error}. The new schedule was deleted again; the old one is as it was") from None
+        raise
+    return new if old.state != "PAUSED" else next(found for found in service.schedules() if found.id == new.id)
+
+
+def one_of_name(service: Service, name: str) -> Schedule | None:
+    """The schedule of a name; of several that bigbird made, the newest, after deleting the others."""
+    found = [schedule for schedule in service.schedules() if schedule.name == name and schedule.state != "COMPLETED"]
+    ours = sorted((schedule for schedule in found if schedule.digest), key=lambda schedule: str(schedule.created))
+    for left_over in ours[:-1]:
+        print(f"deleting an older schedule {name} that was left behind: {left_over.id}", file=sys.stderr)
+        service.delete_schedule(left_over)
+    return ours[-1] if ours else next(iter(found), None)
+
+
+# -------------------------------------------------------------------------------------------- the other commands
+
+
+def _service(place: Place, options: Mapping[str, Any]) -> Service:
+    return service_of(place, settings_from(options)[0])
+
+
+def _named(service: Service, name: str, runs: int = 0) -> list[Schedule]:
+    """The schedules of a name or id.
+
+    Raises:
+        InputError: there is none.
+    """
+    everything = service.schedules(runs)
+    found = [
+        schedule for schedule in everything if name in (schedule.name, schedule.id, schedule.id.rpartition("/")[2])
+    ]
+    if not found:
+        names = ", ".join(sorted({schedule.name for schedule in everything})) or "none"
+        raise InputError(f"schedule {name}: there is none of this name; there are: {names}")
+    return found
+
+
+def _the_one(service: Service, name: str) -> Schedule:
+    found = _named(service, name)
+    if len(found) > 1:
+        ids = ", ".join(schedule.id for schedule in found)
+        raise InputError(f"schedule {name}: there are {len(found)}; name one by its id: {ids}")
+    return found[0]
+
+
+def list_command(place: Place, as_json: bool, **options: Any) -> None:
+    """Prints all schedules."""
+    schedules = sorted(_service(place, options).schedules(), key=lambda schedule: schedule.name)
+    if as_json:
+        print(json.dumps([described(schedule) for schedule in schedules], indent=2))
+        return
+    if not schedules:
+        print("there are no schedules; make one with bigbird schedule create")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "state", "cron", "time zone", "next run (UTC)", box=box.SIMPLE)
+    for schedule in schedules:
+        timing = schedule.timing
+        table.add_row(schedule.name, schedule.state.lower(), timing.cron, timing.time_zone, _shown(schedule.next_run))
+    Console(soft_wrap=True).print(table)
+    twice = {schedule.name for schedule in schedules if sum(other.name == schedule.name for other in schedules) > 1}
+    for name in sorted(twice):
+        print(
+            f"warning: there are several schedules {name}; bigbird schedule create {name} … leaves one", file=sys.stderr
+        )
+
+
+def show_command(place: Place, name: str, as_json: bool, **options: Any) -> None:
+    """Prints a schedule and its last runs."""
+    for schedule in _named(_service(place, options), name, LAST_RUNS):
+        if as_json:
+            print(json.dumps(described(schedule), indent=2))
+            continue
+        timing = schedule.timing
+        rows = {
+            "name": schedule.name,
+            "state": schedule.state.lower(),
+            "times": f"{timing.cron} ({timing.time_zone}){', catching up' if timing.catch_up else ''}",
+            "start": _shown(timing.start),
+            "end": _shown(timing.end),
+            "next run": _shown(schedule.next_run),
+            "runs": f"work {schedule.digest}" if schedule.digest else "made by something else",
+            "link": schedule.link,
+        }
+        print("\n".join(f"{label:<9} {value}" for label, value in rows.items() if value))
+        for run in schedule.last_runs:
+            failed = f": step {run.failed.name} failed, {run.failed.error}" if run.failed else ""
+            print(f"{'run':<9} {run.name} {run.state.lower()}{failed}\n{'':<9} {run.link}")
+
+
+def change_command(place: Place, name: str, action: str, catch_up: bool = False, **options: Any) -> None:
+    """Pauses, resumes, deletes or triggers a schedule."""
+    service = _service(place, options)
+    schedule = _the_one(service, name)
+    if action == "pause":
+        service.pause_schedule(schedule)
+        print(f"schedule {schedule.name}: paused; a run in progress goes on")
+    elif action == "resume":
+        service.resume_schedule(schedule, catch_up)
+        print(f"schedule {schedule.name}: resumed{', making up for missed runs' if catch_up else ''}")
+    elif action == "delete":
+        service.delete_schedule(schedule)
+        print(f"schedule {schedule.name}: deleted; its runs are still there")
+    else:
+        identifier = service.trigger_schedule(schedule)
+        run = service.run(identifier)
+        print(f"schedule {schedule.name}: sent {run.name} now\n{run.link or identifier}")
+
+
+def described(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as JSON."""
+    timing = schedule.timing
+    return {
+        "id": schedule.id,
+        "name": schedule.name,
+        "state": schedule.state,
+        "cron": timing.cron,
+        "time_zone": timing.time_zone,
+        "start": _iso(timing.start),
+        "end": _iso(timing.end),
+        "catch_up": timing.catch_up,
+        "next_run": _iso(schedule.next_run),
+        "digest": schedule.digest,
+        "link": schedule.link,
+        "last_runs": [{"name": run.name, "state": run.state, "link": run.link} for run in schedule.last_runs],
+    }
+
+
+def _iso(moment: datetime.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _shown(moment: datetime.datetime | None) -> str:
+    return f"{moment:%a %Y-%m-%d %H:%M}" if moment else ""
