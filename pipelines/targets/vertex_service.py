@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -277,7 +276,9 @@ class VertexService:
         )
 
     def _as_json(self, message: Any) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads(type(message).to_json(message, including_default_value_fields=False))
+        from google.protobuf import json_format
+
+        result: dict[str, Any] = json_format.MessageToDict(type(message).pb(message), use_integers_for_enums=True)
         return result
 
     def _job_id(self, request: Request) -> str:

@@ -1,0 +1,45 @@
+"""A project in the cloud on this machine, and the command line that speaks to it."""
+
+import pytest
+from click.testing import CliRunner
+
+from pipelines import cli
+from pipelines.targets import service
+from tests.cloud import PROJECT, REGION, Cloud
+
+VOCABULARY_TEXT = "the film was good and the other one was not so good\n" * 3
+
+
+@pytest.fixture
+def cloud(monkeypatch, tmp_path):
+    """A project with a bucket that holds SST-2; the environment names it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(service, "FIRST_PAUSE_S", 0.01)
+    with Cloud() as server:
+        server.objects |= {
+            "gs://bucket/SST-2/train.tsv": b"sentence\tlabel\ngood\t1\n",
+            "gs://bucket/SST-2/dev.tsv": b"sentence\tlabel\ngood\t1\n",
+            "gs://bucket/runs/.keep": b"",
+        }
+        settings = {
+            "BIGBIRD_PROJECT": PROJECT, "BIGBIRD_REGION": REGION, "BIGBIRD_BUCKET": "gs://bucket/runs",
+            "BIGBIRD_API_ENDPOINT": server.url, "STORAGE_EMULATOR_HOST": server.url,
+            "BIGBIRD_IMAGE_PREFIX": f"{REGION}-docker.pkg.dev/{PROJECT}/images/bigbird", "BIGBIRD_IMAGE_TAG": "0123456789ab",
+        }  # fmt: skip
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def bigbird():
+    """Function (words of a command line) -> its result; fails the test where the exit code is another than expected."""
+
+    def run(*words, code=0):
+        result = CliRunner().invoke(cli.cli, [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, f"exit code {result.exit_code}: {result.output}{result.stderr}"
+        return result
+
+    return run

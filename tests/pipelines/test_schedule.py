@@ -1,0 +1,243 @@
+"""`bigbird schedule` on Vertex AI: there is never a second schedule of a name, and never none."""
+
+import datetime
+import json
+
+import pytest
+from google.cloud import aiplatform_v1
+
+from bigbird.errors import InputError
+from pipelines.schedule import make_timing, next_times
+from pipelines.targets import service
+from tests.cloud import PARENT, parsed, task
+
+SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
+MONDAYS = ("schedule", "create", "weekly", "--cron", "0 3 * * 1", "--time-zone", "Europe/Paris", *SST2)
+
+
+def the_schedule(cloud):
+    (stored,) = cloud.schedules.values()
+    return parsed(aiplatform_v1.Schedule, {k: v for k, v in stored.items() if k not in ("nextRunTime", "createTime")})
+
+
+def test_a_schedule_is_the_apis_and_runs_one_at_a_time(cloud, bigbird):
+    result = bigbird(*MONDAYS, "--start", "2027-01-01", "--end", "2027-06-30T12:00")
+    stored = the_schedule(cloud)
+    assert stored.display_name == "weekly"
+    assert stored.cron == "TZ=Europe/Paris 0 3 * * 1"
+    assert stored.start_time.isoformat() == "2026-12-31T23:00:00+00:00"  # midnight in Paris
+    assert stored.end_time.isoformat() == "2027-06-30T10:00:00+00:00"
+    assert (stored.max_concurrent_run_count, stored.max_concurrent_active_run_count, stored.allow_queueing) == (
+        1,
+        1,
+        False,
+    )
+    request = stored.create_pipeline_job_request
+    assert request.parent == PARENT
+    assert request.pipeline_job.display_name == "weekly"
+    assert request.pipeline_job.runtime_config.parameter_values["data"] == "gs://bucket/SST-2"
+    assert "schedule weekly: created" in result.stdout
+    assert "next: Mon 2027-01-04 03:00 CET" in result.stdout
+
+
+def test_the_same_command_again_changes_nothing(cloud, bigbird):
+    bigbird(*MONDAYS)
+    assert "nothing to change" in bigbird(*MONDAYS).stdout
+    assert len(cloud.asked("POST .*schedules$")) == 1
+    assert not cloud.asked("PATCH|DELETE")
+
+
+def test_other_times_change_the_schedule_in_place(cloud, bigbird):
+    bigbird(*MONDAYS)
+    later = [word if word != "0 3 * * 1" else "30 4 * * 2" for word in MONDAYS]
+    assert "times changed" in bigbird(*later, "--end", "2027-06-30").stdout
+    assert list(cloud.schedules) == ["1"]
+    assert the_schedule(cloud).cron == "TZ=Europe/Paris 30 4 * * 2"
+    (change,) = cloud.asked("PATCH")
+    assert change.query["updateMask"] == "cron,endTime"
+    assert not cloud.asked("DELETE")
+
+
+def test_a_bound_that_is_taken_away_replaces_it_since_the_api_cannot_unset_it(cloud, bigbird):
+    bigbird(*MONDAYS, "--end", "2027-06-30")
+    assert "replaced" in bigbird(*MONDAYS).stdout
+    assert list(cloud.schedules) == ["2"]
+    assert not the_schedule(cloud).end_time
+
+
+def order(cloud):
+    return [
+        str(request).replace(f"/v1/{PARENT}", "") for request in cloud.requests if request.method in ("POST", "DELETE")
+    ]
+
+
+def test_other_work_replaces_it_the_new_one_first(cloud, bigbird):
+    bigbird(*MONDAYS)
+    assert "replaced" in bigbird(*MONDAYS, "--epochs", "2").stdout
+    assert order(cloud) == ["POST /schedules", "POST /schedules", "DELETE /schedules/1"]
+    assert list(cloud.schedules) == ["2"]
+    assert the_schedule(cloud).create_pipeline_job_request.pipeline_job.runtime_config.parameter_values["epochs"] == 2
+
+
+def test_a_paused_schedule_stays_paused_when_it_is_replaced(cloud, bigbird):
+    bigbird(*MONDAYS)
+    bigbird("schedule", "pause", "weekly")
+    result = bigbird(*MONDAYS, "--epochs", "2")
+    assert [stored["state"] for stored in cloud.schedules.values()] == ["PAUSED"]
+    assert "it is paused, as before" in result.stdout
+    assert order(cloud)[-2:] == ["POST /schedules/2:pause", "DELETE /schedules/1"]
+
+
+def test_a_network_that_breaks_for_a_moment_leaves_exactly_one(cloud, bigbird):
+    bigbird(*MONDAYS)
+    cloud.trouble("DELETE", 3, status=None)
+    assert "replaced" in bigbird(*MONDAYS, "--epochs", "2").stdout
+    assert list(cloud.schedules) == ["2"]
+    cloud.trouble("DELETE", 1, status=None, handled=True)  # deleted, but the answer is lost
+    bigbird(*MONDAYS, "--epochs", "3")
+    assert list(cloud.schedules) == ["3"]
+    cloud.trouble("POST .*schedules$", 1, status=None, handled=True)  # made, but the answer is lost
+    bigbird(*MONDAYS, "--epochs", "4")
+    assert list(cloud.schedules) == ["4"]
+
+
+def test_an_old_schedule_that_cannot_be_deleted_stays_alone(cloud, bigbird):
+    bigbird(*MONDAYS)
+    cloud.trouble("DELETE .*/1$", 99, status=403, message="Permission denied")
+    result = bigbird(*MONDAYS, "--epochs", "2", code=4)
+    assert "The new schedule was deleted again; the old one is as it was" in result.stderr
+    assert list(cloud.schedules) == ["1"]
+
+
+def test_a_new_schedule_that_is_refused_leaves_the_old_one(cloud, bigbird):
+    bigbird(*MONDAYS)
+    cloud.trouble("POST .*schedules$", 99, status=503)
+    bigbird(*MONDAYS, "--epochs", "2", code=4)
+    assert list(cloud.schedules) == ["1"]
+
+
+def test_a_network_that_is_gone_half_way_says_so_and_the_next_command_leaves_one(cloud, bigbird):
+    bigbird(*MONDAYS)
+    cloud.trouble("DELETE", 10**6, status=None)
+    result = bigbird(*MONDAYS, "--epochs", "2", code=4)
+    assert "Now there are two schedules weekly" in result.stderr
+    assert "schedules/1" in result.stderr and "schedules/2" in result.stderr
+    assert "warning: there are several schedules weekly" in bigbird("schedule", "list").stderr
+    cloud.troubles.clear()
+    result = bigbird(*MONDAYS, "--epochs", "2")
+    assert "deleting an older schedule weekly that was left behind" in result.stderr
+    assert "nothing to change" in result.stdout
+    assert list(cloud.schedules) == ["2"]
+
+
+def test_a_schedule_of_somebody_else_is_left_alone(cloud, bigbird):
+    bigbird(*MONDAYS)
+    del cloud.schedules["1"]["createPipelineJobRequest"]["pipelineJob"]["labels"]["bigbird-spec"]
+    assert "there is one that bigbird did not make" in bigbird(*MONDAYS, code=2).stderr
+    assert list(cloud.schedules) == ["1"]
+
+
+def test_pause_resume_trigger_and_delete(cloud, bigbird):
+    bigbird(*MONDAYS)
+    bigbird("schedule", "pause", "weekly")
+    assert cloud.schedules["1"]["state"] == "PAUSED"
+    bigbird("schedule", "resume", "weekly", "--catch-up")
+    assert (cloud.schedules["1"]["state"], cloud.schedules["1"]["catchUp"]) == ("ACTIVE", True)
+    bigbird("schedule", "pause", "1")
+    bigbird("schedule", "resume", "weekly")
+    assert cloud.schedules["1"]["catchUp"] is False
+    result = bigbird("schedule", "trigger", "weekly")
+    (job,) = cloud.jobs.values()
+    wanted = dict(cloud.schedules["1"]["createPipelineJobRequest"]["pipelineJob"])
+    assert {name: job[name] for name in wanted} == wanted
+    assert "sent weekly now" in result.stdout
+    bigbird("schedule", "delete", "weekly")
+    assert cloud.schedules == {}
+    assert "there is none of this name; there are: none" in bigbird("schedule", "delete", "weekly", code=2).stderr
+
+
+def test_list_and_show_tell_times_and_last_runs(cloud, bigbird):
+    assert "there are no schedules" in bigbird("schedule", "list").stdout
+    bigbird(*MONDAYS)
+    (row,) = [line for line in bigbird("schedule", "list").stdout.splitlines() if "weekly" in line]
+    assert row.split() == ["weekly", "active", "0", "3", "*", "*", "1", "Europe/Paris", "Mon", "2030-01-07", "02:00"]
+    cloud.jobs["run-1"] = {
+        "name": f"{PARENT}/pipelineJobs/run-1", "displayName": "weekly", "state": "PIPELINE_STATE_FAILED",
+        "scheduleName": f"{PARENT}/schedules/1",
+        "jobDetail": {"taskDetails": [task(1, "train", "FAILED", error="out of memory")]},
+    }  # fmt: skip
+    shown = bigbird("schedule", "show", "weekly").stdout
+    assert "times     0 3 * * 1 (Europe/Paris)" in shown
+    assert "run       weekly failed: step train failed, out of memory" in shown
+    (described,) = json.loads(bigbird("schedule", "list", "--json").stdout)
+    assert (described["name"], described["cron"], described["time_zone"]) == ("weekly", "0 3 * * 1", "Europe/Paris")
+
+
+def test_a_dry_run_prints_the_schedule_and_sends_none(cloud, bigbird):
+    printed = json.loads(bigbird(*MONDAYS, "--dry-run").stdout)
+    assert not cloud.asked("POST|PATCH|DELETE")
+    bigbird(*MONDAYS)
+    (sent,) = cloud.asked("POST .*schedules")
+    assert printed == {"parent": PARENT, "schedule": sent.body}
+
+
+def test_a_path_may_hold_the_day(cloud, bigbird):
+    today = f"{datetime.datetime.now(datetime.UTC):%Y%m%d}"
+    for name in ("train.tsv", "dev.tsv"):
+        cloud.objects[f"gs://bucket/days/{today}/{name}"] = b"x"
+    bigbird(
+        "schedule",
+        "create",
+        "daily",
+        "--cron",
+        "0 3 * * *",
+        "--task",
+        "sst2",
+        "--data",
+        "gs://bucket/days/{date:%Y%m%d}",
+    )
+    job = the_schedule(cloud).create_pipeline_job_request.pipeline_job
+    assert job.runtime_config.parameter_values["data"] == "gs://bucket/days/{date:%Y%m%d}"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cron": "0 3 * *"}, "--cron '0 3 \\* \\*': .*expected five fields"),
+        ({"cron": "0 25 * * 1"}, "--cron '0 25 .*: Bad hour"),
+        ({"cron": "0 0 3 * * 1"}, "--cron .*has 6 fields; expected five"),
+        ({"cron": "0 0 30 2 *"}, "--cron '0 0 30 2 \\*'"),
+        ({"time_zone": "Europe/Atlantis"}, "no such time zone"),
+        ({"start": "Monday"}, "--start Monday: not a time"),
+        ({"end": "2020-01-01"}, "--end 2020-01-01: is not after now"),
+        ({"start": "2030-01-02", "end": "2030-01-01"}, "--end 2030-01-01: is not after --start"),
+        ({"start": "2030-01-01", "end": "2030-01-02"}, "never comes true between"),
+    ],
+)
+def test_times_that_cannot_be_meant_are_refused(given, message):
+    arguments = {"cron": "0 3 * * 1", "time_zone": "UTC", "start": "", "end": "", "catch_up": False}
+    with pytest.raises(InputError, match=message):
+        make_timing(**(arguments | given))
+
+
+def test_next_times_are_in_the_schedules_time_zone_over_a_change_of_clocks():
+    timing = make_timing("30 3 * * *", "Europe/Paris", "2027-03-27", "2027-03-30", False)
+    assert [moment.astimezone(datetime.UTC).strftime("%d %H:%M") for moment in next_times(timing, 9)] == [
+        "27 02:30", "28 01:30", "29 01:30",
+    ]  # fmt: skip
+
+
+def test_catching_up_is_chosen_at_resuming_on_vertex(cloud, bigbird):
+    assert "schedule resume --catch-up" in bigbird(*MONDAYS, "--catch-up", code=2).stderr
+
+
+def test_an_interrupted_replacement_leaves_the_old_one(cloud, bigbird, monkeypatch):
+    bigbird(*MONDAYS)
+
+    def stop(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service.time, "sleep", stop)
+    cloud.trouble("DELETE .*/1$", 1, status=None)
+    bigbird(*MONDAYS, "--epochs", "2", code=130)
+    assert list(cloud.schedules) == ["1"]

@@ -1,0 +1,328 @@
+"""`bigbird submit` to Vertex AI: the real client against a server on this machine that speaks its REST."""
+
+import json
+
+import pytest
+from google.cloud import aiplatform_v1
+
+from pipelines.machines import MACHINES
+from pipelines.submit import exit_code
+from tests.cloud import PARENT, parsed, task
+
+SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
+
+
+def job_of(cloud):
+    (job,) = cloud.jobs.values()
+    return parsed(aiplatform_v1.PipelineJob, {k: v for k, v in job.items() if k not in ("state", "createTime")})
+
+
+def custom_job(spec):
+    """The training step's custom job as the API's own message, the launcher's placeholders filled in."""
+    (name,) = [n for n in spec["components"] if n == "comp-train"]
+    parameters = spec["components"][name]["inputDefinitions"]["parameters"]
+    defaults = {n: p["defaultValue"] for n, p in parameters.items() if "defaultValue" in p}
+    scheduling = {
+        "timeout": defaults["timeout"], "restart_job_on_worker_restart": defaults["restart_job_on_worker_restart"],
+        "strategy": defaults["strategy"], "max_wait_duration": defaults["max_wait_duration"],
+    }  # fmt: skip
+    pools = [
+        {
+            **pool,
+            "replica_count": int(pool["replica_count"]),
+            "disk_spec": {**pool["disk_spec"], "boot_disk_size_gb": 100},
+        }
+        for pool in defaults["worker_pool_specs"]
+    ]
+    body = {
+        "display_name": defaults["display_name"], "labels": defaults["labels"],
+        "job_spec": {
+            "worker_pool_specs": pools, "scheduling": scheduling, "service_account": defaults["service_account"],
+            "network": defaults["network"],
+        },
+    }  # fmt: skip
+    return parsed(aiplatform_v1.CustomJob, body)
+
+
+def test_a_submitted_run_is_a_pipeline_job_of_the_api(cloud, bigbird):
+    result = bigbird(
+        "submit", *SST2, "--name", "first try", "--epochs", "0.5", "--max-length", "128", "--label", "team=search", "--margin",
+        "0.01", "--service-account", "runner@my-project.iam.gserviceaccount.com", "--network", "projects/1/global/networks/v",
+    )  # fmt: skip
+    assert list(cloud.jobs) == ["bigbird-first-try"]
+    job = job_of(cloud)
+    assert job.name == f"{PARENT}/pipelineJobs/bigbird-first-try"
+    assert job.display_name == "first try"
+    assert job.service_account == "runner@my-project.iam.gserviceaccount.com"
+    assert job.network == "projects/1/global/networks/v"
+    assert job.runtime_config.gcs_output_directory == "gs://bucket/runs"
+    assert job.runtime_config.failure_policy.name == "PIPELINE_FAILURE_POLICY_FAIL_FAST"
+    labels = dict(job.labels)
+    assert len(labels.pop("bigbird-spec")) == 16
+    assert labels.pop("commit")
+    assert labels == {"bigbird": "finetune", "task": "sst2", "machine": "tpu-v5e-1", "team": "search"}
+    values = dict(job.runtime_config.parameter_values)
+    assert "trainer" in values.pop("recipe")
+    assert values == {
+        "task": "sst2", "data": "gs://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
+        "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "max_length": 128,
+        "batch_size": 0, "learning_rate": 0, "epochs": 0.5, "metric_threshold": 0, "overrides": "", "model_name": "bigbird-sst2",
+        "margin": 0.01,
+    }  # fmt: skip
+    assert (
+        "https://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines/runs/bigbird-first-try"
+        in result.output
+    )
+
+
+def test_the_authorization_header_is_not_sent_over_plain_http(cloud, bigbird):
+    bigbird("submit", *SST2)
+    assert cloud.requests
+    assert not [request for request in cloud.requests if "authorization" in request.headers]
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_machines_custom_job_is_what_the_api_takes(cloud, bigbird, name):
+    machine = MACHINES[name]
+    bigbird("submit", *SST2, "--machine", name, "--timeout-hours", "2.5", "--batch-size", "16")
+    spec = next(iter(cloud.jobs.values()))["pipelineSpec"]
+    job = custom_job(spec)
+    (pool,) = job.job_spec.worker_pool_specs
+    assert pool.replica_count == 1
+    assert pool.machine_spec.machine_type == machine.machine_type
+    assert pool.machine_spec.tpu_topology == machine.topology
+    assert pool.machine_spec.accelerator_type.name == (machine.accelerator or "ACCELERATOR_TYPE_UNSPECIFIED")
+    assert pool.machine_spec.accelerator_count == (1 if machine.accelerator else 0)
+    assert (
+        pool.container_spec.image_uri
+        == f"europe-west4-docker.pkg.dev/my-project/images/bigbird-{machine.image}:0123456789ab"
+    )
+    assert job.job_spec.scheduling.timeout.total_seconds() == 9000
+    assert job.job_spec.scheduling.strategy.name == {"gpu-h100": "FLEX_START"}.get(name, "STANDARD")
+    assert job.job_spec.scheduling.restart_job_on_worker_restart
+    trained = spec["components"]["comp-exit-handler-1"] if "comp-exit-handler-1" in spec["components"] else spec["root"]
+    runtime = trained["dag"]["tasks"]["train"]["inputs"]["parameters"]["runtime"]["runtimeValue"]["constant"]
+    assert runtime == machine.runtime
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sent"), [("spot", "SPOT"), ("flex-start", "FLEX_START"), ("standard", "STANDARD")]
+)
+def test_the_strategy_is_the_apis(cloud, bigbird, strategy, sent):
+    bigbird("submit", *SST2, "--machine", "tpu-v5e-4", "--strategy", strategy, "--max-wait-hours", "3")
+    scheduling = custom_job(next(iter(cloud.jobs.values()))["pipelineSpec"]).job_spec.scheduling
+    assert (scheduling.strategy.name, scheduling.max_wait_duration.total_seconds()) == (sent, 10800)
+
+
+def test_a_dry_run_prints_the_request_and_sends_none(cloud, bigbird):
+    printed = json.loads(bigbird("submit", *SST2, "--name", "x", "--dry-run").stdout)
+    assert not cloud.asked("POST")
+    bigbird("submit", *SST2, "--name", "x")
+    (sent,) = cloud.asked("POST .*pipelineJobs")
+    assert printed == {"parent": PARENT, "pipelineJobId": sent.query["pipelineJobId"], "pipelineJob": sent.body}
+
+
+@pytest.mark.parametrize(
+    ("flag", "cached"),
+    [((), {"preprocess": True, "resolve": False, "register": False}),
+     (("--caching",), {"preprocess": True, "resolve": True, "register": True}),
+     (("--no-caching",), {"preprocess": False, "resolve": False, "register": False})],
+)  # fmt: skip
+def test_caching_has_three_values(cloud, bigbird, flag, cached):
+    bigbird("submit", *SST2, *flag)
+    spec = next(iter(cloud.jobs.values()))["pipelineSpec"]
+    tasks = {
+        name: one
+        for part in [spec["root"], *spec["components"].values()]
+        for name, one in part.get("dag", {}).get("tasks", {}).items()
+    }
+    assert {name: bool(tasks[name].get("cachingOptions", {}).get("enableCache")) for name in cached} == cached
+
+
+def test_waiting_tells_each_steps_states_and_the_metrics(cloud, bigbird):
+    metrics = {"metrics": {"artifacts": [{"metadata": {"accuracy": 0.93, "baseline": 0.5}}]}}
+    cloud.progress = [
+        ("PIPELINE_STATE_PENDING", []),
+        ("PIPELINE_STATE_RUNNING", [task(1, "preprocess", "RUNNING")]),
+        ("PIPELINE_STATE_RUNNING", [task(1, "preprocess", "SKIPPED"), task(2, "train", "RUNNING")]),
+        ("PIPELINE_STATE_SUCCEEDED", [
+            task(1, "preprocess", "SKIPPED"), task(2, "train", "SUCCEEDED"), task(3, "evaluate", "SUCCEEDED", outputs=metrics),
+        ]),
+    ]  # fmt: skip
+    result = bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01")
+    lines = [line.split(maxsplit=1)[1] for line in result.stderr.splitlines()]
+    assert [" ".join(line.split()) for line in lines] == [
+        "preprocess running", "preprocess taken from the cache", "train running", "train succeeded", "evaluate succeeded",
+    ]  # fmt: skip
+    assert "accuracy 0.9300  baseline 0.5000\nx succeeded\n" in result.stdout
+
+
+def test_waiting_ends_with_the_failed_step_its_error_its_log_and_its_exit_code(cloud, bigbird):
+    error = "The replica workerpool0-0 exited with a non-zero status of 2."
+    detail = {"executorDetail": {"customJobDetail": {"job": f"{PARENT}/customJobs/77"}}}
+    cloud.progress = [
+        ("PIPELINE_STATE_FAILED", [
+            task(1, "exit-handler-1", "FAILED", error="The DAG failed because some tasks failed. The failed tasks are: [train]."),
+            task(2, "preprocess", "SUCCEEDED", parent=1),
+            task(3, "train", "FAILED", parent=1, error=error, **detail),
+        ])
+    ]  # fmt: skip
+    cloud.logs = [{"textPayload": "error: recipe: trainer.steps: unknown key\n"}, {"jsonPayload": {"message": "first"}}]
+    result = bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01", code=2)
+    assert (
+        f"error: step 'train' of x failed: {error}\n  first\n  error: recipe: trainer.steps: unknown key\n"
+        in result.stderr
+    )
+    assert "logs: https://console.cloud.google.com/logs/query;query=" in result.stderr
+    assert "job_id%3D%2277%22" in result.stderr
+    (asked,) = cloud.asked("POST /v2/entries:list")
+    assert 'resource.labels.job_id="77"' in asked.body["filter"]
+
+
+def test_a_cancelled_run_ends_with_one(cloud, bigbird):
+    cloud.progress = [("PIPELINE_STATE_CANCELLED", [task(1, "preprocess", "CANCELLED")])]
+    assert (
+        "error: run x cancelled" in bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01", code=1).stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("exited with a non-zero status of 3.", 3),
+        ("Error (exit code 2): no file", 2),
+        ("exit code 137", 1),
+        ("preempted", 1),
+    ],
+)
+def test_the_exit_code_is_the_steps_where_it_is_one_of_ours(error, code):
+    assert exit_code(error) == code
+
+
+def test_transient_refusals_are_tried_again_and_no_second_run_is_sent(cloud, bigbird):
+    cloud.trouble("POST .*pipelineJobs", 2, status=503)
+    bigbird("submit", *SST2, "--name", "x")
+    assert len(cloud.asked("POST .*pipelineJobs")) == 3
+    cloud.trouble("POST .*pipelineJobs", 1, status=None, handled=True)  # carried out, but the answer is lost
+    bigbird("submit", *SST2, "--name", "y")
+    assert sorted(cloud.jobs) == ["bigbird-x", "bigbird-y"]
+    assert len(cloud.asked("POST .*pipelineJobs")) == 4
+
+
+def test_a_lost_connection_while_waiting_is_bridged(cloud, bigbird):
+    cloud.progress = [("PIPELINE_STATE_RUNNING", []), ("PIPELINE_STATE_SUCCEEDED", [])]
+    cloud.trouble("GET .*pipelineJobs/", 0)
+    bigbird("submit", *SST2, "--name", "w")
+    cloud.trouble("GET .*pipelineJobs/", 7, status=None)  # more than one look tries
+    from pipelines.remote import service_of, settings_from
+    from pipelines.submit import watch
+
+    said = []
+    run = watch(service_of("vertex", settings_from({})[0]), "bigbird-w", 0.01, said.append)
+    assert run.state == "SUCCEEDED"
+    assert "the service cannot be reached (ConnectionError); trying again" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "told"),
+    [
+        (403, "Permission 'aiplatform.pipelineJobs.create' denied", ["403", "roles/aiplatform.user", "bigbird doctor"]),
+        (
+            429,
+            "Quota exceeded for aiplatform.googleapis.com/custom_model_training_tpu_v5e",
+            ["429", "iam-admin/quotas", "spot"],
+        ),
+        (429, "Too many requests", ["429", "wait a minute"]),
+        (400, "Invalid value", ["400", "--dry-run"]),
+        (503, "Unavailable", ["503", "tried several times"]),
+    ],
+)
+def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, status, message, told):
+    cloud.trouble("POST .*pipelineJobs", 9, status=status, message=message)
+    result = bigbird("submit", *SST2, "--name", "x", code=4)
+    assert result.stderr.startswith("error: submitting bigbird-x (project my-project, europe-west4): ")
+    assert message in result.stderr
+    assert [word for word in told if word not in result.stderr] == []
+    assert "Traceback" not in result.stderr
+    assert len(cloud.asked("POST .*pipelineJobs")) == (5 if status == 503 else 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "gs://bucket/SST-2"), "--task is not given"),
+        (("--task", "sst2"), "--data is not given; expected a folder"),
+        (("--task", "sst2", "--data", "SST-2"), "--data SST-2: is a path of this machine.*gcloud storage cp"),
+        (("--task", "sst2", "--data", "s3://bucket/x"), "--data s3://bucket/x: is s3://; expected gs://"),
+        (("--task", "sst2", "--data", "gs://bucket/none"), "--data gs://bucket/none: .* holds nothing"),
+        (("--task", "sst2", "--data", "gs://other/x"), "gs://other: no such bucket"),
+        (("--task", "cola", "--data", "gs://bucket/runs"), "has no file of task cola; expected train.tsv"),
+        ((*SST2, "--vocabulary", "gs://bucket/absent.model"), "--vocabulary gs://bucket/absent.model: no such file"),
+        ((*SST2, "--vocabulary", "gs://bucket/SST-2/train.tsv"), "--vocabulary .*train.tsv: not a SentencePiece model"),
+        ((*SST2, "--train-file", "gs://bucket/SST-2/other.tsv"), "--train-file .*: no such file"),
+        ((*SST2, "--init-checkpoint", "gs://bucket/SST-2"), "--init-checkpoint .*: no checkpoint there"),
+        ((*SST2, "--init-checkpoint", "registry:"), "expected registry:NAME"),
+        ((*SST2, "--override", "trainer.steps=3"), "trainer.steps: unknown key"),
+        (
+            (*SST2, "--machine", "tpu-v5e-8", "--batch-size", "12"),
+            "8 chips .* batch size is 12; expected a multiple of 8",
+        ),
+        ((*SST2, "--machine", "gpu-h100", "--strategy", "standard"), "is lent as flex-start or spot only"),
+        ((*SST2, "--label", "Team=x"), "--label Team=x: expected name=value"),
+        ((*SST2, "--region", "Paris"), "--region: region is 'Paris'"),
+        ((*SST2, "--name", "a/b"), "--name 'a/b': expected"),
+        ((*SST2, "--notify-emails", "a@b.c", "--notify-webhook", "hook"), "expected one of them"),
+        ((*SST2, "--dataflow", "--image-prefix", "here"), "lies on this machine"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_sent(cloud, bigbird, options, message):
+    import re
+
+    result = bigbird("submit", *options, code=2)
+    assert re.search(message, result.stderr), result.stderr
+    assert not cloud.asked("POST|PATCH|DELETE")
+
+
+def test_a_pickle_is_refused_by_name(cloud, bigbird):
+    cloud.objects["gs://bucket/hf/pytorch_model.bin"] = b""
+    assert "pickle" in bigbird("submit", *SST2, "--init-checkpoint", "gs://bucket/hf", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "files"),
+    [("gs://bucket/bert/model.ckpt-0", ["bert/model.ckpt-0.index", "bert/model.ckpt-0.data-00000-of-00001"]),
+     ("gs://bucket/hf", ["hf/config.json", "hf/model.safetensors"]),
+     ("gs://bucket/ours", ["ours/model.json"])],
+)  # fmt: skip
+def test_checkpoints_of_every_kind_are_recognised_by_their_files(cloud, bigbird, given, files):
+    for name in files:
+        cloud.objects[f"gs://bucket/{name}"] = b"x"
+    bigbird("submit", *SST2, "--init-checkpoint", given)
+    assert job_of(cloud).runtime_config.parameter_values["init_checkpoint"] == given
+
+
+def test_a_batch_that_may_not_fit_is_warned_about_and_sent(cloud, bigbird):
+    result = bigbird("submit", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "glue_sst2", "--override",
+                     "task.init_checkpoint=", "--max-length", "4096", "--batch-size", "32")  # fmt: skip
+    assert "warning: --machine tpu-v5e-1: a step may need about" in result.stderr
+    assert "use_gradient_checkpointing=true" in result.stderr
+    assert len(cloud.jobs) == 1
+
+
+def test_dataflow_gets_workers_that_install_nothing(cloud, bigbird):
+    bigbird(
+        "submit",
+        *SST2,
+        "--dataflow",
+        "--service-account",
+        "x@y.iam.gserviceaccount.com",
+        "--subnetwork",
+        "regions/r/subnetworks/s",
+    )
+    options = job_of(cloud).runtime_config.parameter_values["beam_options"].split()
+    assert options == [
+        "--runner=DataflowRunner", "--project=my-project", "--region=europe-west4", "--temp_location=gs://bucket/runs/dataflow",
+        "--sdk_container_image=europe-west4-docker.pkg.dev/my-project/images/bigbird-preprocess-dataflow:0123456789ab",
+        "--sdk_location=container", "--experiments=use_runner_v2", "--service_account_email=x@y.iam.gserviceaccount.com",
+        "--subnetwork=regions/r/subnetworks/s",
+    ]  # fmt: skip
