@@ -116,7 +116,8 @@ def _vertex_metrics(tasks: list[Any]) -> dict[str, float]:
     for task in tasks:
         artifacts = task.outputs.get("metrics") if task.task_name == "evaluate" else None
         for artifact in artifacts.artifacts if artifacts else ():
-            return {name: value for name, value in artifact.metadata.items() if isinstance(value, int | float)}
+            found = {name: value for name, value in artifact.metadata.items() if isinstance(value, int | float)}
+            return dict(sorted(found.items(), key=lambda item: (item[0] == "baseline", item[0])))
     return {}
 
 

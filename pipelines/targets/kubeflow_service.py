@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
+import io
 import json
 import os
 import warnings
@@ -273,9 +275,12 @@ class KubeflowService:
     def _experiment(self) -> str:
         """The id of our experiment, made where it is not there."""
         namespace = self._settings.namespace or None
-        return str(
-            patiently(lambda: self._client.create_experiment(EXPERIMENT, namespace=namespace).experiment_id, _transient)
-        )
+
+        def create() -> str:
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints a link
+                return str(self._client.create_experiment(EXPERIMENT, namespace=namespace).experiment_id)
+
+        return patiently(create, _transient)
 
     def _unless_gone(self, call: Callable[[], Result]) -> Result | None:
         from kfp_server_api.exceptions import ApiException

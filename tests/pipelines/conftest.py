@@ -6,8 +6,7 @@ from click.testing import CliRunner
 from pipelines import cli
 from pipelines.targets import service
 from tests.cloud import PROJECT, REGION, Cloud
-
-VOCABULARY_TEXT = "the film was good and the other one was not so good\n" * 3
+from tests.kubeflow import Kubeflow
 
 
 @pytest.fixture
@@ -43,3 +42,15 @@ def bigbird():
         return result
 
     return run
+
+
+@pytest.fixture
+def kubeflow(monkeypatch, tmp_path):
+    """An installation; the environment names it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(service, "FIRST_PAUSE_S", 0.01)
+    with Kubeflow() as server:
+        monkeypatch.setenv("BIGBIRD_HOST", server.url)
+        monkeypatch.setenv("BIGBIRD_IMAGE_PREFIX", "registry/project/bigbird")
+        monkeypatch.setenv("BIGBIRD_IMAGE_TAG", "0123456789ab")
+        yield server

@@ -150,8 +150,10 @@ def test_waiting_tells_each_steps_states_and_the_metrics(cloud, bigbird):
         ]),
     ]  # fmt: skip
     result = bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01")
-    lines = [line.split(maxsplit=1)[1] for line in result.stderr.splitlines()]
-    assert [" ".join(line.split()) for line in lines] == [
+    lines = [
+        line.split()[1:] for line in result.stderr.splitlines()
+    ]  # without the time of day, and the seconds it took
+    assert [" ".join(words).partition(" after ")[0] for words in lines] == [
         "preprocess running", "preprocess taken from the cache", "train running", "train succeeded", "evaluate succeeded",
     ]  # fmt: skip
     assert "accuracy 0.9300  baseline 0.5000\nx succeeded\n" in result.stdout
