@@ -34,7 +34,7 @@ class Machine:
         node_label: the value of GKE's accelerator label.
         strategies: the ways in which it is lent, the default first.
         topology: how a TPU's chips are wired, as 2x2.
-        quota: the Vertex AI quota that counts them, as `gcloud` and the console name it.
+        quota: what Vertex AI's quota counts: custom_model_training_QUOTA.
     """
 
     machine_type: str
@@ -47,7 +47,7 @@ class Machine:
     accelerator: str = ""
     node_label: str = ""
     topology: str = ""
-    quota: str = "custom_model_training_cpus"
+    quota: str = "cpus"
     strategies: tuple[Strategy, ...] = STRATEGIES
 
     @property
@@ -55,6 +55,16 @@ class Machine:
         """What training is told of it: overrides of the experiment's `runtime`, under the user's own."""
         settings = {"distribution_strategy": self.distribution} | ({"tpu": "local"} if self.is_tpu else {})
         return ",".join(f"runtime.{name}={value}" for name, value in settings.items())
+
+    @property
+    def quota_units(self) -> int:
+        """How much of its quota a training takes: CPUs or accelerators."""
+        return self.chips if self.chip_memory_gib else self.cpus
+
+    def quota_metric(self, strategy: Strategy) -> str:
+        """The quota of Vertex AI that counts it; spot and flex-start have their own."""
+        preemptible = "" if strategy == "standard" else "preemptible_"
+        return f"aiplatform.googleapis.com/custom_model_training_{preemptible}{self.quota}"
 
     @property
     def is_tpu(self) -> bool:
@@ -73,7 +83,7 @@ def _tpu(chips: int, topology: str, cpus: int, memory_gib: int) -> Machine:
     return Machine(
         f"ct5lp-hightpu-{chips}t", "train-tpu", cpus, memory_gib,
         distribution="tpu", chips=chips, chip_memory_gib=16, node_label="tpu-v5-lite-podslice", topology=topology,
-        quota="custom_model_training_tpu_v5e",
+        quota="tpu_v5e",
     )  # fmt: skip
 
 
@@ -83,7 +93,7 @@ def _gpu(
 ) -> Machine:  # fmt: skip
     return Machine(
         machine_type, "train-gpu", cpus, memory_gib, chip_memory_gib=chip_memory_gib,
-        accelerator=name, node_label=label, quota=f"custom_model_training_{name.lower()}_gpus", strategies=strategies,
+        accelerator=name, node_label=label, quota=f"{label.removesuffix('-80gb').replace('tesla-', '').replace('-', '_')}_gpus", strategies=strategies,
     )  # fmt: skip
 
 

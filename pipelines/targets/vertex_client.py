@@ -52,9 +52,10 @@ def session(settings: Settings) -> Any:
     return AuthorizedSession(credentials)
 
 
-def logging_address(settings: Settings) -> str:
-    """Where Cloud Logging is; an endpoint of http:// stands for all services."""
-    return settings.api_endpoint if settings.api_endpoint.startswith("http://") else "https://logging.googleapis.com"
+def address(settings: Settings, service: str) -> str:
+    """Where one of Google's services is, by its short name; an endpoint of http:// stands for all of them."""
+    plain = settings.api_endpoint.startswith("http://")
+    return settings.api_endpoint if plain else f"https://{service}.googleapis.com"
 
 
 def transient(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from bigbird.errors import InputError
 from components.runs import Run, Step, vertex_run
 from pipelines.settings import Settings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
-from pipelines.targets.vertex_client import client_options, explained, logging_address, session, transient
+from pipelines.targets.vertex_client import address, client_options, explained, session, transient
 
 _TIMEOUT_S = 60.0
 _LOG_LINES = 5
@@ -86,7 +86,7 @@ class VertexService:
         }
         try:
             answer = session(self._settings).post(
-                f"{logging_address(self._settings)}/v2/entries:list", json=body, timeout=_TIMEOUT_S
+                f"{address(self._settings, 'logging')}/v2/entries:list", json=body, timeout=_TIMEOUT_S
             )
             entries = answer.json().get("entries", []) if answer.ok else []
         except (requests.RequestException, GoogleAuthError, ValueError):
