@@ -1,10 +1,14 @@
 """Stages' folders are whole or absent."""
 
+import errno
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
-from bigbird.artifacts import new_folder, read_json, read_manifest, write_json
+from bigbird.artifacts import move_folder, new_folder, read_json, read_manifest, write_json
 from bigbird.errors import InputError
 
 
@@ -157,3 +161,47 @@ def test_a_manifest_makes_a_folder_whole_and_says_its_kind(tmp_path):
     (tmp_path / "model.json").write_text('{"steps": ')
     with pytest.raises(InputError, match=r"model\.json:1:11: not valid JSON .*; is the model manifest truncated"):
         read_manifest(tmp_path, "model")
+
+
+@pytest.fixture
+def no_folder_can_be_renamed(monkeypatch):
+    """The file system is as Cloud Storage FUSE, which renames files only; what is copied last is recorded."""
+    really, copied = os.replace, []
+
+    def replace(source, target):
+        if Path(source).is_dir():
+            raise OSError(errno.EMFILE, "Too many open files")
+        really(source, target)
+
+    copy = shutil.copyfile
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(
+        shutil, "copyfile", lambda source, target: copied.append(Path(target).name) or copy(source, target)
+    )
+    return copied
+
+
+def test_where_folders_cannot_be_renamed_they_are_copied_the_manifest_last(tmp_path, no_folder_can_be_renamed):
+    target = tmp_path / "out"
+    for content in ("first", "second"):
+        with new_folder(target, overwrite=True) as folder:
+            (folder / "dataset.json").write_text(content)
+            (folder / "zebra.txt").write_text(content)
+            (folder / "assets").mkdir()
+            (folder / "assets" / "vocab.model").write_text(content)
+        assert {path.relative_to(target).as_posix(): path.read_text() for path in target.rglob("*") if path.is_file()} == {
+            "dataset.json": content, "zebra.txt": content, "assets/vocab.model": content,
+        }  # fmt: skip
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        assert no_folder_can_be_renamed[-1] == "dataset.json"
+
+
+def test_another_error_of_renaming_is_not_hidden(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise PermissionError(errno.EACCES, "no")
+
+    (tmp_path / "a").mkdir()
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        move_folder(tmp_path / "a", tmp_path / "b")
+    assert not (tmp_path / "b").exists()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,38 @@ MANIFESTS = {
     "saved_model": "signature.json",
     "checkpoint": "conversion.json",
 }
+
+
+# What a file system answers that cannot rename a folder; EMFILE is Cloud Storage FUSE's, which Vertex AI mounts at /gcs.
+_NO_RENAME = (errno.EMFILE, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV)
+
+
+def move_folder(source: Path, target: Path, whole: Collection[str] = tuple(MANIFESTS.values())) -> None:
+    """Gives a folder another name, in one step where the file system can; else its files are copied, then deleted.
+
+    Args:
+        source: the folder.
+        target: its new name; absent, or an empty folder.
+        whole: names of the files that make the folder whole; copied last, so that no reader takes half of it for all.
+    """
+    try:
+        os.replace(source, target)
+        return
+    except OSError as error:
+        if error.errno not in _NO_RENAME:
+            raise
+    _copy_folder(source, target, whole)
+    shutil.rmtree(source)
+
+
+def _copy_folder(source: Path, target: Path, last: Collection[str]) -> None:
+    """Copies contents only: such file systems have no modes or times to set."""
+    target.mkdir(exist_ok=True)
+    for path in sorted(source.iterdir(), key=lambda path: path.name in last):
+        if path.is_dir():
+            _copy_folder(path, target / path.name, last)
+        else:
+            shutil.copyfile(path, target / path.name)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -137,11 +170,11 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
     try:
         yield temporary
         if target.is_dir():
-            os.replace(target, replaced)  # a folder that cannot be moved fails here, before anything is deleted
-        os.replace(temporary, target)
+            move_folder(target, replaced)  # a folder that cannot be moved fails here, before anything is deleted
+        move_folder(temporary, target)
     finally:
         if replaced.exists() and not target.exists():
-            os.replace(replaced, target)
+            move_folder(replaced, target)
         shutil.rmtree(replaced, ignore_errors=True)
         if temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)

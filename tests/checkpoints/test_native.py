@@ -1,5 +1,9 @@
 """Checkpoints: whole or absent, equal to the bit, and strict about what they are loaded into."""
 
+import errno
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -188,3 +192,24 @@ def test_a_model_folder_gives_its_best_or_its_last_weights(tmp_path):
     _assert_equal(_weights(native.load_model(tmp_path, "best")[0]), _weights(last))
     with pytest.raises(InputError, match="expected best or last"):
         native.load_model(tmp_path, "first")
+
+
+def test_checkpoints_are_written_where_folders_cannot_be_renamed(tmp_path, monkeypatch):
+    """As on Cloud Storage FUSE, where Vertex AI's training writes its model."""
+    really = os.replace
+
+    def replace(source, target):
+        if Path(source).is_dir():
+            raise OSError(errno.EMFILE, "Too many open files")
+        really(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    model, other = _model(1), _model(2)
+    optimizer = _optimizer(model)
+    for step in (1, 2):
+        native.save_checkpoint(tmp_path, model, optimizer, {"step": step}, max_to_keep=1)
+        native.save_best(tmp_path / "best", model, {"step": step})
+    assert native.list_checkpoints(tmp_path) == [2]
+    assert native.restore_checkpoint(tmp_path / "best", other) == {"step": 2}
+    _assert_equal(_weights(model), _weights(other))
+    assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.old"))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bigbird.artifacts import read_json, read_manifest, write_json
+from bigbird.artifacts import move_folder, read_json, read_manifest, write_json
 from bigbird.config import Experiment, load_experiment
 from bigbird.errors import InputError
 
@@ -73,8 +73,8 @@ def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[st
         old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
-            os.replace(folder, old)
-        os.replace(temporary, folder)
+            move_folder(folder, old, whole=(STATE_FILE,))
+        move_folder(temporary, folder, whole=(STATE_FILE,))
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""Machines: what each is called elsewhere, and what it cannot do."""
+
+import pytest
+
+from bigbird.config import load_experiment
+from bigbird.errors import InputError
+from components.recipes import resolve_experiment
+from pipelines.machines import MACHINES, STRATEGIES, check_fits, check_strategy
+
+
+def experiment(batch=8, length=1024, checkpointed=False):
+    data = {"seq_length": length, "global_batch_size": batch}
+    encoder = {"use_gradient_checkpointing": checkpointed}
+    tree = {"task": {"train_data": data, "validation_data": data, "model": {"encoder": {"bigbird": encoder}}}}
+    return load_experiment("bigbird/glue", overrides=[tree])
+
+
+def test_v5es_machine_types_have_the_topologies_of_their_chips():
+    tpus = {name: machine for name, machine in MACHINES.items() if machine.is_tpu}
+    assert {name: (tpu.machine_type, tpu.topology, tpu.chips) for name, tpu in tpus.items()} == {
+        "tpu-v5e-1": ("ct5lp-hightpu-1t", "1x1", 1), "tpu-v5e-4": ("ct5lp-hightpu-4t", "2x2", 4),
+        "tpu-v5e-8": ("ct5lp-hightpu-8t", "2x4", 8),
+    }  # fmt: skip
+
+
+def test_quotas_are_those_that_count_the_machine():
+    prefix = "aiplatform.googleapis.com/custom_model_training_"
+    assert {name: machine.quota_metric("standard").removeprefix(prefix) for name, machine in MACHINES.items()} == {
+        "cpu": "cpus", "gpu-l4": "nvidia_l4_gpus", "gpu-a100": "nvidia_a100_gpus", "gpu-h100": "nvidia_h100_gpus",
+        "tpu-v5e-1": "tpu_v5e", "tpu-v5e-4": "tpu_v5e", "tpu-v5e-8": "tpu_v5e",
+    }  # fmt: skip
+    assert MACHINES["gpu-h100"].quota_metric("flex-start") == f"{prefix}preemptible_nvidia_h100_gpus"
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_training_resolves_what_a_machine_asks_for_under_the_users_own(name):
+    machine = MACHINES[name]
+    runtime = resolve_experiment("sst2", overrides=machine.runtime).runtime
+    assert runtime.distribution_strategy == machine.distribution
+    assert runtime.tpu == ("local" if machine.is_tpu else "")
+    changed = resolve_experiment("sst2", overrides=f"{machine.runtime},runtime.distribution_strategy=mirrored").runtime
+    assert changed.distribution_strategy == "mirrored"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_that_is_offered_is_taken(strategy):
+    assert check_strategy("tpu-v5e-4", strategy) == strategy
+
+
+def test_the_usual_strategy_is_standard_where_it_is_offered():
+    assert {name: check_strategy(name, None) for name in ("cpu", "gpu-h100")} == {
+        "cpu": "standard",
+        "gpu-h100": "flex-start",
+    }
+    with pytest.raises(InputError, match="a3-highgpu-1g is lent as flex-start or spot only"):
+        check_strategy("gpu-h100", "standard")
+
+
+def test_a_batch_must_split_over_the_chips():
+    assert check_fits("tpu-v5e-8", experiment(batch=16)) == []
+    with pytest.raises(InputError, match="expected a multiple of 8, for example --batch-size 16"):
+        check_fits("tpu-v5e-8", experiment(batch=14))
+    with pytest.raises(InputError, match="for example --batch-size 4"):
+        check_fits("tpu-v5e-4", experiment(batch=1))
+
+
+def test_a_step_that_may_not_fit_is_warned_about():
+    (warning,) = check_fits("tpu-v5e-1", experiment(batch=8, length=4096))
+    assert "a step may need about 33 GiB a chip, which has 16 GiB (batch 8 over 1, 4096 tokens)" in warning
+    assert "use_gradient_checkpointing=true" in warning
+    assert check_fits("tpu-v5e-1", experiment(batch=8, length=4096, checkpointed=True)) == []
+    assert check_fits("tpu-v5e-4", experiment(batch=8, length=4096)) == []
+    assert check_fits("gpu-h100", experiment(batch=8, length=4096)) == []
+    assert check_fits("cpu", experiment(batch=64, length=4096)) == []

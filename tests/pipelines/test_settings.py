@@ -1,0 +1,81 @@
+"""Settings: flags go before the environment, this before the file; what is wrong is told with its source."""
+
+import pytest
+
+from bigbird.errors import InputError
+from pipelines.settings import Settings, load_settings, require
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "bigbird.toml"
+    path.write_text('[bigbird]\nproject = "in-the-file"\nregion = "us-central1"\nnotify_emails = ["a@b.c", "d@e.f"]\n')
+    return path
+
+
+def test_flags_go_before_the_environment_and_this_before_the_file(file):
+    settings, sources = load_settings(
+        {"bucket": "gs://flag", "region": ""},
+        file=file,
+        environment={"BIGBIRD_REGION": "europe-west4", "BIGBIRD_BUCKET": "gs://env"},
+    )
+    assert (settings.project, settings.region, settings.bucket) == ("in-the-file", "europe-west4", "gs://flag")
+    assert settings.notify_emails == ("a@b.c", "d@e.f")
+    assert sources == {
+        "project": str(file),
+        "region": "BIGBIRD_REGION",
+        "bucket": "--bucket",
+        "notify_emails": str(file),
+    }
+
+
+def test_without_anything_all_is_empty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_settings({}, environment={}) == (Settings(), {})
+
+
+def test_the_file_beside_is_found(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert load_settings({}, environment={})[0].project == "in-the-file"
+
+
+def test_addresses_of_mail_may_stand_in_one_string():
+    assert load_settings({"notify_emails": "a@b.c, d@e.f,"}, environment={})[0].notify_emails == ("a@b.c", "d@e.f")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[bigbird\n", "bigbird.toml: not TOML"),
+        ("project = 'x'\n", r"bigbird.toml: holds project; expected one table, \[bigbird\]"),
+        ("[bigbird]\n[other]\n", "holds bigbird, other"),
+        ("[bigbird]\nproyect = 'my-project'\n", "bigbird.toml: proyect: no such setting; expected project, region"),
+        (
+            "[bigbird]\nregion = 'Belgium'\n",
+            "bigbird.toml: region is 'Belgium'; expected: Region of Vertex AI, as europe-west4",
+        ),
+        ("[bigbird]\nbucket = 'my-bucket'\n", "bucket is 'my-bucket'; expected: .*gs://"),
+        ("[bigbird]\nproject = 3\n", "project is 3; Input should be a valid string"),
+        (
+            "[bigbird]\nnotify_webhook = 'https://hooks.example/s3cret'\n",
+            "notify_webhook is .*expected: Secret that holds",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_source(tmp_path, content, message):
+    file = tmp_path / "bigbird.toml"
+    file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_settings({}, file=file, environment={})
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path):
+    with pytest.raises(InputError, match=r"--settings .*other\.toml: no such file"):
+        load_settings({}, file=tmp_path / "other.toml", environment={})
+
+
+def test_what_is_needed_and_not_set_is_told_with_every_way_to_set_it():
+    with pytest.raises(
+        InputError, match=r"not set: region \(--region, BIGBIRD_REGION, or region in bigbird.toml\): Region of Vertex"
+    ):
+        require(Settings(project="my-project"), "project", "region")
