@@ -130,7 +130,7 @@ def kubeflow_run(run: Any, host: str = "") -> Run:
     """
     details = [task for task in (run.run_details.task_details if run.run_details else None) or [] if task.display_name]
     named = sorted((task for task in details if _is_step(task)), key=lambda task: str(task.start_time or ""))
-    link = f"{host.rstrip('/')}/#/runs/details/{run.run_id}" if host else ""
+    link = run_link(host, run.run_id)
     by_pod = {task.pod_name: task for task in details if task.pod_name}
     steps = []
     for task in named:
@@ -146,6 +146,11 @@ def kubeflow_run(run: Any, host: str = "") -> Run:
         link=link,
         error=run.error.message if run.error and run.error.message else "",
     )
+
+
+def run_link(host: str, identifier: str) -> str:
+    """The page of a run on Kubeflow; empty where its address is not known."""
+    return f"{host.rstrip('/')}/#/runs/details/{identifier}" if host else ""
 
 
 # What Kubeflow adds to a pipeline's own steps: the drivers that prepare them, the pods they run in, groups of them.

@@ -91,7 +91,7 @@ def build_pipeline(target: Target) -> BaseComponent:
                 resolved = resolve(
                     **paths,
                     init_checkpoint=init_checkpoint,
-                    time=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
+                    time=target.time,
                     project=target.project,
                     location=target.location,
                 )
@@ -130,6 +130,7 @@ def build_pipeline(target: Target) -> BaseComponent:
 
             evaluation = evaluate(dataset=dataset, model=model, metric_threshold=metric_threshold)
             place("evaluate", evaluation)
+            target.evaluated(evaluation, metric_threshold)
 
             with dsl.If(evaluation.outputs["passed"] == True, name="good-enough"):  # noqa: E712 - builds a condition
                 exported = export(dataset=dataset, model=model)

@@ -128,6 +128,7 @@ STEP_RESOURCES: dict[str, StepResources] = {
     "skip_export": StepResources(1, 4),
     "register": StepResources(16, 64),
     "notify": StepResources(1, 4),
+    "announce": StepResources(1, 4),
 }
 
 

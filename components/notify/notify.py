@@ -11,12 +11,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bigbird.errors import InputError
-from components.runs import Run, kubeflow_run, vertex_run
+from components.runs import Run, kubeflow_run, run_link, vertex_run
 
 WEBHOOK = "BIGBIRD_WEBHOOK"
 """The environment variable into which Kubernetes puts the address."""
 
 ENDPOINT = "https://secretmanager.googleapis.com"
+# Where Kubeflow's API is inside a cluster, the variable that names another place, and a step's token: as kfp has them.
+KUBEFLOW = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+KUBEFLOW_ENDPOINT = "KF_PIPELINES_ENDPOINT"
+KUBEFLOW_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - the file that holds it
 # These refuse a message with fields that they do not know.
 _TEXT_ONLY = ("chat.googleapis.com",)
 _TIMEOUT_S = 30.0
@@ -41,7 +45,7 @@ def notify(
         platform: vertex or kubeflow.
         secret: name of the secret in Secret Manager; Kubernetes' is in the environment.
         run_name, run_id: of the run.
-        host: Kubeflow's address, for links; empty asks the cluster's own service.
+        host: Kubeflow's address, for links.
         project: the secret's.
         state: of the steps before this one: SUCCEEDED, FAILED or CANCELLED.
         job: resource name of the pipeline job, on Vertex AI.
@@ -53,15 +57,52 @@ def notify(
     Raises:
         InputError: the secret cannot be read, or the webhook refuses the message.
     """
-    address = os.environ.get(WEBHOOK, "") or (read_secret(secret, project) if platform == "vertex" else "")
-    if not address:
-        raise InputError(
-            f"no webhook: the environment's {WEBHOOK} is empty; expected Kubernetes' secret {secret!r}, key url"
-        )
+    address = _address(secret, platform, project)
     run = _run(platform, run_name, run_id, host, job)
     body = message(run, state, error)
     post(address, body)
     return body
+
+
+def announce(
+    run_name: str, run_id: str, host: str, metric_name: str, metric: float, metric_threshold: float, passed: bool
+) -> dict[str, Any]:
+    """Posts a run's evaluation.
+
+    Args:
+        run_name, run_id, host: as for `notify`.
+        metric_name, metric: the primary one.
+        metric_threshold, passed: of the gate before export.
+
+    Returns:
+        What was posted.
+
+    Raises:
+        InputError: there is no address, or the webhook refuses the message.
+    """
+    verdict = "reached, so it is exported" if passed else "missed, so nothing is exported"
+    link = run_link(host, run_id)
+    body = {
+        "text": f"BigBird run {run_name}: evaluated\n{metric_name} {metric:.4f}; threshold {metric_threshold:.4f} {verdict}"
+        + (f"\nrun: {link}" if link else ""),
+        "run": run_name,
+        "state": "RUNNING",
+        "step": "evaluate",
+        "error": None,
+        "metrics": {metric_name: metric},
+        "links": {"run": link} if link else {},
+    }
+    post(_address("", "kubeflow", ""), body)
+    return body
+
+
+def _address(secret: str, platform: str, project: str) -> str:
+    address = os.environ.get(WEBHOOK, "") or (read_secret(secret, project) if platform == "vertex" else "")
+    if not address:
+        raise InputError(
+            f"no webhook: the environment's {WEBHOOK} is empty; expected Kubernetes' secret to fill it, key url"
+        )
+    return address
 
 
 def _run(platform: str, name: str, identifier: str, host: str, job: str) -> Run:
@@ -73,12 +114,24 @@ def _run(platform: str, name: str, identifier: str, host: str, job: str) -> Run:
             from google.cloud import aiplatform
 
             return vertex_run(aiplatform.PipelineJob.get(job).gca_resource)
-        import kfp
-
-        return kubeflow_run(kfp.Client(host=host or None).get_run(identifier), host)
+        return kubeflow_run(_kubeflow_runs().run_service_get_run(run_id=identifier), host)
     except Exception as error:  # noqa: BLE001 - whatever a client raises
         print(f"the run's steps are not known: {error}", file=sys.stderr)
         return Run(name, "RUNNING", ())
+
+
+def _kubeflow_runs() -> Any:
+    """The cluster's own API, with the step's token where there is one. kfp.Client cannot be imported inside a step."""
+    from pathlib import Path
+
+    import kfp_server_api
+
+    configuration = kfp_server_api.Configuration(host=os.environ.get(KUBEFLOW_ENDPOINT, KUBEFLOW))
+    token = Path(KUBEFLOW_TOKEN)
+    if token.is_file():
+        configuration.api_key["authorization"] = token.read_text(encoding="utf-8").strip()
+        configuration.api_key_prefix["authorization"] = "Bearer"
+    return kfp_server_api.RunServiceApi(kfp_server_api.ApiClient(configuration))
 
 
 def message(run: Run, state: str, error: str = "") -> dict[str, Any]:

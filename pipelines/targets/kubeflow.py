@@ -10,6 +10,7 @@ from typing import Any
 from kfp import dsl
 
 from bigbird.errors import InputError
+from components.notify.component import announce_component
 from components.notify.notify import WEBHOOK
 from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_strategy
 from pipelines.settings import Settings
@@ -68,16 +69,33 @@ class Kubeflow(Target):
             kubernetes.add_toleration(task, key=_SPOT_LABEL, operator="Equal", value="true", effect="NoSchedule")
             task.set_retry(_SPOT_RETRIES)
 
+    def evaluated(self, evaluation: Any, metric_threshold: Any) -> None:
+        """Posts the metric to the webhook: Kubeflow's API tells the exit task of errors, not of metrics."""
+        if self.settings.notify_webhook:
+            task = announce_component(self.images.preprocess)(
+                run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+                run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                host=self.settings.host,
+                metric_name=evaluation.outputs["metric_name"],
+                metric=evaluation.outputs["metric"],
+                metric_threshold=metric_threshold,
+                passed=evaluation.outputs["passed"],
+            )
+            self._give_webhook(self.place("announce", task))
+
+    def _give_webhook(self, task: Any) -> None:
+        from kfp import kubernetes
+
+        kubernetes.use_secret_as_env(task, self.settings.notify_webhook, {"url": WEBHOOK})
+
     @contextmanager
     def ended(self) -> Iterator[None]:
         """Posts to the webhook when the run ended; its address comes from a Kubernetes secret."""
         if not self.settings.notify_webhook:
             yield
             return
-        from kfp import kubernetes
-
         task = self.place("notify", notify_task(self, self.settings, "kubeflow"))
-        kubernetes.use_secret_as_env(task, self.settings.notify_webhook, {"url": WEBHOOK})
+        self._give_webhook(task)
         with dsl.ExitHandler(task, name="finetune"):
             yield
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from pipelines.images import Images
@@ -23,6 +24,7 @@ class Target:
         runtime: overrides of the experiment that training's machine asks for.
         beam_options: the pipeline parameter's default.
         project, location: of Vertex AI's Model Registry.
+        time: when the run is due, as the platform fills it in; a time that is fixed otherwise.
     """
 
     images: Images
@@ -32,6 +34,7 @@ class Target:
     beam_options: str = ""
     project: str = ""
     location: str = ""
+    time: str = dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER
 
     def train(self, component: BaseComponent) -> BaseComponent:
         """The training component as it is to run here."""
@@ -40,6 +43,9 @@ class Target:
     def place(self, step: str, task: Any) -> Any:
         """Gives a step what it needs here: resources, nodes, no cache; returns it."""
         return task
+
+    def evaluated(self, evaluation: Any, metric_threshold: Any) -> None:
+        """Adds what is to happen once the model is evaluated, whatever the gate says."""
 
     @contextmanager
     def ended(self) -> Iterator[None]:

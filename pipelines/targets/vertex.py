@@ -17,7 +17,7 @@ from pipelines.settings import Settings, require
 from pipelines.targets.target import Target
 
 _API_STRATEGIES: dict[Strategy, str] = {"standard": "STANDARD", "spot": "SPOT", "flex-start": "FLEX_START"}
-NEVER_CACHED = ("resolve", "register", "notify")  # what they find changes without their inputs changing
+NEVER_CACHED = ("resolve", "register", "notify", "announce")  # what they find changes without their inputs changing
 MAX_WAIT_HOURS = 24.0  # for a machine to become free, with flex-start
 
 

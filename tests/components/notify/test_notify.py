@@ -8,7 +8,7 @@ from google.cloud import aiplatform
 
 from bigbird.errors import InputError
 from components.notify import notify as module
-from components.notify.notify import message, notify, post
+from components.notify.notify import announce, message, notify, post
 from components.runs import Run, Step
 from tests.cloud import PARENT, PROJECT, REGION, Cloud, task
 from tests.kubeflow import Kubeflow
@@ -96,6 +96,7 @@ def test_a_secret_that_may_not_be_read_is_told_with_the_role(vertex, webhook):
 def test_a_failure_on_kubeflow_arrives_too_its_address_from_the_environment(webhook, monkeypatch):
     monkeypatch.setenv(module.WEBHOOK, f"{webhook.url}/hook/s3cret")
     with Kubeflow() as server:
+        monkeypatch.setenv(module.KUBEFLOW_ENDPOINT, server.url)
         server.runs["id-1"] = {"run_id": "id-1", "display_name": "weekly"}
         server.progress = [
             (
@@ -107,6 +108,17 @@ def test_a_failure_on_kubeflow_arrives_too_its_address_from_the_environment(webh
         link = f"{server.url}/#/runs/details/id-1"
     body = webhook.requests[0].body
     assert (body["step"], body["error"], body["links"]["run"]) == ("train", "Error (exit code 3): diverged", link)
+
+
+def test_the_metric_is_announced_where_the_exit_task_is_not_told_of_it(webhook, monkeypatch):
+    monkeypatch.setenv(module.WEBHOOK, f"{webhook.url}/hook/s3cret")
+    announce("weekly", "id-1", "http://kfp", "accuracy", 0.93, 0.9, True)
+    body = webhook.requests[0].body
+    assert body["text"] == (
+        "BigBird run weekly: evaluated\naccuracy 0.9300; threshold 0.9000 reached, so it is exported\n"
+        "run: http://kfp/#/runs/details/id-1"
+    )
+    assert body["metrics"] == {"accuracy": 0.93}
 
 
 def test_success_is_told_without_an_error():

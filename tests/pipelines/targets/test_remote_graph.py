@@ -1,0 +1,72 @@
+"""The graph that goes to a cluster, run on this machine: what a target adds is real too."""
+
+import dataclasses
+import json
+
+import pytest
+
+from pipelines.finetune import build_pipeline
+from pipelines.images import Images
+from pipelines.recipes import recipe_text
+from pipelines.sample_data import write_sample
+from pipelines.settings import Settings
+from pipelines.targets import local
+from pipelines.targets.kubeflow import kubeflow_target
+from pipelines.targets.processes import Processes
+from tests.kubeflow import Kubeflow
+from tests.loopback import LoopbackServer
+
+DAY = "2026-01-05"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs the pipeline with parameters; what the webhook got."""
+    write_sample("glue", tmp_path / "data" / DAY)
+    with LoopbackServer(routes=[(r"POST /hook", lambda *_: {})]) as hook, Kubeflow() as server:
+        monkeypatch.setenv("BIGBIRD_WEBHOOK", f"{hook.url}/hook")
+        monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.url)
+        target = kubeflow_target(Images.named(tag="none"), Settings(notify_webhook="hook", host="http://kfp"), "cpu")
+        target = dataclasses.replace(target, time=f"{DAY}T03:00:00Z")
+        arguments = {
+            "task": "sst2",
+            "data": f"{tmp_path}/data/{{date}}",
+            "recipe": recipe_text("sample_glue"),
+            "epochs": 0.1,
+        }
+
+        def execute(**changes):
+            try:
+                local.run(build_pipeline(target), arguments | changes, tmp_path / "run", Processes())
+            finally:
+                execute.posted = [request.body for request in hook.requests]
+
+        yield execute
+
+
+@pytest.mark.integration
+def test_the_days_data_is_trained_on_and_the_webhook_hears_of_metric_and_end(run, tmp_path):
+    run(metric_threshold=1.0)
+    manifest = json.loads((tmp_path / "run/preprocess/dataset/dataset.json").read_text())
+    assert manifest["task"] == "sst2"
+    metric = json.loads((tmp_path / "run/evaluate/evaluation/metrics.json").read_text())["primary"]
+    announced, ended = run.posted
+    assert announced["metrics"] == {"accuracy": pytest.approx(metric["value"])}
+    assert "threshold 1.0000 missed, so nothing is exported" in announced["text"]
+    assert (ended["state"], ended["step"], ended["error"]) == ("SUCCEEDED", None, None)
+
+
+@pytest.mark.integration
+def test_a_step_that_fails_is_heard_of_too(run):
+    with pytest.raises(local.StepFailed, match=r"step 'preprocess' failed: trainer\.steps: unknown key") as caught:
+        run(overrides="trainer.steps=3")
+    assert caught.value.exit_code == 2
+    (ended,) = run.posted
+    assert ended["state"] == "FAILED"
+    assert ended["error"] == "Task exit-handler-1 failed."  # kfp.local's word; a cluster's API knows the step
+
+
+@pytest.mark.integration
+def test_a_day_without_data_fails_before_anything_is_read(run):
+    with pytest.raises(local.StepFailed, match=r"step 'resolve' failed: .*2026-01-05/none: no such file or folder"):
+        run(data="/data/{date}/none")
