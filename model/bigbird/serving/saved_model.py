@@ -52,11 +52,11 @@ def check_example(where: str, example: Mapping[str, Any], fields: Sequence[str])
     """
     expected = " and ".join(fields)
     if set(example) != set(fields):
-        found = ", ".join(_short(name) for name in example) or "no field"
+        found = ", ".join(shown(name) for name in example) or "no field"
         raise InputError(f"{where}: has {found}; this model expects {expected}")
     for name, text in example.items():
         if not isinstance(text, str) or not text.strip():
-            raise InputError(f"{where}: {name} is {_short(text)}; expected a text that is not empty")
+            raise InputError(f"{where}: {name} is {shown(text)}; expected a text that is not empty")
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -65,7 +65,7 @@ def check_example(where: str, example: Mapping[str, Any], fields: Sequence[str])
             ) from None
 
 
-def _short(value: Any) -> str:
+def shown(value: Any) -> str:
     """A JSON value for a message: its beginning where it is long, only its kind where it holds others."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
