@@ -37,14 +37,14 @@ def local_model(location: str) -> Iterator[Path]:
 
 
 def download(location: str, folder: Path) -> None:
-    """Copies the objects below gs://BUCKET/FOLDER; their checksums are compared.
+    """Copies the objects below gs://BUCKET/FOLDER; Google's client compares the checksums that the bucket sends.
 
     Args:
         location: the bucket's folder.
         folder: an empty folder to copy into.
 
     Raises:
-        InputError: there are no objects, they cannot be read, or one's name leads out of the folder.
+        InputError: there are no objects, they cannot be copied whole, or one's name leads out of the folder.
     """
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
@@ -73,6 +73,10 @@ def download(location: str, folder: Path) -> None:
         )
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
         raise InputError(f"{location}: cannot be copied ({' '.join(str(error).split())})") from None
+    for blob, place in files:
+        if place.stat().st_size != blob.size:
+            name = place.relative_to(folder)
+            raise InputError(f"{location}: {name} arrived with {place.stat().st_size} of {blob.size} bytes; try again")
     log("copied the model", seconds=round(time.monotonic() - started, 1))
 
 

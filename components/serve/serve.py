@@ -20,6 +20,8 @@ from components.serve.log import log
 from components.serve.server import Server, bind
 from components.serve.warm_up import WrongAnswers, warm_up
 
+JOIN_S = 1.0  # what the idle worker gets to end
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -49,8 +51,7 @@ def serve(settings: Settings) -> None:
     with bound, local_model(settings.model) as folder:
         manifest = read_manifest(folder, "saved_model")
         described = {name: manifest[name] for name in ("task", "labels", "buckets", "max_length")}
-        address = "{}:{}".format(*bound.getsockname()[:2])
-        log("listening", model=settings.model, **described, address=address)
+        log("serving", model=settings.model, **described)
         batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, settings.max_queue)
         service = Service(batcher, settings.max_body_bytes, settings.max_instances)
         app = build_app(service, settings.health_route, settings.predict_route, access_log=settings.access_log)
@@ -59,14 +60,14 @@ def serve(settings: Settings) -> None:
         worker.start()
         server.run_until_signal(bound)
         batcher.close()
-        worker.join(settings.grace_s)
+        worker.join(JOIN_S)
     log("stopped", calls=batcher.calls, examples=batcher.answered, unanswered=service.unanswered)
     if isinstance(worker.failure, WrongAnswers):
         log(f"{settings.model}: does not answer as when it was exported: {worker.failure}", "ERROR")
     elif worker.failure:
         raise worker.failure
     code = 1 if worker.failure or service.unanswered else 0
-    if worker.is_alive():  # loading, or in a call that does not end: ending the interpreter under it may crash
+    if worker.is_alive():  # loading, or busy with what was given up: ending the interpreter under it may crash
         os._exit(code)
     if code:
         sys.exit(code)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from bigbird.errors import InputError
 from components.serve.app import Service
+from components.serve.log import log
 
 LINGER_S = 1.0  # how long idle connections stay open when the server ends: a request may be on its way
 KEEP_ALIVE_S = 620  # above the 600 s after which Google's load balancers leave a connection, so that they are first
@@ -75,6 +76,12 @@ class Server(uvicorn.Server):
         self.run(sockets=[bound])
         for number, handler in before.items():
             signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, and says so."""
+        await super().startup(sockets)
+        for bound in sockets or []:
+            log("listening", address="{}:{}".format(*bound.getsockname()[:2]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends: see the class."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ class Predictor:
             self._model = tf.saved_model.load(str(folder))
         self._signature = self._model.signatures["serving_default"]
         self.fields = tuple(self._signature.structured_input_signature[1])
+        self._chatters = True
 
     def check(self, where: str, example: dict[str, Any]) -> None:
         """Raises `InputError` unless `example` holds a text for each of the model's fields, and nothing else."""
@@ -98,7 +100,9 @@ class Predictor:
     def outputs(self, examples: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
         """Answers a batch: output name -> array, a row for each example."""
         inputs = {name: self._tf.constant([example[name] for example in examples]) for name in self.fields}
-        with hidden_native_stderr():
+        chatter = hidden_native_stderr() if self._chatters else nullcontext()
+        self._chatters = False  # from the second call on, what native code says is worth reading
+        with chatter:
             return {name: value.numpy() for name, value in self._signature(**inputs).items()}
 
     def __call__(self, examples: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,17 +32,28 @@ class RunningServer:
         )  # fmt: skip
         self.lines = []
         self.port = 0
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        for text in self.process.stdout:  # to the end: a server whose log nobody reads comes to a halt
+            with self._news:
+                self.lines.append(json.loads(text))
+                self._news.notify()
+        with self._news:
+            self.lines.append({"message": "end"})
+            self._news.notify()
 
     def until(self, message):
-        """Reads the log up to a message."""
-        for text in self.process.stdout:
-            line = json.loads(text)
-            self.lines.append(line)
-            if line["message"] == "listening":
-                self.port = int(line["address"].rpartition(":")[2])
-            if line["message"] == message:
-                return self
-        raise AssertionError(f"ended before {message!r}: {self.lines} {self.process.stderr.read()}")
+        """Waits for a message in the log."""
+        with self._news:
+            while message not in (told := [line["message"] for line in self.lines]):
+                assert "end" not in told, f"ended before {message!r}: {self.lines} {self.process.stderr.read()}"
+                assert self._news.wait(60), f"no {message!r} within a minute: {self.lines}"
+            (listening,) = (line for line in self.lines if line["message"] == "listening")
+            self.port = int(listening["address"].rpartition(":")[2])
+        return self
 
     def stop(self, number=signal.SIGTERM):
         """Sends a signal and waits; returns the exit code."""
@@ -49,8 +61,9 @@ class RunningServer:
         return self.wait()
 
     def wait(self):
-        """Reads the log to its end; returns the exit code."""
-        self.lines += [json.loads(text) for text in self.process.stdout]
+        """Waits for the end of the log and of the process; returns the exit code."""
+        self._reader.join(60)
+        self.lines = [line for line in self.lines if line["message"] != "end"]
         return self.process.wait(60)
 
     def connect(self):
@@ -83,7 +96,7 @@ def serving():
             yield server
         finally:
             server.process.kill()
-            server.process.wait()
+            server.wait()
             server.process.stdout.close()
             server.process.stderr.close()
 
