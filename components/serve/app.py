@@ -63,7 +63,7 @@ def build_app(service: Service, health_route: str, predict_route: str, *, access
             return _error(400, str(error))
         except ClientDisconnect:  # while it was sending
             return _error(400, "the body ended early")
-        except (HTTPException, asyncio.CancelledError):
+        except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - the model's, or ours: this request's, not the server's
             log_exception("a request failed", error)
@@ -105,7 +105,7 @@ async def _predict(service: Service, request: Request) -> Response:
         answers = await asyncio.wrap_future(future)
     except asyncio.CancelledError:  # the time to finish in is over
         service.unanswered += 1
-        raise
+        return _error(503, "the server is ending and did not get to this request", RETRY)
     return _json(200, {"predictions": answers})
 
 

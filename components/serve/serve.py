@@ -16,8 +16,9 @@ from bigbird.serving.saved_model import Predictor, named_probabilities
 from components.serve.app import Service, build_app
 from components.serve.batching import Answer, Batcher, Example
 from components.serve.download import local_model
+from components.serve.listening import bind
 from components.serve.log import log
-from components.serve.server import Server, bind
+from components.serve.server import Server
 from components.serve.warm_up import WrongAnswers, warm_up
 
 JOIN_S = 1.0  # what the idle worker gets to end
