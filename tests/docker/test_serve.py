@@ -92,7 +92,7 @@ def test_it_answers_as_vertex_ai_asks_and_stops_with_everything_answered(
     assert [prediction["label"] for prediction in answer["predictions"]] == ["1", "0"]
     status, answer = _ask(port, "POST", "/v1/models/7:predict", {"instances": [1]})
     assert status == 400 and "instances[0]: is a number" in answer["error"]
-    users = engine("top", name, "-eo", "uid,comm").stdout.splitlines()[1:]
+    users = engine("top", name, "-eo", "uid,pid,comm").stdout.splitlines()[1:]
     assert {line.split()[0] for line in users} == {str(caller[0])}
     # Half a request, then `docker stop`: it is answered when its second half comes, and the exit code is 0.
     body = json.dumps({"instances": ["the red house stands here"]}).encode()
@@ -121,7 +121,7 @@ def test_docker_stop_ends_an_idle_server_well_before_its_kill(engine, container,
     callers_folder.chmod(0o755)
     name = container("-p", "127.0.0.1::8080", "-v", f"{saved_model}:/model:ro", arguments=("--model", "/model"))
     _until_ready(_port(engine, name))
-    users = engine("top", name, "-eo", "uid,comm").stdout.splitlines()[1:]
+    users = engine("top", name, "-eo", "uid,pid,comm").stdout.splitlines()[1:]
     assert {line.split()[0] for line in users} == {"10001"}
     began = time.monotonic()
     engine("stop", "--time", 10, name)
