@@ -9,8 +9,7 @@ from typing import Any
 
 from bigbird.artifacts import read_manifest
 from bigbird.errors import InputError
-from bigbird.serving.saved_model import Predictor, named_probabilities
-from pipelines.targets.local import OUTPUTS
+from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities
 
 BATCH = 16  # examples sent to the model at once
 FIELDS = {"text": "text_a", "text_b": "text_b", "question": "question", "context": "context"}
@@ -35,18 +34,6 @@ def predict_command(model: Path, file: Path | None, **texts: str | None) -> None
         batch = [example for _, example in examples[start : start + BATCH]]
         for answer in predictor(batch):
             print(json.dumps(named_probabilities(answer, manifest.get("labels")), ensure_ascii=False))
-
-
-def find_saved_model(folder: Path) -> Path:
-    """The SavedModel's folder, given it or the folder of the run that exported it."""
-    inside = folder / OUTPUTS["saved_model"]
-    if inside.is_dir():
-        return inside
-    if (folder / "run.json").exists():
-        raise InputError(
-            f"{folder}: this run exported no model; its metric was below the threshold, or it did not finish"
-        )
-    return folder
 
 
 def read_examples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from bigbird.artifacts import MANIFESTS
 from bigbird.console import EXIT_INTERRUPTED, format_duration
+from bigbird.serving.saved_model import IN_RUN
 from components.stage import FAILURE_FILE
 
 # Where each stage leaves its folder inside the run's, and which kind it is.
@@ -32,7 +33,7 @@ OUTPUTS = {
     "dataset": Path("preprocess/dataset"),
     "model": Path("train/model"),
     "evaluation": Path("evaluate/evaluation"),
-    "saved_model": Path("export/saved_model"),
+    "saved_model": IN_RUN,
 }
 INTERRUPT_PATIENCE_S = 30.0  # what an interrupted step gets to tidy up
 # KFP's artifacts without a file: their values travel in the step's own record.

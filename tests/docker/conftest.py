@@ -36,8 +36,8 @@ class Engine:
     """The local Docker engine, through its own command."""
 
     def image(self, name):
-        """The full name of an image: preprocess, train, train-gpu, train-tpu, evaluate or export."""
-        return Images.named(train=name).train if name.startswith("train") else getattr(Images.named(), name)
+        """The full name of an image, a stage of the Dockerfile."""
+        return Images.named(train=name).train  # whichever image stands for training
 
     def __call__(self, *arguments, check=True):
         """Runs `docker ARGUMENTS`; the result has stdout and stderr as text."""

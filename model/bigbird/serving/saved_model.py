@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,65 @@ import numpy as np
 from bigbird.console import hidden_native_stderr, load_tensorflow
 from bigbird.errors import InputError
 
+IN_RUN = Path("export/saved_model")  # where a run has it
+SHORT = 40  # characters of a value that a message shows
+
 
 def named_probabilities(answer: dict[str, Any], labels: list[str] | None) -> dict[str, Any]:
     """Probabilities by the name of their class, where the model has classes."""
     if labels and "probabilities" in answer:
         return {**answer, "probabilities": dict(zip(labels, answer["probabilities"], strict=True))}
     return answer
+
+
+def find_saved_model(folder: Path) -> Path:
+    """The SavedModel's folder, given it or the folder of the run that exported it.
+
+    Raises:
+        InputError: the run exported no model.
+    """
+    inside = folder / IN_RUN
+    if inside.is_dir():
+        return inside
+    if (folder / "run.json").exists():
+        raise InputError(
+            f"{folder}: this run exported no model; its metric was below the threshold, or it did not finish"
+        )
+    return folder
+
+
+def check_example(where: str, example: Mapping[str, Any], fields: Sequence[str]) -> None:
+    """Refuses what is no example of a model.
+
+    Args:
+        where: what the message begins with.
+        example: what should hold a text for each of the fields, and nothing else.
+        fields: names of the model's inputs.
+
+    Raises:
+        InputError: a field is absent or not the model's; or its value is no text, empty, or not Unicode.
+    """
+    expected = " and ".join(fields)
+    if set(example) != set(fields):
+        found = ", ".join(shown(name) for name in example) or "no field"
+        raise InputError(f"{where}: has {found}; this model expects {expected}")
+    for name, text in example.items():
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{where}: {name} is {shown(text)}; expected a text that is not empty")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: {name} has half a surrogate pair at character {error.start}; expected Unicode text"
+            ) from None
+
+
+def shown(value: Any) -> str:
+    """A JSON value for a message: its beginning where it is long, only its kind where it holds others."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    text = json.dumps(value)
+    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 
 class Predictor:
@@ -36,21 +91,18 @@ class Predictor:
             self._model = tf.saved_model.load(str(folder))
         self._signature = self._model.signatures["serving_default"]
         self.fields = tuple(self._signature.structured_input_signature[1])
+        self._chatters = True
 
     def check(self, where: str, example: dict[str, Any]) -> None:
         """Raises `InputError` unless `example` holds a text for each of the model's fields, and nothing else."""
-        if set(example) != set(self.fields):
-            raise InputError(
-                f"{where}: has {', '.join(sorted(example))}; this model expects {', '.join(sorted(self.fields))}"
-            )
-        for name, text in example.items():
-            if not isinstance(text, str) or not text.strip():
-                raise InputError(f"{where}: {name} is {text!r}; expected a text that is not empty")
+        check_example(where, example, self.fields)
 
     def outputs(self, examples: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
         """Answers a batch: output name -> array, a row for each example."""
         inputs = {name: self._tf.constant([example[name] for example in examples]) for name in self.fields}
-        with hidden_native_stderr():
+        chatter = hidden_native_stderr() if self._chatters else nullcontext()
+        self._chatters = False  # from the second call on, what native code says is worth reading
+        with chatter:
             return {name: value.numpy() for name, value in self._signature(**inputs).items()}
 
     def __call__(self, examples: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:

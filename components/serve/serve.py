@@ -1,0 +1,118 @@
+"""Loads a model in a thread of its own while the server says that it is not ready, then answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bigbird.artifacts import read_manifest
+from bigbird.serving.saved_model import Predictor, named_probabilities
+from components.serve.app import Service, build_app
+from components.serve.batching import Answer, Batcher, Example
+from components.serve.download import local_model
+from components.serve.listening import bind
+from components.serve.log import log
+from components.serve.server import Server
+from components.serve.warm_up import WrongAnswers, warm_up
+
+JOIN_S = 1.0  # what the idle worker gets to end
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve; the command line's options say what each is."""
+
+    model: str
+    host: str
+    port: int
+    health_route: str
+    predict_route: str
+    max_batch: int
+    max_delay_ms: float
+    max_queue: int
+    max_instances: int
+    max_body_bytes: int
+    grace_s: int
+    access_log: bool
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; ends the process with 1 where the model is wrong or requests stayed unanswered.
+
+    Raises:
+        InputError: there is no such model, or the address is taken.
+    """
+    bound = bind(settings.host, settings.port)
+    with bound, local_model(settings.model) as folder:
+        manifest = read_manifest(folder, "saved_model")
+        described = {name: manifest[name] for name in ("task", "labels", "buckets", "max_length")}
+        log("serving", model=settings.model, **described)
+        batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, settings.max_queue)
+        service = Service(batcher, settings.max_body_bytes, settings.max_instances)
+        app = build_app(service, settings.health_route, settings.predict_route, access_log=settings.access_log)
+        server = Server(app, service, settings.grace_s)
+        worker = Worker(folder, manifest, service, server)
+        worker.start()
+        server.run_until_signal(bound)
+        batcher.close()
+        worker.join(JOIN_S)
+    log("stopped", calls=batcher.calls, examples=batcher.answered, unanswered=service.unanswered)
+    if isinstance(worker.failure, WrongAnswers):
+        log(f"{settings.model}: does not answer as when it was exported: {worker.failure}", "ERROR")
+    elif worker.failure:
+        raise worker.failure
+    code = 1 if worker.failure or service.unanswered else 0
+    if worker.is_alive():  # loading, or busy with what was given up: ending the interpreter under it may crash
+        os._exit(code)
+    if code:
+        sys.exit(code)
+
+
+class Worker(threading.Thread):
+    """The thread that loads the model, warms it up and runs it.
+
+    Args:
+        folder: the SavedModel's.
+        manifest: its manifest.
+        service: gets the model's fields when it is ready, and the requests.
+        server: stopped when the model cannot be served.
+
+    Attributes:
+        failure: why it cannot.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], service: Service, server: Server):
+        super().__init__(name="model", daemon=True)
+        self._folder, self._labels, self._service, self._server = folder, manifest["labels"], service, server
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """The thread's work."""
+        try:
+            predictor = self._load()
+            if self._service.phase == "loading":
+                self._service.fields, self._service.phase = predictor.fields, "ready"
+                log("ready")
+
+            def predict(examples: Sequence[Example]) -> list[Answer]:
+                return [named_probabilities(answer, self._labels) for answer in predictor(examples)]
+
+            self._service.batcher.run(predict)
+        except BaseException as error:  # noqa: BLE001 - told by the main thread, which ends the process
+            self.failure = error
+            self._server.should_exit = True
+
+    def _load(self) -> Predictor:
+        started = time.monotonic()
+        predictor = Predictor(self._folder)
+        log("loaded the model", seconds=round(time.monotonic() - started, 1))
+        started = time.monotonic()
+        asked = warm_up(predictor, self._folder)
+        log("warmed up", examples=asked, seconds=round(time.monotonic() - started, 1))
+        return predictor

@@ -1,0 +1,261 @@
+"""A real server process over loopback: answers are evaluation's, bad requests hurt nobody, and its end loses none."""
+
+import json
+import random
+import shutil
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from bigbird.artifacts import read_json, write_json
+from bigbird.scoring import read_examples
+from tests.components.serve.conftest import JSON, ask
+
+pytestmark = pytest.mark.integration
+
+CLIENTS = 16
+BAD = [  # (body, headers, status, part of the reason)
+    (b"{", JSON, 400, "not valid JSON"),
+    ({"instances": []}, JSON, 400, "an empty list"),
+    ({"instances": ["fine", {"text_a": 7}]}, JSON, 400, "instances[1]: text_a is 7"),
+    ({"instances": ["\ud800"]}, JSON, 400, "half a surrogate pair"),
+    ({"instances": ["a"] * 129}, JSON, 400, "expected at most 128"),
+    (b"x" * 1_500_001, JSON, 413, "more than 1,500,000 bytes"),
+    (b"x", {"Content-Type": "text/plain"}, 415, "expected application/json"),
+]
+
+
+def _evaluated(stages):
+    """Texts of the validation split with evaluation's label and probabilities."""
+    lines = (stages / "evaluation" / "predictions.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    texts = [example["text_a"] for example in read_examples(stages / "dataset", "validation")]
+    rows = [line.split("\t") for line in lines]
+    return [
+        (text, row[1], [float(cell) for cell in row[3:]]) for text, row in zip(texts, rows, strict=True)
+    ]  # fmt: skip
+
+
+def _same(prediction, label, probabilities):
+    found = [prediction["probabilities"][name] for name in ("0", "1")]
+    return prediction["label"] == label and np.allclose(found, probabilities, rtol=0, atol=1e-5)
+
+
+def test_a_thousand_mixed_requests_get_evaluations_answers_and_bad_ones_between_them_their_reason(
+    classifying, classified
+):
+    evaluated = _evaluated(classified)
+    local = threading.local()
+
+    def client(number):
+        if not hasattr(local, "connection"):
+            local.connection = classifying.connect()
+        rng = random.Random(number)
+        if number % 10 == 9:
+            body, headers, status, reason = BAD[number // 10 % len(BAD)]
+            found, answer, _ = ask(local.connection, "POST", "/predict", body, headers)
+            return found == status and reason in answer["error"]
+        chosen = [rng.choice(evaluated) for _ in range(rng.randint(1, 8))]
+        instances = [text if rng.random() < 0.5 else {"text_a": text} for text, _, _ in chosen]
+        found, answer, _ = ask(local.connection, "POST", "/predict", {"instances": instances})
+        predictions = answer["predictions"]
+        return found == 200 and all(
+            _same(prediction, *expected[1:]) for prediction, expected in zip(predictions, chosen, strict=True)
+        )
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        results = list(pool.map(client, range(1112)))  # a thousand good ones and a little more than a hundred bad ones
+    assert [number for number, fine in enumerate(results) if not fine] == []
+
+
+def test_answers_do_not_depend_on_companions(classifying, classified):
+    texts = [text for text, _, _ in _evaluated(classified)]
+    _, together, _ = classifying.post({"instances": texts})
+    for text, prediction in list(zip(texts, together["predictions"], strict=True))[:20]:
+        _, alone, _ = classifying.post({"instances": [text]})
+        np.testing.assert_allclose(alone["predictions"][0]["logits"], prediction["logits"], rtol=0, atol=1e-5)
+
+
+def test_a_body_in_chunks_is_read_and_the_refusal_of_a_long_one_arrives(classifying):
+    headers = {**JSON, "Transfer-Encoding": "chunked"}
+    body = json.dumps({"instances": ["a tree"]}).encode()
+    for chunks, status in (((body[:5], body[5:]), 200), ((b"x" * 100_000,) * 40, 413)):
+        connection = classifying.connect()
+        connection.request("POST", "/predict", iter(chunks), headers, encode_chunked=True)
+        response = connection.getresponse()
+        assert response.status == status, response.read()
+        connection.close()
+
+
+def test_what_is_no_http_or_breaks_off_leaves_the_server_up(classifying):
+    for data in (b"\x16\x03\x01 hello\r\n\r\n", b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"):
+        with socket.create_connection(("127.0.0.1", classifying.port)) as connection:
+            connection.sendall(data)
+    assert classifying.get("/health")[:2] == (200, {"status": "ready"})
+
+
+def test_questions_get_evaluations_answers(answered, serving):
+    predictions = read_json(answered / "evaluation" / "predictions.json", "predictions")
+    asked = [
+        (question["id"], {"question": question["question"], "context": line["context"]})
+        for line in read_examples(answered / "dataset", "validation")
+        for question in line["questions"]
+    ]
+    with serving("--model", answered / "saved_model") as server:
+        server.until("ready")
+        with ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda pair: server.post({"instances": [pair[1]]}), asked))
+        for (key, example), (status, reply, _) in zip(asked, replies, strict=True):
+            (prediction,) = reply["predictions"]
+            assert (status, prediction["answer"]) == (200, predictions[key])
+            assert example["context"][prediction["start"] : prediction["end"]] == predictions[key]
+        assert server.post({"instances": ["a"]})[1]["error"].endswith("an object with question and context")
+        assert server.stop(signal.SIGINT) == 0
+
+
+def _load(server, evaluated, begun, keep_alive):
+    """One client, until it is refused: (answered, refused, what else happened)."""
+    rng, done, connection = random.Random(threading.get_ident()), 0, None
+    while True:
+        chosen = [rng.choice(evaluated) for _ in range(rng.randint(1, 8))]
+        try:
+            if connection is None or not keep_alive:
+                connection = server.connect()
+                connection.connect()
+        except ConnectionRefusedError:
+            return done, 1, []
+        try:
+            status, answer, _ = ask(connection, "POST", "/predict", {"instances": [text for text, _, _ in chosen]})
+        except ConnectionRefusedError:  # on connecting anew, told to close before
+            return done, 1, []
+        except Exception as error:  # noqa: BLE001 - a lost request, whichever way
+            return done, 0, [repr(error)]
+        pairs = zip(answer.get("predictions", ()), chosen, strict=True)
+        if status != 200 or not all(_same(prediction, *expected[1:]) for prediction, expected in pairs):
+            return done, 0, [f"{status} {answer}"]
+        done += 1
+        begun.release()
+
+
+def test_sigterm_under_load_answers_every_accepted_request_and_refuses_later_ones(classified, serving, pytestconfig):
+    """Half of the clients keep their connection, half open one for each request; none retries."""
+    evaluated = _evaluated(classified)
+    for _ in range(pytestconfig.getoption("--repeats")):
+        with serving("--model", classified / "saved_model", "--access-log") as server:
+            server.until("ready")
+            begun = threading.Semaphore(0)
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                clients = [pool.submit(_load, server, evaluated, begun, number % 2) for number in range(CLIENTS)]
+                for _ in range(100):
+                    assert begun.acquire(timeout=30)
+                assert server.stop() == 0
+                outcomes = [client.result(30) for client in clients]
+        assert [trouble for _, _, trouble in outcomes if trouble] == []
+        assert sum(refused for _, refused, _ in outcomes) == CLIENTS
+        told = [line["status"] for line in server.lines if line["message"] == "request"]
+        assert told == [200] * sum(done for done, _, _ in outcomes)  # what was answered arrived, and nothing else
+        assert server.lines[-1]["message"] == "stopped" and server.lines[-1]["unanswered"] == 0
+
+
+def test_a_request_on_its_way_when_the_signal_comes_is_answered(classifying, classified, serving):
+    """The body's second half is sent after the port has closed; an idle connection is closed and holds nothing up."""
+    body = json.dumps({"instances": ["a tree"]}).encode()
+    with serving("--model", classified / "saved_model") as server:
+        server.until("ready")
+        idle = socket.create_connection(("127.0.0.1", server.port))
+        half = socket.create_connection(("127.0.0.1", server.port))
+        kept = server.connect()
+        assert ask(kept, "GET", "/health")[0] == 200
+        half.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:9])
+        server.process.send_signal(signal.SIGTERM)
+        while True:  # until the port is closed
+            try:
+                server.connect().connect()
+            except ConnectionRefusedError:
+                break
+        status, answer, headers = ask(kept, "GET", "/health")
+        assert (status, answer, headers["connection"]) == (503, {"status": "draining"}, "close")
+        half.sendall(body[9:])
+        received = b"".join(iter(lambda: half.recv(65536), b""))
+        assert received.startswith(b"HTTP/1.1 200") and b'"predictions"' in received
+        assert idle.recv(1) == b""
+        assert server.wait() == 0
+
+
+def test_a_request_that_never_ends_is_given_up_after_the_grace(classified, serving):
+    with serving("--model", classified / "saved_model", "--grace-s", "1") as server:
+        server.until("ready")
+        with socket.create_connection(("127.0.0.1", server.port)) as half:
+            half.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{")
+            server.get("/health")
+            assert server.stop() == 0  # it was never whole, so none was accepted
+
+
+def test_a_request_that_is_not_answered_within_the_grace_is_counted_and_the_code_is_1(classified, serving):
+    many = ("--max-batch", 1, "--max-instances", 100_000, "--max-queue", 100_000)
+    with serving("--model", classified / "saved_model", "--grace-s", "1", *many) as server:
+        server.until("ready")
+        connection = server.connect()
+        connection.request("POST", "/predict", json.dumps({"instances": ["a"] * 100_000}).encode(), JSON)
+        server.get("/health")
+        time.sleep(1)
+        began = time.monotonic()
+        assert server.stop() == 1
+        assert time.monotonic() - began < 10
+        assert server.lines[-1]["unanswered"] == 1
+        response = connection.getresponse()
+        assert response.status == 503
+        assert json.loads(response.read()) == {"error": "the server is ending and did not get to this request"}
+
+
+def test_a_signal_while_loading_ends_at_once(classified, serving):
+    with serving("--model", classified / "saved_model") as server:
+        server.until("listening")
+        status, answer, _ = server.get("/health")
+        assert (status, answer) == (503, {"status": "loading"})
+        assert server.post({"instances": ["a"]})[0] == 503
+        assert server.stop() == 0
+        assert [line["message"] for line in server.lines] == ["serving", "listening", "stopped"]
+
+
+def test_a_model_that_answers_otherwise_is_never_ready(classified, serving, tmp_path):
+    folder = tmp_path / "saved_model"
+    shutil.copytree(classified / "saved_model", folder)
+    response = read_json(folder / "response.json", "response")
+    response["logits"][0][0] += 0.01
+    write_json(folder / "response.json", response)
+    with serving("--model", folder) as server:
+        assert server.wait() == 1
+        assert "ready" not in [line["message"] for line in server.lines]
+        assert server.lines[-1]["severity"] == "ERROR"
+        assert "its logits for the recorded request is not the recorded one" in server.lines[-1]["message"]
+        assert "Traceback" not in server.process.stderr.read()
+
+
+def test_what_cannot_be_served_is_one_message_and_code_2(classified, classifying, serving, tmp_path):
+    taken = ("--model", classified / "saved_model", "--port", classifying.port)
+    for arguments, message in (
+        (("--model", tmp_path / "absent"), "no such folder"),
+        (("--model", classified / "model"), "it is a model folder"),
+        (taken, "cannot be listened on (Address already in use)"),
+    ):
+        with serving(*arguments) as server:
+            assert server.wait() == 2
+            told = server.process.stderr.read()
+            assert message in told and told.startswith("error: ") and "Traceback" not in told
+
+
+def test_vertex_ais_variables_are_followed_and_flags_go_before_them(classified, serving):
+    environment = {
+        "AIP_STORAGE_URI": str(classified / "saved_model"), "AIP_HTTP_PORT": "1", "AIP_HEALTH_ROUTE": "/v1/models/7",
+        "AIP_PREDICT_ROUTE": "/v1/models/7:predict",
+    }  # fmt: skip
+    with serving(environment=environment) as server:  # with --port 0
+        server.until("ready")
+        assert server.get("/v1/models/7")[0] == 200
+        assert ask(server.connect(), "POST", "/v1/models/7:predict", {"instances": ["a"]})[0] == 200
+        assert server.get("/health")[0] == 404

@@ -1,0 +1,68 @@
+"""A model is served only if it gives its recorded answers."""
+
+import numpy as np
+import pytest
+
+from bigbird.artifacts import write_json
+from bigbird.errors import InputError
+from components.serve.warm_up import WrongAnswers, warm_up
+
+RECORDED = {"label": ["a", "ü"], "probabilities": [[0.25, 0.75], [0.5, 0.5]], "start": [3, 4]}
+FOUND = {
+    "label": np.array([b"a", "ü".encode()], object),
+    "probabilities": np.array([[0.25, 0.75], [0.5, 0.5]], np.float32),
+    "start": np.array([3, 4], np.int32),
+}
+
+
+class Predictor:
+    fields = ("question", "context")
+
+    def __init__(self, outputs):
+        self._outputs = outputs
+
+    def outputs(self, examples):
+        assert examples == [{"question": "q", "context": "c"}, {"question": "r", "context": "d"}]
+        return self._outputs
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_json(tmp_path / "request.json", {"question": ["q", "r"], "context": ["c", "d"]})
+    write_json(tmp_path / "response.json", RECORDED)
+    return tmp_path
+
+
+def test_the_recorded_answers_pass_with_the_last_digits_of_floats_left_open(folder):
+    assert warm_up(Predictor(FOUND), folder) == 2
+    assert warm_up(Predictor({**FOUND, "probabilities": FOUND["probabilities"] * 1.00001}), folder) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("label", np.array([b"a", b"b"], object)),
+        ("probabilities", FOUND["probabilities"] + 0.001),
+        ("probabilities", FOUND["probabilities"] * np.float32("nan")),
+        ("probabilities", FOUND["probabilities"][:, :1]),
+        ("start", np.array([3, 5], np.int32)),
+    ],
+)
+def test_another_answer_is_told_by_its_output(folder, name, value):
+    with pytest.raises(WrongAnswers, match=f"its {name} for the recorded request is not the recorded one"):
+        warm_up(Predictor({**FOUND, name: value}), folder)
+
+
+def test_other_inputs_or_outputs_are_told(folder):
+    with pytest.raises(WrongAnswers, match="its outputs are"):
+        warm_up(Predictor({"label": FOUND["label"]}), folder)
+    other = Predictor(FOUND)
+    other.fields = ("text_a",)
+    with pytest.raises(WrongAnswers, match="its inputs are"):
+        warm_up(other, folder)
+
+
+def test_a_model_without_a_record_is_not_served(folder):
+    (folder / "response.json").unlink()
+    with pytest.raises(InputError, match="expected the recorded response"):
+        warm_up(Predictor(FOUND), folder)
