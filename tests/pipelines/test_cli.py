@@ -8,6 +8,7 @@ from bigbird.errors import InputError
 from bigbird.serving.saved_model import named_probabilities
 from bigbird.tasks.glue import TASKS as GLUE_TASKS
 from pipelines import cli
+from pipelines import options as options_of
 from pipelines.local_run import make_plan
 from pipelines.predict import predict_command, read_examples
 
@@ -30,7 +31,7 @@ def data(tmp_path):
 
 
 def test_tasks_are_those_that_can_be_trained():
-    assert set(cli.TASKS) == (set(GLUE_TASKS) - {"ax"}) | {
+    assert set(options_of.TASKS) == (set(GLUE_TASKS) - {"ax"}) | {
         "squad_v1",
         "squad_v2",
         "triviaqa_wikipedia",
@@ -38,9 +39,15 @@ def test_tasks_are_those_that_can_be_trained():
     }
 
 
-@pytest.mark.parametrize("command", ["run", "compile", "convert", "predict", "recipes", "submission"])
+COMMANDS = {
+    *(name for name in cli.cli.commands if name != "schedule"),
+    *(f"schedule {name}" for name in cli.cli.commands["schedule"].commands),
+}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_commands_help_has_an_example(command):
-    result = CliRunner().invoke(cli.cli, [command, "--help"])
+    result = CliRunner().invoke(cli.cli, [*command.split(), "--help"])
     assert result.exit_code == 0
     assert f"Examples:\n  bigbird {command}" in result.output
 

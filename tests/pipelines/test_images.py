@@ -25,14 +25,19 @@ def pushed(tmp_path):
 
 
 def test_images_are_named_by_the_commit_of_this_code():
-    assert Images.named().as_dict() == {
-        stage: f"bigbird-{stage}:{revision()}" for stage in ("preprocess", "train", "evaluate", "export")
-    }
+    stages = ("preprocess", "train", "evaluate", "export", "register", "serve", "preprocess_dataflow")
+    assert Images.named().as_dict() == {stage: f"bigbird-{stage.replace('_', '-')}:{revision()}" for stage in stages}
 
 
 def test_a_prefix_a_tag_and_a_training_image_can_be_chosen():
     assert Images.named("r/p/bird", "7", "train-tpu") == Images(
-        "r/p/bird-preprocess:7", "r/p/bird-train-tpu:7", "r/p/bird-evaluate:7", "r/p/bird-export:7"
+        "r/p/bird-preprocess:7",
+        "r/p/bird-train-tpu:7",
+        "r/p/bird-evaluate:7",
+        "r/p/bird-export:7",
+        "r/p/bird-register:7",
+        "r/p/bird-serve:7",
+        "r/p/bird-preprocess-dataflow:7",
     )
 
 
@@ -84,3 +89,12 @@ def test_an_option_about_containers_needs_docker(options, tmp_path):
     assert result.exit_code == 2
     assert f"{options[0]} is given without --docker" in result.output
     assert not (tmp_path / "runs").exists()
+
+
+def test_images_that_only_the_cloud_needs_may_be_absent_until_they_are_needed(pushed):
+    images = Images.from_file(pushed)
+    assert images.register == ""
+    with pytest.raises(
+        InputError, match="no image register is named, which registering a model needs; build and push it"
+    ):
+        images.need("register", "registering a model")
