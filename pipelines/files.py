@@ -8,12 +8,13 @@ import glob
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.errors import InputError
+from bigbird.errors import InputError, ServiceUnreachable
 from bigbird.tasks.files import inner_folder, official_files
 from components.preprocess.inputs import REGISTRY, with_date
 
 _LISTED = 2000  # names of a folder that are looked at
 _VOCABULARY_BYTES = 64 * 2**20
+_TIMEOUT_S = 20.0
 
 
 class LocalFiles:
@@ -100,7 +101,9 @@ class RemoteFiles:
             if size is None or size > _VOCABULARY_BYTES:
                 found = "no such file" if size is None else f"has {size:,} bytes"
                 raise InputError(f"{option} {path}: {found}; expected a SentencePiece .model file")
-            Vocabulary(self._blob(address).download_as_bytes(), name=f"{option} {path}")
+            with _explained(address):
+                content = self._blob(address).download_as_bytes(**self._patience)
+            Vocabulary(content, name=f"{option} {path}")
         return path
 
     def checkpoint(self, option: str, path: str) -> str:
@@ -148,6 +151,13 @@ class RemoteFiles:
 
         return storage.Client(project=self._project or None)
 
+    @functools.cached_property
+    def _patience(self) -> dict[str, Any]:
+        """How long Cloud Storage is waited for; its client's own two minutes are long for a typing user."""
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        return {"timeout": _TIMEOUT_S, "retry": DEFAULT_RETRY.with_timeout(_TIMEOUT_S)}
+
     def _blob(self, address: str) -> Any:
         bucket, _, name = address.removeprefix("gs://").partition("/")
         return self._client.bucket(bucket).blob(name)
@@ -156,7 +166,7 @@ class RemoteFiles:
         """Bytes of an object; None where there is none."""
         bucket, _, name = address.removeprefix("gs://").partition("/")
         with _explained(address):
-            blob = self._client.bucket(bucket).get_blob(name)
+            blob = self._client.bucket(bucket).get_blob(name, **self._patience)
         return None if blob is None else blob.size
 
     def _names(self, address: str) -> set[str]:
@@ -164,7 +174,7 @@ class RemoteFiles:
         bucket, _, name = address.removeprefix("gs://").partition("/")
         prefix = f"{name.rstrip('/')}/" if name else ""
         with _explained(address):
-            found = self._client.list_blobs(bucket, prefix=prefix, delimiter="/", max_results=_LISTED)
+            found = self._client.list_blobs(bucket, prefix=prefix, delimiter="/", max_results=_LISTED, **self._patience)
             names = {blob.name.removeprefix(prefix) for blob in found}
             names |= {folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes}
         return names - {""}
@@ -180,6 +190,7 @@ class _explained:  # noqa: N801 - reads as a statement
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        import requests
         from google.api_core import exceptions
         from google.auth.exceptions import GoogleAuthError
 
@@ -195,6 +206,8 @@ class _explained:  # noqa: N801 - reads as a statement
                 f"{self._address}: you may not read it; ask for roles/storage.objectViewer on {bucket}, "
                 "or run gcloud auth application-default login"
             ) from None
+        if isinstance(error, exceptions.GoogleAPIError | requests.RequestException):
+            raise ServiceUnreachable(f"{self._address}: Cloud Storage cannot be asked ({error})") from None
 
 
 def checkpoint_kind(names: set[str]) -> str | None:

@@ -285,6 +285,38 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(cloud, bigbird, opt
     assert not cloud.asked("POST|PATCH|DELETE")
 
 
+def test_a_bucket_that_may_not_be_read_is_told_with_the_role(cloud, bigbird):
+    cloud.trouble("GET /storage", 9, status=403)
+    assert (
+        "you may not read it; ask for roles/storage.objectViewer on gs://bucket"
+        in bigbird("submit", *SST2, code=2).stderr
+    )
+
+
+def test_cloud_storage_that_fails_for_a_moment_is_asked_again_and_for_long_is_told(cloud, bigbird, monkeypatch):
+    monkeypatch.setattr("pipelines.files._TIMEOUT_S", 1.0)
+    cloud.trouble("GET /storage", 1, status=503)
+    bigbird("submit", *SST2, "--name", "x")
+    assert list(cloud.jobs) == ["bigbird-x"]
+    cloud.trouble("GET /storage", 10**6, status=503)
+    assert "gs://bucket/SST-2: Cloud Storage cannot be asked" in bigbird("submit", *SST2, "--name", "y", code=4).stderr
+
+
+def test_a_vocabulary_in_the_bucket_is_read_and_taken(cloud, bigbird, tmp_path):
+    import sentencepiece
+
+    text = tmp_path / "text.txt"
+    text.write_text("the film was good and the other one was not so good\n" * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(tmp_path / "vocab"), vocab_size=40, hard_vocab_limit=False, minloglevel=2,
+        pad_piece="<pad>", unk_piece="<unk>", bos_piece="<s>", eos_piece="</s>", pad_id=0, unk_id=1, bos_id=2, eos_id=3,
+        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
+    )  # fmt: skip
+    cloud.objects["gs://bucket/vocab.model"] = (tmp_path / "vocab.model").read_bytes()
+    bigbird("submit", *SST2, "--vocabulary", "gs://bucket/vocab.model")
+    assert job_of(cloud).runtime_config.parameter_values["vocabulary"] == "gs://bucket/vocab.model"
+
+
 def test_a_pickle_is_refused_by_name(cloud, bigbird):
     cloud.objects["gs://bucket/hf/pytorch_model.bin"] = b""
     assert "pickle" in bigbird("submit", *SST2, "--init-checkpoint", "gs://bucket/hf", code=2).stderr
