@@ -11,7 +11,7 @@ from bigbird.console import run_command
 
 def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
     if not value.startswith("/") or set(value) & set("{}?#"):
-        raise click.BadParameter(f"{value!r} is no path; expected for example /{parameter.name}")
+        raise click.BadParameter(f"{value!r} is no path; expected for example {parameter.default}")
     return value
 
 

@@ -90,7 +90,7 @@ class Predictor:
         with hidden_native_stderr():
             self._model = tf.saved_model.load(str(folder))
         self._signature = self._model.signatures["serving_default"]
-        self.fields = tuple(self._signature.structured_input_signature[1])
+        self.fields = tuple(sorted(self._signature.structured_input_signature[1]))  # in no order of its own
         self._chatters = True
 
     def check(self, where: str, example: dict[str, Any]) -> None:

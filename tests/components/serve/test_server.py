@@ -113,7 +113,7 @@ def test_questions_get_evaluations_answers(answered, serving):
             (prediction,) = reply["predictions"]
             assert (status, prediction["answer"]) == (200, predictions[key])
             assert example["context"][prediction["start"] : prediction["end"]] == predictions[key]
-        assert server.post({"instances": ["a"]})[1]["error"].endswith("an object with question and context")
+        assert server.post({"instances": ["a"]})[1]["error"].endswith("an object with context and question")
         assert server.stop(signal.SIGINT) == 0
 
 
