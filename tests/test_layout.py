@@ -23,7 +23,7 @@ READING_ORDER = (
     "scoring",  # evaluation
     "serving",
 )  # fmt: skip
-STAGES = ("preprocess", "train", "evaluate", "export")
+STAGES = ("preprocess", "train", "evaluate", "export", "register")
 
 
 def module_files() -> dict[str, Path]:
@@ -100,7 +100,8 @@ def _environment() -> dict[str, str]:
 LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.tasks.glue",
     "bigbird.serving.saved_model", "bigbird.tasks.squad", "bigbird.vocabulary", "components.evaluate.__main__", "components.export.__main__",
-    "components.preprocess.__main__", "components.recipes", "components.stage", "components.train.__main__", "pipelines.cli",
+    "components.preprocess.__main__", "components.recipes", "components.register.__main__", "components.register.register",
+    "components.stage", "components.train.__main__", "pipelines.cli",
     "pipelines.images", "pipelines.local_run", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data",
     "pipelines.submission", "pipelines.summary", "pipelines.targets.containers", "pipelines.targets.local", "pipelines.targets.processes",
 )  # fmt: skip
