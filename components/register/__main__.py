@@ -60,7 +60,7 @@ def main(output: str | None, name: str, artifact_uri: str | None, saved_model: s
 def _summarise(result: dict[str, Any]) -> None:
     """The outcome on stdout."""
     metric, champion = result["metric"], result["champion"]
-    print(f"{result['resource']}@{result['version']}: {result['alias']}")
+    print(f"{result['resource']}@{result['model_version']}: {result['alias']}")
     print(f"  {metric['name']} {metric['value']:.6f} on {result['split']}")
     if champion:
         print(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from bigbird.errors import InputError
+from bigbird.errors import ServiceError
 
 FIRST_WAIT_S = 1.0
 TIMEOUT_S = 120.0
@@ -41,7 +41,7 @@ def explained(resource: str, role: str) -> Iterator[None]:
         role: the IAM role that allows it.
 
     Raises:
-        InputError: the resource, what the API answered, and the remedy.
+        ServiceError: the resource, what the API answered, and the remedy.
     """
     import requests
     from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -51,8 +51,8 @@ def explained(resource: str, role: str) -> Iterator[None]:
         yield
     except (GoogleAPICallError, RetryError, GoogleAuthError, requests.RequestException) as error:
         found = error.cause if isinstance(error, RetryError) and error.cause else error
-        text = " ".join(str(found).split())
-        raise InputError(f"{resource}: {text}. {_remedy(found, role)}") from None
+        text = " ".join(str(found).split()).rstrip(".")
+        raise ServiceError(f"{resource}: {text}. {_remedy(found, role)}") from None
 
 
 def _remedy(error: Exception, role: str) -> str:

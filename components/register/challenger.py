@@ -79,6 +79,7 @@ def read_challenger(
 
     Raises:
         InputError: a folder is not whole, they are of different tasks, or there is no metric.
+        ServiceError: a bucket cannot be read.
     """
     if not artifact_uri.startswith("gs://"):
         raise InputError(

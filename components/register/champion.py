@@ -8,7 +8,7 @@ from typing import Literal
 
 from bigbird.artifacts import read_manifest
 from bigbird.console import load_tensorflow
-from bigbird.errors import InputError
+from bigbird.errors import InputError, ServiceError
 from components.register.challenger import Challenger
 from components.register.labels import label_value, metric_label, metric_of, rounded
 from components.register.registry import Version
@@ -57,6 +57,7 @@ def champion_metric(champion: Version, challenger: Challenger, project: str) -> 
 
     Raises:
         InputError: it cannot be found out; says why, and that nothing was registered.
+        ServiceError: its bucket cannot be read.
     """
     recorded = metric_of(champion.labels.get("value", ""))
     try:
@@ -66,8 +67,8 @@ def champion_metric(champion: Version, challenger: Challenger, project: str) -> 
         if recorded is not None and champion.labels.get("evaluation") == challenger.evaluation:
             return ChampionMetric(champion.version, recorded, "recorded")
         return ChampionMetric(champion.version, rounded(_evaluate(champion, challenger, project)), "evaluated")
-    except InputError as error:
-        raise InputError(
+    except (InputError, ServiceError) as error:
+        raise type(error)(
             f"{champion}, the default version, cannot be compared with the new model: {error}. Nothing was registered. "
             "Give the alias `default` to a version that can be evaluated, or register under another model name"
         ) from None

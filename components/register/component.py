@@ -54,12 +54,12 @@ def register_component(image: str) -> BaseComponent:
             return result
 
         result = run_stage(register_stage, tensorflow=False)
-        registered.metadata["resourceName"] = f"{result['resource']}@{result['version']}"
+        registered.metadata["resourceName"] = f"{result['resource']}@{result['model_version']}"
         # A first version has no champion; an output must be a number.
         champion = result["champion"]["value"] if result["champion"] else 0.0
         outputs = NamedTuple(
             "outputs", [("resource_name", str), ("version", str), ("is_default", bool), ("champion_metric", float)]
         )
-        return outputs(result["resource"], result["version"], result["default"], champion)
+        return outputs(result["resource"], result["model_version"], result["default"], champion)
 
     return register

@@ -50,7 +50,8 @@ def register(
         The registration, as in registration.json; of a dry run with `upload`, the arguments, and no version.
 
     Raises:
-        InputError: a folder is not whole, the default version cannot be compared, or an API refuses.
+        InputError: a folder is not whole, or the default version cannot be compared.
+        ServiceError: an API refuses.
     """
     if not _NAME.fullmatch(model_name):
         raise InputError(f"model name {model_name!r}: expected 1 to 128 characters, no quotation mark or backslash")
@@ -104,7 +105,7 @@ def _registration(
         "format": 1,
         "model": model_name,
         "resource": version and version.model,
-        "version": version and version.version,
+        "model_version": version and version.version,
         "default": default,
         "alias": DEFAULT if default else CANDIDATE,
         "task": challenger.task,

@@ -15,8 +15,8 @@ DEFAULT = "default"
 CANDIDATE = "candidate"
 ROLE = "roles/aiplatform.user"
 
-# Address of a server that stands in for Vertex AI, as STORAGE_EMULATOR_HOST is for storage; it is sent no credentials.
-EMULATOR = "VERTEX_EMULATOR_HOST"
+# The API's address, where it is not the location's own; one of http:// gets no credentials.
+ENDPOINT = "BIGBIRD_API_ENDPOINT"
 
 
 @dataclass(frozen=True)
@@ -90,35 +90,26 @@ class Registry:
         location: as us-central1.
 
     Raises:
-        InputError: there is no such location, or no account to ask as.
+        InputError: there is no such location.
     """
 
     def __init__(self, project: str, location: str):
-        from google.auth.credentials import AnonymousCredentials
         from google.cloud import aiplatform
 
-        # Its progress lines go to stdout, which is the caller's.
-        logging.getLogger("google.cloud.aiplatform").setLevel(logging.WARNING)
+        logging.getLogger("google.cloud.aiplatform.models").setLevel(logging.WARNING)  # what is done is told here
         self.where = f"projects/{project}/locations/{location}"
-        emulator = os.environ.get(EMULATOR)
-        with explained(self.where, ROLE):
-            try:
-                if emulator:
-                    aiplatform.init(
-                        project=project, location=location, credentials=AnonymousCredentials(), api_endpoint=emulator,
-                        api_transport="rest",
-                    )  # fmt: skip
-                else:
-                    aiplatform.init(project=project, location=location)
-            except ValueError as error:
-                raise InputError(f"{self.where}: {error}") from None
+        try:
+            aiplatform.init(project=project, location=location, **_client_settings())
+        except ValueError as error:
+            raise InputError(f"{self.where}: {error}") from None
         self._aiplatform = aiplatform
 
     def find_model(self, name: str) -> str | None:
         """The resource name of the model that was registered here under a display name; None where there is none.
 
         Raises:
-            InputError: there are several, or the API refuses.
+            InputError: there are several.
+            ServiceError: the API refuses.
         """
         with explained(f"{self.where}/models", ROLE):
             found = retried(lambda: self._aiplatform.Model.list(filter=f'display_name="{name}"'))
@@ -134,7 +125,7 @@ class Registry:
         """A version by its number or alias.
 
         Raises:
-            InputError: there is none, or the API refuses.
+            ServiceError: there is none, or the API refuses.
         """
         with explained(f"{model}@{version}", ROLE):
             return _version(retried(lambda: self._aiplatform.Model(model_name=model, version=version)))
@@ -150,7 +141,8 @@ class Registry:
         """Uploads a version; one whose answer got lost is found again and not uploaded twice.
 
         Raises:
-            InputError: the API refuses.
+            InputError: another run made the model meanwhile.
+            ServiceError: the API refuses.
         """
 
         def attempt() -> Version:
@@ -164,6 +156,16 @@ class Registry:
 
         with explained(f"{upload.parent or self.where + '/models'}, uploading {upload.artifact_uri}", ROLE):
             return retried(attempt)
+
+
+def _client_settings() -> dict[str, Any]:
+    """How the client reaches the API, from the environment."""
+    from google.auth.credentials import AnonymousCredentials
+
+    endpoint = os.environ.get(ENDPOINT)
+    if endpoint and endpoint.startswith("http://"):
+        return {"api_endpoint": endpoint, "api_transport": "rest", "credentials": AnonymousCredentials()}
+    return {"api_endpoint": endpoint} if endpoint else {}
 
 
 def _version(model: Any) -> Version:

@@ -25,7 +25,8 @@ def local_folder(uri: str, project: str, only: str | None = None) -> Iterator[Pa
         only: the one file of it that is needed.
 
     Raises:
-        InputError: there is no such folder, or it cannot be read.
+        InputError: there is no such folder, or an object's name leads out of it.
+        ServiceError: the bucket cannot be read.
     """
     if not uri.startswith("gs://"):
         if not uri:
