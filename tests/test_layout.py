@@ -12,19 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = (
-    "apache_beam",
-    "google.cloud.aiplatform",
-    "google.cloud.aiplatform_v1",
-    "google.cloud.storage",
-    "jax",
-    "keras",
-    "kfp",
-    "matplotlib",
-    "scipy",
-    "sklearn",
-    "tensorflow",
-    "tensorflow_text",
-)
+    "apache_beam", "google.cloud.aiplatform", "google.cloud.aiplatform_v1", "google.cloud.storage", "jax", "keras", "kfp",
+    "matplotlib", "scipy", "sklearn", "tensorflow", "tensorflow_text",
+)  # fmt: skip
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
@@ -36,7 +26,7 @@ READING_ORDER = (
     "scoring",  # evaluation
     "serving",
 )  # fmt: skip
-STAGES = ("preprocess", "train", "evaluate", "export", "serve")
+STAGES = ("preprocess", "train", "evaluate", "export", "register", "serve", "notify")
 
 
 def module_files() -> dict[str, Path]:
@@ -111,13 +101,16 @@ def _environment() -> dict[str, str]:
 
 
 LIGHT = (
-    "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.tasks.glue",
-    "bigbird.serving.saved_model", "bigbird.tasks.squad", "bigbird.vocabulary", "components.evaluate.__main__", "components.export.__main__",
-    "components.preprocess.__main__", "components.recipes", "components.serve.__main__", "components.serve.serve", "components.stage", "components.train.__main__", "pipelines.cli",
-    "pipelines.cli_cloud", "pipelines.doctor", "pipelines.files", "pipelines.images", "pipelines.local_run", "pipelines.machines",
-    "pipelines.options", "pipelines.parameters", "pipelines.remote", "pipelines.schedule", "pipelines.settings", "pipelines.submit", "pipelines.predict", "pipelines.recipes", "pipelines.sample_data",
-    "pipelines.submission", "pipelines.summary", "pipelines.targets.containers", "pipelines.targets.local", "pipelines.targets.processes",
-    "pipelines.targets.kubeflow_service", "pipelines.targets.service", "pipelines.targets.vertex_client", "pipelines.targets.vertex_service",
+    "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.serving.saved_model",
+    "bigbird.tasks.glue", "bigbird.tasks.squad", "bigbird.vocabulary",
+    "components.evaluate.__main__", "components.export.__main__", "components.notify.notify", "components.preprocess.__main__",
+    "components.preprocess.inputs", "components.recipes", "components.register.__main__", "components.register.register",
+    "components.runs", "components.serve.__main__", "components.serve.serve", "components.stage", "components.train.__main__",
+    "pipelines.cli", "pipelines.cli_cloud", "pipelines.doctor", "pipelines.files", "pipelines.images", "pipelines.local_run",
+    "pipelines.machines", "pipelines.options", "pipelines.parameters", "pipelines.predict", "pipelines.recipes", "pipelines.remote",
+    "pipelines.sample_data", "pipelines.schedule", "pipelines.settings", "pipelines.submission", "pipelines.submit",
+    "pipelines.summary", "pipelines.targets.containers", "pipelines.targets.kubeflow_service", "pipelines.targets.local",
+    "pipelines.targets.processes", "pipelines.targets.service", "pipelines.targets.vertex_client", "pipelines.targets.vertex_service",
 )  # fmt: skip
 
 

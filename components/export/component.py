@@ -22,7 +22,7 @@ def export_component(image: str) -> BaseComponent:
         def export_stage() -> dict:
             from components.export.export import export as run_export
 
-            return run_export(model.path, saved_model.path, dataset=dataset.path)
+            return run_export(model.path, saved_model.path, dataset=dataset.path, model_uri=model.uri)
 
         run_stage(export_stage)
         saved_model.framework = "tensorflow"

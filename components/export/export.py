@@ -27,7 +27,9 @@ answers = model.signatures["serving_default"]({arguments})
 """
 
 
-def export(model: str, output: str, dataset: str | None = None, overwrite: bool = False) -> dict[str, Any]:
+def export(
+    model: str, output: str, dataset: str | None = None, overwrite: bool = False, model_uri: str | None = None
+) -> dict[str, Any]:
     """Exports a model folder's best checkpoint.
 
     Args:
@@ -36,6 +38,7 @@ def export(model: str, output: str, dataset: str | None = None, overwrite: bool 
             and response.json, what was asked and answered when it was written, and signature.json.
         dataset: its dataset folder; must have the model's vocabulary. Its examples become the recorded request.
         overwrite: replaces what `output` holds.
+        model_uri: where others find the model folder, as the manifest's `trained_model` says it; default `model`.
 
     Returns:
         The manifest, as written to signature.json.
@@ -85,6 +88,7 @@ def export(model: str, output: str, dataset: str | None = None, overwrite: bool 
             "buckets": experiment.task.buckets,
             "max_length": manifest["dataset"]["max_length"],
             "vocabulary": manifest["dataset"]["vocabulary"],
+            "trained_model": model_uri or model,
             "signatures": {name: _describe(function, meanings(module)) for name, function in concrete.items()},
             "example": EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),
             **provenance(),

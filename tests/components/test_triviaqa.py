@@ -9,9 +9,11 @@ import pytest
 from bigbird.artifacts import read_manifest
 from bigbird.config import load_experiment
 from bigbird.errors import InputError
+from bigbird.serving.saved_model import Predictor
 from components.evaluate.evaluate import evaluate
 from components.export.export import export
 from components.preprocess.preprocess import preprocess
+from components.register.answers import measure
 from components.train.train import train
 
 NAMES = ["anna kern", "paul weber", "mia lang", "otto braun"]
@@ -116,6 +118,9 @@ def test_the_exported_model_answers_as_evaluation_does(chain):
         if nbest[key]:
             assert score == pytest.approx(nbest[key][0]["score"], abs=1e-4)
     assert set(answers) == {"answer", "start", "end", "score"}
+    predictor, manifest = Predictor(root / "saved"), read_manifest(root / "dataset", "dataset")
+    for name, value in read_manifest(root / "evaluation", "evaluation")["metrics"].items():
+        assert measure(predictor, str(root / "dataset"), manifest, "validation", name) == value
 
 
 def test_the_loss_is_of_all_answers_together():

@@ -162,6 +162,13 @@ def test_the_manifest_says_how_to_ask_and_its_example_runs(classified, answered)
         assert result.stdout.strip() == str(sorted(outputs))
 
 
+def test_the_manifest_says_which_trained_model_it_came_from(classified, tmp_path):
+    given = read_json(classified / "saved_model" / "signature.json", "signature")["trained_model"]
+    assert given == str(classified / "model")
+    export(str(classified / "model"), str(tmp_path / "out"), model_uri="gs://bucket/run/model")
+    assert read_json(tmp_path / "out" / "signature.json", "signature")["trained_model"] == "gs://bucket/run/model"
+
+
 def test_the_recorded_request_is_the_datasets_and_its_answers_are_checked(classified, tmp_path):
     request = read_json(classified / "saved_model" / "request.json", "request")
     texts = [example["text_a"] for example in read_examples(classified / "dataset", "validation")]

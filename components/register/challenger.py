@@ -1,0 +1,117 @@
+"""The model to register: what its folders say of it, checked against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from bigbird.artifacts import read_manifest
+from bigbird.errors import InputError
+from bigbird.version import revision
+from components.register.labels import (
+    OURS,
+    OURS_VALUE,
+    dataset_fingerprint,
+    evaluation_fingerprint,
+    label_value,
+    metric_label,
+    rounded,
+    run_label,
+)
+from components.register.storage import local_folder
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A model and how it was evaluated.
+
+    Attributes:
+        task: of the model.
+        metric: name of the metric that counts.
+        value: its value, six digits.
+        dataset: the dataset folder it was evaluated on.
+        manifest: of that folder.
+        split: the split it was evaluated on.
+        evaluation: fingerprint of that split and the metric.
+        run: names the run that made the model.
+    """
+
+    task: str
+    metric: str
+    value: Decimal
+    dataset: str
+    manifest: dict[str, Any]
+    split: str
+    evaluation: str
+    run: str
+
+    def labels(self) -> dict[str, str]:
+        """The labels of its version."""
+        return {
+            OURS: OURS_VALUE,
+            "task": label_value(self.task),
+            "metric": label_value(self.metric),
+            "value": metric_label(self.value),
+            "evaluation": self.evaluation,
+            "dataset": dataset_fingerprint(self.manifest),
+            "commit": label_value(revision()),
+            "run": self.run,
+        }
+
+    def description(self) -> str:
+        """One line for people."""
+        return f"{self.task}: {self.metric} {self.value} on {self.split}, code {revision()}"
+
+
+def read_challenger(
+    saved_model: str, artifact_uri: str, evaluation: str, dataset: str, pipeline: str, project: str
+) -> Challenger:
+    """Reads the folders of a run.
+
+    Args:
+        saved_model: the exported model's folder, here or in a bucket.
+        artifact_uri: where Vertex AI finds it.
+        evaluation: the evaluation folder.
+        dataset: the dataset folder that was evaluated.
+        pipeline: the pipeline job, or "".
+        project: whose account pays for what is read from buckets.
+
+    Raises:
+        InputError: a folder is not whole, they are of different tasks, or there is no metric.
+        ServiceError: a bucket cannot be read.
+    """
+    if not artifact_uri.startswith("gs://"):
+        raise InputError(
+            f"{artifact_uri}: the registry takes models from buckets only; expected the SavedModel's folder as "
+            "gs://BUCKET/FOLDER"
+        )
+    evaluated, manifest = read_manifest(evaluation, "evaluation"), read_manifest(dataset, "dataset")
+    with local_folder(saved_model, project, only="signature.json") as folder:
+        task = read_manifest(folder, "saved_model")["task"]
+    if evaluated["task"] != manifest["task"] or evaluated["split"] not in manifest["splits"]:
+        raise InputError(
+            f"{evaluation}: is of task {evaluated['task']!r}, split {evaluated['split']!r}, but {dataset} holds "
+            f"{manifest['task']!r} with {', '.join(manifest['splits'])}; give the dataset that was evaluated"
+        )
+    if task != manifest["task"] and (task, manifest["task"]) != ("mnli", "ax"):
+        raise InputError(
+            f"{saved_model}: is a model for {task!r}, but {evaluation} is of task {manifest['task']!r}; "
+            "give the folders of one run"
+        )
+    primary = evaluated["primary"]
+    if primary is None:
+        raise InputError(
+            f"{evaluation}: split {evaluated['split']!r} has no labels, so there is no metric to compare; "
+            "evaluate a split with labels"
+        )
+    return Challenger(
+        task=task,
+        metric=primary["name"],
+        value=rounded(primary["value"]),
+        dataset=dataset,
+        manifest=manifest,
+        split=evaluated["split"],
+        evaluation=evaluation_fingerprint(dataset, evaluated["split"], primary["name"]),
+        run=run_label(pipeline, artifact_uri),
+    )

@@ -1,0 +1,89 @@
+"""What a registered version's labels say, in the few characters that labels may hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bigbird.errors import InputError
+
+OURS = "bigbird"
+"""Every version registered here has this label, with the value `OURS_VALUE`."""
+OURS_VALUE = "register"
+
+DIGITS = 6  # of a metric; more differ between machines
+_LONGEST = 63
+_DIGEST = 16
+_METRIC = re.compile(rf"(-?)(\d+)_(\d{{{DIGITS}}})")
+
+
+def label_value(text: str) -> str:
+    """`text` as a label: lower case, other characters than a-z, 0-9, _ and - as -, cut to 63."""
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:_LONGEST]
+
+
+def rounded(value: float) -> Decimal:
+    """A metric as it is compared and recorded: with six digits.
+
+    Raises:
+        InputError: it is NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise InputError(f"the metric is {value}, which cannot be compared; train and evaluate the model again")
+    return Decimal(f"{value:.{DIGITS}f}") + 0  # never -0
+
+
+def metric_label(value: Decimal) -> str:
+    """0.869037 -> "0_869037"; -0.05 -> "-0_050000"."""
+    return f"{value:.{DIGITS}f}".replace(".", "_")
+
+
+def metric_of(label: str) -> Decimal | None:
+    """The metric that `metric_label` wrote, None where something else stands there."""
+    match = _METRIC.fullmatch(label)
+    return Decimal(f"{match[1]}{match[2]}.{match[3]}") if match else None
+
+
+def evaluation_fingerprint(dataset: str, split: str, metric: str) -> str:
+    """16 digits that are the same where the same metric was measured on the same examples.
+
+    Raises:
+        InputError: the split's examples are missing.
+    """
+    file = Path(dataset) / f"{split}.examples.jsonl"
+    try:
+        with file.open("rb") as examples:
+            digest = hashlib.file_digest(examples, "sha256")
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; give the dataset folder that was evaluated") from None
+    digest.update(metric.encode())
+    return digest.hexdigest()[:_DIGEST]
+
+
+def dataset_fingerprint(manifest: Mapping[str, Any]) -> str:
+    """16 digits of a dataset's manifest, which code wrote it left out: its splits, layout and vocabulary."""
+    facts = {name: value for name, value in manifest.items() if name not in ("version", "revision")}
+    return _digest(json.dumps(facts, sort_keys=True))
+
+
+def run_label(pipeline: str, artifact_uri: str) -> str:
+    """What names a run: its pipeline job's id, or without a pipeline 16 digits of where its model lies.
+
+    Args:
+        pipeline: the job's resource name or id; may be empty.
+        artifact_uri: the SavedModel's folder.
+    """
+    job = pipeline.rstrip("/").rpartition("/")[2]
+    if job:
+        return job if job == label_value(job) else _digest(job)
+    return _digest(artifact_uri.rstrip("/"))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
