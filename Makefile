@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TASK ?= glue
 ARGS ?=
-# Images: those a run on this machine needs; serve, train-gpu, train-tpu and preprocess-dataflow on request.
+# Images: those a run on this machine needs; register, serve, train-gpu, train-tpu and preprocess-dataflow on request.
 IMAGES ?= preprocess train evaluate export
 PREFIX ?= bigbird
 REGISTRY ?=
@@ -32,7 +32,7 @@ run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad
 test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
 	$(BIN)/python -m pytest $(ARGS)
 
-test-docker: IMAGES += serve train-tpu
+test-docker: IMAGES += register serve train-tpu
 test-docker: $(STAMP) images ## Run the tests of the images, on the local Docker engine
 	$(BIN)/python -m pytest tests/docker --docker $(ARGS)
 
