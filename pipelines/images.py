@@ -92,6 +92,10 @@ class Images:
         """Stage to image."""
         return asdict(self)
 
+    def of_a_run_here(self) -> dict[str, Any]:
+        """Stage to image, of the stages that a run on this machine has."""
+        return {stage: image for stage, image in self.as_dict().items() if stage not in IN_THE_CLOUD}
+
 
 def choose_images(prefix: str, tag: str, file: Path | None, train: str = "train") -> Images:
     """The images that a command's options name.

@@ -85,7 +85,12 @@ def run_locally(
         from pipelines.sample_data import write_sample
 
         write_sample(plan.sample, Path(plan.arguments["data"]))
-    record = {"format": 1, "arguments": plan.arguments, "images": chosen.as_dict() if docker else None, **provenance()}
+    record = {
+        "format": 1,
+        "arguments": plan.arguments,
+        "images": chosen.of_a_run_here() if docker else None,
+        **provenance(),
+    }
     write_json(plan.folder / "run.json", record)
     print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
 

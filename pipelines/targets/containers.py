@@ -59,7 +59,7 @@ class Containers:
             InputError: no engine answers, or an image is neither here nor in its registry.
         """
         with _engine() as client:
-            for image in dict.fromkeys(self._images.as_dict().values()):
+            for image in dict.fromkeys(self._images.of_a_run_here().values()):
                 _find(client, image)
 
     def runner(self) -> Any:

@@ -72,7 +72,7 @@ def test_pushed_images_are_pinned_by_the_registrys_own_digests(registry, small_i
     file = tmp_path / "build/images.json"
     done = push(small_images, TAG, f"{registry}/project", file, *STAGES)
     assert done.returncode == 0, done.stderr
-    for stage, image in Images.from_file(file).as_dict().items():
+    for stage, image in Images.from_file(file).of_a_run_here().items():
         name, digest = image.split("@")
         assert name == f"{registry}/project/{small_images}-{stage}"
         path = name.split("/", 1)[1]
@@ -89,11 +89,11 @@ def test_a_pushed_image_is_pulled_when_a_run_needs_it(registry, small_images, en
     file = tmp_path / "images.json"
     assert push(small_images, TAG, f"{registry}/project", file, *STAGES).returncode == 0
     images = Images.from_file(file)
-    for image in images.as_dict().values():
+    for image in images.of_a_run_here().values():
         engine("rmi", "--force", f"{image.split('@')[0]}:{TAG}", image)
     Containers(images).check()
     assert capsys.readouterr().err.count("pulling ") == 4
-    for image in images.as_dict().values():
+    for image in images.of_a_run_here().values():
         engine("image", "inspect", image)
 
 
