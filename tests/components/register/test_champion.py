@@ -152,7 +152,7 @@ def test_a_champion_of_another_task_is_not_replaced(champion, newer):
 
 
 def test_a_bucket_that_may_not_be_read_names_the_role(champion, newer):
-    champion.trouble("GET /storage/.*", 1, status=403)
+    champion.trouble("GET /storage/v1/b/bucket/o$", 1, status=403)
     message = _refused(champion, newer[0], ServiceError)
     assert "gs://bucket/champion/saved_model: 403 " in message
     assert "roles/storage.objectViewer on its bucket" in message
