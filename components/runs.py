@@ -77,7 +77,7 @@ def vertex_run(job: Any) -> Run:
     Args:
         job: google.cloud.aiplatform_v1.types.PipelineJob.
     """
-    project, location, identifier = (job.name.split("/")[i] for i in (1, 3, 5))
+    project, identifier = (job.name.split("/")[i] for i in (1, 5))
     tasks = sorted(
         job.job_detail.task_details,
         key=lambda task: (task.create_time.timestamp() if task.create_time else 0, task.task_id),
@@ -92,8 +92,16 @@ def vertex_run(job: Any) -> Run:
         steps=tuple(alone),
         failed=next((step for step in alone if step.state == "FAILED"), None),
         metrics=_vertex_metrics(tasks),
-        link=f"https://console.cloud.google.com/vertex-ai/locations/{location}/pipelines/runs/{identifier}?project={project}",
+        link=vertex_link(job.name),
         error=job.error.message if job.error else "",
+    )
+
+
+def vertex_link(name: str) -> str:
+    """The page of a run, by its resource name."""
+    project, location, identifier = (name.split("/")[i] for i in (1, 3, 5))
+    return (
+        f"https://console.cloud.google.com/vertex-ai/locations/{location}/pipelines/runs/{identifier}?project={project}"
     )
 
 

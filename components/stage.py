@@ -14,7 +14,8 @@ from bigbird.console import EXIT_CODES, EXIT_INTERRUPTED, load_tensorflow, stopp
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
 FAILURE_FILE = "BIGBIRD_FAILURE_FILE"
-# What a container writes here, Kubernetes shows as the reason of its end, and Kubeflow as the step's error.
+# What a container writes here, Kubernetes shows as the reason of its end, and Kubeflow as the step's error; with the exit
+# code, since its launcher ends with a code of its own.
 TERMINATION_LOG = Path("/dev/termination-log")
 TERMINATION_LOG_BYTES = 4096  # what Kubernetes keeps
 
@@ -40,16 +41,16 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
                 sys.exit(stop.code or EXIT_INTERRUPTED)
             for kind, code in EXIT_CODES.items():
                 if isinstance(error, kind):
-                    _report(str(error))
+                    _report(str(error), code)
                     sys.exit(code)
             if isinstance(error, Exception):  # a bug of ours: told in full, and the process ends
                 traceback.print_exc()
-                _report(f"{type(error).__name__}: {error}")
+                _report(f"{type(error).__name__}: {error}", 1)
                 sys.exit(1)
             raise
 
 
-def _report(message: str) -> None:
+def _report(message: str, code: int) -> None:
     """Hands the message to the runner, which names the step; without one it goes to stderr."""
     file = os.environ.get(FAILURE_FILE)
     if file:
@@ -57,4 +58,4 @@ def _report(message: str) -> None:
         return
     print(f"error: {message}", file=sys.stderr)
     if TERMINATION_LOG.is_file():
-        TERMINATION_LOG.write_bytes(message.encode()[:TERMINATION_LOG_BYTES])
+        TERMINATION_LOG.write_bytes(f"exit code {code}: {message}".encode()[:TERMINATION_LOG_BYTES])

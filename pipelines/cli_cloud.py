@@ -9,6 +9,7 @@ import click
 from bigbird.console import run_command
 from pipelines.options import (
     Examples,
+    Finite,
     data_options,
     placement_options,
     sending_options,
@@ -53,15 +54,13 @@ def placement_of(options: dict[str, Any]) -> Placement | None:
 @sending_options
 @click.option("--name", help="The run's name.  [default: task and time]")
 @click.option("--wait", is_flag=True, help="Tells each step's state; ends with the failed step's error and exit code.")
-@click.option(
-    "--poll", "poll_s", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between looks."
-)
+@click.option("--poll", "poll_s", type=Finite(min=0.01), default=15.0, show_default=True, help="Seconds between looks.")
 @settings_options
 def submit(**options: Any) -> None:
     """Sends a fine-tune to Vertex AI or Kubeflow, after checking all that can be checked from here.
 
     Data, vocabulary and weights are in a bucket; `{date}` in a path is the day of the run, and --init-checkpoint
-    registry:NAME is the model that is registered under this name.
+    registry:NAME is the model that is registered under this name, to be trained on by the same --recipe.
     """
 
     def command() -> None:
@@ -82,7 +81,7 @@ def schedule() -> None:
     cls=Examples,
     epilog="""
     bigbird schedule create weekly --cron "0 3 * * 1" --time-zone Europe/Paris --task sst2 --data gs://bucket/{date}/SST-2
-    bigbird schedule create weekly --cron "0 3 * * 1" --task sst2 --data gs://bucket/SST-2 --init-checkpoint registry:bigbird-sst2
+    bigbird schedule create weekly --cron "0 3 * * 1" --task sst2 --data gs://bucket/SST-2 --recipe glue_sst2 --init-checkpoint registry:bigbird-sst2
     bigbird schedule create nightly --target kubeflow --host http://localhost:8080 --cron "0 2 * * *" --task cola --data gs://bucket/CoLA
     """,
 )
@@ -102,7 +101,8 @@ def schedule_create(**options: Any) -> None:
     """Makes the schedule NAME, or brings the one that is there up to date.
 
     Other times change it in place, where the platform can; other work replaces it, the new one made before the old one
-    is deleted. A run that is due while the one before is still going is left out.
+    is deleted. A run that is due while the one before is still going waits
+    or is left out.
     """
 
     def command() -> None:

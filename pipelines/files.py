@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import functools
 import glob
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.errors import InputError, ServiceUnreachable
 from bigbird.tasks.files import inner_folder, official_files
-from components.preprocess.inputs import REGISTRY, with_date
+from components.model_names import LABEL, REGISTRY, check_model_name
+from components.preprocess.inputs import with_date
+from pipelines.settings import Settings
 
 _LISTED = 2000  # names of a folder that are looked at
 _VOCABULARY_BYTES = 64 * 2**20
@@ -57,17 +60,21 @@ def _canonical(path: Path) -> Path:
 
 
 class RemoteFiles:
-    """Files in buckets. Those of Cloud Storage are looked up; other object stores can be seen from the cluster only.
+    """Files in Cloud Storage, looked up by the user's own account.
 
     Args:
-        project: whose Cloud Storage client it is.
-        schemes: the addresses that the target can read.
-        day: for which `{date}` in a path is looked up; a schedule's later days are not there yet.
+        settings: of the project.
+        day: for which `{date}` in a path is looked up.
         registry: whether `registry:NAME` names weights, as on Vertex AI.
+        later: whether runs start later, as a schedule's do: what depends on the day or on the registry may not be there yet.
+
+    Attributes:
+        warnings: about what was not there yet.
     """
 
-    def __init__(self, project: str, schemes: tuple[str, ...], day: datetime.datetime, registry: bool):
-        self._project, self._schemes, self._day, self._registry = project, schemes, day, registry
+    def __init__(self, settings: Settings, day: datetime.datetime, registry: bool, later: bool = False):
+        self._settings, self._day, self._registry, self._later = settings, day, registry, later
+        self.warnings: list[str] = []
 
     def folder(self, option: str, path: str, task: str) -> str:
         """A folder that holds the task's official files."""
@@ -75,6 +82,8 @@ class RemoteFiles:
         if not address:
             return path
         names = self._names(address)
+        if not names and self._not_yet(path, f"{option} {path}: {address} holds nothing yet"):
+            return path
         if not names:
             raise InputError(f"{option} {path}: {address} holds nothing; expected the folder with the task's files")
         inner = inner_folder(task, names)
@@ -88,7 +97,9 @@ class RemoteFiles:
         """A file that exists."""
         address = self._address(option, path)
         if address and self._size(address) is None:
-            raise InputError(f"{option} {path}: {address}: no such file")
+            problem = f"{option} {path}: {address}: no such file"
+            if not self._not_yet(path, problem):
+                raise InputError(problem)
         return path
 
     def vocabulary(self, option: str, path: str) -> str:
@@ -98,6 +109,8 @@ class RemoteFiles:
         address = self._address(option, path)
         if address:
             size = self._size(address)
+            if size is None and self._not_yet(path, f"{option} {path}: {address}: no such file"):
+                return path
             if size is None or size > _VOCABULARY_BYTES:
                 found = "no such file" if size is None else f"has {size:,} bytes"
                 raise InputError(f"{option} {path}: {found}; expected a SentencePiece .model file")
@@ -111,8 +124,13 @@ class RemoteFiles:
         if path.startswith(REGISTRY):
             if not self._registry:
                 raise InputError(f"{option} {path}: the Model Registry is Vertex AI's; expected a path on this target")
-            if not path.removeprefix(REGISTRY):
-                raise InputError(f"{option} {path}: expected {REGISTRY}NAME, the name of a registered model")
+            name = path.removeprefix(REGISTRY)
+            check_model_name(name, f"{option} {REGISTRY}NAME, where NAME is")
+            if not self._registered(name):
+                problem = f"{option} {path}: the project's registry in {self._settings.region} has no such model"
+                if not self._later:
+                    raise InputError(f"{problem}; a run above its threshold registers one, under --model-name")
+                self.warnings.append(f"{problem} yet")
             return path
         address = self._address(option, path)
         if address:
@@ -124,6 +142,8 @@ class RemoteFiles:
                 if inside
                 else checkpoint_kind({n for n in beside if n == base or n.startswith(f"{base}.")})
             )
+            if known is None and self._not_yet(path, f"{option} {path}: no checkpoint there yet"):
+                return path
             if known is None:
                 shown = ", ".join(sorted(inside or beside)[:10]) or "nothing"
                 raise InputError(
@@ -133,23 +153,45 @@ class RemoteFiles:
         return path
 
     def _address(self, option: str, path: str) -> str:
-        """The path with its date filled in, where it can be looked up from here; "" where not."""
-        if not path:
-            return ""
-        scheme = path.partition("://")[0] if "://" in path else ""
-        if scheme not in self._schemes:
-            found = f"{scheme}://" if scheme else "a path of this machine, which the steps cannot see"
+        """The path with its date filled in; "" for "".
+
+        Raises:
+            InputError: it is not in Cloud Storage.
+        """
+        if path and not re.match(r"gs://[^/]+/.", path):
+            found = "" if "://" in path else "is a path of this machine, which the steps cannot see; "
             raise InputError(
-                f"{option} {path}: is {found}; expected {' or '.join(f'{s}://…' for s in self._schemes)}. "
-                "Copy it there first, for example with gcloud storage cp -r"
+                f"{option} {path}: {found}expected gs://BUCKET/PATH. Copy it there first, for example with gcloud storage cp -r"
             )
-        return with_date(path, self._day) if scheme == "gs" else ""
+        return with_date(path, self._day)
+
+    def _not_yet(self, path: str, problem: str) -> bool:
+        """Whether something may come later; it is warned about then."""
+        if self._later and with_date(path, self._day) != path:
+            self.warnings.append(problem)
+            return True
+        return False
+
+    def _registered(self, name: str) -> bool:
+        """Whether a run registered a model of a name."""
+        from google.cloud.aiplatform_v1 import ModelServiceClient
+        from google.cloud.aiplatform_v1.types import ListModelsRequest
+
+        from pipelines.targets.service import patiently
+        from pipelines.targets.vertex_client import client_options, explained, transient
+
+        parent = f"projects/{self._settings.project}/locations/{self._settings.region}"
+        request = ListModelsRequest(parent=parent, filter=f'display_name="{name}"')
+        with explained(f"looking for the registered model {name}", self._settings):
+            client = ModelServiceClient(**client_options(self._settings))
+            models = patiently(lambda: list(client.list_models(request, timeout=_TIMEOUT_S)), transient)
+        return any(model.labels.get(LABEL[0]) == LABEL[1] for model in models)
 
     @functools.cached_property
     def _client(self) -> Any:
         from google.cloud import storage
 
-        return storage.Client(project=self._project or None)
+        return storage.Client(project=self._settings.project or None)
 
     @functools.cached_property
     def _patience(self) -> dict[str, Any]:

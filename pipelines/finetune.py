@@ -86,7 +86,7 @@ def build_pipeline(target: Target) -> BaseComponent:
                 "test_file": test_file,
                 "vocabulary": vocabulary,
             }
-            data_version = ""
+            data_version = weights_version = ""
             if target.remote:
                 resolved = resolve(
                     **paths,
@@ -97,7 +97,8 @@ def build_pipeline(target: Target) -> BaseComponent:
                 )
                 place("resolve", resolved)
                 paths = {name: resolved.outputs[name] for name in paths}
-                init_checkpoint, data_version = resolved.outputs["init_checkpoint"], resolved.outputs["version"]
+                init_checkpoint = resolved.outputs["init_checkpoint"]
+                data_version, weights_version = resolved.outputs["version"], resolved.outputs["weights_version"]
 
             preprocessed = preprocess(
                 task=task,
@@ -123,6 +124,7 @@ def build_pipeline(target: Target) -> BaseComponent:
                 epochs=epochs,
                 overrides=overrides,
                 runtime=target.runtime,
+                weights_version=weights_version,
                 dataset=dataset,
             )
             place("train", trained)

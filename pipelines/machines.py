@@ -47,7 +47,7 @@ class Machine:
     accelerator: str = ""
     node_label: str = ""
     topology: str = ""
-    quota: str = "cpus"
+    quota: str = ""
     strategies: tuple[Strategy, ...] = STRATEGIES
 
     @property
@@ -98,7 +98,7 @@ def _gpu(
 
 
 MACHINES: dict[str, Machine] = {
-    "cpu": Machine("n2-standard-16", "train", 16, 64),
+    "cpu": Machine("n2-standard-16", "train", 16, 64, quota="n2_cpus"),
     "gpu-l4": _gpu("g2-standard-12", "NVIDIA_L4", 12, 48, 24, "nvidia-l4"),
     "gpu-a100": _gpu("a2-highgpu-1g", "NVIDIA_TESLA_A100", 12, 85, 40, "nvidia-tesla-a100"),
     # With fewer than eight H100 this machine type is lent as flex-start and spot only.

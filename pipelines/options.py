@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ class Examples(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads every option's name with dashes; values stay as they are."""
-        return super().parse_args(ctx, [_with_dashes(argument) for argument in args])
+        """Reads every option's name with dashes; values stay as they are, also those that look like options."""
+        names = {name for parameter in self.params for name in parameter.opts}
+        return super().parse_args(ctx, [_with_dashes(argument, names) for argument in args])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the examples as they are."""
@@ -34,9 +36,21 @@ class Examples(click.Command):
             formatter.write("Examples:\n" + "".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
 
 
-def _with_dashes(argument: str) -> str:
+def _with_dashes(argument: str, names: set[str]) -> str:
     name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+    dashed = name.replace("_", "-")
+    return dashed + equals + value if dashed in names else argument
+
+
+class Finite(click.FloatRange):
+    """A number that is neither infinite nor NaN, which the ranges of click let through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a usage error."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 def data_options(command: Any) -> Any:
@@ -71,17 +85,15 @@ def training_options(command: Any) -> Any:
         click.option(
             "--batch-size", type=click.IntRange(min=1), help="Examples of a training step; the recipe's by default."
         ),
-        click.option(
-            "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The peak; the recipe's by default."
-        ),
+        click.option("--learning-rate", type=Finite(min=0, min_open=True), help="The peak; the recipe's by default."),
         click.option(
             "--epochs",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Finite(min=0, min_open=True),
             help="Passes over the data; the recipe's by default.",
         ),
         click.option(
             "--metric-threshold",
-            type=click.FloatRange(min=-1, max=1),
+            type=Finite(min=-1, max=1),
             default=0.0,
             show_default=True,
             help="The primary metric's least value, from 0 to 1, at which the model is exported.",
@@ -126,7 +138,7 @@ def image_options(command: Any) -> Any:
 def settings_options(command: Any) -> Any:
     """Where the cloud is. Flags go before environment variables (BIGBIRD_PROJECT), these before bigbird.toml."""
     options = [
-        click.option(f"--{name.replace('_', '-')}", name, default="", help=field.description)
+        click.option(f"--{name.replace('_', '-')}", name, help=field.description)
         for name, field in Settings.model_fields.items()
     ]
     file = click.option(
@@ -154,12 +166,12 @@ def placement_options(command: Any) -> Any:
             "--strategy", type=click.Choice(STRATEGIES), help="How the machine is lent.  [default: standard if it can be]"
         ),
         click.option(
-            "--timeout-hours", type=click.FloatRange(min=0, min_open=True, max=168), default=24.0, show_default=True,
+            "--timeout-hours", type=Finite(min=0, min_open=True, max=168), default=24.0, show_default=True,
             help="After which training is stopped.",
         ),
         click.option(
-            "--max-wait-hours", type=click.FloatRange(min=0), default=24.0, show_default=True,
-            help="For a machine to become free, with flex-start.",
+            "--max-wait-hours", type=Finite(min=0), default=24.0, show_default=True,
+            help="For a machine to become free, with flex-start; 0 waits without end.",
         ),
         click.option("--dataflow", is_flag=True, help="Preprocesses on Dataflow; Vertex AI only."),
     )  # fmt: skip
@@ -171,8 +183,8 @@ def sending_options(command: Any) -> Any:
         command,
         click.option("--model-name", default="", help="Registered model to make a version of.  [default: bigbird-TASK]"),
         click.option(
-            "--margin", type=click.FloatRange(min=0, max=1), default=0.0, show_default=True,
-            help="By how much of the primary metric a model must beat the present default version to replace it.",
+            "--margin", type=Finite(min=0, max=1),
+            help="By how much of the primary metric a model must beat the default version to replace it.  [default: 0]",
         ),
         click.option("--label", "labels", multiple=True, help="name=value on the run. Repeatable."),
         click.option("--caching/--no-caching", default=None, help="For all steps.  [default: each step's own]"),

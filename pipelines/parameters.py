@@ -78,7 +78,10 @@ def pipeline_parameters(
                 "or start from scratch with --override task.init_checkpoint="
             )
         named = files.checkpoint("task.init_checkpoint", checkpoint)
-        parameters["overrides"] = ",".join([*options["overrides"], f"task.init_checkpoint={named}"])
+        if any("task.init_checkpoint" in override for override in options["overrides"]):
+            parameters["overrides"] = ",".join([*options["overrides"], f"task.init_checkpoint={named}"])
+        else:
+            parameters["init_checkpoint"] = named
         experiment = _resolve(parameters, runtime)
     return parameters, experiment
 

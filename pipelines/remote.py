@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bigbird.errors import InputError
 from bigbird.version import revision
-from components.preprocess.inputs import REGISTRY
+from components.model_names import REGISTRY, check_model_name
 from pipelines.files import RemoteFiles
 from pipelines.images import PREFIX, Images, choose_images
 from pipelines.machines import MACHINES, Strategy, check_fits
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Place = Literal["vertex", "kubeflow"]
 DEFAULT_MACHINES: dict[Place, str] = {"vertex": "tpu-v5e-1", "kubeflow": "cpu"}
-# Addresses that the steps can read.
-_SCHEMES: dict[Place, tuple[str, ...]] = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
 
 
@@ -147,6 +145,7 @@ def make_request(
     name: str | None,
     labels: tuple[str, ...] = (),
     caching: bool | None = None,
+    later: bool = False,
 ) -> tuple[Request, list[str]]:
     """Checks a run's options and makes what is to be sent.
 
@@ -156,6 +155,7 @@ def make_request(
         name: the run's; task and time where None.
         labels: `name=value` each.
         caching: of all steps; None leaves each its own.
+        later: whether it runs later, as a schedule's runs do.
 
     Returns:
         The request, and warnings about what is likely and not certain.
@@ -164,32 +164,34 @@ def make_request(
         InputError: names the option, what was found and what was expected. Nothing was sent.
         ServiceError: a bucket could not be looked into.
     """
-    task = _task(options)
+    task, on_vertex = _task(options), placement.place == "vertex"
+    if not on_vertex:
+        _check_kubeflow(options)
     now = datetime.datetime.now(datetime.UTC)
     target = make_target(placement, settings)
-    if placement.place == "vertex":
+    if on_vertex:
         require(settings, "bucket")
-    files = RemoteFiles(settings.project, _SCHEMES[placement.place], now, registry=placement.place == "vertex")
+    _check_weights(options)
+    files = RemoteFiles(settings, now, registry=on_vertex, later=later)
     parameters, experiment = pipeline_parameters(options, task, options["recipe"], files, target.runtime)
-    if placement.place == "vertex" and not parameters["beam_options"]:
-        parameters["beam_options"] = target.beam_options
-    if parameters["init_checkpoint"].startswith(REGISTRY) and parameters["vocabulary"]:
-        raise InputError(
-            "--vocabulary is given with --init-checkpoint registry:…, whose model brings its own; expected one of them"
-        )
+    # Of an option that stands twice Beam takes the later one.
+    parameters["beam_options"] = " ".join(part for part in (target.beam_options, parameters["beam_options"]) if part)
     if target.registers:
-        parameters |= {"model_name": options["model_name"] or f"bigbird-{_plain(task)}", "margin": options["margin"]}
-    warnings = check_fits(placement.machine_name, experiment)
+        name_of_model = check_model_name(options["model_name"] or f"bigbird-{_plain(task)}", "--model-name")
+        parameters |= {"model_name": name_of_model, "margin": options["margin"] or 0.0}
+    warnings = [*files.warnings, *check_fits(placement.machine_name, experiment)]
+    if settings.notify_emails and not on_vertex:
+        warnings.append("notify_emails: Kubeflow sends no mail; notify_webhook names a Kubernetes secret")
     own = {"bigbird": "finetune", "task": task, "machine": placement.machine_name, "commit": revision()}
     request = Request(
         name=name or f"{_plain(task)}-{now:%Y%m%d-%H%M%S}",
         spec=compiled(target),
         parameters=parameters,
         labels={key: _label_value(value) for key, value in own.items()} | _labels(labels),
-        pipeline_root=settings.bucket.rstrip("/"),
+        pipeline_root=(settings.bucket if on_vertex else settings.pipeline_root).rstrip("/"),
         caching=caching,
-        service_account=settings.service_account,
-        network=settings.network if placement.place == "vertex" else "",
+        service_account=settings.service_account if on_vertex else settings.kubernetes_service_account,
+        network=settings.network if on_vertex else "",
     )
     return request, warnings
 
@@ -202,6 +204,28 @@ def _task(options: Mapping[str, Any]) -> str:
             "--data is not given; expected a folder of the task's official files in a bucket, as gs://bucket/SST-2"
         )
     return str(options["task"])
+
+
+def _check_kubeflow(options: Mapping[str, Any]) -> None:
+    for option in ("model_name", "margin"):
+        if options[option]:
+            raise InputError(f"--{option.replace('_', '-')}: nothing is registered on Kubeflow")
+
+
+def _check_weights(options: Mapping[str, Any]) -> None:
+    """Weights are given where the run's first step resolves them."""
+    if re.search(r"task\.init_checkpoint=[^,]", ",".join(options["overrides"])):  # an empty one starts from scratch
+        raise InputError("--override task.init_checkpoint: expected --init-checkpoint, which is looked up and resolved")
+    if not options["init_checkpoint"].startswith(REGISTRY):
+        return
+    if options["vocabulary"]:
+        raise InputError(
+            "--vocabulary is given with --init-checkpoint registry:…, whose model brings its own; expected one of them"
+        )
+    if not options["recipe"]:
+        raise InputError(
+            "--recipe is not given with --init-checkpoint registry:…; expected the one that the model was trained by"
+        )
 
 
 def _labels(given: tuple[str, ...]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import sys
 import zoneinfo
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from pipelines.remote import Place, Placement, make_request, renamed, service_of
 from pipelines.targets.service import Request, Schedule, Service, Timing
 
 NEXT_TIMES = 3  # shown when a schedule is made
+_CRON = set("0123456789*,-/ ")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 LAST_RUNS = 5  # shown of a schedule
 
 
@@ -23,14 +26,22 @@ def create_command(
     labels: tuple[str, ...], caching: bool | None, **options: Any,
 ) -> None:  # fmt: skip
     """Makes or changes a schedule with the options of `bigbird schedule create`; see its help."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"schedule {name!r}: expected at most 100 letters, digits, spaces, '.', '_' and '-'")
     timing = make_timing(cron, time_zone, start, end, catch_up)
+    if catch_up and any("{date" in value for value in options.values() if isinstance(value, str)):
+        raise InputError(
+            "--catch-up with {date}: a run that is made up for may take the day on which it is; expected one of them"
+        )
     if catch_up and placement.place == "vertex":
         raise InputError(
             "--catch-up: on Vertex AI it is chosen when a schedule is resumed: bigbird schedule resume --catch-up"
         )
     settings, _ = settings_from(options)
     service = service_of(placement.place, settings)
-    request, warnings = make_request(placement, settings, options, name=name, labels=labels, caching=caching)
+    request, warnings = make_request(
+        placement, settings, options, name=name, labels=labels, caching=caching, later=True
+    )
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if dry_run:
@@ -64,6 +75,9 @@ def make_timing(cron: str, time_zone: str, start: str, end: str, catch_up: bool)
         raise InputError(
             f"--time-zone {time_zone}: no such time zone; expected one of IANA's names, as Europe/Paris"
         ) from None
+    strange = sorted(set(cron) - _CRON)
+    if strange:  # extensions of the library below that the services do not have
+        raise InputError(f"--cron {cron!r}: holds {strange[0]!r}; expected digits, *, ',', '-' and '/'")
     try:
         CronSim(cron, datetime.datetime.now(zone))
     except CronSimError as error:
@@ -88,9 +102,9 @@ def _moment(option: str, text: str, zone: datetime.tzinfo) -> datetime.datetime 
         return None
     try:
         moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
         raise InputError(f"{option} {text}: not a time; expected one as 2026-01-31 or 2026-01-31T03:00") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(datetime.UTC)
 
 
 def next_times(timing: Timing, count: int) -> list[datetime.datetime]:
@@ -131,12 +145,12 @@ def create_or_replace(service: Service, name: str, request: Request, timing: Tim
         return service.create_schedule(name, request, timing), "created"
     if not present.digest:
         raise InputError(
-            f"schedule {name}: there is one that bigbird did not make ({present.link}); choose another --name"
+            f"schedule {name}: there is one that bigbird did not make ({present.link}); choose another name"
         )
     same_work = present.digest == request.digest
     if same_work and same_times(present.timing, timing):
         return present, "nothing to change"
-    unset = any(getattr(present.timing, bound) and not getattr(timing, bound) for bound in ("start", "end"))
+    unset = (_is_ahead(present.timing.start) and not timing.start) or (present.timing.end and not timing.end)
     if same_work and service.can_retime and not unset:
         return service.retime_schedule(present, timing), "times changed"
     return _replace(service, present, name, request, timing), "replaced"
@@ -144,13 +158,17 @@ def create_or_replace(service: Service, name: str, request: Request, timing: Tim
 
 def same_times(one: Timing, other: Timing) -> bool:
     """Whether two timings send runs at the same times. A start that has passed makes no difference."""
-    now = datetime.datetime.now(datetime.UTC)
 
     def key(timing: Timing) -> tuple[Any, ...]:
-        start = timing.start if timing.start and timing.start > now else None
+        start = timing.start if _is_ahead(timing.start) else None
         return timing.cron, timing.time_zone, start, timing.end, timing.catch_up
 
     return key(one) == key(other)
+
+
+def _is_ahead(moment: datetime.datetime | None) -> bool:
+    """Whether a bound is still to come; a service may fill in the time of creation as the start."""
+    return moment is not None and moment > datetime.datetime.now(datetime.UTC)
 
 
 def _replace(service: Service, old: Schedule, name: str, request: Request, timing: Timing) -> Schedule:
@@ -161,10 +179,14 @@ def _replace(service: Service, old: Schedule, name: str, request: Request, timin
         service.delete_schedule(old)
     except BaseException as error:  # Ctrl-C too
         try:
+            if all(schedule.id != old.id for schedule in service.schedules()):  # deleted after all, its answer lost
+                if isinstance(error, ServiceError):
+                    return new
+                raise
             service.delete_schedule(new)
         except ServiceError:
             raise ServiceError(
-                f"{error}. Now there are two schedules {name}: the old one, {old.id}, and the new one, {new.id}. Run the same "
+                f"{error}. Now there may be two schedules {name}: the old one, {old.id}, and the new one, {new.id}. Run the same "
                 "command again when the service can be reached: it deletes the old one"
             ) from None
         if isinstance(error, ServiceError):
@@ -276,9 +298,7 @@ def change_command(place: Place, name: str, action: str, catch_up: bool = False,
         service.delete_schedule(schedule)
         print(f"schedule {schedule.name}: deleted; its runs are still there")
     else:
-        identifier = service.trigger_schedule(schedule)
-        run = service.run(identifier)
-        print(f"schedule {schedule.name}: sent {run.name} now\n{run.link or identifier}")
+        print(f"schedule {schedule.name}: sent its run now\n{service.link(service.trigger_schedule(schedule))}")
 
 
 def described(schedule: Schedule) -> dict[str, Any]:

@@ -34,7 +34,11 @@ class Settings(BaseModel):
         pattern=r"^([a-z][a-z0-9+.-]*://[^/\s]+(/\S*)?)?$",
         description="Where runs keep their files, as gs://bucket/folder.",
     )
-    service_account: str = Field("", description="Account that the steps run as.")
+    service_account: str = Field("", description="Google Cloud's account that the steps run as.")
+    kubernetes_service_account: str = Field("", description="Kubernetes' account that the steps run as, on Kubeflow.")
+    pipeline_root: str = Field(
+        "", description="Where Kubeflow keeps a run's files; the installation's place by default."
+    )
     network: str = Field(
         "", pattern=r"^(projects/[^/]+/global/networks/[^/]+)?$",
         description="VPC to peer with, as projects/NUMBER/global/networks/NAME.",
@@ -64,7 +68,7 @@ def load_settings(
     """Lays flags over environment variables over the file.
 
     Args:
-        flags: setting -> value; None and empty ones were not given.
+        flags: setting -> value; None was not given, "" takes a setting back.
         file: in place of ./bigbird.toml, which may be absent.
         environment: in place of the process's.
 
@@ -78,15 +82,26 @@ def load_settings(
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     from_environment = {name: environment.get(environment_name(name), "") for name in Settings.model_fields}
-    for name, value in _read(file).items():
-        if value:
-            values[name], sources[name] = value, str(file or FILE)
-    for name, value in from_environment.items():
-        if value:
-            values[name], sources[name] = value, environment_name(name)
-    for name, value in flags.items():
-        if value:
-            values[name], sources[name] = value, f"--{name.replace('_', '-')}"
+    in_file = {name: value for name, value in _read(file).items() if value}
+    for layer, source in (
+        (in_file, dict.fromkeys(in_file, str(file or FILE))),
+        (
+            {name: value for name, value in from_environment.items() if value},
+            {name: environment_name(name) for name in from_environment},
+        ),
+        (
+            {name: value for name, value in flags.items() if value is not None},
+            {name: f"--{name.replace('_', '-')}" for name in flags},
+        ),
+    ):
+        if layer.keys() & {"image_prefix", "image_tag"}:  # another way to name the images
+            values.pop("images", None)
+        if layer.get("images"):
+            values.pop("image_prefix", None)
+            values.pop("image_tag", None)
+        values |= layer
+        sources |= {name: source[name] for name in layer}
+    sources = {name: source for name, source in sources.items() if values.get(name)}
     if isinstance(values.get("notify_emails"), str):
         values["notify_emails"] = tuple(part.strip() for part in values["notify_emails"].split(",") if part.strip())
     try:

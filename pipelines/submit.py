@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bigbird.console import EXIT_DIVERGED, EXIT_INPUT, format_duration
+from bigbird.console import EXIT_CODES, format_duration
 from bigbird.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step
 from pipelines.remote import Placement, make_request, service_of, settings_from
@@ -43,13 +43,12 @@ def submit_command(
         print(json.dumps(service.described(request), indent=2, ensure_ascii=False))
         return
     identifier = service.submit(request)
-    run = service.run(identifier)
-    print(f"submitted {request.name}\n{run.link}" if run.link else f"submitted {request.name} ({identifier})")
+    print(f"submitted {request.name}\n{service.link(identifier)}", flush=True)
     if wait:
         try:
             finish(watch(service, identifier, poll_s), service)
         except KeyboardInterrupt:
-            print(f"no longer waiting; the run goes on: {run.link or identifier}", file=sys.stderr)
+            print(f"no longer waiting; the run goes on: {service.link(identifier)}", file=sys.stderr)
             raise
 
 
@@ -134,5 +133,5 @@ def finish(run: Run, service: Service) -> None:
 
 def exit_code(error: str) -> int:
     """The code that a step's error names, where it is one of ours; else 1."""
-    match = _EXIT_CODE.search(error)
-    return int(match[1]) if match and int(match[1]) in (EXIT_INPUT, EXIT_DIVERGED) else 1
+    named = _EXIT_CODE.findall(error)  # the last is the step's own, under what its launcher says
+    return int(named[-1]) if named and int(named[-1]) in EXIT_CODES.values() else 1

@@ -31,6 +31,7 @@ class Cloud(LoopbackServer):
         jobs: pipeline job id -> resource, as JSON.
         schedules: schedule id -> resource, as JSON.
         objects: gs:// address -> content.
+        models: names of the models that runs registered.
         progress: what `GET` of a job gives, one after the other, the last for good: (state, task details).
     """
 
@@ -39,6 +40,7 @@ class Cloud(LoopbackServer):
         self.schedules: dict[str, dict[str, Any]] = {}
         self.objects: dict[str, bytes] = {}
         self.progress: list[tuple[str, list[dict[str, Any]]]] = [("PIPELINE_STATE_RUNNING", [])]
+        self.models: set[str] = set()
         self.logs: list[dict[str, Any]] = []
         self._ids = itertools.count(1)
         path = rf"/v1/{PARENT}"
@@ -47,6 +49,7 @@ class Cloud(LoopbackServer):
                 (rf"POST {path}/pipelineJobs", self._create_job),
                 (rf"GET {path}/pipelineJobs", self._list_jobs),
                 (rf"GET {path}/pipelineJobs/([^/:]+)", self._get_job),
+                (rf"GET {path}/models", self._list_models),
                 (rf"POST {path}/schedules", self._create_schedule),
                 (rf"GET {path}/schedules", lambda *_: {"schedules": list(self.schedules.values())}),
                 (rf"GET {path}/schedules/([^/:]+)", lambda match, _: self._schedule(match[1])),
@@ -77,6 +80,14 @@ class Cloud(LoopbackServer):
         state, tasks = self.progress[0] if len(self.progress) == 1 else self.progress.pop(0)
         return {**self.jobs[match[1]], "state": state, "jobDetail": {"taskDetails": tasks}}
 
+    def _list_models(self, _: Any, request: Request) -> Any:
+        wanted = request.query.get("filter", "").partition('display_name="')[2].rstrip('"')
+        return {
+            "models": [{"name": f"{PARENT}/models/7", "displayName": wanted, "labels": {"bigbird": "register"}}]
+            if wanted in self.models
+            else []
+        }
+
     def _list_jobs(self, _: Any, request: Request) -> Any:
         schedule = request.query.get("filter", "").partition('schedule_name="')[2].rstrip('"')
         return {"pipelineJobs": [job for job in self.jobs.values() if job.get("scheduleName", "") == schedule]}
@@ -89,7 +100,7 @@ class Cloud(LoopbackServer):
         identifier = str(next(self._ids))
         self.schedules[identifier] = {
             **request.body, "name": f"{PARENT}/schedules/{identifier}", "state": "ACTIVE", "createTime": now(),
-            "nextRunTime": "2030-01-07T02:00:00Z",
+            "nextRunTime": "2030-01-07T02:00:00Z", "startTime": request.body.get("startTime", now()),
         }  # fmt: skip
         return self.schedules[identifier]
 

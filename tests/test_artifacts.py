@@ -196,6 +196,24 @@ def test_where_folders_cannot_be_renamed_they_are_copied_the_manifest_last(tmp_p
         assert no_folder_can_be_renamed[-1] == "dataset.json"
 
 
+def test_a_copy_that_fails_half_way_leaves_the_old_folder(tmp_path, no_folder_can_be_renamed, monkeypatch):
+    target = tmp_path / "out"
+    with new_folder(target) as folder:
+        (folder / "dataset.json").write_text("old")
+    copy = shutil.copyfile
+
+    def full(source, target):
+        if Path(source).read_text() == "new":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"), new_folder(target, overwrite=True) as folder:
+        (folder / "dataset.json").write_text("new")
+    assert (target / "dataset.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_another_error_of_renaming_is_not_hidden(tmp_path, monkeypatch):
     def refuse(source, target):
         raise PermissionError(errno.EACCES, "no")

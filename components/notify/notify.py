@@ -7,6 +7,7 @@ never in a pipeline's specification, parameters or logs.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,10 +76,7 @@ def announce(
         metric_threshold, passed: of the gate before export.
 
     Returns:
-        What was posted.
-
-    Raises:
-        InputError: there is no address, or the webhook refuses the message.
+        What was to be posted; where it cannot be, the log says why.
     """
     verdict = "reached, so it is exported" if passed else "missed, so nothing is exported"
     link = run_link(host, run_id)
@@ -92,7 +90,10 @@ def announce(
         "metrics": {metric_name: metric},
         "links": {"run": link} if link else {},
     }
-    post(_address("", "kubeflow", ""), body)
+    try:
+        post(_address("", "kubeflow", ""), body)
+    except InputError as error:  # news of a run is no reason for it to fail
+        print(f"not announced: {error}", file=sys.stderr)
     return body
 
 
@@ -107,8 +108,6 @@ def _address(secret: str, platform: str, project: str) -> str:
 
 def _run(platform: str, name: str, identifier: str, host: str, job: str) -> Run:
     """What the backend says of the run; the bare name where it does not answer, since bad news should arrive anyway."""
-    import sys
-
     try:
         if platform == "vertex":
             from google.cloud import aiplatform
@@ -168,6 +167,8 @@ def post(address: str, body: dict[str, Any]) -> None:
     Raises:
         InputError: it does not arrive; the address, which is a secret, is not in the message.
     """
+    import logging
+
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
@@ -177,8 +178,9 @@ def post(address: str, body: dict[str, Any]) -> None:
         raise InputError("the webhook's secret does not hold an address; expected https://…")
     if host in _TEXT_ONLY:
         body = {"text": body["text"]}
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold the path, which is the secret
     retry = Retry(
-        _RETRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",),
+        _RETRIES, read=0, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",),
         raise_on_status=False,
     )  # fmt: skip
     with requests.Session() as session:

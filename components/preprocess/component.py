@@ -89,6 +89,7 @@ def resolve_component(image: str) -> BaseComponent:
             ("vocabulary", str),
             ("init_checkpoint", str),
             ("version", str),
+            ("weights_version", str),
         ],
     ):
         from components.preprocess.inputs import resolve_inputs

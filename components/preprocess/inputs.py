@@ -12,11 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bigbird.errors import InputError
+from bigbird.errors import InputError, ServiceError
+from components.model_names import LABEL, REGISTRY, check_model_name
 from components.preprocess import storage
-
-REGISTRY = "registry:"
-"""`init_checkpoint` that begins so names a model of the Vertex AI Model Registry, whose default version is taken."""
 
 _DATE = re.compile(r"\{date(?::([^{}]*))?\}")
 _PATHS = ("data", "train_file", "validation_file", "test_file", "vocabulary")
@@ -27,6 +25,7 @@ class Inputs(NamedTuple):
 
     Attributes:
         version: digest of the raw files' names, sizes and times.
+        weights_version: the same of the weights; empty without any.
     """
 
     data: str
@@ -36,6 +35,7 @@ class Inputs(NamedTuple):
     vocabulary: str
     init_checkpoint: str
     version: str
+    weights_version: str
 
 
 def resolve_inputs(
@@ -61,7 +61,8 @@ def resolve_inputs(
         checkpoint = trained_model(checkpoint.removeprefix(REGISTRY), project, location)
         resolved["vocabulary"] = resolved["vocabulary"] or f"{checkpoint}/vocab.model"
     version = storage.fingerprint([path for path in resolved.values() if path])
-    return Inputs(**resolved, init_checkpoint=checkpoint, version=version)
+    weights = storage.fingerprint([checkpoint]) if checkpoint else ""
+    return Inputs(**resolved, init_checkpoint=checkpoint, version=version, weights_version=weights)
 
 
 def run_day(time: str) -> datetime.datetime:
@@ -90,16 +91,26 @@ def trained_model(name: str, project: str, location: str) -> str:
     Raises:
         InputError: there is no such model, or its files do not say what they were exported from.
     """
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
     from google.cloud import aiplatform
 
-    models = aiplatform.Model.list(filter=f'display_name="{name}"', project=project, location=location)
-    if not models:
-        raise InputError(
-            f"{REGISTRY}{name}: project {project} has no model of this name in {location}; register one first "
-            "(a run without an init_checkpoint does), or name the weights by their path"
-        )
-    default = aiplatform.Model(f"{models[0].resource_name}@default")
-    folder = default.uri
+    check_model_name(name, REGISTRY)
+    try:
+        found = aiplatform.Model.list(filter=f'display_name="{name}"', project=project, location=location)
+        models = [model for model in found if model.labels.get(LABEL[0]) == LABEL[1]]
+        if len(models) != 1:
+            how_many = f"{len(models)} models" if models else "no model"
+            raise InputError(
+                f"{REGISTRY}{name}: project {project} has {how_many} of this name in {location} that a run registered; "
+                "expected one. Name the weights by their path"
+            )
+        folder = aiplatform.Model(f"{models[0].resource_name}@default").uri
+    except (GoogleAPIError, GoogleAuthError) as error:
+        raise ServiceError(
+            f"{REGISTRY}{name}: the Model Registry of project {project} in {location} cannot be read ({error}); the steps' service "
+            "account needs roles/aiplatform.user"
+        ) from None
     manifest = json.loads(storage.read_bytes(f"{folder}/signature.json", "manifest of the registered SavedModel"))
     model = manifest.get("trained_model")
     if not model:

@@ -66,7 +66,7 @@ def fingerprint(paths: Sequence[str]) -> str:
     """What tells files from their earlier or later selves without reading them: a digest of names, sizes and times.
 
     Args:
-        paths: files and folders, these with all that lies in them.
+        paths: files, folders with all that lies in them, or what several files' names begin with, before a dot.
 
     Raises:
         InputError: a path cannot be listed, or names nothing.
@@ -76,7 +76,7 @@ def fingerprint(paths: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         try:
-            results = _filesystems().match([path, join(path, "**")])
+            results = _filesystems().match([path, f"{path}.*", join(path, "**")])
         except (OSError, BeamIOError, ValueError) as error:
             raise InputError(f"{path}: cannot be listed: {_reason(error)}") from None
         found = {file.path: file for result in results for file in result.metadata_list}

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.errors import InputError
+from components.model_names import LABEL
 
-OURS = "bigbird"
-"""Every version registered here has this label, with the value `OURS_VALUE`."""
-OURS_VALUE = "register"
+OURS, OURS_VALUE = LABEL
 
 DIGITS = 6  # of a metric; more differ between machines
 _LONGEST = 63

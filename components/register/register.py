@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from decimal import Decimal
 from typing import Any
 
 from bigbird.errors import InputError
 from bigbird.version import provenance
+from components.model_names import check_model_name
 from components.register.challenger import Challenger, read_challenger
 from components.register.champion import ChampionMetric, champion_metric, from_labels
 from components.register.registry import CANDIDATE, DEFAULT, Registry, Upload, Version
-
-_NAME = re.compile(r'[^"\\\x00-\x1f]{1,128}')
 
 
 def register(
@@ -53,8 +51,7 @@ def register(
         InputError: a folder is not whole, or the default version cannot be compared.
         ServiceError: an API refuses.
     """
-    if not _NAME.fullmatch(model_name):
-        raise InputError(f"model name {model_name!r}: expected 1 to 128 characters, no quotation mark or backslash")
+    check_model_name(model_name)
     if not math.isfinite(margin) or margin < 0:
         raise InputError(f"margin {margin}: expected 0 or more")
     challenger = read_challenger(saved_model, artifact_uri, evaluation, dataset, pipeline, project)

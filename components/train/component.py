@@ -22,6 +22,7 @@ def train_component(image: str) -> BaseComponent:
         epochs: float,
         overrides: str,
         runtime: str,
+        weights_version: str,
         dataset: dsl.Input[dsl.Dataset],
         model: dsl.Output[dsl.Model],
         metrics: dsl.Output[dsl.Metrics],
@@ -46,6 +47,7 @@ def train_component(image: str) -> BaseComponent:
 
         manifest = run_stage(train_stage)
         model.framework = "keras"
+        model.metadata["weights_version"] = weights_version
         for name in ("best_step", "steps", "seconds", "parameters"):
             metrics.log_metric(name, manifest[name])
         for name, value in manifest["metrics"].items():

@@ -42,7 +42,11 @@ def move_folder(source: Path, target: Path, whole: Collection[str] = tuple(MANIF
     except OSError as error:
         if error.errno not in _NO_RENAME:
             raise
-    _copy_folder(source, target, whole)
+    try:
+        _copy_folder(source, target, whole)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
     shutil.rmtree(source)
 
 

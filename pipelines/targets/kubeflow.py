@@ -12,10 +12,11 @@ from kfp import dsl
 from bigbird.errors import InputError
 from components.notify.component import announce_component
 from components.notify.notify import WEBHOOK
-from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_strategy
+from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy
 from pipelines.settings import Settings
+from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
-from pipelines.targets.vertex import NEVER_CACHED, notify_task
+from pipelines.targets.vertex import notify_task
 
 # GKE's node labels and the taints that keep other pods away,
 # https://cloud.google.com/kubernetes-engine/docs/how-to/tpus and …/gpus and …/spot-vms.
@@ -121,14 +122,8 @@ def kubeflow_target(
     Raises:
         InputError: the settings or the strategy are not Kubeflow's.
     """
-    if settings.notify_emails:
-        raise InputError(
-            "notify_emails: Kubeflow sends no mail; expected notify_webhook, the name of a Kubernetes secret"
-        )
     if strategy == "flex-start":
         raise InputError("--strategy flex-start: is Vertex AI's; expected standard or spot on Kubeflow")
-    if strategy is not None:
-        check_strategy(machine, strategy)
     return Kubeflow(
         images=images,
         remote=True,

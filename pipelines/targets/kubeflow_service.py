@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from bigbird.errors import InputError, ServiceError, ServiceUnreachable
-from components.runs import Run, Step, kubeflow_run
+from components.runs import Run, Step, kubeflow_run, run_link
 from pipelines.settings import Settings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
 
@@ -61,6 +61,10 @@ class KubeflowService:
                 )
 
             return str(patiently(lambda: self._runs.run_service_create_run(run=body).run_id, _transient, lost))
+
+    def link(self, identifier: str) -> str:
+        """The page of a run in Kubeflow's user interface."""
+        return run_link(self._settings.host, identifier)
 
     def run(self, identifier: str) -> Run:
         """How a run stands."""
@@ -261,7 +265,7 @@ class KubeflowService:
             return kfp.Client(
                 host=self._settings.host,
                 namespace=self._settings.namespace or "kubeflow",
-                existing_token=os.environ.get(TOKEN) or None,
+                existing_token=os.environ.get(TOKEN, "").strip() or None,
             )
 
     @property

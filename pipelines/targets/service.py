@@ -15,6 +15,10 @@ from components.runs import Run, Step
 DIGEST_LABEL = "bigbird-spec"
 """Where a schedule keeps the digest of what it runs."""
 
+COMMIT_LABEL = "commit"
+NEVER_CACHED = ("resolve", "register", "notify", "announce")
+"""Steps whose findings change without their inputs changing."""
+
 Result = TypeVar("Result")
 
 
@@ -44,8 +48,11 @@ class Request:
     @property
     def digest(self) -> str:
         """Of everything but the name: the same for the same work. 16 hexadecimal digits."""
+        labels = {
+            name: value for name, value in self.labels.items() if name != COMMIT_LABEL
+        }  # of who sent it, not of the work
         parts = [
-            self.spec, self.parameters, self.labels, self.pipeline_root, self.caching, self.service_account, self.network,
+            self.spec, self.parameters, labels, self.pipeline_root, self.caching, self.service_account, self.network,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=dict).encode()).hexdigest()[:16]
 
@@ -105,6 +112,9 @@ class Service(Protocol):
     def submit(self, request: Request) -> str:
         """Sends a run; returns its id."""
 
+    def link(self, identifier: str) -> str:
+        """The page of a run."""
+
     def run(self, identifier: str) -> Run:
         """How a run stands."""
 
@@ -137,7 +147,7 @@ class Service(Protocol):
 
 
 def spec_with_caching(spec: Mapping[str, Any], caching: bool | None) -> dict[str, Any]:
-    """A pipeline's specification with all steps' caching set.
+    """A pipeline's specification with all steps' caching set; those of `NEVER_CACHED` stay out of the cache.
 
     Args:
         spec: pipelineSpec as JSON.
@@ -147,8 +157,8 @@ def spec_with_caching(spec: Mapping[str, Any], caching: bool | None) -> dict[str
     if caching is None:
         return changed
     for component in [changed["root"], *changed["components"].values()]:
-        for task in component.get("dag", {}).get("tasks", {}).values():
-            task["cachingOptions"] = {"enableCache": True} if caching else {}
+        for name, task in component.get("dag", {}).get("tasks", {}).items():
+            task["cachingOptions"] = {"enableCache": True} if caching and name not in NEVER_CACHED else {}
     return changed
 
 

@@ -14,10 +14,10 @@ from bigbird.errors import InputError
 from components.notify.component import notify_component
 from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_strategy
 from pipelines.settings import Settings, require
+from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
 
 _API_STRATEGIES: dict[Strategy, str] = {"standard": "STANDARD", "spot": "SPOT", "flex-start": "FLEX_START"}
-NEVER_CACHED = ("resolve", "register", "notify", "announce")  # what they find changes without their inputs changing
 MAX_WAIT_HOURS = 24.0  # for a machine to become free, with flex-start
 
 

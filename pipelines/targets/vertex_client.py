@@ -16,6 +16,7 @@ _REMEDIES = {
         "you, or the service account, lack a role: roles/aiplatform.user, and roles/iam.serviceAccountUser on the service "
         "account; or the API is off. `bigbird doctor` tells which"
     ),
+    409: "choose another --name",
     404: "is the project, region or id right?",
     429: "too many requests in a short time; wait a minute and run it again",
 }
@@ -62,6 +63,7 @@ def transient(error: Exception) -> bool:
     """Whether a call may succeed the next time."""
     import requests
     from google.api_core import exceptions
+    from google.auth.exceptions import GoogleAuthError
 
     return isinstance(
         error,
@@ -69,9 +71,8 @@ def transient(error: Exception) -> bool:
         | exceptions.BadGateway
         | exceptions.GatewayTimeout
         | exceptions.InternalServerError
-        | requests.ConnectionError
-        | requests.Timeout,
-    )
+        | requests.RequestException,
+    ) or (isinstance(error, GoogleAuthError) and error.retryable)
 
 
 @contextmanager
@@ -90,13 +91,15 @@ def explained(action: str, settings: Settings) -> Iterator[None]:
     try:
         yield
     except GoogleAuthError as error:
+        if error.retryable:
+            raise ServiceUnreachable(f"{action} ({where}): Google's sign-in cannot be reached ({error})") from None
         raise ServiceError(f"{action}: no credentials ({error}); run gcloud auth application-default login") from None
     except exceptions.GoogleAPICallError as error:
         quota = error.code == 429 and "quota" in (error.message or "").lower()
         remedy = _QUOTA if quota else _REMEDIES.get(int(error.code or 0), _OTHERWISE)
         kind = ServiceUnreachable if transient(error) else ServiceError
         raise kind(f"{action} ({where}): {error.code} {error.message or error}; {remedy}") from None
-    except (requests.ConnectionError, requests.Timeout) as error:
+    except requests.RequestException as error:
         raise ServiceUnreachable(
             f"{action} ({where}): the service cannot be reached ({type(error).__name__})"
         ) from None

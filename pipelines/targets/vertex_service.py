@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from bigbird.errors import InputError
-from components.runs import Run, Step, vertex_run
+from bigbird.errors import InputError, ServiceUnreachable
+from components.runs import Run, Step, vertex_link, vertex_run
 from pipelines.settings import Settings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
 from pipelines.targets.vertex_client import address, client_options, explained, session, transient
@@ -53,16 +53,20 @@ class VertexService:
         body = CreatePipelineJobRequest(
             parent=self._parent, pipeline_job=self._pipeline_job(request), pipeline_job_id=identifier
         )
+
+        def lost() -> str | None:
+            job = self._exists(lambda: self._pipelines().get_pipeline_job(name=name, timeout=_TIMEOUT_S))
+            ours = job is not None and job.labels.get(DIGEST_LABEL) == request.digest
+            return name if ours else None  # another's is told as one that exists
+
         with self._explained(f"submitting {identifier}"):
             return str(
-                patiently(
-                    lambda: self._pipelines().create_pipeline_job(body, timeout=_TIMEOUT_S).name,
-                    transient,
-                    lambda: self._exists(
-                        lambda: self._pipelines().get_pipeline_job(name=name, timeout=_TIMEOUT_S).name
-                    ),
-                )
+                patiently(lambda: self._pipelines().create_pipeline_job(body, timeout=_TIMEOUT_S).name, transient, lost)
             )
+
+    def link(self, identifier: str) -> str:
+        """The page of a run in the console."""
+        return vertex_link(identifier)
 
     def run(self, identifier: str) -> Run:
         """How a run stands; of its resource name or its last part."""
@@ -147,7 +151,10 @@ class VertexService:
 
         def delete() -> None:
             operation = self._client_schedules().delete_schedule(name=schedule.id, timeout=_TIMEOUT_S)
-            operation.result(_TIMEOUT_S)
+            try:
+                operation.result(_TIMEOUT_S)
+            except TimeoutError:
+                raise ServiceUnreachable(f"{schedule.id}: its deletion takes longer than {_TIMEOUT_S:.0f} s") from None
 
         with self._explained(f"deleting schedule {schedule.name} ({schedule.id})"):
             patiently(lambda: self._exists(delete), transient)

@@ -46,10 +46,12 @@ def bigbird():
 
 @pytest.fixture
 def kubeflow(monkeypatch, tmp_path):
-    """An installation; the environment names it."""
+    """An installation, and a bucket with SST-2; the environment names it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(service, "FIRST_PAUSE_S", 0.01)
-    with Kubeflow() as server:
+    with Kubeflow() as server, Cloud() as storage:
+        storage.objects |= {"gs://bucket/SST-2/train.tsv": b"x", "gs://bucket/SST-2/dev.tsv": b"x"}
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage.url)
         monkeypatch.setenv("BIGBIRD_HOST", server.url)
         monkeypatch.setenv("BIGBIRD_IMAGE_PREFIX", "registry/project/bigbird")
         monkeypatch.setenv("BIGBIRD_IMAGE_TAG", "0123456789ab")

@@ -6,14 +6,14 @@ import pytest
 
 from pipelines.machines import MACHINES
 
-SST2 = ("--target", "kubeflow", "--task", "sst2", "--data", "s3://bucket/SST-2", "--recipe", "small_sst2")
+SST2 = ("--target", "kubeflow", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
 MONDAYS = ("schedule", "create", "weekly", "--cron", "0 3 * * 1", *SST2)
 TARGET = ("--target", "kubeflow")
 
 
 def test_a_submitted_run_is_in_our_experiment_with_its_parameters(kubeflow, bigbird):
-    result = bigbird("submit", *SST2, "--name", "first", "--epochs", "0.5", "--bucket", "minio://mlpipeline/bigbird",
-                     "--service-account", "runner", "--label", "team=search")  # fmt: skip
+    result = bigbird("submit", *SST2, "--name", "first", "--epochs", "0.5", "--pipeline-root", "minio://mlpipeline/bigbird",
+                     "--kubernetes-service-account", "runner", "--label", "team=search")  # fmt: skip
     (run,) = kubeflow.runs.values()
     assert run["display_name"] == "first"
     assert kubeflow.experiments[run["experiment_id"]]["display_name"] == "bigbird"
@@ -22,7 +22,7 @@ def test_a_submitted_run_is_in_our_experiment_with_its_parameters(kubeflow, bigb
     parameters = dict(run["runtime_config"]["parameters"])
     assert "trainer" in parameters.pop("recipe")
     assert parameters == {
-        "task": "sst2", "data": "s3://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
+        "task": "sst2", "data": "gs://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
         "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "max_length": 0, "batch_size": 0,
         "learning_rate": 0.0, "epochs": 0.5, "metric_threshold": 0.0, "overrides": "",
     }  # fmt: skip
@@ -103,14 +103,14 @@ def test_waiting_ends_with_the_failed_step_its_error_and_its_exit_code(kubeflow,
         ("RUNNING", [task("root-driver", "SUCCEEDED"), task("preprocess-driver", "SUCCEEDED"), task("preprocess", "RUNNING")]),
         ("FAILED", [
             task("root", "FAILED"), task("preprocess", "FAILED", children=["pod-1"]),
-            task("executor", "FAILED", pod="pod-1", error="Error (exit code 2): --data s3://bucket/SST-2: no such folder"),
+            task("executor", "FAILED", pod="pod-1", error="Error (exit code 1): exit code 2: --data gs://bucket/SST-2: no such folder"),
         ]),
     ]  # fmt: skip
     result = bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01", code=2)
     words = [" ".join(line.split()[1:]).partition(" after ")[0] for line in result.stderr.splitlines()[:2]]
     assert words == ["preprocess running", "preprocess failed"]
     assert (
-        "error: step 'preprocess' of x failed: Error (exit code 2): --data s3://bucket/SST-2: no such folder"
+        "error: step 'preprocess' of x failed: Error (exit code 1): exit code 2: --data gs://bucket/SST-2: no such folder"
         in result.stderr
     )
 
@@ -140,8 +140,29 @@ def test_an_installation_that_is_not_there_is_told(kubeflow, bigbird):
     assert "http://127.0.0.1:9): cannot be reached" in result.stderr
 
 
+def test_what_is_vertexs_in_the_settings_is_not_kubeflows(kubeflow, bigbird):
+    result = bigbird(
+        "submit",
+        *SST2,
+        "--bucket",
+        "gs://b/x",
+        "--service-account",
+        "a@b.iam.gserviceaccount.com",
+        "--notify-emails",
+        "a@b.c",
+    )
+    (run,) = kubeflow.runs.values()
+    assert (run.get("service_account"), run["runtime_config"].get("pipeline_root")) == (None, None)
+    assert "warning: notify_emails: Kubeflow sends no mail" in result.stderr
+
+
+def test_a_gpu_that_vertex_lends_otherwise_is_taken_as_the_cluster_has_it(kubeflow, bigbird):
+    bigbird("submit", *SST2, "--machine", "gpu-h100", "--strategy", "standard")
+    assert len(kubeflow.runs) == 1
+
+
 def test_the_token_goes_along_and_is_never_printed(kubeflow, bigbird, monkeypatch):
-    monkeypatch.setenv("BIGBIRD_KUBEFLOW_TOKEN", "s3cret")
+    monkeypatch.setenv("BIGBIRD_KUBEFLOW_TOKEN", "s3cret\n")
     result = bigbird("submit", *SST2)
     assert kubeflow.asked("POST .*/runs")[0].headers["authorization"] == "Bearer s3cret"
     assert "s3cret" not in result.output
@@ -191,7 +212,7 @@ def test_a_network_that_breaks_half_way_leaves_exactly_one(kubeflow, bigbird):
     assert list(kubeflow.recurring) == [present]
     kubeflow.troubles.clear()
     kubeflow.trouble("DELETE", 10**6, status=503)
-    assert "Now there are two schedules weekly" in bigbird(*MONDAYS, "--epochs", "5", code=4).stderr
+    assert "Now there may be two schedules weekly" in bigbird(*MONDAYS, "--epochs", "5", code=4).stderr
     kubeflow.troubles.clear()
     assert "nothing to change" in bigbird(*MONDAYS, "--epochs", "5").stdout
     assert len(kubeflow.recurring) == 1
@@ -224,7 +245,8 @@ def test_pause_resume_trigger_show_and_delete(kubeflow, bigbird):
         ((*MONDAYS, "--time-zone", "Europe/Paris"), "CRON_SCHEDULE_TIMEZONE"),
         ((*MONDAYS, "--cron", "0 3 * * 7"), "write Sunday as 0"),
         (("submit", *SST2, "--strategy", "flex-start"), "is Vertex AI's; expected standard or spot"),
-        (("submit", *SST2, "--notify-emails", "a@b.c"), "Kubeflow sends no mail"),
+        (("submit", *SST2, "--margin", "0.1"), "--margin: nothing is registered on Kubeflow"),
+        ((*MONDAYS, "--catch-up", "--data", "gs://bucket/{date}/SST-2"), "--catch-up with {date}"),
         (("submit", *SST2, "--init-checkpoint", "registry:x"), "the Model Registry is Vertex AI's"),
         (("submit", *SST2, "--dataflow"), "--dataflow: is Vertex AI's"),
     ],

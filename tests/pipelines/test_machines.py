@@ -26,7 +26,7 @@ def test_v5es_machine_types_have_the_topologies_of_their_chips():
 def test_quotas_are_those_that_count_the_machine():
     prefix = "aiplatform.googleapis.com/custom_model_training_"
     assert {name: machine.quota_metric("standard").removeprefix(prefix) for name, machine in MACHINES.items()} == {
-        "cpu": "cpus", "gpu-l4": "nvidia_l4_gpus", "gpu-a100": "nvidia_a100_gpus", "gpu-h100": "nvidia_h100_gpus",
+        "cpu": "n2_cpus", "gpu-l4": "nvidia_l4_gpus", "gpu-a100": "nvidia_a100_gpus", "gpu-h100": "nvidia_h100_gpus",
         "tpu-v5e-1": "tpu_v5e", "tpu-v5e-4": "tpu_v5e", "tpu-v5e-8": "tpu_v5e",
     }  # fmt: skip
     assert MACHINES["gpu-h100"].quota_metric("flex-start") == f"{prefix}preemptible_nvidia_h100_gpus"

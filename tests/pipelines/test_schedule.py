@@ -120,7 +120,7 @@ def test_a_network_that_is_gone_half_way_says_so_and_the_next_command_leaves_one
     bigbird(*MONDAYS)
     cloud.trouble("DELETE", 10**6, status=None)
     result = bigbird(*MONDAYS, "--epochs", "2", code=4)
-    assert "Now there are two schedules weekly" in result.stderr
+    assert "Now there may be two schedules weekly" in result.stderr
     assert "schedules/1" in result.stderr and "schedules/2" in result.stderr
     assert "warning: there are several schedules weekly" in bigbird("schedule", "list").stderr
     cloud.troubles.clear()
@@ -147,10 +147,13 @@ def test_pause_resume_trigger_and_delete(cloud, bigbird):
     bigbird("schedule", "resume", "weekly")
     assert cloud.schedules["1"]["catchUp"] is False
     result = bigbird("schedule", "trigger", "weekly")
-    (job,) = cloud.jobs.values()
+    ((identifier, job),) = cloud.jobs.items()
     wanted = dict(cloud.schedules["1"]["createPipelineJobRequest"]["pipelineJob"])
     assert {name: job[name] for name in wanted} == wanted
-    assert "sent weekly now" in result.stdout
+    assert (
+        f"sent its run now\nhttps://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines/runs/{identifier}"
+        in result.stdout
+    )
     bigbird("schedule", "delete", "weekly")
     assert cloud.schedules == {}
     assert "there is none of this name; there are: none" in bigbird("schedule", "delete", "weekly", code=2).stderr
@@ -206,6 +209,9 @@ def test_a_path_may_hold_the_day(cloud, bigbird):
         ({"cron": "0 3 * *"}, "--cron '0 3 \\* \\*': .*expected five fields"),
         ({"cron": "0 25 * * 1"}, "--cron '0 25 .*: Bad hour"),
         ({"cron": "0 0 3 * * 1"}, "--cron .*has 6 fields; expected five"),
+        ({"cron": "0 3 L * *"}, "holds 'L'; expected digits"),
+        ({"cron": "0 3 * * 1#2"}, "holds '#'"),
+        ({"start": "0001-01-01", "time_zone": "Asia/Tokyo"}, "--start 0001-01-01: not a time"),
         ({"cron": "0 0 30 2 *"}, "--cron '0 0 30 2 \\*'"),
         ({"time_zone": "Europe/Atlantis"}, "no such time zone"),
         ({"start": "Monday"}, "--start Monday: not a time"),
@@ -229,6 +235,36 @@ def test_next_times_are_in_the_schedules_time_zone_over_a_change_of_clocks():
 
 def test_catching_up_is_chosen_at_resuming_on_vertex(cloud, bigbird):
     assert "schedule resume --catch-up" in bigbird(*MONDAYS, "--catch-up", code=2).stderr
+
+
+def test_an_old_schedule_that_was_deleted_although_nobody_said_so_leaves_the_new_one(cloud, bigbird):
+    bigbird(*MONDAYS)
+    cloud.trouble("DELETE .*/1$", 5, status=None, handled=True)
+    assert "replaced" in bigbird(*MONDAYS, "--epochs", "2").stdout
+    assert list(cloud.schedules) == ["2"]
+
+
+def test_what_a_schedule_needs_later_may_come_later_and_is_warned_about(cloud, bigbird):
+    cloud.models = set()
+    result = bigbird(
+        "schedule", "create", "daily", "--cron", "0 3 * * *", "--task", "sst2", "--data", "gs://bucket/{date}/SST-2", "--recipe",
+        "small_sst2", "--init-checkpoint", "registry:bigbird-sst2", "--train-file", "gs://bucket/{date}.tsv",
+    )  # fmt: skip
+    for told in ("holds nothing yet", "has no such model yet", "no such file"):
+        assert f"{told}" in result.stderr
+    assert result.stderr.count("warning: ") == 3
+    assert len(cloud.schedules) == 1
+
+
+def test_the_commit_of_who_sends_it_is_no_other_work(cloud, bigbird, monkeypatch):
+    bigbird(*MONDAYS)
+    monkeypatch.setattr("pipelines.remote.revision", lambda: "another")
+    assert "nothing to change" in bigbird(*MONDAYS).stdout
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "x" * 101])
+def test_a_name_that_cannot_be_one_is_refused(cloud, bigbird, name):
+    assert f"schedule {name!r}: expected" in bigbird("schedule", "create", name, *MONDAYS[3:], code=2).stderr
 
 
 def test_an_interrupted_replacement_leaves_the_old_one(cloud, bigbird, monkeypatch):

@@ -15,7 +15,7 @@ def file(tmp_path):
 
 def test_flags_go_before_the_environment_and_this_before_the_file(file):
     settings, sources = load_settings(
-        {"bucket": "gs://flag", "region": ""},
+        {"bucket": "gs://flag", "region": None},
         file=file,
         environment={"BIGBIRD_REGION": "europe-west4", "BIGBIRD_BUCKET": "gs://env"},
     )
@@ -37,6 +37,21 @@ def test_without_anything_all_is_empty(tmp_path, monkeypatch):
 def test_the_file_beside_is_found(file, monkeypatch):
     monkeypatch.chdir(file.parent)
     assert load_settings({}, environment={})[0].project == "in-the-file"
+
+
+def test_an_empty_flag_takes_a_setting_back(file):
+    settings, sources = load_settings({"notify_emails": "", "region": None}, file=file, environment={})
+    assert (settings.notify_emails, settings.region) == ((), "us-central1")
+    assert "notify_emails" not in sources
+
+
+def test_a_way_to_name_the_images_goes_before_another_one_below(tmp_path):
+    file = tmp_path / "bigbird.toml"
+    file.write_text('[bigbird]\nimages = "build/images.json"\n')
+    settings, _ = load_settings({"image_prefix": "r/p/bird"}, file=file, environment={})
+    assert (settings.images, settings.image_prefix) == ("", "r/p/bird")
+    settings, _ = load_settings({"images": "mine.json"}, file=file, environment={"BIGBIRD_IMAGE_TAG": "7"})
+    assert (settings.images, settings.image_tag) == ("mine.json", "")
 
 
 def test_addresses_of_mail_may_stand_in_one_string():

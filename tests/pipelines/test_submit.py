@@ -125,7 +125,7 @@ def test_a_dry_run_prints_the_request_and_sends_none(cloud, bigbird):
 @pytest.mark.parametrize(
     ("flag", "cached"),
     [((), {"preprocess": True, "resolve": False, "register": False}),
-     (("--caching",), {"preprocess": True, "resolve": True, "register": True}),
+     (("--caching",), {"preprocess": True, "resolve": False, "register": False}),
      (("--no-caching",), {"preprocess": False, "resolve": False, "register": False})],
 )  # fmt: skip
 def test_caching_has_three_values(cloud, bigbird, flag, cached):
@@ -255,7 +255,17 @@ def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, st
         (("--data", "gs://bucket/SST-2"), "--task is not given"),
         (("--task", "sst2"), "--data is not given; expected a folder"),
         (("--task", "sst2", "--data", "SST-2"), "--data SST-2: is a path of this machine.*gcloud storage cp"),
-        (("--task", "sst2", "--data", "s3://bucket/x"), "--data s3://bucket/x: is s3://; expected gs://"),
+        (("--task", "sst2", "--data", "s3://bucket/x"), "--data s3://bucket/x: expected gs://BUCKET/PATH"),
+        ((*SST2, "--init-checkpoint", "registry:other"), "registry in europe-west4 has no such model"),
+        ((*SST2, "--init-checkpoint", 'registry:a" OR x'), "expected 1 to 128 characters"),
+        ((*SST2, "--model-name", 'a"b'), "--model-name 'a\"b': expected 1 to 128"),
+        (
+            ("--task", "sst2", "--data", "gs://bucket/SST-2", "--init-checkpoint", "registry:x"),
+            "--recipe is not given with",
+        ),
+        ((*SST2, "--override", "task.init_checkpoint=gs://b/x"), "expected --init-checkpoint"),
+        ((*SST2, "--timeout-hours", "nan"), "nan is not a finite number"),
+        ((*SST2, "--max-wait-hours", "inf"), "inf is not a finite number"),
         (("--task", "sst2", "--data", "gs://bucket/none"), "--data gs://bucket/none: .* holds nothing"),
         (("--task", "sst2", "--data", "gs://other/x"), "gs://other: no such bucket"),
         (("--task", "cola", "--data", "gs://bucket/runs"), "has no file of task cola; expected train.tsv"),
@@ -263,7 +273,7 @@ def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, st
         ((*SST2, "--vocabulary", "gs://bucket/SST-2/train.tsv"), "--vocabulary .*train.tsv: not a SentencePiece model"),
         ((*SST2, "--train-file", "gs://bucket/SST-2/other.tsv"), "--train-file .*: no such file"),
         ((*SST2, "--init-checkpoint", "gs://bucket/SST-2"), "--init-checkpoint .*: no checkpoint there"),
-        ((*SST2, "--init-checkpoint", "registry:"), "expected registry:NAME"),
+        ((*SST2, "--init-checkpoint", "registry:"), "registry:NAME, where NAME is '': expected"),
         ((*SST2, "--override", "trainer.steps=3"), "trainer.steps: unknown key"),
         (
             (*SST2, "--machine", "tpu-v5e-8", "--batch-size", "12"),
@@ -341,6 +351,34 @@ def test_a_batch_that_may_not_fit_is_warned_about_and_sent(cloud, bigbird):
     assert "warning: --machine tpu-v5e-1: a step may need about" in result.stderr
     assert "use_gradient_checkpointing=true" in result.stderr
     assert len(cloud.jobs) == 1
+
+
+def test_a_registered_model_to_start_from_is_looked_up(cloud, bigbird):
+    cloud.models = {"bigbird-sst2"}
+    bigbird("submit", *SST2, "--init-checkpoint", "registry:bigbird-sst2")
+    assert job_of(cloud).runtime_config.parameter_values["init_checkpoint"] == "registry:bigbird-sst2"
+
+
+def test_weights_that_a_recipe_names_are_resolved_with_the_others(cloud, bigbird, tmp_path):
+    cloud.objects["gs://bucket/bert/model.json"] = b"{}"
+    (tmp_path / "mine.yaml").write_text("task: {init_checkpoint: 'gs://bucket/bert'}\n")
+    bigbird("submit", *SST2[:4], "--recipe", str(tmp_path / "mine.yaml"))
+    values = job_of(cloud).runtime_config.parameter_values
+    assert (values["init_checkpoint"], values["overrides"]) == ("gs://bucket/bert", "")
+
+
+def test_a_run_of_the_same_name_is_not_taken_for_ours(cloud, bigbird):
+    bigbird("submit", *SST2, "--name", "x")
+    assert "409" in bigbird("submit", *SST2, "--name", "x", "--epochs", "2", code=4).stderr
+    cloud.trouble("POST .*pipelineJobs", 1, status=503)
+    result = bigbird("submit", *SST2, "--name", "x", "--epochs", "3", code=4)
+    assert "already exists; choose another --name" in result.stderr
+
+
+def test_the_users_own_beam_options_come_after_dataflows(cloud, bigbird):
+    bigbird("submit", *SST2, "--dataflow", "--beam-options", "--max_num_workers=20")
+    options = job_of(cloud).runtime_config.parameter_values["beam_options"].split()
+    assert (options[0], options[-1]) == ("--runner=DataflowRunner", "--max_num_workers=20")
 
 
 def test_dataflow_gets_workers_that_install_nothing(cloud, bigbird):

@@ -121,6 +121,18 @@ def test_the_metric_is_announced_where_the_exit_task_is_not_told_of_it(webhook, 
     assert body["metrics"] == {"accuracy": 0.93}
 
 
+def test_a_webhook_that_does_not_take_an_announcement_fails_no_run(webhook, monkeypatch, capsys):
+    monkeypatch.setenv(module.WEBHOOK, f"{webhook.url}/hook/gone")
+    announce("weekly", "id-1", "", "accuracy", 0.93, 0.9, True)
+    assert "not announced: the webhook at 127.0.0.1 answered 404" in capsys.readouterr().err
+
+
+def test_nothing_logs_the_address_of_a_webhook_that_does_not_answer(caplog):
+    with pytest.raises(InputError, match="cannot be reached"):
+        post("http://127.0.0.1:9/hook/s3cret", {"text": "x"})
+    assert "s3cret" not in caplog.text
+
+
 def test_success_is_told_without_an_error():
     body = message(
         Run("weekly", "RUNNING", (Step("train", "SUCCEEDED"),), metrics={"f1": 0.5}, link="http://x"), "SUCCEEDED"

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.errors import InputError, ServiceError
 from components.preprocess.inputs import resolve_inputs, run_day, with_date
 from tests.cloud import PARENT, PROJECT, REGION, Cloud
 
@@ -82,14 +82,15 @@ def registry(tmp_path, monkeypatch):
     (tmp_path / "saved_model" / "signature.json").write_text(json.dumps({"trained_model": f"{tmp_path}/trained"}))
     model = {
         "name": f"{PARENT}/models/7", "displayName": "bigbird-sst2", "versionId": "3", "versionAliases": ["default"],
-        "artifactUri": str(tmp_path / "saved_model"),
+        "artifactUri": str(tmp_path / "saved_model"), "labels": {"bigbird": "register"},
     }  # fmt: skip
 
     def listed(match, request):
         return {"models": [model] if request.query["filter"] == 'display_name="bigbird-sst2"' else []}
 
     with Cloud() as server:
-        server.routes += [
+        server.models_labels = model["labels"]
+        server.routes[:0] = [
             (rf"GET /v1/{PARENT}/models", listed),
             (rf"GET /v1/{PARENT}/models/7@default", lambda *_: model),
         ]
@@ -104,6 +105,31 @@ def test_a_run_starts_from_the_default_version_of_a_registered_model_with_its_vo
     assert inputs.init_checkpoint == f"{tmp_path}/trained"
     assert inputs.vocabulary == f"{tmp_path}/trained/vocab.model"
     assert registry.asked("GET .*/models/7@default")
+
+
+def test_other_weights_are_another_version_of_them_and_not_of_the_data(days, tmp_path):
+    (tmp_path / "bert.index").write_text("x")
+    (tmp_path / "bert.data-00000-of-00001").write_text("x")
+
+    def resolved():
+        return resolve_inputs({"data": f"{days}/{{date}}"}, f"{tmp_path}/bert", TIME)
+
+    first = resolved()
+    (tmp_path / "bert.data-00000-of-00001").write_text("other weights")
+    assert resolved().version == first.version
+    assert resolved().weights_version not in ("", first.weights_version)
+
+
+def test_a_model_that_somebody_else_uploaded_is_not_ours(days, registry):
+    registry.models_labels.clear()
+    with pytest.raises(InputError, match="has no model of this name"):
+        resolve_inputs({"data": f"{days}/{{date}}"}, "registry:bigbird-sst2", TIME, PROJECT, REGION)
+
+
+def test_a_registry_that_may_not_be_read_is_told_with_the_role(days, registry):
+    registry.trouble("GET .*/models", 9, status=403)
+    with pytest.raises(ServiceError, match=r"roles/aiplatform\.user"):
+        resolve_inputs({"data": f"{days}/{{date}}"}, "registry:bigbird-sst2", TIME, PROJECT, REGION)
 
 
 def test_a_model_that_is_not_registered_is_told(days, registry):
