@@ -27,7 +27,7 @@ class FakeRegistry(Cloud):
         self.pending = 0
         self._operations: list[dict[str, Any]] = []
         path = rf"/v1/{PARENT}/models"
-        self.routes += [
+        self.routes[:0] = [
             (rf"POST {path}:upload", self._upload),
             (rf"GET {path}", self._list),
             (rf"GET {path}/(\d+):listVersions", self._list_versions),
