@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,13 +75,21 @@ def transient(error: Exception) -> bool:
     ) or (isinstance(error, GoogleAuthError) and error.retryable)
 
 
+def transient_for_reading(error: Exception) -> bool:
+    """Whether a look may succeed the next time: too many looks are no reason to look no more."""
+    from google.api_core.exceptions import TooManyRequests
+
+    return transient(error) or isinstance(error, TooManyRequests)
+
+
 @contextmanager
-def explained(action: str, settings: Settings) -> Iterator[None]:
+def explained(action: str, settings: Settings, passes: Callable[[Exception], bool] | None = None) -> Iterator[None]:
     """Turns a client's errors into `ServiceError`s that say what to do.
 
     Args:
         action: what was being done.
         settings: whose project and region are named.
+        passes: whether an error may be gone the next time; `transient` by default.
     """
     import requests
     from google.api_core import exceptions
@@ -97,7 +105,7 @@ def explained(action: str, settings: Settings) -> Iterator[None]:
     except exceptions.GoogleAPICallError as error:
         quota = error.code == 429 and "quota" in (error.message or "").lower()
         remedy = _QUOTA if quota else _REMEDIES.get(int(error.code or 0), _OTHERWISE)
-        kind = ServiceUnreachable if transient(error) else ServiceError
+        kind = ServiceUnreachable if (passes or transient)(error) else ServiceError
         raise kind(f"{action} ({where}): {error.code} {error.message or error}; {remedy}") from None
     except requests.RequestException as error:
         raise ServiceUnreachable(

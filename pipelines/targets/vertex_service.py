@@ -12,7 +12,14 @@ from bigbird.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step, vertex_link, vertex_run
 from pipelines.settings import Settings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
-from pipelines.targets.vertex_client import address, client_options, explained, session, transient
+from pipelines.targets.vertex_client import (
+    address,
+    client_options,
+    explained,
+    session,
+    transient,
+    transient_for_reading,
+)
 
 _TIMEOUT_S = 60.0
 _LOG_LINES = 5
@@ -71,8 +78,10 @@ class VertexService:
     def run(self, identifier: str) -> Run:
         """How a run stands; of its resource name or its last part."""
         name = identifier if "/" in identifier else f"{self._parent}/pipelineJobs/{identifier}"
-        with self._explained(f"run {identifier}"):
-            job = patiently(lambda: self._pipelines().get_pipeline_job(name=name, timeout=_TIMEOUT_S), transient)
+        with explained(f"run {identifier}", self._settings, transient_for_reading):
+            job = patiently(
+                lambda: self._pipelines().get_pipeline_job(name=name, timeout=_TIMEOUT_S), transient_for_reading
+            )
         return vertex_run(job)
 
     def errors_of(self, step: Step) -> list[str]:

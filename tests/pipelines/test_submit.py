@@ -181,6 +181,12 @@ def test_waiting_ends_with_the_failed_step_its_error_its_log_and_its_exit_code(c
     assert 'resource.labels.job_id="77"' in asked.body["filter"]
 
 
+def test_too_many_looks_at_a_run_are_no_reason_to_look_no_more(cloud, bigbird):
+    cloud.progress = [("PIPELINE_STATE_SUCCEEDED", [])]
+    cloud.trouble("GET .*pipelineJobs/", 7, status=429)
+    assert "x succeeded" in bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01").stdout
+
+
 def test_a_cancelled_run_ends_with_one(cloud, bigbird):
     cloud.progress = [("PIPELINE_STATE_CANCELLED", [task(1, "preprocess", "CANCELLED")])]
     assert (
