@@ -272,9 +272,9 @@ def show_command(place: Place, name: str, as_json: bool, **options: Any) -> None
             "name": schedule.name,
             "state": schedule.state.lower(),
             "times": f"{timing.cron} ({timing.time_zone}){', catching up' if timing.catch_up else ''}",
-            "start": _shown(timing.start),
-            "end": _shown(timing.end),
-            "next run": _shown(schedule.next_run),
+            "start": _shown(timing.start, " UTC"),
+            "end": _shown(timing.end, " UTC"),
+            "next run": _shown(schedule.next_run, " UTC"),
             "runs": f"work {schedule.digest}" if schedule.digest else "made by something else",
             "link": schedule.link,
         }
@@ -324,5 +324,5 @@ def _iso(moment: datetime.datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _shown(moment: datetime.datetime | None) -> str:
-    return f"{moment:%a %Y-%m-%d %H:%M}" if moment else ""
+def _shown(moment: datetime.datetime | None, zone: str = "") -> str:
+    return f"{moment:%a %Y-%m-%d %H:%M}{zone}" if moment else ""

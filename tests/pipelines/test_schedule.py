@@ -171,6 +171,7 @@ def test_list_and_show_tell_times_and_last_runs(cloud, bigbird):
     }  # fmt: skip
     shown = bigbird("schedule", "show", "weekly").stdout
     assert "times     0 3 * * 1 (Europe/Paris)" in shown
+    assert "next run  Mon 2030-01-07 02:00 UTC" in shown
     assert "run       weekly failed: step train failed, out of memory" in shown
     (described,) = json.loads(bigbird("schedule", "list", "--json").stdout)
     assert (described["name"], described["cron"], described["time_zone"]) == ("weekly", "0 3 * * 1", "Europe/Paris")
