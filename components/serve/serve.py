@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bigbird.artifacts import read_manifest
 from bigbird.serving.saved_model import Predictor, named_probabilities
@@ -42,8 +42,8 @@ class Settings:
     access_log: bool
 
 
-def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT; ends the process with 1 where the model is wrong or requests stayed unanswered.
+def serve(settings: Settings) -> NoReturn:
+    """Serves until SIGTERM or SIGINT, then ends the process: with 1 where the model is wrong or requests stayed unanswered.
 
     Raises:
         InputError: there is no such model, or the address is taken.
@@ -67,11 +67,11 @@ def serve(settings: Settings) -> None:
         log(f"{settings.model}: does not answer as when it was exported: {worker.failure}", "ERROR")
     elif worker.failure:
         raise worker.failure
-    code = 1 if worker.failure or service.unanswered else 0
-    if worker.is_alive():  # loading, or busy with what was given up: ending the interpreter under it may crash
-        os._exit(code)
-    if code:
-        sys.exit(code)
+    # All is answered, logged and closed. TensorFlow's threads may crash while the interpreter ends under them (seen: one exit
+    # code of 139 in some 30 containers), and the worker may still be loading, or busy with what was given up.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if worker.failure or service.unanswered else 0)
 
 
 class Worker(threading.Thread):
