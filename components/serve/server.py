@@ -48,12 +48,17 @@ class Server(uvicorn.Server):
         self._service = service
 
     def run_until_signal(self, bound: socket.socket) -> None:
-        """Listens on a bound socket and returns once everything accepted is answered, or the grace is over."""
-        # uvicorn, when done, sends itself the signal again, for whom it found in charge before.
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Listens on a bound socket and returns once everything accepted is answered, or the grace is over.
+
+        From then on both signals are ignored: the process is about to end, and a second one, as `docker stop` may send it,
+        would only change its exit code.
+        """
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:  # uvicorn, when done, sends itself the signal again, for whom it found in charge before
+            signal.signal(number, self.handle_exit)
         self.run(sockets=[bound])
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens, and says so."""
