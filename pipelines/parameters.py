@@ -37,7 +37,7 @@ def pipeline_parameters(
     """Checks a command's options and turns them into the pipeline's parameters.
 
     Args:
-        options: those of `data_options` and `training_options` in cli.py; None and "" were not given.
+        options: those of `data_options` and `training_options` in options.py; None and "" were not given.
         task: what to learn.
         recipe: a recipe's name or file; the task's default where None.
         files: where the files lie.

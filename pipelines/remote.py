@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -244,8 +244,3 @@ def _label_value(text: str) -> str:
 
 def _plain(name: str) -> str:
     return name.replace("_", "-")
-
-
-def renamed(request: Request, name: str) -> Request:
-    """The same run by another name, as each run of a schedule has its own."""
-    return replace(request, name=name)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from bigbird.errors import InputError, ServiceError
-from pipelines.remote import Place, Placement, make_request, renamed, service_of, settings_from
+from pipelines.remote import Place, Placement, make_request, service_of, settings_from
 from pipelines.targets.service import Request, Schedule, Service, Timing
 
 NEXT_TIMES = 3  # shown when a schedule is made
@@ -47,7 +47,7 @@ def create_command(
     if dry_run:
         print(json.dumps(service.described_schedule(name, request, timing), indent=2, ensure_ascii=False))
         return
-    schedule, done = create_or_replace(service, name, renamed(request, name), timing)
+    schedule, done = create_or_replace(service, name, request, timing)
     print(f"schedule {name}: {done}\n{schedule.link}")
     if schedule.state == "PAUSED":
         print(f"it is paused, as before; bigbird schedule resume {name}")
@@ -151,8 +151,10 @@ def create_or_replace(service: Service, name: str, request: Request, timing: Tim
     if same_work and same_times(present.timing, timing):
         return present, "nothing to change"
     unset = (_is_ahead(present.timing.start) and not timing.start) or (present.timing.end and not timing.end)
-    if same_work and service.can_retime and not unset:
-        return service.retime_schedule(present, timing), "times changed"
+    if same_work and not unset:
+        changed = service.retime_schedule(present, timing)
+        if changed is not None:
+            return changed, "times changed"
     return _replace(service, present, name, request, timing), "replaced"
 
 

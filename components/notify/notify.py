@@ -192,7 +192,7 @@ def post(address: str, body: dict[str, Any]) -> None:
             raise InputError(f"the webhook at {host} cannot be reached ({type(error).__name__})") from None
     if answer.status_code >= 300:
         raise InputError(
-            f"the webhook at {host} answered {answer.status_code}: {answer.text[:200]!r}; is its secret up to date?"
+            f"the webhook at {host} answered {answer.status_code}; is its secret up to date?"  # its text may hold the path
         )
 
 
@@ -205,12 +205,17 @@ def read_secret(name: str, project: str) -> str:
     import base64
 
     import google.auth
+    import requests
+    from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession
 
-    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
     endpoint = os.environ.get("BIGBIRD_SECRET_MANAGER", ENDPOINT)
     url = f"{endpoint}/v1/projects/{project}/secrets/{name}/versions/latest:access"
-    answer = AuthorizedSession(credentials).get(url, timeout=_TIMEOUT_S)
+    try:
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+        answer = AuthorizedSession(credentials).get(url, timeout=_TIMEOUT_S)
+    except (GoogleAuthError, requests.RequestException) as error:
+        raise InputError(f"secret {name} of project {project}: Secret Manager cannot be asked ({error})") from None
     if answer.status_code != 200:
         raise InputError(
             f"secret {name} of project {project}: Secret Manager answered {answer.status_code}; expected a secret that this "

@@ -32,8 +32,6 @@ class KubeflowService:
         settings: needs host; namespace where the installation has many users.
     """
 
-    can_retime = False  # the API can only switch a recurring run on and off
-
     def __init__(self, settings: Settings):
         require(settings, "host")
         self._settings = settings
@@ -98,9 +96,9 @@ class KubeflowService:
             )
         return self._read(created)
 
-    def retime_schedule(self, schedule: Schedule, timing: Timing) -> Schedule:
-        """Kubeflow cannot; `can_retime` says so."""
-        raise NotImplementedError
+    def retime_schedule(self, schedule: Schedule, timing: Timing) -> Schedule | None:
+        """None: the API can only switch a recurring run on and off."""
+        return None
 
     def delete_schedule(self, schedule: Schedule) -> None:
         """Deletes it."""

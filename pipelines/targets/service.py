@@ -103,9 +103,6 @@ class Schedule:
 class Service(Protocol):
     """A place that runs pipelines. Every method raises `ServiceError` when it refuses or cannot be reached."""
 
-    can_retime: bool
-    """Whether a schedule's times can be changed in place."""
-
     def described(self, request: Request) -> dict[str, Any]:
         """The body that `submit` sends."""
 
@@ -127,8 +124,8 @@ class Service(Protocol):
     def create_schedule(self, name: str, request: Request, timing: Timing) -> Schedule:
         """Makes a schedule; a repeated call after an unknown outcome makes no second one."""
 
-    def retime_schedule(self, schedule: Schedule, timing: Timing) -> Schedule:
-        """Changes its times."""
+    def retime_schedule(self, schedule: Schedule, timing: Timing) -> Schedule | None:
+        """Changes its times in place; None where the service has no way to."""
 
     def delete_schedule(self, schedule: Schedule) -> None:
         """Deletes it; one that is gone already is deleted."""

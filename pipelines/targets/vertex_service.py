@@ -34,8 +34,6 @@ class VertexService:
         settings: needs project and region. An `api_endpoint` of http:// gets no credentials.
     """
 
-    can_retime = True
-
     def __init__(self, settings: Settings):
         require(settings, "project", "region")
         self._settings = settings

@@ -115,6 +115,17 @@ def test_waiting_ends_with_the_failed_step_its_error_and_its_exit_code(kubeflow,
     )
 
 
+def test_waiting_through_success_tells_each_steps_states(kubeflow, bigbird):
+    kubeflow.progress = [
+        ("RUNNING", [task("preprocess", "RUNNING")]),
+        ("SUCCEEDED", [task("preprocess", "SUCCEEDED"), task("train", "SKIPPED"), task("evaluate", "SUCCEEDED")]),
+    ]
+    result = bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01")
+    words = [" ".join(line.split()[1:]).partition(" after ")[0] for line in result.stderr.splitlines()]
+    assert words == ["preprocess running", "preprocess succeeded", "train taken from the cache", "evaluate succeeded"]
+    assert result.stdout.endswith("x succeeded\n")
+
+
 def test_transient_refusals_are_tried_again_and_no_second_run_is_sent(kubeflow, bigbird):
     kubeflow.trouble("POST .*/runs", 2, status=503)
     bigbird("submit", *SST2, "--name", "x")

@@ -219,7 +219,6 @@ def test_transient_refusals_are_tried_again_and_no_second_run_is_sent(cloud, big
 
 def test_a_lost_connection_while_waiting_is_bridged(cloud, bigbird):
     cloud.progress = [("PIPELINE_STATE_RUNNING", []), ("PIPELINE_STATE_SUCCEEDED", [])]
-    cloud.trouble("GET .*pipelineJobs/", 0)
     bigbird("submit", *SST2, "--name", "w")
     cloud.trouble("GET .*pipelineJobs/", 7, status=None)  # more than one look tries
     from pipelines.remote import service_of, settings_from

@@ -151,7 +151,10 @@ def test_mails_go_to_the_settings_addresses(tmp_path):
 @pytest.mark.parametrize("name", MACHINES)
 def test_training_runs_in_the_machines_image_and_other_steps_ask_for_their_share(tmp_path, name):
     compile_pipeline(vertex(name), tmp_path / "x.yaml")
-    executors = spec_of(tmp_path / "x.yaml")["deploymentSpec"]["executors"]
+    spec = spec_of(tmp_path / "x.yaml")
+    (pool,) = spec["components"]["comp-train"]["inputDefinitions"]["parameters"]["worker_pool_specs"]["defaultValue"]
+    assert pool["container_spec"]["image_uri"] == f"registry/project/bigbird-{MACHINES[name].image}:0123456789ab"
+    executors = spec["deploymentSpec"]["executors"]
     resources = executors["exec-evaluate"]["container"]["resources"]
     assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("16", "64G")
     assert executors["exec-evaluate"]["container"]["image"] == "registry/project/bigbird-evaluate:0123456789ab"
