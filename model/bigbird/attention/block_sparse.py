@@ -1,7 +1,7 @@
 """BigBird's sparse attention: global, window and random blocks, linear in the input's length.
 
 One (example, head) pair is worked through at a time: what a pair needs stays in the processor's cache, and a layer
-keeps only q, k, v, the output and one number per query for the backward pass, which recomputes the probabilities.
+keeps only q, k, v and the output for the backward pass, which recomputes the probabilities.
 The gradient is derived by hand (as in FlashAttention, Dao et al. 2022, appendix B) and tested against automatic
 differentiation of the dense reference.
 
@@ -50,7 +50,8 @@ def block_sparse_attention(query: Any, key: Any, value: Any, mask: Any, *, patte
     query = query * (1.0 / math.sqrt(query.shape[-1]))
     tokens = ops.cast(mask, "float32")
     key_bias = (1.0 - tokens) * MASKED  # (B, L)
-    context = attend(*(_split_pairs(x, width) for x in (query, key, value)), _repeat_heads(key_bias, pattern))
+    key_bias = ops.reshape(key_bias, (-1, key_bias.shape[1] // width, width))  # (B, nb, w)
+    context = attend(*(_split_pairs(x, width) for x in (query, key, value)), key_bias)
     context = _join_pairs(context, pattern.num_heads)  # (B, L, N, D)
     context = context * ops.cast(tokens, context.dtype)[:, :, None, None]
     return context[:, :length] if padding else context
@@ -70,38 +71,30 @@ def _join_pairs(x: Any, heads: int) -> Any:
     return ops.transpose(x, (0, 2, 1, 3))
 
 
-def _repeat_heads(key_bias: Any, pattern: BlockPattern) -> Any:
-    """(B, L) -> (B N, nb, w)."""
-    width = pattern.block_size
-    return ops.reshape(ops.repeat(key_bias, pattern.num_heads, axis=0), (-1, key_bias.shape[1] // width, width))
-
-
 def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int) -> Any:
-    """The differentiable function (q, k, v, key_bias) -> context over all pairs, with its own gradient."""
+    """The differentiable function (q, k, v, key_bias (B, nb, w)) -> context over all pairs, with its own gradient."""
 
-    def head_of(pair: Any) -> Any:
-        return ops.take(ops.convert_to_tensor(blocks), pair % heads, axis=0)  # (M, S)
-
-    def pair_indices(query: Any) -> Any:
-        return ops.arange(ops.shape(query)[0], dtype="int32")
-
-    def forward_pair(inputs: Any) -> Any:
-        pair, query, key, value, bias = inputs
-        return _forward(query, key, value, bias, head_of(pair), slot_bias)
-
-    def backward_pair(inputs: Any) -> Any:
-        pair, query, key, value, bias, context, log_sum, upstream = inputs
-        return _backward(query, key, value, bias, head_of(pair), slot_bias, context, log_sum, upstream)
+    def plan(pair: Any, key_bias: Any) -> tuple[Any, Any, Any]:
+        table = ops.take(ops.convert_to_tensor(blocks), pair % heads, axis=0)  # (M, S)
+        return key_bias[pair // heads], table, slot_bias
 
     @ops.custom_gradient
     def attend(query: Any, key: Any, value: Any, key_bias: Any) -> Any:
-        pairs = pair_indices(query)
-        context, log_sum = ops.map(forward_pair, (pairs, query, key, value, key_bias))
+        pairs = ops.arange(ops.shape(query)[0], dtype="int32")
+
+        def forward_pair(pair: Any) -> Any:
+            return _forward(query[pair], key[pair], value[pair], *plan(pair, key_bias))
+
+        context = ops.map(forward_pair, pairs)
 
         def gradient(*args: Any, upstream: Any = None) -> Any:
             upstream = args[0] if upstream is None else upstream
-            saved = (pairs, query, key, value, key_bias, context, log_sum, upstream)
-            d_query, d_key, d_value = ops.map(backward_pair, saved)
+
+            def backward_pair(pair: Any) -> Any:
+                saved = (x[pair] for x in (query, key, value, context, upstream))
+                return _backward(*saved, *plan(pair, key_bias))
+
+            d_query, d_key, d_value = ops.map(backward_pair, pairs)
             return d_query, d_key, d_value, ops.zeros_like(key_bias)
 
         return context, gradient
@@ -120,31 +113,24 @@ def _global_rows(x: Any) -> Any:
     return ops.concatenate([x[0], x[-1]], axis=0)
 
 
-def _scores(query: Any, keys: Any, bias: Any) -> Any:
-    """q kᵀ + bias in float32; batched over any leading axes."""
-    return ops.cast(ops.matmul(query, ops.swapaxes(keys, -1, -2)), "float32") + bias
+def _probabilities(query: Any, keys: Any, bias: Any) -> Any:
+    """softmax(q kᵀ + bias) in float32; batched over any leading axes."""
+    scores = ops.cast(ops.matmul(query, ops.swapaxes(keys, -1, -2)), "float32")
+    return ops.softmax(scores + bias, axis=-1)
 
 
-def _softmax(scores: Any) -> tuple[Any, Any]:
-    """Probabilities and log-sum-exp over the last axis."""
-    top = ops.max(scores, axis=-1, keepdims=True)
-    weights = ops.exp(scores - top)
-    total = ops.sum(weights, axis=-1, keepdims=True)
-    return weights / total, top + ops.log(total)
-
-
-def _forward(query: Any, key: Any, value: Any, bias: Any, table: Any, slot_bias: Any) -> tuple[Any, Any]:
-    """One pair: context (nb, w, D) and each query's log-sum-exp float32 (nb, w, 1)."""
+def _forward(query: Any, key: Any, value: Any, bias: Any, table: Any, slot_bias: Any) -> Any:
+    """One pair: context (nb, w, D)."""
     nb, width, size = query.shape
     flat_key, flat_value = ops.reshape(key, (nb * width, size)), ops.reshape(value, (nb * width, size))
 
-    ends, ends_log_sum = _softmax(_scores(_global_rows(query), flat_key, ops.reshape(bias, (1, nb * width))))
+    ends = _probabilities(_global_rows(query), flat_key, ops.reshape(bias, (1, nb * width)))
     ends_context = ops.matmul(ops.cast(ends, value.dtype), flat_value)  # (2 w, D)
 
     middle_bias = _gather(bias, table)[:, None, :] + slot_bias  # (M, 1, S w)
-    middle, middle_log_sum = _softmax(_scores(query[1:-1], _gather(key, table), middle_bias))  # (M, w, S w)
+    middle = _probabilities(query[1:-1], _gather(key, table), middle_bias)  # (M, w, S w)
     middle_context = ops.matmul(ops.cast(middle, value.dtype), _gather(value, table))  # (M, w, D)
-    return _surround(middle_context, ends_context), _surround(middle_log_sum, ends_log_sum)
+    return _surround(middle_context, ends_context)
 
 
 def _surround(middle: Any, ends: Any) -> Any:
@@ -154,7 +140,7 @@ def _surround(middle: Any, ends: Any) -> Any:
 
 
 def _backward(
-    query: Any, key: Any, value: Any, bias: Any, table: Any, slot_bias: Any, context: Any, log_sum: Any, upstream: Any
+    query: Any, key: Any, value: Any, context: Any, upstream: Any, bias: Any, table: Any, slot_bias: Any
 ) -> tuple[Any, Any, Any]:
     """One pair: gradients of query, key and value, (nb, w, D) each."""
     nb, width, size = query.shape
@@ -162,8 +148,8 @@ def _backward(
     # Row sums of dP * P, from the output alone: sum_d dO_d O_d.
     delta = ops.sum(ops.cast(upstream, "float32") * ops.cast(context, "float32"), axis=-1, keepdims=True)  # (nb, w, 1)
 
-    def through_softmax(rows: Any, keys: Any, values: Any, bias: Any, log_sum: Any, delta: Any, upstream: Any) -> Any:
-        probabilities = ops.exp(_scores(rows, keys, bias) - log_sum)
+    def through_softmax(rows: Any, keys: Any, values: Any, bias: Any, delta: Any, upstream: Any) -> Any:
+        probabilities = _probabilities(rows, keys, bias)
         d_probabilities = ops.cast(ops.matmul(upstream, ops.swapaxes(values, -1, -2)), "float32")
         d_scores = ops.cast(probabilities * (d_probabilities - delta), dtype)
         d_rows = ops.matmul(d_scores, keys)
@@ -174,18 +160,25 @@ def _backward(
     flat_key, flat_value = ops.reshape(key, (nb * width, size)), ops.reshape(value, (nb * width, size))
     d_ends, d_key, d_value = through_softmax(
         _global_rows(query), flat_key, flat_value, ops.reshape(bias, (1, nb * width)),
-        _global_rows(log_sum), _global_rows(delta), _global_rows(upstream),
+        _global_rows(delta), _global_rows(upstream),
     )  # fmt: skip
     middle_bias = _gather(bias, table)[:, None, :] + slot_bias
     d_middle, d_keys, d_values = through_softmax(
         query[1:-1], _gather(key, table), _gather(value, table), middle_bias,
-        log_sum[1:-1], delta[1:-1], upstream[1:-1],
+        delta[1:-1], upstream[1:-1],
     )  # fmt: skip
 
     def scatter(d_gathered: Any) -> Any:
         """(M, S w, D) added up into the blocks it came from, (nb, w, D)."""
-        rows = ops.reshape(d_gathered, (-1, width * size))
-        return ops.reshape(ops.segment_sum(rows, ops.reshape(table, (-1,)), num_segments=nb), (nb, width, size))
+        slots = ops.reshape(d_gathered, (nb - 2, -1, width * size))
+        first, last = (ops.sum(slots[:, slot], axis=0, keepdims=True) for slot in (0, -1))
+        window = sum(ops.pad(slots[:, 1 + shift], ((shift, 2 - shift), (0, 0))) for shift in range(3))
+        random = ops.segment_sum(
+            ops.reshape(slots[:, 4:-1], (-1, width * size)), ops.reshape(table[:, 4:-1], (-1,)), num_segments=nb
+        )
+        total = window + random
+        total = ops.concatenate([total[:1] + first, total[1:-1], total[-1:] + last], axis=0)
+        return ops.reshape(total, (nb, width, size))
 
     d_key = ops.reshape(d_key, (nb, width, size)) + scatter(d_keys)
     d_value = ops.reshape(d_value, (nb, width, size)) + scatter(d_values)
