@@ -2,10 +2,10 @@
 
     python benchmarks/input_pipeline.py [--data glue/SST-2 --vocabulary gpt2.model] [--turns 2]
 
-Needs the task's official files, or else writes sentences of the lengths that 20,000 of SST-2 have. The real training
-step is timed at every length that occurs, with one and with two of the base model's layers; what the second adds stands for
-each of the other ten. An epoch is those times weighted by the dataset's batches. How true such a sum is shows a whole run of
-the training stage, with a model small enough for that. Last, the input pipeline by itself.
+Needs the task's official files, or else writes sentences of the lengths that 20,000 of SST-2 have. The base model's real
+training step is timed at every length that occurs; long ones with one and with two of its layers, where what the second adds
+stands for each of the other ten. An epoch is those times weighted by the dataset's batches. How true such a sum is shows a
+whole run of the training stage, with a model small enough for that. Last, the input pipeline by itself.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT / "model"), str(ROOT)]
 
 RECIPE = ROOT / "pipelines" / "experiments" / "glue_sst2.yaml"
 LAYERS = 12  # of the base model
+WHOLE = 128  # tokens up to which steps of all its layers are timed
 VOCABULARY = 50_358
 # Tokens -> sentences, of 20,000 of SST-2's training set with the published vocabulary.
 SENTENCES = {16: 14448, 24: 2951, 32: 1512, 48: 989, 64: 98, 96: 2}
@@ -145,13 +146,11 @@ class Timer:
         return (max(seconds) - min(seconds)) / self.median(length)
 
 
-def time_steps(timers: Sequence[Timer], lengths: Sequence[int], turns: int) -> None:
-    """Times every length in turns, the long ones less often within each."""
-    for turn in range(turns):
-        for length in lengths:
-            for timer in timers:
-                timer.run(length, max(1, min(8, 512 // length)))
-        say(f"turn {turn + 1} of {turns}: " + ", ".join(f"{n} tokens {timers[-1].median(n):.2f} s" for n in lengths))
+def time_steps(timer: Timer, lengths: Sequence[int]) -> None:
+    """Times every length, the long ones less often."""
+    for length in lengths:
+        timer.run(length, max(1, min(6, 192 // length)))
+    say("seconds of a step: " + ", ".join(f"{timer.median(n):.2f} at {n} tokens" for n in lengths))
 
 
 def epoch(seconds: dict[int, float], batches: dict[int, float]) -> float:
@@ -162,23 +161,30 @@ def project(dataset: str, scratch: Path, turns: int) -> float:
     """The base model's epochs; returns the examples a second that its bucketed steps take here."""
     from bigbird.config import SIZES
 
-    experiments = [experiment_of(dataset, scratch, **{**SIZES["base"], "num_layers": n})[0] for n in (1, 2)]
-    task = experiments[0].task
+    def build(layers: int) -> Any:
+        return experiment_of(dataset, scratch, **{**SIZES["base"], "num_layers": layers})[0]
+
+    task = build(LAYERS).task
     rows, longest = task.train_data.global_batch_size, task.buckets[-1]
     batches = batches_of(dataset, task.buckets, rows)
     doubling = batches_of(dataset, task.model_copy(update={"bucket_lengths": None}).buckets, rows)
     lengths = sorted({*batches, *doubling, longest})
     records = round(rows * sum(batches.values()))
-    one, two = (Timer(experiment) for experiment in experiments)
-    time_steps([one, two], lengths, turns)
-    seconds = {n: one.median(n) + (LAYERS - 1) * (two.median(n) - one.median(n)) for n in lengths}
+    one, two, whole = (Timer(build(layers)) for layers in (1, 2, LAYERS))
+    for turn in range(turns):
+        say(f"base model, turn {turn + 1} of {turns}")
+        time_steps(whole, [n for n in lengths if n <= WHOLE])
+        for timer in (one, two):
+            time_steps(timer, [n for n in lengths if n > WHOLE])
+    seconds = {n: whole.median(n) for n in lengths if n <= WHOLE}
+    seconds |= {n: one.median(n) + (LAYERS - 1) * (two.median(n) - one.median(n)) for n in lengths if n > WHOLE}
     padded, bucketed = epoch(seconds, {longest: records / rows}), epoch(seconds, batches)
     steps = ", ".join(f"{n} tokens {seconds[n]:.2f} s x {batches[n]:.0f}" for n in batches)
-    spreads = ", ".join(f"{max(timer.spread(n) for timer in (one, two)):.0%} at {n}" for n in (min(batches), longest))
+    spreads = f"{whole.spread(lengths[0]):.0%} at {lengths[0]}, {two.spread(longest):.0%} at {longest}"
     show(
         "epoch of SST-2, base model, buckets against padding to 1,024", round(padded / bucketed, 1), "x", ">= 8",
-        f"12 layers from 1 and 2, batch {rows}, {turns} turns, medians; {steps} against {longest} tokens {seconds[longest]:.1f} s x "
-        f"{records / rows:.0f}; slowest less fastest step {spreads}",
+        f"batch {rows}, {turns} turns, medians; {steps} against {longest} tokens {seconds[longest]:.1f} s (12 layers from 1 and "
+        f"2) x {records / rows:.0f}; slowest less fastest step {spreads}",
     )  # fmt: skip
     show(
         "the same with the doubling lengths of records without a manifest", round(padded / epoch(seconds, doubling), 1),
@@ -212,7 +218,7 @@ def whole_run(dataset: str, scratch: Path) -> None:
         used = load_experiment(config_files=[scratch / name / "config.yaml"]).task.buckets
         batches = batches_of(dataset, used, 32)
         share = SMALL_STEPS / sum(batches.values())
-        time_steps([timer], list(batches), 1)
+        time_steps(timer, list(batches))
         # Lengths that so short a run meets: those with a batch at least.
         met = [length for length, count in batches.items() if count * share >= 1]
         compiled = sum(timer.first[length] - timer.median(length) for length in met)
