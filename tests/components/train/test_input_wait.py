@@ -67,7 +67,7 @@ def test_one_warning_after_warm_up_and_enough_time(capsys):
 @pytest.fixture
 def trained(dataset, settings, tmp_path, monkeypatch):
     """Function (seconds that each batch takes to come) -> the shares in the run's history."""
-    monkeypatch.setattr(input_wait, "LEAST_SECONDS", 0.3)
+    monkeypatch.setattr(input_wait, "LEAST_SECONDS", 1.0)
     real = TensorFlowSteps.training_batches
 
     def run(delay):
@@ -97,7 +97,7 @@ def test_the_projects_own_input_does_not_keep_a_small_model_waiting(trained, mon
     slow_train = TensorFlowSteps.train
 
     def train_slowly(steps, batch):
-        time.sleep(0.03)
+        time.sleep(0.05)
         return slow_train(steps, batch)
 
     monkeypatch.setattr(TensorFlowSteps, "train", train_slowly)
