@@ -162,3 +162,23 @@ def test_sigterm_ends_a_command_with_143_and_leaves_nothing_half_written(tmp_pat
     process.terminate()
     assert process.wait(timeout=30) == 143
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tensorflows_errors_are_shown_and_its_warnings_are_not():
+    """A warning comes where a step is traced for each of many padded lengths, which is meant."""
+    code = (
+        "from bigbird.console import load_tensorflow\n"
+        "load_tensorflow()\n"
+        "import tensorflow as tf\n"
+        "tf.get_logger().warning('traced again')\n"
+        "tf.get_logger().error('broken')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": MODEL},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "broken" in done.stderr
+    assert "traced again" not in done.stderr and "Logging error" not in done.stderr

@@ -12,6 +12,7 @@ from bigbird.config import load_experiment
 from bigbird.dataset import (
     Rows,
     checksum,
+    count_batches,
     count_records,
     evaluation_dataset,
     explain_bad_records,
@@ -147,6 +148,43 @@ def test_a_batch_that_replicas_cannot_share_evenly_is_refused(files):
 def test_max_records_are_the_files_first_in_every_epoch(files):
     stream = training_dataset(files[:1], _task(buckets=(32,), max_records=8), seed=1)
     assert [sorted(_flat(_ids(stream.skip(2 * epoch), 2))) for epoch in range(3)] == [list(range(8))] * 3
+
+
+BUDGET = {"global_batch_size": 2, "tokens_per_batch": 67}  # 8 examples of 8 tokens, 4 of 16, 2 of 32
+
+
+def test_with_a_token_budget_shorter_buckets_take_more_examples(files):
+    whole = list(training_dataset(files, _task(**BUDGET), seed=1).take(40))
+    assert {batch["input_word_ids"].shape for batch in whole} == {(8, 8), (4, 16), (2, 32)}
+    assert all(LENGTHS[i] <= batch["input_word_ids"].shape[1] for batch in whole for i in batch["record_id"].numpy())
+    counts = np.bincount(_flat(batch["record_id"].numpy().tolist() for batch in whole), minlength=20)
+    assert counts.max() - counts.min() <= 2
+    rest = _ids(training_dataset(files, _task(**BUDGET), seed=1, skip=15), 25)
+    assert rest == [batch["record_id"].numpy().tolist() for batch in whole[15:]]
+    halves = [_ids(training_dataset(files, _task(**BUDGET), seed=1, rows=Rows(i, i + 1, 2)), 40) for i in (0, 1)]
+    assert [a + b for a, b in zip(*halves, strict=True)] == [batch["record_id"].numpy().tolist() for batch in whole]
+
+
+def test_batches_of_an_epoch_are_counted_bucket_by_bucket(files):
+    short, middle, long = 8, 6, 6  # of LENGTHS
+    assert count_batches(files, _task(**BUDGET)) == pytest.approx(short / 8 + middle / 4 + long / 2)
+    assert count_batches(files, _task()) == pytest.approx(len(LENGTHS) / BATCH)
+    assert count_batches(files[:1], _task(**BUDGET, max_records=4)) == pytest.approx(2 / 8 + 2 / 4)
+    assert count_batches(files, _task(buckets=(32,), **BUDGET)) == 10
+
+
+def test_a_token_budget_that_cannot_hold_the_least_batch_is_refused():
+    with pytest.raises(InputError, match=r"tokens_per_batch 63 is below 64 = global_batch_size 2 \* seq_length 32"):
+        _task(global_batch_size=2, tokens_per_batch=63)
+
+
+def test_evaluation_takes_a_token_budget_too(files):
+    batches = list(evaluation_dataset(files, _task(**BUDGET)))
+    assert {batch["input_word_ids"].shape for batch in batches} == {(8, 8), (4, 16), (2, 32)}
+    ids = np.concatenate([batch["record_id"].numpy()[batch["weight"].numpy() == 1] for batch in batches])
+    assert sorted(ids.tolist()) == list(range(20))
+    rounded = evaluation_dataset(files, _task(**BUDGET), batch_size=3)  # for three replicas
+    assert {batch["input_word_ids"].shape for batch in rounded} == {(6, 8), (3, 16), (3, 32)}
 
 
 def test_evaluation_passes_over_every_record_once_and_fills_up_with_weight_zero(files):

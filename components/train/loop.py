@@ -16,6 +16,7 @@ from bigbird.config import TrainerConfig
 from bigbird.console import Progress
 from bigbird.errors import TrainingDiverged
 from bigbird.optimization import WarmupDecay
+from components.train.input_wait import InputWait, waited
 from components.train.interruption import Interrupted, Interruption
 from components.train.logs import Logs
 from components.train.state import State
@@ -47,11 +48,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Started:
-    """An update whose loss the host has not seen: its step and batch numbers, the batch, its figures to come."""
+    """An update whose loss the host has not seen: its step and batch numbers, the batch, its figures to come.
+
+    `waited` is how long the host waited for the batch, in seconds.
+    """
 
     step: int
     number: int
     batch: Any
+    waited: float
     handle: Any
 
 
@@ -81,7 +86,7 @@ class TrainingLoop:
         self._saved = state.step if native.list_checkpoints(plan.model_dir) else -1
         self._batches: Iterator[Any] | None = None
         self._look_after = 1  # updates between two looks at the loss; follows the speed
-        self._interval = _Interval()
+        self._interval, self._input_wait = _Interval(), InputWait()
 
     def run(self) -> None:
         """Trains, validates and saves until the last step is done and saved.
@@ -118,9 +123,11 @@ class TrainingLoop:
         ahead = State(step=state.step, batches=state.batches, left_out=state.left_out)
         clock = time.monotonic()
         while ahead.step < stop:
-            number, batch = ahead.next_batch, next(self._batches)
+            number, asked = ahead.next_batch, time.monotonic()
+            batch = next(self._batches)
+            wait = time.monotonic() - asked
             ahead.take_batch()
-            started.append(_Started(ahead.step, number, batch, self.steps.train(batch)))
+            started.append(_Started(ahead.step, number, batch, wait, self.steps.train(batch)))
             interrupted = self._interruption.signal is not None
             if len(started) >= self._look_after or ahead.step == stop or interrupted:
                 self._look(started, clock)
@@ -138,7 +145,9 @@ class TrainingLoop:
         self.state.seconds += seconds
         per_second = len(started) / max(seconds, 1e-9)
         self._look_after = int(np.clip(per_second * LOOK_EVERY_S, 1, self.plan.trainer.steps_per_loop))
-        self._interval.add(figures, seconds)
+        idle = waited([update.waited for update in started])
+        self._input_wait.add(len(started), idle, seconds)
+        self._interval.add(figures, seconds, idle)
         rate, tokens = self._rate(), figures[:, 2].sum() / max(seconds, 1e-9)
         detail = f"loss {figures[-1, 0]:.4f}  lr {rate:.2e}  {_count(tokens)} tokens/s"
         self._progress.update(self.state.step, detail, force=self.state.step == self._total)
@@ -239,21 +248,23 @@ class _Interval:
     """Figures since the last summary."""
 
     def __init__(self) -> None:
-        self.steps, self._loss, self._norm, self._tokens, self._seconds = 0, 0.0, 0.0, 0.0, 0.0
+        self.steps, self._loss, self._norm, self._tokens = 0, 0.0, 0.0, 0.0
+        self._seconds, self._waited = 0.0, 0.0
 
-    def add(self, figures: np.ndarray, seconds: float) -> None:
+    def add(self, figures: np.ndarray, seconds: float, waited: float) -> None:
         self.steps += len(figures)
         loss, norm, tokens = figures.sum(axis=0)
         self._loss, self._norm, self._tokens = self._loss + loss, self._norm + norm, self._tokens + tokens
-        self._seconds += seconds
+        self._seconds, self._waited = self._seconds + seconds, self._waited + waited
 
     def figures(self) -> dict[str, float]:
-        """Means over the steps, and speed in real tokens and steps per second."""
+        """Means over the steps, speed in real tokens and steps per second, and the share of time without a batch."""
         return {
             "loss": float(self._loss / self.steps),
             "gradient_norm": float(self._norm / self.steps),
             "tokens_per_second": float(self._tokens / max(self._seconds, 1e-9)),
             "steps_per_second": float(self.steps / max(self._seconds, 1e-9)),
+            "input_wait": float(self._waited / max(self._seconds, 1e-9)),
         }
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.artifacts import MANIFESTS, read_manifest
+from bigbird.buckets import choose_buckets
 from bigbird.config import PLACEHOLDER, DataConfig, Experiment, GlueTask, PretrainingTask, SquadTask, replace
-from bigbird.dataset import count_records, find_files, split_files
+from bigbird.dataset import count_batches, count_records, find_files, split_files
 from bigbird.errors import InputError
 from bigbird.record_checks import check_records
 from components.train.raw_squad import encode_raw_squad
@@ -50,7 +53,9 @@ class Sources:
     vocabulary: Path | None
 
 
-def resolve(experiment: Experiment, dataset: str | None, mode: Mode, scratch: Path) -> tuple[Experiment, Sources]:
+def resolve(
+    experiment: Experiment, dataset: str | None, mode: Mode, scratch: Path, buckets: Sequence[int] = ()
+) -> tuple[Experiment, Sources]:
     """Finds the files and fills in what the dataset knows and the configuration leaves open.
 
     Args:
@@ -58,6 +63,7 @@ def resolve(experiment: Experiment, dataset: str | None, mode: Mode, scratch: Pa
         dataset: a dataset/ folder, for the input paths that are not set.
         mode: which splits are needed.
         scratch: a folder for records made from raw SQuAD JSON.
+        buckets: the lengths with which the run was begun, for where the configuration gives none.
 
     Raises:
         InputError: files are missing, the dataset is another task's, or it contradicts the configuration.
@@ -76,7 +82,7 @@ def resolve(experiment: Experiment, dataset: str | None, mode: Mode, scratch: Pa
             raise InputError(f"{split.folder}: was made with another vocabulary than {splits[0].folder}")
     if manifest is not None:
         vocabulary = Path(splits[0].folder or "") / manifest["vocabulary"]["file"]
-        experiment = _fill(experiment, manifest, vocabulary)
+        experiment = _set_buckets(_fill(experiment, manifest, vocabulary), manifest, buckets)
     elif isinstance(task, PretrainingTask):
         for split in found:
             name = "train_data" if split is train else "validation_data"
@@ -172,6 +178,20 @@ def _fill(experiment: Experiment, manifest: dict[str, Any], vocabulary: Path) ->
     return experiment.model_copy(update={"task": replace(task, **changes)})
 
 
+def _set_buckets(experiment: Experiment, manifest: dict[str, Any], before: Sequence[int]) -> Experiment:
+    """The experiment with `task.bucket_lengths` set: as given, as the run began, or by the dataset's own lengths."""
+    task, splits = experiment.task, manifest["splits"].values()
+    if task.bucket_lengths is not None:
+        return experiment
+    if before and before[-1] == task.buckets[-1]:
+        chosen = list(before)
+    else:
+        histogram = sorted(pair for split in splits for pair in split.get("lengths", ()))
+        longest = max(split["longest"] for split in splits)
+        chosen = choose_buckets(histogram, longest, task.buckets, task.encoder)
+    return experiment.model_copy(update={"task": replace(task, bucket_lengths=chosen)})
+
+
 def _count_steps(experiment: Experiment, train: Split | None) -> Experiment:
     """The experiment with `trainer.train_steps` set, from `trainer.epochs` if need be."""
     trainer, data = experiment.trainer, experiment.task.train_data
@@ -179,7 +199,10 @@ def _count_steps(experiment: Experiment, train: Split | None) -> Experiment:
         return experiment
     if trainer.epochs is None:
         raise InputError("neither trainer.train_steps nor trainer.epochs is set; set one of them")
-    records = count_records(train.files) if train.records is None else train.records
-    total = min(records, data.max_records or records)
-    steps = max(1, -(-round(trainer.epochs * total) // data.global_batch_size))
+    if data.tokens_per_batch is not None:
+        steps = max(1, math.ceil(trainer.epochs * count_batches(train.files, experiment.task)))
+    else:
+        records = count_records(train.files) if train.records is None else train.records
+        total = min(records, data.max_records or records)
+        steps = max(1, -(-round(trainer.epochs * total) // data.global_batch_size))
     return experiment.model_copy(update={"trainer": replace(trainer, train_steps=steps)})

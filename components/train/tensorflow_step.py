@@ -117,7 +117,8 @@ class TensorFlowSteps:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)  # tensors, where the step is lowered as a function of its weights
             outputs = self.model(batch, training=True, seed=seed)
-            loss = tf.reduce_sum(per_example_loss(self._task, outputs, batch)) / self._batch_size
+            examples = batch["input_mask"].shape[0] * self.replicas  # of the global batch; buckets may differ in it
+            loss = tf.reduce_sum(per_example_loss(self._task, outputs, batch)) / examples
         # The embeddings' gradients come as slices whose rows may repeat; a norm needs the sum of each row.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
         return gradients, loss, tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32)

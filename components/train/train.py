@@ -53,12 +53,18 @@ def train(
     if mode not in MODES:
         raise InputError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, Interruption().listen() as interruption:
-        experiment, sources = resolve(experiment, dataset, mode, Path(scratch))
+        experiment, sources = resolve(experiment, dataset, mode, Path(scratch), _buckets_before(model_dir))
         if mode == "eval":
             return validate_once(experiment, sources, model_dir, interruption)
         if mode == "continuous_eval":
             return validate_continuously(experiment, sources, model_dir, interruption)
         return _Run(experiment, sources, model_dir).train(interruption)
+
+
+def _buckets_before(model_dir: Path) -> list[int]:
+    """The padded lengths of the run whose checkpoints the folder holds; it keeps them."""
+    folder = native.latest_checkpoint(model_dir)
+    return [] if folder is None else native.read_state(folder)["setup"]["task.bucket_lengths"]
 
 
 class _Run:
@@ -135,10 +141,13 @@ class _Run:
         trainer, data = self.experiment.trainer, self.experiment.task.train_data
         devices = f"{self.steps.replicas} replicas" if self.steps.replicas > 1 else "one device"
         lengths = ", ".join(map(str, self.experiment.task.buckets))
+        size = f"{data.global_batch_size} examples"
+        if data.tokens_per_batch is not None:
+            size = f"up to {data.tokens_per_batch:,} tokens"
         resumed = f", resuming at step {state.step:,}" if state.step else ""
         _say(
             f"training {self.steps.model.count_params():,} parameters for {trainer.train_steps:,} steps of "
-            f"{data.global_batch_size} examples on {devices}, padded to {lengths} tokens{resumed}"
+            f"{size} on {devices}, padded to {lengths} tokens{resumed}"
         )
 
     def _finish(self, state: State) -> dict[str, Any]:

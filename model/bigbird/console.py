@@ -91,10 +91,15 @@ def load_tensorflow() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    stderr = sys.stderr
     with hidden_native_stderr():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+        logger = tf.get_logger()
+        logger.setLevel("ERROR")  # a function traced for every padded length is meant, not retraced in vain
+        for handler in logger.handlers:
+            handler.setStream(stderr)  # it was made with the block's own, which is closed at its end
 
 
 @contextmanager

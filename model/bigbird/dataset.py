@@ -93,6 +93,15 @@ def count_records(files: Sequence[str]) -> int:
     return int(tf.data.TFRecordDataset(list(files)).reduce(np.int64(0), lambda count, _: count + 1))
 
 
+def count_batches(files: Sequence[str], task: Task) -> float:
+    """Training batches that one pass over the records fills, buckets of its `train_data` that end half full included."""
+    data, buckets = task.train_data, len(task.buckets)
+    records = tf.data.TFRecordDataset(list(files)).take(data.max_records or -1).batch(CHUNK)
+    places = records.map(lambda chunk: tf.math.bincount(tf.cast(_places(chunk, task), tf.int32), minlength=buckets))
+    counts = places.reduce(np.zeros(buckets, np.int32), lambda total, found: total + found).numpy()
+    return float(sum(n / data.batch_size_at(length) for n, length in zip(counts, task.buckets, strict=True)))
+
+
 # -------------------------------------------------------------------------------------------------- training
 
 
@@ -120,27 +129,30 @@ def training_dataset(
         rows: one replica's share after the other; `Rows()` is whole batches.
 
     Returns:
-        Batches as in `parse_batch`, b = global_batch_size / replicas rows each; cardinality infinite.
+        Batches as in `batch_parser`, b = B / replicas rows each, B that of their length (`DataConfig.batch_size_at`);
+        cardinality infinite.
     """
     data = task.train_data
+    sizes = [data.batch_size_at(length) for length in task.buckets]
     if data.global_batch_size % rows.replicas:
         raise InputError(
             f"task.train_data.global_batch_size {data.global_batch_size} is not a multiple of the {rows.replicas} replicas"
         )
     epochs = tf.data.Dataset.counter(0, 1).flat_map(lambda epoch: _epoch(files, data, seed, epoch))
-    numbered = _group(epochs, task, data.global_batch_size, drop_remainder=True).skip(skip).enumerate(start=skip)
+    numbered = _group(epochs, task, sizes, drop_remainder=True).skip(skip).enumerate(start=skip)
     if without:
         left_out = tf.constant(list(without), tf.int64)
         numbered = numbered.filter(lambda index, _: tf.reduce_all(index != left_out))
-    batches = numbered.map(lambda index, batch: {**batch, "seeds": _seeds(seed, index, data.global_batch_size)})
+    batches = numbered.map(lambda index, batch: {**batch, "seeds": _seeds(seed, index, batch["records"], max(sizes))})
     if rows != Rows():
         batches = batches.flat_map(lambda batch: _replica_rows(batch, rows))
     parse = batch_parser(task, data, labels=True)
     parsed = batches.map(
         lambda batch: parse(batch["records"], batch["length"], batch["seeds"]), AUTOTUNE, deterministic=True
     )
-    sized = parsed.map(lambda batch: _fix_rows(batch, data.global_batch_size // rows.replicas))
-    endless = sized.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    if min(sizes) == max(sizes):
+        parsed = parsed.map(lambda batch: _fix_rows(batch, sizes[0] // rows.replicas))
+    endless = parsed.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return endless.with_options(_options()).prefetch(AUTOTUNE)
 
 
@@ -176,10 +188,13 @@ def _shuffle(records: tf.data.Dataset, buffer_size: int, key: tf.Tensor) -> tf.d
     return tf.data.experimental.from_variant(variant, records.element_spec)
 
 
-def _seeds(seed: int, number: tf.Tensor, rows: int) -> tf.Tensor:
-    """A pair of seeds for each row of a numbered batch, int64[B, 2]: the same however rows are spread over replicas."""
-    places = number * rows + tf.range(rows, dtype=tf.int64)
-    return tf.stack([tf.fill([rows], tf.constant(seed, tf.int64)), places], axis=1)
+def _seeds(seed: int, number: tf.Tensor, records: tf.Tensor, most: int) -> tf.Tensor:
+    """A pair of seeds for each row of a numbered batch, int64[B, 2]: the same however rows are spread over replicas.
+
+    `most` is the largest B of the stream.
+    """
+    places = number * most + tf.range(tf.size(records, tf.int64))
+    return tf.stack([tf.fill(tf.shape(records), tf.constant(seed, tf.int64)), places], axis=1)
 
 
 def _replica_rows(batch: dict[str, tf.Tensor], rows: Rows) -> tf.data.Dataset:
@@ -204,53 +219,72 @@ def evaluation_dataset(
 ) -> tf.data.Dataset:
     """One pass over a split; every batch is full, the last of each bucket with rows of weight 0.
 
+    The order is that of the files, record by record within a bucket, so they are read one after the other.
+
     Args:
         files: TFRecord files, read in order.
         task: its `validation_data` and buckets.
         labels: whether the records have targets (a test split has none).
-        batch_size: B; default `validation_data.global_batch_size`.
+        batch_size: B, or where `validation_data.tokens_per_batch` is set, what B is a multiple of; default
+            `validation_data.global_batch_size`.
         max_records: reads only so many; 0 is all.
 
     Returns:
-        Batches as in `parse_batch` with B rows.
+        Batches as in `batch_parser` with B rows.
     """
     data = task.validation_data
-    batch_size = batch_size or data.global_batch_size
+    if batch_size:
+        data = data.model_copy(update={"global_batch_size": batch_size})
+    sizes = [data.batch_size_at(length) for length in task.buckets]
     records = tf.data.TFRecordDataset(list(files))
     if max_records or data.max_records:
         records = records.take(min(filter(None, (max_records, data.max_records))))
     parse = batch_parser(task, data, labels=labels)
 
     def fill(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        found, missing = tf.size(batch["records"]), batch_size - tf.size(batch["records"])
+        found = tf.size(batch["records"])
+        missing = batch["rows"] - found
         full = tf.concat([batch["records"], tf.fill([missing], batch["records"][0])], axis=0)
         weight = tf.concat([tf.ones([found]), tf.zeros([missing])], axis=0)
-        return _fix_rows({**parse(full, batch["length"]), "weight": weight}, batch_size)
+        filled = {**parse(full, batch["length"]), "weight": weight}
+        return _fix_rows(filled, sizes[0]) if min(sizes) == max(sizes) else filled
 
-    batches = _group(records, task, batch_size, drop_remainder=False)
+    batches = _group(records, task, sizes, drop_remainder=False)
     return batches.map(fill, AUTOTUNE, deterministic=True).with_options(_options()).prefetch(AUTOTUNE)
 
 
 # --------------------------------------------------------------------------------------- grouping and parsing
 
 
-def _group(records: tf.data.Dataset, task: Task, batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:
-    """Serialised records -> {"records": string[B], "length": int64[]} with one bucket per batch."""
-    buckets = tf.constant(task.buckets, tf.int64)
-    if len(task.buckets) == 1:  # no need to look into the records
-        batches = records.batch(batch_size, drop_remainder=drop_remainder)
-        return batches.map(lambda batch: {"records": batch, "length": buckets[0]})
+def _group(records: tf.data.Dataset, task: Task, sizes: Sequence[int], *, drop_remainder: bool) -> tf.data.Dataset:
+    """Serialised records -> batches of one bucket each; `sizes` are the buckets' B.
 
-    def with_bucket(chunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        bucket = tf.searchsorted(buckets, _lengths(chunk), out_type=tf.int64)
-        return chunk, tf.minimum(bucket, len(task.buckets) - 1)
+    Returns:
+        {"records": string[B] or, the last of a bucket, fewer; "length": int64[], the bucket's; "rows": int32[], B}.
+    """
+    lengths, rows = tf.constant(task.buckets, tf.int64), tf.constant(list(sizes))
+
+    def describe(batch: tf.Tensor, bucket: tf.Tensor | int) -> dict[str, tf.Tensor]:
+        return {"records": batch, "length": lengths[bucket], "rows": rows[bucket]}
+
+    if len(sizes) == 1:  # no need to look into the records
+        return records.batch(sizes[0], drop_remainder=drop_remainder).map(lambda batch: describe(batch, 0))
 
     def to_batch(bucket: tf.Tensor, window: tf.data.Dataset) -> tf.data.Dataset:
-        batches = window.batch(batch_size, drop_remainder=drop_remainder)
-        return batches.map(lambda batch, _: {"records": batch, "length": buckets[bucket]})
+        batches = window.batch(tf.cast(rows[bucket], tf.int64), drop_remainder=drop_remainder)
+        return batches.map(lambda batch, _: describe(batch, bucket))
 
-    located = records.batch(CHUNK).map(with_bucket, AUTOTUNE, deterministic=True).unbatch()
-    return located.group_by_window(lambda _, bucket: bucket, to_batch, window_size=batch_size)
+    chunks = records.batch(CHUNK)
+    located = chunks.map(lambda chunk: (chunk, _places(chunk, task)), AUTOTUNE, deterministic=True).unbatch()
+    return located.group_by_window(
+        lambda _, bucket: bucket, to_batch, window_size_func=lambda bucket: tf.cast(rows[bucket], tf.int64)
+    )
+
+
+def _places(records: tf.Tensor, task: Task) -> tf.Tensor:
+    """Which of the task's buckets each record goes into, string[n] -> int64[n]."""
+    found = tf.searchsorted(tf.constant(task.buckets, tf.int64), _lengths(records), out_type=tf.int64)
+    return tf.minimum(found, len(task.buckets) - 1)
 
 
 def _lengths(records: tf.Tensor) -> tf.Tensor:
