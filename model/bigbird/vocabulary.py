@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -221,7 +222,8 @@ def _sentences(texts: Iterable[str]) -> Iterator[str]:
 def _trimmed(text: str, mapping: dict[str, Any]) -> Pieces:
     """Moves each piece's bounds past the whitespace around it; `text` is clean, so whitespace is the space."""
     ids = np.array(mapping["ids"], np.int32)
-    bounds = np.array(mapping["offsets"], np.int32).reshape(-1, 2)
+    offsets = mapping["offsets"]
+    bounds = np.fromiter(chain.from_iterable(offsets), np.int32, 2 * len(offsets)).reshape(-1, 2)
     begins, ends = bounds[:, 0], bounds[:, 1]
     visible = np.frombuffer(text.encode("utf-32-le"), np.uint32) != ord(" ")
     positions = np.arange(len(text), dtype=np.int32)
