@@ -1,0 +1,157 @@
+"""The exported classifier on raw text against the bare encoder on the same ids, batch 32.
+
+    BIGBIRD_DATA=FOLDER python benchmarks/exported.py [--rounds 5]
+
+A classifier of base layers with fresh weights is exported by the export stage; its raw-text signature gets sentences like
+SST-2's and documents of about 1,000 tokens. Beside it, in the same process and in turns, the Keras encoder alone runs under
+`tf.function` on the ids of the same texts, padded to the same bucket. Two layers instead of twelve: what the signature adds
+(tokenising, padding, gathering) does not grow with the layers, so a deeper model's ratio is the better one. Also: how long
+one word of 400,000 characters takes.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import samples
+
+from bigbird.console import Progress, load_tensorflow
+
+BATCH, MAX_LENGTH = 32, 1024
+DOCUMENT_WORDS = 720  # about 1,000 pieces
+LONG_WORD = 400_000  # characters
+
+
+def export_fresh(source: samples.Source, folder: Path, layers: int) -> tuple[Any, list[int]]:
+    """Exports a model of fresh weights to `folder`/saved_model; gives the Keras model and its buckets."""
+    import keras
+
+    from bigbird.artifacts import read_json, write_json
+    from bigbird.checkpoints.native import save_best
+    from bigbird.config import load_experiment
+    from bigbird.heads import build_model
+    from components.export.export import export
+    from components.preprocess.preprocess import preprocess
+
+    samples.write_sst2(source, folder / "dev.tsv", 200, seed=1)
+    (folder / "given.model").write_bytes(source.vocabulary)
+    preprocess(
+        "sst2", str(folder / "dataset"), validation_file=str(folder / "dev.tsv"), vocabulary=str(folder / "given.model"),
+        max_length=MAX_LENGTH,
+    )  # fmt: skip
+    dataset = read_json(folder / "dataset" / "dataset.json", "manifest")
+    encoder = {"num_layers": layers, "vocab_size": dataset["vocabulary"]["size"]}
+    data = {"seq_length": MAX_LENGTH}
+    task = {"model": {"encoder": {"bigbird": encoder}, "num_classes": 2}, "train_data": data, "validation_data": data}
+    experiment = load_experiment("bigbird/glue", overrides=[{"task": task}])
+    keras.utils.set_random_seed(0)
+    model = build_model(experiment.task)
+    (folder / "model").mkdir()
+    save_best(folder / "model" / "best", model, {"step": 0})
+    (folder / "model" / "config.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
+    (folder / "model" / "vocab.model").write_bytes(source.vocabulary)
+    manifest = {"format": 1, "task": "sst2", "num_classes": 2, "best": "best", "dataset": dataset}
+    write_json(folder / "model" / "model.json", manifest | {"labels": dataset["labels"], "metrics": dataset["metrics"]})
+    export(str(folder / "model"), str(folder / "saved_model"), str(folder / "dataset"))
+    return model, experiment.task.buckets
+
+
+def padded(vocabulary: Any, texts: Sequence[str], buckets: Sequence[int]) -> dict[str, Any]:
+    """The texts as the encoder's inputs, int32[B, L], L the bucket that all of them share."""
+    import numpy as np
+
+    pieces = [ids[: MAX_LENGTH - 2] for ids in vocabulary.encode(texts)]
+    fitting = {min(bucket for bucket in buckets if bucket >= len(ids) + 2) for ids in pieces}
+    if len(fitting) != 1:
+        raise SystemExit(
+            f"the texts fall into buckets {sorted(fitting)}; expected one, so that both sides do the same work"
+        )
+    word_ids = np.zeros((len(texts), fitting.pop()), "int32")
+    mask = np.zeros_like(word_ids)
+    for row, ids in enumerate(pieces):
+        word_ids[row, : len(ids) + 2] = [vocabulary.cls_id, *ids, vocabulary.sep_id]
+        mask[row, : len(ids) + 2] = 1
+    return {"input_word_ids": word_ids, "input_mask": mask, "input_type_ids": np.zeros_like(word_ids)}
+
+
+def in_turns(calls: dict[str, Callable[[], object]], rounds: int, repeats: int, label: str) -> dict[str, list[float]]:
+    """Seconds of every call, `repeats` of each in turns, after two that do not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    progress = Progress(label, rounds)
+    for number in range(-2, rounds):
+        progress.update(max(0, number))
+        for name, call in calls.items():
+            for _ in range(repeats if number >= 0 else 1):
+                begin = time.perf_counter()
+                call()
+                if number >= 0:
+                    seconds[name].append(time.perf_counter() - begin)
+    progress.finish()
+    return seconds
+
+
+def row(kind: str, seconds: dict[str, list[float]], shape: Sequence[int], layers: int, origin: str) -> dict[str, Any]:
+    """The figure of one kind of text."""
+    text, bare = (statistics.median(seconds[name]) for name in ("text", "encoder"))
+    spread = ", ".join(f"{name} {min(s):.3f} to {max(s):.3f} s" for name, s in seconds.items())
+    return {
+        "what": f"exported classifier, raw text, batch {BATCH}, {kind}: throughput against the bare encoder",
+        "value": round(bare / text, 3),
+        "unit": "x",
+        "bar": ">= 0.9",
+        "detail": f"{text:.3f} s against {bare:.3f} s, medians of {len(seconds['text'])} ({spread}); {layers} base layers, "
+        f"padded to {shape[1]}; {origin}",
+    }
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True, help="Turns of each side.")
+@click.option("--layers", default=2, show_default=True, help="Of base size.")
+@click.option("--data", envvar="BIGBIRD_DATA", help="Folder with real texts to vary; made-up ones without.")
+def main(rounds: int, layers: int, data: str | None) -> None:
+    """Measure the exported classifier on raw text."""
+    load_tensorflow()
+    import tensorflow as tf
+
+    from bigbird.serving.saved_model import Predictor
+    from bigbird.vocabulary import Vocabulary
+
+    source = samples.load(data)
+    with tempfile.TemporaryDirectory(prefix="bigbird-bench-") as folder:
+        print("exporting a model", file=sys.stderr)
+        model, buckets = export_fresh(source, Path(folder), layers)
+        predictor = Predictor(Path(folder) / "saved_model")
+        encoder = tf.function(lambda features: model.encoder(features)["sequence_output"])
+        vocabulary = Vocabulary(source.vocabulary)
+        for kind, texts, repeats in (
+            ("SST-2's sentences", source.sentences[:BATCH], 5),
+            ("documents of 1,000 tokens", samples.documents(source, BATCH, DOCUMENT_WORDS), 1),
+        ):
+            features = padded(vocabulary, texts, buckets)
+            tensors = {name: tf.constant(value) for name, value in features.items()}
+            examples = [{"text_a": text} for text in texts]
+            calls = {
+                "text": lambda examples=examples: predictor.outputs(examples),
+                "encoder": lambda tensors=tensors: encoder(tensors),  # on CPUs a call ends when its result is there
+            }
+            seconds = in_turns(calls, rounds, repeats, kind)
+            print(json.dumps(row(kind, seconds, features["input_mask"].shape, layers, source.origin)), flush=True)
+        word = [{"text_a": "\u20ac" * LONG_WORD}]
+        seconds = in_turns({"text": lambda: predictor.outputs(word)}, rounds, 1, "a long word")["text"]
+        figure = {
+            "what": f"exported classifier, one word of {LONG_WORD:,} characters that no piece holds",
+            "value": round(statistics.median(seconds), 3),
+        }
+        print(json.dumps(figure | {"unit": "s", "bar": None, "detail": f"{min(seconds):.3f} to {max(seconds):.3f} s"}))
+
+
+if __name__ == "__main__":
+    main()
