@@ -16,11 +16,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import fresh
 import samples
 
 from bigbird.console import Progress, load_tensorflow
@@ -28,40 +30,6 @@ from bigbird.console import Progress, load_tensorflow
 BATCH, MAX_LENGTH = 32, 1024
 DOCUMENT_WORDS = 720  # about 1,000 pieces
 LONG_WORD = 400_000  # characters
-
-
-def export_fresh(source: samples.Source, folder: Path, layers: int) -> tuple[Any, list[int]]:
-    """Exports a model of fresh weights to `folder`/saved_model; gives the Keras model and its buckets."""
-    import keras
-
-    from bigbird.artifacts import read_json, write_json
-    from bigbird.checkpoints.native import save_best
-    from bigbird.config import load_experiment
-    from bigbird.heads import build_model
-    from components.export.export import export
-    from components.preprocess.preprocess import preprocess
-
-    samples.write_sst2(source, folder / "dev.tsv", 200, seed=1)
-    (folder / "given.model").write_bytes(source.vocabulary)
-    preprocess(
-        "sst2", str(folder / "dataset"), validation_file=str(folder / "dev.tsv"), vocabulary=str(folder / "given.model"),
-        max_length=MAX_LENGTH,
-    )  # fmt: skip
-    dataset = read_json(folder / "dataset" / "dataset.json", "manifest")
-    encoder = {"num_layers": layers, "vocab_size": dataset["vocabulary"]["size"]}
-    data = {"seq_length": MAX_LENGTH}
-    task = {"model": {"encoder": {"bigbird": encoder}, "num_classes": 2}, "train_data": data, "validation_data": data}
-    experiment = load_experiment("bigbird/glue", overrides=[{"task": task}])
-    keras.utils.set_random_seed(0)
-    model = build_model(experiment.task)
-    (folder / "model").mkdir()
-    save_best(folder / "model" / "best", model, {"step": 0})
-    (folder / "model" / "config.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
-    (folder / "model" / "vocab.model").write_bytes(source.vocabulary)
-    manifest = {"format": 1, "task": "sst2", "num_classes": 2, "best": "best", "dataset": dataset}
-    write_json(folder / "model" / "model.json", manifest | {"labels": dataset["labels"], "metrics": dataset["metrics"]})
-    export(str(folder / "model"), str(folder / "saved_model"), str(folder / "dataset"))
-    return model, experiment.task.buckets
 
 
 def padded(vocabulary: Any, texts: Sequence[str], buckets: Sequence[int]) -> dict[str, Any]:
@@ -82,7 +50,9 @@ def padded(vocabulary: Any, texts: Sequence[str], buckets: Sequence[int]) -> dic
     return {"input_word_ids": word_ids, "input_mask": mask, "input_type_ids": np.zeros_like(word_ids)}
 
 
-def in_turns(calls: dict[str, Callable[[], object]], rounds: int, repeats: int, label: str) -> dict[str, list[float]]:
+def in_turns(
+    calls: Mapping[str, Callable[[], object]], rounds: int, repeats: int, label: str
+) -> dict[str, list[float]]:
     """Seconds of every call, `repeats` of each in turns, after two that do not count."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     progress = Progress(label, rounds)
@@ -112,6 +82,19 @@ def row(kind: str, seconds: dict[str, list[float]], shape: Sequence[int], layers
     }
 
 
+def long_word(predictor: Any, rounds: int) -> dict[str, Any]:
+    """How long a request takes that is one word of characters without a piece, which could be quadratic."""
+    word = [{"text_a": "\u20ac" * LONG_WORD}]
+    seconds = in_turns({"text": lambda: predictor.outputs(word)}, rounds, 1, "a long word")["text"]
+    return {
+        "what": f"exported classifier, one word of {LONG_WORD:,} characters that no piece holds",
+        "value": round(statistics.median(seconds), 3),
+        "unit": "s",
+        "bar": None,
+        "detail": f"{min(seconds):.3f} to {max(seconds):.3f} s, {MAX_LENGTH} tokens are left of it",
+    }
+
+
 @click.command()
 @click.option("--rounds", default=5, show_default=True, help="Turns of each side.")
 @click.option("--layers", default=2, show_default=True, help="Of base size.")
@@ -125,32 +108,24 @@ def main(rounds: int, layers: int, data: str | None) -> None:
     from bigbird.vocabulary import Vocabulary
 
     source = samples.load(data)
+    vocabulary = Vocabulary(source.vocabulary)
     with tempfile.TemporaryDirectory(prefix="bigbird-bench-") as folder:
         print("exporting a model", file=sys.stderr)
-        model, buckets = export_fresh(source, Path(folder), layers)
-        predictor = Predictor(Path(folder) / "saved_model")
-        encoder = tf.function(lambda features: model.encoder(features)["sequence_output"])
-        vocabulary = Vocabulary(source.vocabulary)
+        exported = fresh.export_classifier(source, Path(folder), MAX_LENGTH, num_layers=layers)
+        predictor = Predictor(exported.folder)
+        encoder = tf.function(lambda features: exported.model.encoder(features)["sequence_output"])
         for kind, texts, repeats in (
             ("SST-2's sentences", source.sentences[:BATCH], 5),
             ("documents of 1,000 tokens", samples.documents(source, BATCH, DOCUMENT_WORDS), 1),
         ):
-            features = padded(vocabulary, texts, buckets)
+            features = padded(vocabulary, texts, exported.buckets)
             tensors = {name: tf.constant(value) for name, value in features.items()}
             examples = [{"text_a": text} for text in texts]
-            calls = {
-                "text": lambda examples=examples: predictor.outputs(examples),
-                "encoder": lambda tensors=tensors: encoder(tensors),  # on CPUs a call ends when its result is there
-            }
+            # On CPUs a call ends when its result is there.
+            calls = {"text": partial(predictor.outputs, examples), "encoder": partial(encoder, tensors)}
             seconds = in_turns(calls, rounds, repeats, kind)
             print(json.dumps(row(kind, seconds, features["input_mask"].shape, layers, source.origin)), flush=True)
-        word = [{"text_a": "\u20ac" * LONG_WORD}]
-        seconds = in_turns({"text": lambda: predictor.outputs(word)}, rounds, 1, "a long word")["text"]
-        figure = {
-            "what": f"exported classifier, one word of {LONG_WORD:,} characters that no piece holds",
-            "value": round(statistics.median(seconds), 3),
-        }
-        print(json.dumps(figure | {"unit": "s", "bar": None, "detail": f"{min(seconds):.3f} to {max(seconds):.3f} s"}))
+        print(json.dumps(long_word(predictor, rounds)))
 
 
 if __name__ == "__main__":

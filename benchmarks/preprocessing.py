@@ -124,7 +124,7 @@ def rows(case: Case, origin: str) -> list[dict]:
     detail = f"{case.examples:,} {case.unit} in {times['two cores']}, start-up {times['start-up']}; {origin}"
     return [
         {
-            "what": f"preprocessing {case.task}, whole stage without start-up, two cores",
+            "what": f"preprocessing {case.task}, whole stage, two cores",
             "value": round(rate),
             "unit": f"{case.unit}/s",
             "bar": f">= {case.bar}",

@@ -39,6 +39,11 @@ def load(folder: str | None) -> Source:
 
 
 def _real(folder: Path) -> Source:
+    for name in ("gpt2.model", "squad/train-v1.1.json", "glue/SST-2/train.tsv"):
+        if not (folder / name).is_file():
+            raise SystemExit(
+                f"error: {folder / name}: no such file; see benchmarks/samples.py for what BIGBIRD_DATA holds"
+            )
     tree = json.loads((folder / "squad" / "train-v1.1.json").read_bytes())
     paragraphs = [
         (paragraph["context"], [asked["question"] for asked in paragraph["qas"]])
