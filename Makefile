@@ -19,7 +19,7 @@ export UV_CUSTOM_COMPILE_COMMAND := make lock
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-docker lint compile recipes images push lock clean distclean
+.PHONY: help install run test test-docker bench lint compile recipes images push lock clean distclean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
 test-docker: IMAGES += register serve train-tpu
 test-docker: $(STAMP) images ## Run the tests of the images, on the local Docker engine
 	$(BIN)/python -m pytest tests/docker --docker $(ARGS)
+
+bench: $(STAMP) ## Measure speed: make bench [ARGS="--only preprocessing"]; writes benchmarks/results.md
+	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 lint: $(STAMP) ## Check style and types with ruff and mypy
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """Latency and throughput of the serving container's server, with and without batching, side by side.
 
-    python benchmarks/serving.py --model FOLDER [--requests 1000] [--concurrency 16]
+    python benchmarks/serving.py [--model FOLDER] [--requests 1000] [--concurrency 16]
 
-Starts two servers on this machine, one with the default batching and one with a single example in each call of the
+Without a model it exports a tiny one, up to 128 tokens: what is measured then is the server more than the model. Starts two servers on this machine, one with the default batching and one with a single example in each call of the
 model, and sends both the same requests, in turns of a few hundred. A request has 1 to 8 examples: the model's recorded ones,
 cut to mixed lengths.
 """
@@ -17,6 +17,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,12 +27,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+import fresh
+import samples
+
+from bigbird.console import Progress, load_tensorflow
 
 ROOT = Path(__file__).parents[1]
 SEED = 7
 MOST_INSTANCES = 8
 TURNS = 4
 LONGER = "text_a", "context"  # the field that is cut
+TINY = {"num_layers": 2, "hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 128}
+TINY_LENGTH = 128
 
 
 @dataclass
@@ -124,26 +131,86 @@ def measure(server: Server, bodies: list[bytes], concurrency: int) -> None:
     server.examples += sum(examples for _, examples in results)
 
 
-def row(server: Server) -> str:
-    """A line of the table."""
+def percentiles(server: Server) -> tuple[float, float, float]:
+    """The latencies that 50, 95 and 99 of a hundred requests stay below, in milliseconds."""
     ordered = sorted(server.latencies)
     p50, p95, p99 = (1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95, 0.99))
+    return p50, p95, p99
+
+
+def row(server: Server) -> str:
+    """A line of the table."""
+    p50, p95, p99 = percentiles(server)
     per_call = server.stopped["examples"] / server.stopped["calls"]
-    rates = f"{len(ordered) / server.seconds:10.1f} | {server.examples / server.seconds:10.1f}"
+    rates = f"{len(server.latencies) / server.seconds:10.1f} | {server.examples / server.seconds:10.1f}"
     return f"| {server.name:22} | {rates} | {p50:8.1f} | {p95:8.1f} | {p99:8.1f} | {per_call:13.1f} |"
 
 
+def figures(batching: Server, single: Server, what: str, how: str) -> list[dict]:
+    """The rows for results.md."""
+    (p50, p95, p99), alone = percentiles(batching), len(single.latencies) / single.seconds
+    rate = len(batching.latencies) / batching.seconds
+    return [
+        {
+            "what": f"server, {what}: requests",
+            "value": round(rate, 1),
+            "unit": "requests/s",
+            "bar": None,
+            "detail": how,
+        },
+        {
+            "what": f"server, {what}: latency, median",
+            "value": round(p50, 1),
+            "unit": "ms",
+            "bar": None,
+            "detail": f"p95 {p95:.0f} ms, p99 {p99:.0f} ms; {how}",
+        },
+        {
+            "what": f"server, {what}: batching against one example a call",
+            "value": round(rate / alone, 2),
+            "unit": "x",
+            "bar": None,
+            "detail": f"one example a call: {alone:.1f} requests/s",
+        },
+    ]
+
+
 @click.command()
-@click.option("--model", required=True, help="Folder of a SavedModel or of a run.")
+@click.option("--model", help="Folder of a SavedModel or of a run; a tiny one is made without.")
 @click.option("--requests", "count", default=1000, show_default=True, help="Requests to each server.")
 @click.option("--concurrency", default=16, show_default=True, help="Requests under way at once.")
 @click.option("--max-batch", help="The batching server's; its default without.")
 @click.option("--max-delay-ms", help="The batching server's; its default without.")
-def main(model: str, count: int, concurrency: int, max_batch: str | None, max_delay_ms: str | None) -> None:
+@click.option("--data", envvar="BIGBIRD_DATA", help="Folder with real texts for the tiny model; made-up ones without.")
+def main(
+    model: str | None, count: int, concurrency: int, max_batch: str | None, max_delay_ms: str | None, data: str | None
+) -> None:
     """Measure the server with and without batching."""
     given = [("--max-batch", max_batch), ("--max-delay-ms", max_delay_ms)]
     options = [text for name, value in given if value for text in (name, value)]
+    with tempfile.TemporaryDirectory(prefix="bigbird-bench-") as folder:
+        what = "the given model" if model else f"a tiny model, up to {TINY_LENGTH} tokens"
+        if model is None:
+            load_tensorflow()
+            model = str(fresh.export_classifier(samples.load(data), Path(folder), TINY_LENGTH, **TINY).folder)
+        batching, single = compare(model, count, concurrency, options)
+    how = f"{count:,} requests, {concurrency} at once, 1 to {MOST_INSTANCES} examples, {os.cpu_count()} cores, client included"
+    print(how, file=sys.stderr)
+    print(
+        "|                        | requests/s | examples/s | p50 (ms) | p95 (ms) | p99 (ms) | examples/call |",
+        file=sys.stderr,
+    )
+    print("|---|---|---|---|---|---|---|", file=sys.stderr)
+    for server in (batching, single):
+        print(row(server), file=sys.stderr)
+    for figure in figures(batching, single, what, how):
+        print(json.dumps(figure))
+
+
+def compare(model: str, count: int, concurrency: int, options: list[str]) -> tuple[Server, Server]:
+    """Both servers, measured in turns and stopped."""
     bodies = make_requests(Path(model), count)
+    progress, done = Progress("serving", 2 * TURNS), 0
     with (
         started("batching", model, *options) as batching,
         started("one example a call", model, "--max-batch", "1") as single,
@@ -153,13 +220,11 @@ def main(model: str, count: int, concurrency: int, max_batch: str | None, max_de
             server.latencies, server.examples, server.seconds = [], 0, 0.0
         for turn in range(TURNS):
             for server in (batching, single):
+                progress.update(done, server.name)
                 measure(server, bodies[turn::TURNS], concurrency)
-    print(f"{count} requests to each, {concurrency} at once, 1 to {MOST_INSTANCES} examples, {os.cpu_count()} cores")
-    print("|                        | requests/s | examples/s | p50 (ms) | p95 (ms) | p99 (ms) | examples/call |")
-    print("|---|---|---|---|---|---|---|")
-    print(row(batching))
-    print(row(single))
-    print(f"batching answers {single.seconds / batching.seconds:.2f} times as many a second")
+                done += 1
+    progress.finish()
+    return batching, single
 
 
 if __name__ == "__main__":

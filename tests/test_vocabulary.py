@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bigbird.errors import InputError
-from bigbird.vocabulary import LOWER_CASE_RULES, WHITESPACE, Vocabulary, train_vocabulary
+from bigbird.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary, train_vocabulary
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 
@@ -172,3 +172,19 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"none\.model: cannot be read"):
         Vocabulary(tmp_path / "none.model")
+
+
+def test_with_bytes_among_the_pieces_no_character_is_unknown_and_long_words_stay_whole(model):
+    import io
+
+    import sentencepiece
+
+    writer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences()), model_writer=writer, vocab_size=600, hard_vocab_limit=False, minloglevel=2,
+        normalization_rule_name="identity", pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, byte_fallback=True,
+        control_symbols=["[CLS]", "[SEP]", "[MASK]"],
+    )  # fmt: skip
+    word = "\u20ac" * 2 * UNKNOWN_RUN
+    assert Vocabulary(writer.getvalue()).clean(word) == word
+    assert Vocabulary(model).clean(word).count(" ") == 1

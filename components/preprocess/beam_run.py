@@ -133,7 +133,7 @@ def _local_runner(options: Any, total_bytes: int, shards: int) -> Any:
     from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
     direct, worker = options.view_as(DirectOptions), options.view_as(WorkerOptions)
-    processes = min(os.cpu_count() or 1, shards)
+    processes = min(len(os.sched_getaffinity(0)), shards)  # the cores that this process may use
     untouched = direct.direct_running_mode == "in_memory" and direct.direct_num_workers in (None, 1)
     if untouched and total_bytes >= MANY_BYTES and processes > 1:
         direct.direct_running_mode, direct.direct_num_workers = "multi_processing", processes

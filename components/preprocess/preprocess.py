@@ -86,20 +86,20 @@ def preprocess(
     target = _target(output, options)
     storage.check_output(target, inputs)
     sources = find_sources(task, input, {"train": train_file, "validation": validation_file, "test": test_file})
-    own = storage.read_bytes(vocabulary, "SentencePiece vocabulary") if vocabulary else None
-    if own is not None:
-        Vocabulary(own, name=vocabulary)  # says what is wrong with it before any long work
+    own = None
+    if vocabulary:  # what is wrong with it is said before any long work
+        own = Vocabulary(storage.read_bytes(vocabulary, "SentencePiece vocabulary"), lower_case, name=vocabulary)
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
         storage.make_folder(storage.join(folder, WORK))
         splits = [read_source(source, task, _lines_path(source, folder), bad) for source in sources]
-        model = own if own is not None else _train_vocabulary(task, splits, vocabulary_size)
+        pieces = own or Vocabulary(_train_vocabulary(task, splits, vocabulary_size), lower_case)
         with storage.create(storage.join(folder, VOCABULARY)) as file:
-            file.write(model)
+            file.write(pieces.serialized)
         statistics = _encode(task, splits, folder, settings, lower_case, options)
         storage.delete([storage.join(folder, WORK)])
         manifest = _manifest(task, splits, statistics, settings)
-        manifest["vocabulary"] = _vocabulary_facts(Vocabulary(model, lower_case), trained_here=own is None)
+        manifest["vocabulary"] = _vocabulary_facts(pieces, trained_here=own is None)
         manifest |= {"rejected": len(bad.rejected), **provenance()}
         _write_texts(folder, manifest, bad)
     _say(manifest, output, time.monotonic() - started)

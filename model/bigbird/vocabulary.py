@@ -2,7 +2,8 @@
 
 Cleaning maps each character to one character, so that a position in the cleaned text is the same position in the
 original. Its rules are regular expressions that Python's `re` and TensorFlow's RE2 read alike: the exported model
-applies the very same ones inside the graph.
+applies the very same ones inside the graph. (One rule needs the vocabulary's characters, too many for RE2; it has the
+same effect there by other means, which tests/serving holds.)
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +35,10 @@ VISIBLE = f"[^ {_WHITESPACE_CHARACTERS}]"
 
 LOWER_CASE_RULES = (("\u0130", "i"), ("\u03a3", "\u03c3"))
 """Replacements to make before lower-casing: the letter that would become two, and the one that depends on its place."""
+
+UNKNOWN_RUN = 1000
+"""Most characters in a row without a piece of their own; the next becomes a space. TensorFlow's SentencePiece joins such
+a run to one <unk> in quadratic time: a request of a megabyte would take it seconds, one of ten minutes."""
 
 # A user-defined piece of this form is markup, which text must not be able to forge; others (digits, say) are text.
 _MARKUP = re.compile(r"<.+>|\[.+\]")
@@ -118,7 +124,11 @@ class Vocabulary:
         """bool[size]: pieces that stand for text, neither control symbols nor markup nor unknown."""
         self.markup_rules = _markup_rules([piece.piece for piece in pieces if piece.type == _USER_DEFINED])
         """(pattern, rewrite) pairs that keep text from containing markup such as "[SEP]"; for `re` and RE2 alike."""
+        self.alone = _alone(pieces)
+        """Characters that are a piece by themselves, so that text of them is never <unk>, and the space; empty: all are."""
         self._rules = [(re.compile(pattern), rewrite) for pattern, rewrite in self.markup_rules]
+        unknown = f"[^{re.escape(self.alone)}]"
+        self._unknown_run = re.compile(f"({unknown}{{{UNKNOWN_RUN}}}){unknown}") if self.alone else None
         self._whitespace = re.compile(WHITESPACE)
 
     def clean(self, text: str) -> str:
@@ -130,6 +140,8 @@ class Vocabulary:
             text = text.lower()
         for pattern, rewrite in self._rules:
             text = pattern.sub(rewrite, text)
+        if len(text) > UNKNOWN_RUN and self._unknown_run is not None:
+            text = self._unknown_run.sub(r"\1 ", text)
         return text
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -221,7 +233,8 @@ def _sentences(texts: Iterable[str]) -> Iterator[str]:
 def _trimmed(text: str, mapping: dict[str, Any]) -> Pieces:
     """Moves each piece's bounds past the whitespace around it; `text` is clean, so whitespace is the space."""
     ids = np.array(mapping["ids"], np.int32)
-    bounds = np.array(mapping["offsets"], np.int32).reshape(-1, 2)
+    offsets = mapping["offsets"]
+    bounds = np.fromiter(chain.from_iterable(offsets), np.int32, 2 * len(offsets)).reshape(-1, 2)
     begins, ends = bounds[:, 0], bounds[:, 1]
     visible = np.frombuffer(text.encode("utf-32-le"), np.uint32) != ord(" ")
     positions = np.arange(len(text), dtype=np.int32)
@@ -235,6 +248,14 @@ def _trimmed(text: str, mapping: dict[str, Any]) -> Pieces:
 
 def _is_text(piece: str, kind: int) -> bool:
     return kind in (_NORMAL, _BYTE) or (kind == _USER_DEFINED and not _MARKUP.fullmatch(piece))
+
+
+def _alone(pieces: Iterable[Any]) -> str:
+    """The characters of `Vocabulary.alone`, sorted; with bytes among the pieces no character is unknown."""
+    if any(piece.type == _BYTE for piece in pieces):
+        return ""
+    single = {piece.piece for piece in pieces if len(piece.piece) == 1 and _is_text(piece.piece, piece.type)}
+    return "".join(sorted(single | {" "}))
 
 
 def _markup_rules(pieces: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.vocabulary import UNKNOWN_RUN, Vocabulary, train_vocabulary
 
 tf = pytest.importorskip("tensorflow")
 
@@ -113,6 +113,27 @@ def test_nasty_strings(tokenizers):
     _assert_equal(NASTY, vocabulary, graph, library)
     forged = {vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id}
     assert not any(forged & set(ids.tolist()) for ids in vocabulary.encode(NASTY))
+
+
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_a_long_run_of_unknown_characters_is_cut_at_the_same_places(tokenizers, shift):
+    """Joining one takes TensorFlow's SentencePiece quadratic time."""
+    vocabulary, graph, library = tokenizers
+    run = "\u20ac\U0001f989" * (UNKNOWN_RUN // 2)
+    texts = [
+        "",
+        run + "\u6f22" * shift,
+        f"ant {run}{'!' * shift}",
+        f"{run}bee{run}\u20ac{run} cat\n{run}\u20ac",
+        "\u20ac" * 30_000,
+        run,
+    ]
+    _assert_equal(texts, vocabulary, graph, library)
+    cleaned = vocabulary.clean("\u20ac" * 2500)
+    assert [i for i, character in enumerate(cleaned) if character == " "] == [1000, 2001]
+    assert vocabulary.clean(run) == run
+    assert vocabulary.clean("ant" * 1000) == "ant" * 1000  # what has pieces stays whole
+    assert vocabulary.clean(f"{run}bee{run}") == f"{run}bee{run}"
 
 
 def test_random_characters(tokenizers):

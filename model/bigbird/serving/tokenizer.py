@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from bigbird.vocabulary import LOWER_CASE_RULES, WHITESPACE, Vocabulary
+from bigbird.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary
 
 
 class Pieces(NamedTuple):
@@ -37,6 +37,7 @@ class GraphTokenizer(tf.Module):
         super().__init__(name="tokenizer")
         self._rules = vocabulary.markup_rules
         self._lower = tf.constant(_lower_table()) if vocabulary.lower_case else None
+        self._alone = tf.constant(_alone_table(vocabulary.alone)) if vocabulary.alone else None
         self._sentencepiece = tf_text.SentencepieceTokenizer(model=vocabulary.serialized, out_type=tf.int32)
         self.cls_id, self.sep_id = vocabulary.cls_id, vocabulary.sep_id
 
@@ -49,7 +50,10 @@ class GraphTokenizer(tf.Module):
             texts = _map_characters(texts, self._lower)
         for pattern, rewrite in self._rules:
             texts = tf.strings.regex_replace(texts, pattern, rewrite)
-        return texts
+        if self._alone is None:
+            return texts
+        longest = tf.reduce_max(tf.strings.length(texts))  # bytes
+        return tf.cond(longest > UNKNOWN_RUN, lambda: _cut_unknown_runs(texts, self._alone), lambda: texts)
 
     def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """string[B] in UTF-8 -> int32[B, (n)]."""
@@ -118,6 +122,27 @@ def _map_characters(texts: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     flat = characters.flat_values
     mapped = tf.where(flat < tf.size(table), tf.gather(table, tf.minimum(flat, tf.size(table) - 1)), flat)
     return tf.strings.unicode_encode(characters.with_flat_values(mapped), "UTF-8")
+
+
+def _cut_unknown_runs(texts: tf.Tensor, alone: tf.Tensor) -> tf.Tensor:
+    """Puts a space in place of every character that follows UNKNOWN_RUN ones without a piece of their own."""
+    characters = tf.strings.unicode_decode(texts, "UTF-8")  # int32[B, (characters)]
+    flat = characters.flat_values
+    known = (flat < tf.size(alone)) & tf.gather(alone, tf.minimum(flat, tf.size(alone) - 1))
+    place = tf.range(tf.size(flat))
+    row = tf.concat([[tf.constant(-1, tf.int64)], characters.value_rowids()], axis=0)
+    resets = known | (row[1:] != row[:-1])  # a run begins after a known character, or with a text
+    before = tf.boolean_mask(tf.where(known, place, place - 1), resets)  # the place before each run
+    in_run = place - tf.gather(before, tf.cumsum(tf.cast(resets, tf.int32)) - 1)  # from 1
+    cut = tf.logical_not(known) & (in_run % (UNKNOWN_RUN + 1) == 0)
+    return tf.strings.unicode_encode(characters.with_flat_values(tf.where(cut, ord(" "), flat)), "UTF-8")
+
+
+def _alone_table(characters: str) -> np.ndarray:
+    """bool[up to the last of the characters]: whether a code point is one of them."""
+    table = np.zeros(ord(characters[-1]) + 1, bool)
+    table[[ord(character) for character in characters]] = True
+    return table
 
 
 def _lower_table() -> np.ndarray:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -292,7 +293,7 @@ def encode_paragraphs(
     for paragraph, pieces in zip(paragraphs, contexts, strict=True):
         cutter = _Cutter(pieces, vocabulary, options, evaluation)
         for question in paragraph["questions"]:
-            span = _answer_span(question, pieces) if labelled else None
+            span = cutter.answer_span(question) if labelled else None
             yield from cutter.windows(question, next(queries).tolist(), number, span)
             number += 1
 
@@ -339,6 +340,20 @@ class _Cutter:
             answered = inside if span is not None and span[0] >= 0 else None
             yield Window(record, length, index == 0, cut, answered, span is not None and span[2])
 
+    def answer_span(self, question: Question) -> tuple[int, int, bool]:
+        """First and last piece of the first answer, and whether they hold exactly its text; (-1, -1, False) without one."""
+        if not question["answers"]:
+            return -1, -1, False
+        answer = question["answers"][0]
+        text = answer["text"]
+        start = answer["answer_start"] + has_text(text).start()  # type: ignore[union-attr]
+        end = answer["answer_start"] + len(text) - has_text(text[::-1]).start()  # type: ignore[union-attr]
+        first = bisect_right(self.ends, start)  # the first piece that ends after the start
+        last = bisect_left(self.starts, end) - 1  # the last that starts before the end
+        if first > last:
+            raise InputError(f"question {question['id']}: no piece of the vocabulary covers its answer {text!r}")
+        return first, last, self.starts[first] == start and self.ends[last] == end
+
     def _plan(self, room: int) -> tuple[list[tuple[int, int]], list[list[int]]]:
         """Windows of at most `room` pieces, and where each is its pieces' best."""
         if room not in self._plans:
@@ -377,18 +392,3 @@ def max_context(spans: Sequence[tuple[int, int]], total: int) -> list[np.ndarray
         best_score[start:end][better] = score[better]
         best_window[start:end][better] = index
     return [(best_window[start:end] == index).astype(np.int64) for index, (start, end) in enumerate(spans)]
-
-
-def _answer_span(question: Mapping[str, Any], pieces: Pieces) -> tuple[int, int, bool]:
-    """First and last piece of the first answer, and whether they hold exactly its text; (-1, -1, False) without one."""
-    if not question["answers"]:
-        return -1, -1, False
-    answer = question["answers"][0]
-    text = answer["text"]
-    start = answer["answer_start"] + has_text(text).start()  # type: ignore[union-attr]
-    end = answer["answer_start"] + len(text) - has_text(text[::-1]).start()  # type: ignore[union-attr]
-    first = int(np.searchsorted(pieces.ends, start, side="right"))  # the first piece that ends after the start
-    last = int(np.searchsorted(pieces.starts, end, side="left")) - 1  # the last that starts before the end
-    if first > last:
-        raise InputError(f"question {question['id']}: no piece of the vocabulary covers its answer {text!r}")
-    return first, last, bool(pieces.starts[first] == start and pieces.ends[last] == end)

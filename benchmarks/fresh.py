@@ -1,0 +1,67 @@
+"""A SavedModel of a classifier with fresh weights, written by the stages themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import samples
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
+
+    Attributes:
+        folder: of the SavedModel.
+        model: the Keras model in it.
+        buckets: the lengths it pads to, in tokens.
+    """
+
+    folder: Path
+    model: Any
+    buckets: list[int]
+
+
+def export_classifier(source: samples.Source, folder: Path, max_length: int, **encoder: int) -> Exported:
+    """Preprocesses a few sentences, writes a model folder as training does, exports it.
+
+    Args:
+        source: of the sentences and the vocabulary.
+        folder: to work in, empty.
+        max_length: in tokens.
+        encoder: settings of the encoder that are not the base model's.
+    """
+    import keras
+
+    from bigbird.artifacts import read_json, write_json
+    from bigbird.checkpoints.native import save_best
+    from bigbird.config import load_experiment
+    from bigbird.heads import build_model
+    from components.export.export import export
+    from components.preprocess.preprocess import preprocess
+
+    samples.write_sst2(source, folder / "dev.tsv", 200, seed=1)
+    vocabulary = folder / "given.model"
+    vocabulary.write_bytes(source.vocabulary)
+    preprocess(
+        "sst2", str(folder / "dataset"), validation_file=str(folder / "dev.tsv"), vocabulary=str(vocabulary),
+        max_length=max_length,
+    )  # fmt: skip
+    dataset = read_json(folder / "dataset" / "dataset.json", "manifest")
+    config = {"vocab_size": dataset["vocabulary"]["size"], **encoder}
+    data = {"seq_length": max_length}
+    task = {"model": {"encoder": {"bigbird": config}, "num_classes": 2}, "train_data": data, "validation_data": data}
+    experiment = load_experiment("bigbird/glue", overrides=[{"task": task}])
+    keras.utils.set_random_seed(0)
+    model = build_model(experiment.task)
+    written = folder / "model"
+    written.mkdir()
+    save_best(written / "best", model, {"step": 0})
+    (written / "config.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
+    (written / "vocab.model").write_bytes(source.vocabulary)
+    manifest = {"format": 1, "task": "sst2", "num_classes": 2, "best": "best", "dataset": dataset}
+    write_json(written / "model.json", manifest | {"labels": dataset["labels"], "metrics": dataset["metrics"]})
+    export(str(written), str(folder / "saved_model"), str(folder / "dataset"))
+    return Exported(folder / "saved_model", model, experiment.task.buckets)
