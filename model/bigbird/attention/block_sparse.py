@@ -91,8 +91,8 @@ def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int) -
             upstream = args[0] if upstream is None else upstream
 
             def backward_pair(pair: Any) -> Any:
-                saved = (x[pair] for x in (query, key, value, context, upstream))
-                return _backward(*saved, *plan(pair, key_bias))
+                rows = plan(pair, key_bias)
+                return _backward(query[pair], key[pair], value[pair], context[pair], upstream[pair], *rows)
 
             d_query, d_key, d_value = ops.map(backward_pair, pairs)
             return d_query, d_key, d_value, ops.zeros_like(key_bias)
