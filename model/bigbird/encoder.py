@@ -15,6 +15,7 @@ from bigbird.attention.dense import dense_attention
 from bigbird.attention.pattern import BlockPattern
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
+from bigbird.recompute import recomputed
 
 LAYER_NORM_EPSILON = 1e-12  # all three published implementations
 
@@ -216,7 +217,7 @@ class BigBirdEncoder(keras.layers.Layer):
         """The layer, or the layer recomputed in the backward pass; its dropout repeats itself, being given its seed."""
         if not self.config.use_gradient_checkpointing or seed is None:
             return layer(x, mask, seed)
-        return keras.remat(layer)(x, mask, seed)
+        return recomputed(layer, x, mask, seed)
 
 
 def _fold(seed: Any, number: int) -> Any:

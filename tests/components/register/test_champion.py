@@ -12,7 +12,6 @@ from bigbird.serving.saved_model import Predictor
 from bigbird.tasks.metrics import accuracy
 from components.register import storage
 from components.register.answers import measure
-from components.register.labels import rounded
 from components.register.register import register
 from tests.components.register.conftest import arguments
 
@@ -34,10 +33,11 @@ def test_a_classifiers_answers_give_evaluations_metric(classified):
 
 
 def test_a_pairs_classes_or_numbers_give_evaluations_metrics(paired):
+    """Numbers differ in their last bits with the batch they are in, and hardly trained ones differ in little else."""
     measured = _measured(paired)
     assert len(measured) == 2
     for asked, evaluated in measured:
-        assert rounded(asked) == rounded(evaluated)
+        assert asked == pytest.approx(evaluated, rel=1e-4)
 
 
 def test_a_readers_answers_give_evaluations_metrics(answered):
