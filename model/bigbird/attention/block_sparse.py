@@ -169,16 +169,22 @@ def _backward(
     )  # fmt: skip
 
     def scatter(d_gathered: Any) -> Any:
-        """(M, S w, D) added up into the blocks it came from, (nb, w, D)."""
-        slots = ops.reshape(d_gathered, (nb - 2, -1, width * size))
-        first, last = (ops.sum(slots[:, slot], axis=0, keepdims=True) for slot in (0, -1))
-        window = sum(ops.pad(slots[:, 1 + shift], ((shift, 2 - shift), (0, 0))) for shift in range(3))
+        """(M, S w, D) added up into the blocks it came from, (nb, w, D).
+
+        Slots are cut out of the long axis as it is: split in two, a TPU's compiler would bring the array into another layout.
+        """
+
+        def slots(first: int, last: int) -> Any:
+            return d_gathered[:, first * width : last * width]
+
+        parts = table.shape[1]
+        first, last = (ops.sum(slots(slot, slot + 1), axis=0, keepdims=True) for slot in (0, parts - 1))
+        window = sum(ops.pad(slots(1 + shift, 2 + shift), ((shift, 2 - shift), (0, 0), (0, 0))) for shift in range(3))
         random = ops.segment_sum(
-            ops.reshape(slots[:, 4:-1], (-1, width * size)), ops.reshape(table[:, 4:-1], (-1,)), num_segments=nb
+            ops.reshape(slots(4, parts - 1), (-1, width, size)), ops.reshape(table[:, 4:-1], (-1,)), num_segments=nb
         )
         total = window + random
-        total = ops.concatenate([total[:1] + first, total[1:-1], total[-1:] + last], axis=0)
-        return ops.reshape(total, (nb, width, size))
+        return ops.concatenate([total[:1] + first, total[1:-1], total[-1:] + last], axis=0)
 
     d_key = ops.reshape(d_key, (nb, width, size)) + scatter(d_keys)
     d_value = ops.reshape(d_value, (nb, width, size)) + scatter(d_values)
