@@ -15,6 +15,7 @@ from bigbird.attention.dense import dense_attention
 from bigbird.attention.pattern import BlockPattern
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
+from bigbird.gelu import gelu
 from bigbird.recompute import recomputed
 
 LAYER_NORM_EPSILON = 1e-12  # all three published implementations
@@ -39,7 +40,7 @@ def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
 
 def activation(config: BigBirdEncoderConfig) -> Any:
     """The hidden activation; gelu in its tanh form, as published."""
-    return {"gelu": lambda x: ops.gelu(x, approximate=True), "relu": ops.relu}[config.hidden_activation]
+    return {"gelu": gelu, "relu": ops.relu}[config.hidden_activation]
 
 
 class Embeddings(keras.layers.Layer):

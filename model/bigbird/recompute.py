@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
+from keras import ops
 
 
 def recomputed(layer: Callable[..., Any], x: Any, mask: Any, seed: Any) -> Any:
@@ -34,7 +34,7 @@ def _recomputed_in_tensorflow(layer: Callable[..., Any], x: Any, mask: Any, seed
     def run(x: Any) -> Any:
         def gradient(upstream: Any, variables: Any = None) -> Any:
             variables = list(variables or ())
-            again = x + _nothing(upstream)
+            again = after(x, upstream)
             with tf.GradientTape() as tape:
                 tape.watch(again)
                 y = layer(again, mask, seed)
@@ -46,9 +46,16 @@ def _recomputed_in_tensorflow(layer: Callable[..., Any], x: Any, mask: Any, seed
     return run(x)
 
 
-def _nothing(x: Any) -> Any:
-    """A scalar of `x`'s dtype, made of `x`, that changes no sum: its first element times the least float32."""
-    import tensorflow as tf
+def after(x: Any, upstream: Any) -> Any:
+    """`x`, which nothing can be computed from before `upstream` has arrived.
 
-    first = tf.reshape(x, (-1,))[0]
-    return tf.cast(tf.cast(first, tf.float32) * np.finfo(np.float32).tiny, x.dtype)
+    Work of the backward pass that does not need the gradient is otherwise done during the forward pass, by a graph's executor
+    as soon as its inputs are there and by compilers that find it equal to what the forward pass did, and is kept until then.
+
+    Args:
+        x: a tensor of numbers.
+        upstream: the gradient that arrives, float[...].
+    """
+    first = ops.reshape(upstream, (-1,))[0]
+    nothing = ops.minimum(ops.cast(ops.isnan(first), x.dtype), 0)  # always 0, but no compiler looks so far
+    return x + nothing

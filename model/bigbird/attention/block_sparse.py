@@ -19,6 +19,7 @@ from keras import ops
 
 from bigbird.attention.dense import MASKED
 from bigbird.attention.pattern import BlockPattern, key_blocks
+from bigbird.recompute import after
 
 # Added to the score of a slot that must not count at all; exp() of it is exactly 0 in float32.
 _NEVER = -1e9
@@ -90,9 +91,13 @@ def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int) -
         def gradient(*args: Any, upstream: Any = None) -> Any:
             upstream = args[0] if upstream is None else upstream
 
+            late_query, late_key, late_value = (after(x, upstream) for x in (query, key, value))
+
             def backward_pair(pair: Any) -> Any:
                 rows = plan(pair, key_bias)
-                return _backward(query[pair], key[pair], value[pair], context[pair], upstream[pair], *rows)
+                return _backward(
+                    late_query[pair], late_key[pair], late_value[pair], context[pair], upstream[pair], *rows
+                )
 
             d_query, d_key, d_value = ops.map(backward_pair, pairs)
             return d_query, d_key, d_value, ops.zeros_like(key_bias)

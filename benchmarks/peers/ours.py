@@ -1,0 +1,46 @@
+"""This project's encoder, forward and backward. `dense` leaves attention out: q + k + v instead of it."""
+
+import os
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+
+import keras
+import tensorflow as tf
+import worker
+
+from bigbird import encoder as bigbird_encoder
+from bigbird.config import BigBirdEncoderConfig
+
+given = worker.options("graph", "xla", "dense", "dense_xla", "checkpointing", "checkpointing_xla")
+
+
+def build():
+    keras.utils.set_random_seed(0)
+    if given.mode.startswith("dense"):
+        bigbird_encoder.block_sparse_attention = lambda query, key, value, *_, **__: query + key + value
+    config = BigBirdEncoderConfig(
+        num_layers=given.layers,
+        vocab_size=worker.VOCABULARY,
+        max_position_embeddings=max(4096, given.length),
+        dropout_rate=given.dropout,
+        attention_dropout_rate=given.dropout,
+        use_gradient_checkpointing=given.mode.startswith("checkpointing"),
+    )
+    encoder = bigbird_encoder.BigBirdEncoder(config)
+    ids = tf.random.stateless_uniform((1, given.length), (1, 2), 1, worker.VOCABULARY, tf.int32)
+    inputs = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
+    weight = tf.random.stateless_normal((1, given.length, worker.HIDDEN), (3, 4))
+    encoder(inputs)
+    variables = [variable.value for variable in encoder.trainable_variables]
+
+    @tf.function(jit_compile=given.mode.endswith("xla") or None)
+    def step(seed):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(encoder(inputs, seed=seed)["sequence_output"] * weight)
+        return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+
+    seed = tf.constant([5, 6])
+    return lambda: float(step(seed)[-1].numpy().ravel()[0])
+
+
+worker.serve(build)

@@ -1,0 +1,61 @@
+"""One implementation's training step, run whenever the benchmark asks for it: a line in, a line of JSON out.
+
+Imported by the scripts beside it, each of which runs in its implementation's own environment; standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HIDDEN, HEADS, INTERMEDIATE, VOCABULARY = 768, 12, 3072, 512
+
+
+def options(*modes: str) -> argparse.Namespace:
+    """The step's sizes: base-size layers, an input of so many tokens."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mode", choices=modes, default=modes[0])
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--length", type=int, default=4096, help="tokens")
+    parser.add_argument("--dropout", type=float, default=0.1)
+    return parser.parse_args()
+
+
+def memory(name: str) -> int:
+    """Bytes of this process: VmRSS as it is, VmHWM at its highest."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def serve(build: Callable[[], Callable[[], float]]) -> None:
+    """Builds the step, runs it twice to warm up, then once for each line of standard input.
+
+    Args:
+        build: makes the step, a function that returns when all gradients are computed, giving a number made of them.
+
+    Prints first {"before", "weights"}: bytes before and after `build`; then for each step {"seconds", "value", "peak"}.
+    """
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    before = memory("VmRSS")
+    step = build()
+    facts = {"before": before, "weights": memory("VmRSS")}
+    for _ in range(2):
+        step()
+    print(json.dumps(facts), file=answers, flush=True)
+    for _ in sys.stdin:
+        clock = time.perf_counter()
+        cpu0 = time.process_time()
+        value = step()
+        seconds = time.perf_counter() - clock
+        cpu = time.process_time() - cpu0
+        print(
+            json.dumps({"seconds": seconds, "cpu": cpu, "value": value, "peak": memory("VmHWM")}),
+            file=answers,
+            flush=True,
+        )

@@ -1,0 +1,34 @@
+"""GELU in its tanh form (Hendrycks and Gimpel 2016, section 2), which keeps only its input for the backward pass."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from keras import ops
+
+# gelu(x) = x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x³)), which is the tanh form: 1 + tanh(z) = 2 sigmoid(2 z).
+_LINEAR = 2.0 * math.sqrt(2.0 / math.pi)
+_CUBIC = _LINEAR * 0.044715
+
+
+@ops.custom_gradient
+def gelu(x: Any) -> Any:
+    """float[...] -> float[...] of its dtype.
+
+    In graph mode automatic differentiation keeps half a dozen arrays of a layer's largest size: of a training step of four
+    base layers with 4,096 tokens that was 0.6 of 3.5 GB.
+    """
+
+    def gradient(*args: Any, upstream: Any = None) -> Any:
+        upstream = args[0] if upstream is None else upstream
+        gate, square = _gate(x), ops.square(x)
+        slope = gate + gate * (1.0 - gate) * x * (_LINEAR + 3.0 * _CUBIC * square)
+        return upstream * slope
+
+    return x * _gate(x), gradient
+
+
+def _gate(x: Any) -> Any:
+    """The share of `x` that passes."""
+    return ops.sigmoid(x * (_LINEAR + _CUBIC * ops.square(x)))
