@@ -1,5 +1,7 @@
 """What the backward pass computes again waits for the gradient that arrives."""
 
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,19 +21,21 @@ def test_what_waits_is_unchanged_whatever_arrives(upstream, xla):
 def test_nothing_is_computed_from_it_before_the_gradient_is_there():
     seen = []
 
-    def tell(name):
+    def tell(name, seconds):
         def told(x):
+            time.sleep(seconds)
             seen.append(name)
             return x
 
-        return lambda x: tf.ensure_shape(tf.py_function(told, [x], x.dtype), x.shape)
+        return lambda x: tf.ensure_shape(tf.numpy_function(told, [x], x.dtype, stateful=False), x.shape)
 
     @tf.function
-    def run(x):
-        slow = x
-        for _ in range(3):
-            slow = tell("forward")(slow)
-        return tell("recomputed")(after(x, slow)) + slow
+    def run(x, wait):
+        slow = tell("gradient", 0.2)(x)
+        return tell("recomputed", 0)(after(x, slow) if wait else x + 1) + slow
 
-    assert run(tf.constant([2.0])).numpy().tolist() == [4.0]
-    assert seen == ["forward", "forward", "forward", "recomputed"]
+    assert run(tf.constant([2.0]), True).numpy().tolist() == [4.0]
+    assert seen == ["gradient", "recomputed"]
+    seen.clear()
+    assert run(tf.constant([2.0]), False).numpy().tolist() == [5.0]
+    assert seen == ["recomputed", "gradient"]  # what would happen otherwise

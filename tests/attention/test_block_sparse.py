@@ -214,3 +214,36 @@ def test_dense_attention_is_what_numpy_makes_of_the_formula():
             found = dense_attention(query, key, value, mask)[row, :, head].numpy()
             np.testing.assert_allclose(found[live], expected, atol=1e-6)
             assert (found[~live] == 0).all()
+
+
+def test_the_backward_pass_waits_for_the_gradient():
+    """A graph's executor begins what it can: scores made again during the forward pass would stay until the backward one."""
+    query, key, value, upstream, mask = _inputs(192, TINY.num_heads)
+
+    @tf.function
+    def gradients(query, key, value, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch([query, key, value])
+            context = block_sparse_attention(query, key, value, mask, pattern=TINY, layer=LAYER)
+        return tape.gradient(context, [query, key, value], output_gradients=upstream)
+
+    graph = gradients.get_concrete_function(query, key, value, upstream).graph
+    arrives = graph.inputs[3].op
+    forward, backward = (op for op in graph.get_operations() if op.type in ("While", "StatelessWhile"))
+    size = query.shape.num_elements()
+    early = [array for array in forward.inputs if array.shape.num_elements() == size and array.dtype == tf.float32]
+    late = [array for array in backward.inputs if array.shape.num_elements() == size and array.dtype == tf.float32]
+    assert len(early) == 3 and not any(arrives in _ancestors(array.op) for array in early)
+    kept = [array for array in late if arrives not in _ancestors(array.op)]
+    assert len(late) == 5  # query, key, value, the context and the gradient itself
+    assert len(kept) == 1 and forward in _ancestors(kept[0].op)  # the context does not wait
+
+
+def _ancestors(op):
+    found, left = set(), [op]
+    while left:
+        current = left.pop()
+        if current not in found:
+            found.add(current)
+            left += [array.op for array in current.inputs]
+    return found
