@@ -92,8 +92,10 @@ def started(name: str, layers: int, length: int) -> Iterator[Worker]:
     """The worker of an implementation, warmed up; stopped at the end."""
     script, environment, mode = IMPLEMENTATIONS[name]
     python = sys.executable if environment is None else str(PEERS / environment / "bin" / "python")
-    if not Path(python).exists():
-        raise click.ClickException(f"{name} has no environment at {Path(python).parents[1]}; run benchmarks/peers.sh")
+    if environment is not None and not (PEERS / environment / ".installed").exists():
+        raise click.ClickException(
+            f"{name}: build/peers/{environment} is not there or not whole; run benchmarks/peers.sh"
+        )
     command = [python, str(HERE / "peers" / f"{script}.py"), "--mode", mode]
     with subprocess.Popen(
         [*command, "--layers", str(layers), "--length", str(length)],
