@@ -28,7 +28,11 @@ ENVIRONMENT = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # else a second process fails on the library's lock file
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
-_OUT_OF_MEMORY = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm", re.IGNORECASE)
+# The compiler's words for it, of this version and of others; the first number is needed, the second can be had.
+_OUT_OF_MEMORY = (
+    re.compile(r"required for .*?\(([\d.]+)([KMGT]?)\) exceeds available HBM \(([\d.]+)([KMGT]?)\)", re.IGNORECASE),
+    re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm", re.IGNORECASE),
+)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -62,10 +66,10 @@ def compile_step(lowered: bytes) -> dict[str, Any]:
         try:
             compiled = device.client.compile(module, _jax.DeviceList((device,)), xla_client.CompileOptions())
         except Exception as error:
-            found = out_of_memory(str(error))
-            if found is None:
+            lacking = out_of_memory(str(error))
+            if lacking is None:
                 raise
-            return {"fits": False} | found
+            return {"fits": False, **lacking}
     memory = compiled.get_compiled_memory_stats()
     found = estimate(compiled.hlo_modules()[0].to_string())
     return {
@@ -103,11 +107,12 @@ def out_of_memory(message: str) -> dict[str, int | None] | None:
     """What the compiler says where a program is too large for a chip's memory; None for any other error.
 
     Returns:
-        `needed` and `usable` in bytes, None where the message does not tell them.
+        `needed` (at least so much: it may be the temporaries alone) and `usable` in bytes, None where the message does
+        not tell them.
     """
     if "RESOURCE_EXHAUSTED" not in message or "hbm" not in message.lower():
         return None
-    told = _OUT_OF_MEMORY.search(message)
+    told = next((found for pattern in _OUT_OF_MEMORY if (found := pattern.search(message))), None)
     if told is None:
         return {"needed": None, "usable": None}
     used, used_unit, limit, limit_unit = told.groups()

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Program:
         cycles: of a core, the compiler's estimate.
         without_estimate: runs of costly instructions that carry no estimate, by kind.
         unknown_loops: loops that are counted once, for their number of runs cannot be read.
-        needed, usable: the memory, where it does not fit and the compiler says so.
+        needed, usable: the least that is needed and what can be had, where it does not fit and the compiler says so.
     """
 
     rows: int
@@ -55,7 +55,7 @@ class Program:
 
     @property
     def memory(self) -> int | None:
-        """All that the step takes of the chip's memory, in bytes; None where the compiler does not say."""
+        """All that the step takes of the chip's memory, in bytes; the least it needs where it does not fit, None if not told."""
         if not self.fits:
             return self.needed
         return self.arguments + self.outputs + self.temporaries + self.code
@@ -71,12 +71,22 @@ class Compiler:
     Args:
         experiment: what is trained; its number of classes is known.
         length: tokens to which a batch is padded.
+        limit: bytes of a chip's memory; a program that the compiler takes fits only if it is no larger.
+        note: what the progress says of these programs.
     """
 
-    def __init__(self, experiment: Experiment, length: int):
-        self._experiment, self._length = experiment, length
+    def __init__(self, experiment: Experiment, length: int, limit: int, note: str = ""):
+        self._experiment, self._length, self._limit = experiment, length, limit
+        self._note = f", {note}" if note else ""
         self._known: dict[int, Program] = {}
         self._progress = Progress("preflight: program")
+
+    def __enter__(self) -> Compiler:
+        """The compiler itself; the block's end closes the line of progress."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.finish()
 
     @property
     def programs(self) -> list[Program]:
@@ -99,12 +109,16 @@ class Compiler:
             folder = Path(name)
             tree = self._experiment.model_dump(mode="json", exclude_unset=True) | {"type": self._experiment.type}
             write_json(folder / REQUEST, {"experiment": tree, "rows": rows, "length": self._length})
-            self._run("lowering", folder, f"tracing a step of {rows} × {self._length:,} tokens")
-            self._run("compiler", folder, f"compiling a step of {rows} × {self._length:,} tokens", ENVIRONMENT)
+            self._run("lowering", folder, f"tracing a step of {rows} × {self._length:,} tokens{self._note}")
+            self._run(
+                "compiler", folder, f"compiling a step of {rows} × {self._length:,} tokens{self._note}", ENVIRONMENT
+            )
             answer = read_json(folder / COMPILED, "compiler's answer")
         program = Program(rows, seconds=time.monotonic() - began, **answer)
+        if program.fits and (program.memory or 0) > self._limit:
+            program = replace(program, fits=False, needed=program.memory)
         words = "fits" if program.fits else "does not fit"
-        self._tell(f"{rows} × {self._length:,} tokens on a chip: {words}", program.seconds, force=True)
+        self._tell(f"{rows} × {self._length:,} tokens on a chip{self._note}: {words}", program.seconds, force=True)
         return program
 
     def _run(self, module: str, folder: Path, words: str, environment: Mapping[str, str] | None = None) -> None:
@@ -130,7 +144,3 @@ class Compiler:
 
     def _tell(self, words: str, seconds: float, *, force: bool = False) -> None:
         self._progress.update(len(self._known) + 1, f"{words}  {format_duration(seconds)}", force=force)
-
-    def finish(self) -> None:
-        """Ends the live line."""
-        self._progress.finish()
