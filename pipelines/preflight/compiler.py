@@ -60,7 +60,7 @@ def compile_step(lowered: bytes) -> dict[str, Any]:
     from jax.experimental import topologies
     from jaxlib import _jax
 
-    device = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY).devices[0]
+    device: Any = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY).devices[0]
     with mlir.make_ir_context():
         module = _without_copies(_jax.mlir.hlo_to_stablehlo(lowered))
         try:

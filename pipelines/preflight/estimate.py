@@ -134,7 +134,7 @@ class _Sum:
 
     def _costly_kind(self, one: _Instruction) -> str:
         """The kind of `COSTLY` that an instruction is, or that its fusion holds; "" for none."""
-        inside = (one,)
+        inside: tuple[_Instruction, ...] = (one,)
         if one.opcode == "fusion":
             inside = self._computations[one.attribute("calls")].instructions
         for each in inside:
@@ -196,7 +196,8 @@ def _times(part: Estimate, runs: int) -> Estimate:
 def _parse(text: str) -> tuple[dict[str, _Computation], str]:
     """The computations of a module by name, and the name of the entry."""
     computations: dict[str, _Computation] = {}
-    name, entry, found = "", "", []
+    found: list[_Instruction] = []
+    name, entry = "", ""
     for line in text.splitlines():
         header = _COMPUTATION.match(line)
         if header:
