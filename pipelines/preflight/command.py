@@ -47,9 +47,9 @@ def preflight_command(
     experiment = with_classes(experiment, task)
     check_batch(machine, experiment)
     check_installed()
-    findings, programs = examine(task, machine, experiment, examples=examples, price=price, search=search)
+    findings = examine(task, machine, experiment, examples=examples, price=price, search=search)
     if as_json_text:
-        print(json.dumps(as_json(findings, programs), indent=2))
+        print(json.dumps(as_json(findings), indent=2))
     else:
         print_report(findings)
     if not findings.fits:
@@ -58,7 +58,7 @@ def preflight_command(
 
 def examine(
     task: str, machine: str, experiment: Experiment, *, examples: int | None, price: float | None, search: bool
-) -> tuple[Findings, list[Program]]:
+) -> Findings:
     """Compiles the steps that are needed.
 
     Args:
@@ -68,9 +68,6 @@ def examine(
         examples: of the training split, where that is known.
         price: USD for a chip-hour.
         search: whether to look for the largest batch.
-
-    Returns:
-        The findings, and every program that was compiled with the experiment's own settings.
     """
     profile, length = MACHINES[machine], padded_length(experiment)
     batch = experiment.task.train_data.batch_size_at(length)
@@ -89,13 +86,12 @@ def examine(
             )
         other = None if program.fits or checkpointed else _with_checkpointing(experiment, length, limit, rows)
         largest = largest_batch(compiler, rows, limit) if search else None
-    findings = Findings(
+    return Findings(
         task=task, machine=machine, chips=profile.chips, chip_memory=profile.chip_memory_gib * GIB, usable=limit,
         dtype=experiment.runtime.mixed_precision_dtype, checkpointed=checkpointed, batch=batch, length=length,
         lengths=sum(bucket <= length for bucket in experiment.task.buckets), program=program, fits=program.fits, job=job,
-        largest=largest, with_checkpointing=other,
+        largest=largest, with_checkpointing=other, programs=compiler.programs,
     )  # fmt: skip
-    return findings, compiler.programs
 
 
 def _with_checkpointing(experiment: Experiment, length: int, limit: int, rows: int) -> Program:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bigbird.console import format_duration
-from pipelines.preflight.job import Job
+from pipelines.preflight.job import CLOCK_HZ, Job
 from pipelines.preflight.programs import Program
 from pipelines.preflight.search import Largest
 
@@ -32,6 +32,7 @@ class Findings:
         fits: whether it fits.
         job: the run; None where the step does not fit.
         largest: the largest batch of a chip; None where it was not looked for.
+        programs: all that were compiled with these settings, the smallest batch first.
         with_checkpointing: where the step does not fit, the same one with gradient checkpointing.
     """
 
@@ -49,6 +50,7 @@ class Findings:
     fits: bool
     job: Job | None = None
     largest: Largest | None = None
+    programs: Sequence[Program] = ()
     with_checkpointing: Program | None = None
 
 
@@ -88,7 +90,7 @@ def not_included(findings: Findings) -> list[str]:
     return notes
 
 
-def as_json(findings: Findings, programs: Sequence[Program]) -> dict[str, Any]:
+def as_json(findings: Findings) -> dict[str, Any]:
     """For programs: bytes, cycles, seconds; None for what is not known."""
     program, largest = findings.program, findings.largest
     found: dict[str, Any] = {
@@ -111,11 +113,11 @@ def as_json(findings: Findings, programs: Sequence[Program]) -> dict[str, Any]:
         "largest_batch": None,
         "remedies": remedies(findings),
         "not_included": not_included(findings),
-        "programs": [one.described() for one in programs],
+        "programs": [one.described() for one in findings.programs],
     }  # fmt: skip
     if largest is not None:
         found["largest_batch"] = {
-            "global": largest.rows * findings.chips, "chip": largest.rows, "exact": largest.exact,
+            "global": largest.rows * findings.chips, "chip": largest.rows, "exact": largest.exact, "failing_chip": largest.failing,
         }  # fmt: skip
     return found
 
@@ -166,6 +168,7 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
         rows += _job_rows(program, findings.job, findings.chips)
     if findings.largest is not None:
         rows.append(("largest batch", _largest(findings.largest, findings.chips)))
+        rows.append(("tokens/s by batch", _speeds(findings)))
     return rows
 
 
@@ -186,8 +189,17 @@ def _job_rows(program: Program, job: Job, chips: int) -> list[tuple[str, str]]:
 def _largest(largest: Largest, chips: int) -> str:
     if not largest.rows:
         return "none that was tried fits"
-    more = "one more a chip does not fit" if largest.exact else "there may be room for more"
-    return f"{largest.rows} a chip, --batch-size {largest.rows * chips}; {more}"
+    bound = "all that were tried fit" if largest.failing is None else f"{largest.failing} a chip do not fit"
+    return f"{largest.rows} a chip, --batch-size {largest.rows * chips}; {bound}"
+
+
+def _speeds(findings: Findings) -> str:
+    """Tokens a second of every batch that was compiled: a larger one is not always the faster one."""
+    return ", ".join(
+        f"{one.rows} a chip {findings.chips * one.rows * findings.length * CLOCK_HZ / one.cycles:,.0f}"
+        for one in findings.programs
+        if one.fits and one.cycles
+    )
 
 
 def _gib(size: int | None) -> str:
