@@ -13,7 +13,7 @@ TAG = $(shell PYTHONPATH=model $(PYTHON) -m bigbird.version)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv --no-config --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
-LOCKS := build component preprocess model train train-gpu evaluate export register serve pipelines
+LOCKS := build component preprocess model train train-gpu evaluate export register serve pipelines preflight
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 # The installed project is what runs, whatever else this variable names.
 unexport PYTHONPATH

@@ -9,7 +9,7 @@ import click
 
 from bigbird.console import run_command
 from bigbird.version import provenance
-from pipelines.cli_cloud import doctor, placement_of, schedule, submit
+from pipelines.cli_cloud import doctor, placement_of, preflight, schedule, submit
 from pipelines.options import (
     Examples,
     data_options,
@@ -213,6 +213,7 @@ def submission(evaluations: tuple[Path, ...], output: Path, partial: bool, overw
 cli.add_command(submit)
 cli.add_command(schedule)
 cli.add_command(doctor)
+cli.add_command(preflight)
 
 
 def main() -> None:

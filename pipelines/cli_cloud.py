@@ -1,13 +1,16 @@
-"""The commands of `bigbird` that speak to Vertex AI and Kubeflow."""
+"""The commands of `bigbird` that are about Vertex AI and Kubeflow."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bigbird.console import run_command
+from pipelines.machines import MACHINES
 from pipelines.options import (
+    TASKS,
     Examples,
     Finite,
     data_options,
@@ -188,5 +191,58 @@ def doctor(**options: Any) -> None:
         from pipelines.doctor import doctor_command
 
         doctor_command(placement=placement_of(options), **options)  # type: ignore[arg-type]
+
+    run_command(command)
+
+
+@click.command(
+    cls=Examples,
+    epilog="""
+    bigbird preflight --task squad_v1 --machine tpu-v5e-4 --price 1.20
+    bigbird preflight --task sst2 --recipe glue_sst2 --machine tpu-v5e-1 --batch-size 64 --no-search
+    bigbird preflight --task squad_v1 --recipe my_recipe.yaml --epochs 3 --dataset runs/NAME/preprocess/dataset --json
+    bigbird preflight --task squad_v1 --max-length 4096 --override runtime.mixed_precision_dtype=bfloat16
+    """,
+)
+@click.option("--task", required=True, type=click.Choice(TASKS), help="What is to be learned.")
+@click.option("--recipe", help="A recipe's name or YAML file.  [default: the task's published one]")
+@click.option(
+    "--machine",
+    type=click.Choice(tuple(MACHINES)),
+    default="tpu-v5e-1",
+    show_default=True,
+    help="The TPU for training.",
+)
+@click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Examples of a step, all chips together; the recipe's by default."
+)
+@click.option("--epochs", type=Finite(min=0, min_open=True), help="Passes over the data; the recipe's by default.")
+@click.option(
+    "--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins."
+)
+@click.option(
+    "--dataset", type=click.Path(path_type=Path), help="A dataset of the preprocessing stage: its size and vocabulary."
+)
+@click.option("--examples", type=click.IntRange(min=1), help="Training examples, for a recipe that counts epochs.")
+@click.option("--price", type=Finite(min=0), help="USD for one chip for an hour.")
+@click.option(
+    "--search/--no-search",
+    default=True,
+    show_default=True,
+    help="Looks for the largest batch; a few compilations more.",
+)
+@click.option("--json", "as_json_text", is_flag=True, help="For programs.")
+def preflight(**options: Any) -> None:
+    """Compiles the training step for a TPU, without one: does it fit, how long may it take, what does it cost.
+
+    The compiler is the one that TPUs use; its figures are estimates and no measurements. Ends with 5 if the step does
+    not fit. Needs Linux on x86-64 and the extra `preflight`; takes a minute or more for each program.
+    """
+
+    def command() -> None:
+        from pipelines.preflight.command import preflight_command
+
+        preflight_command(**options)
 
     run_command(command)

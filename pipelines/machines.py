@@ -146,11 +146,27 @@ def check_strategy(name: str, strategy: Strategy | None) -> Strategy:
     return strategy or offered[0]
 
 
-# Bytes that one training step keeps for an example, per token, layer and hidden unit: 8.3 GB, with gradient checkpointing
-# 1.6 GB, at batch 2, 4,096 tokens, 12 layers and 768 units. A TPU compiler's own figures for the Model Garden's BigBird base in
-# bfloat16 with one Adam step, which ours is measured against; an estimate, not a measurement on the chip.
-_BYTES_PER_UNIT, _BYTES_PER_UNIT_CHECKPOINTED = 110.0, 21.0
-_BYTES_PER_PARAMETER = 16.0  # float32 weight, gradient and Adam's two moments
+# Bytes that a training step keeps for an example, per token, layer and hidden unit, by the TPU compiler's figures for our own step
+# (`bigbird preflight`; libtpu 0.0.52, TPU v5e, SQuAD, base size, 4,096 tokens). Temporaries, in MB, of 2 and of 4 examples a chip:
+#     bfloat16  2,566  4,826    with gradient checkpointing  1,290  2,191
+#     float32   3,965  7,823    with gradient checkpointing  2,179  4,053
+# Two examples more are 75.5 million tokens x layers x units, and the difference divided by these is the constant.
+_BYTES_PER_UNIT = {"bfloat16": 29.9, "float32": 51.1}
+_BYTES_PER_UNIT_CHECKPOINTED = {"bfloat16": 11.9, "float32": 24.8}
+# What does not grow with the batch, per parameter: 12 for float32 weights and Adam's two moments (1,524 MB in all), the rest
+# for gradients and the program's own code (250 to 406 MB).
+_BYTES_PER_PARAMETER = 18.0
+
+
+def check_batch(name: str, experiment: Experiment) -> None:
+    """Raises `InputError` unless a training's batch can be split over a machine's chips."""
+    machine, batch = MACHINES[name], experiment.task.train_data.global_batch_size
+    if batch % machine.chips:
+        nearest = max(machine.chips, round(batch / machine.chips) * machine.chips)
+        raise InputError(
+            f"--machine {name}: its {machine.chips} chips each take the same part of a batch, but the batch size is {batch}; "
+            f"expected a multiple of {machine.chips}, for example --batch-size {nearest}"
+        )
 
 
 def check_fits(name: str, experiment: Experiment) -> list[str]:
@@ -166,19 +182,16 @@ def check_fits(name: str, experiment: Experiment) -> list[str]:
     Raises:
         InputError: the batch cannot be split over the machine's chips.
     """
+    check_batch(name, experiment)
     machine = MACHINES[name]
     data, encoder = experiment.task.train_data, experiment.task.model.encoder.bigbird
     batch = data.global_batch_size
-    if batch % machine.chips:
-        nearest = max(machine.chips, round(batch / machine.chips) * machine.chips)
-        raise InputError(
-            f"--machine {name}: its {machine.chips} chips each take the same part of a batch, but the batch size is {batch}; "
-            f"expected a multiple of {machine.chips}, for example --batch-size {nearest}"
-        )
     if not machine.chip_memory_gib:
         return []
     checkpointed = encoder.use_gradient_checkpointing
-    per_unit = _BYTES_PER_UNIT_CHECKPOINTED if checkpointed else _BYTES_PER_UNIT
+    per_unit = (_BYTES_PER_UNIT_CHECKPOINTED if checkpointed else _BYTES_PER_UNIT)[
+        experiment.runtime.mixed_precision_dtype
+    ]
     units = data.seq_length * encoder.num_layers * encoder.hidden_size
     parameters = encoder.num_layers * 12 * encoder.hidden_size**2 + encoder.vocab_size * encoder.hidden_size
     need = batch / machine.chips * units * per_unit + parameters * _BYTES_PER_PARAMETER
@@ -188,7 +201,9 @@ def check_fits(name: str, experiment: Experiment) -> list[str]:
         "--override task.model.encoder.bigbird.use_gradient_checkpointing=true or a smaller --batch-size"
     )  # fmt: skip
     warning = (
-        f"--machine {name}: a step may need about {need / GIB:.0f} GiB a chip, which has {machine.chip_memory_gib} GiB "
+        f"--machine {name}: a step may need about {need / GIB:.1f} GiB a chip, which has {machine.chip_memory_gib} GiB "
         f"(batch {batch} over {machine.chips}, {data.seq_length} tokens); if it runs out of memory, take {remedy}"
     )
+    if machine.is_tpu:
+        warning += "; `bigbird preflight` asks the compiler, which knows"
     return [warning]

@@ -107,7 +107,8 @@ LIGHT = (
     "components.preprocess.inputs", "components.recipes", "components.register.__main__", "components.register.register",
     "components.runs", "components.serve.__main__", "components.serve.serve", "components.stage", "components.train.__main__",
     "pipelines.cli", "pipelines.cli_cloud", "pipelines.doctor", "pipelines.files", "pipelines.images", "pipelines.local_run",
-    "pipelines.machines", "pipelines.options", "pipelines.parameters", "pipelines.predict", "pipelines.recipes", "pipelines.remote",
+    "pipelines.machines", "pipelines.options", "pipelines.parameters", "pipelines.predict", "pipelines.preflight.command",
+    "pipelines.preflight.compiler", "pipelines.preflight.lowering", "pipelines.recipes", "pipelines.remote",
     "pipelines.sample_data", "pipelines.schedule", "pipelines.settings", "pipelines.submission", "pipelines.submit",
     "pipelines.summary", "pipelines.targets.containers", "pipelines.targets.kubeflow_service", "pipelines.targets.local",
     "pipelines.targets.processes", "pipelines.targets.service", "pipelines.targets.vertex_client", "pipelines.targets.vertex_service",
@@ -126,7 +127,7 @@ def test_compiling_a_pipeline_loads_neither_tensorflow_nor_beam():
 
 
 EXTRAS = {
-    "build", "component", "dev", "evaluate", "export", "model", "pipelines", "preprocess", "register", "serve", "train", "train-gpu",
+    "build", "component", "dev", "evaluate", "export", "model", "pipelines", "preflight", "preprocess", "register", "serve", "train", "train-gpu",
     "train-tpu",
 }  # fmt: skip
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from bigbird.errors import InputError, ServiceError, TrainingDiverged
 
 # Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input, 3 training diverged, 4 a service refused or
-# failed, 130 Ctrl-C, 143 SIGTERM.
+# failed, 5 a step does not fit the machine's memory, 130 Ctrl-C, 143 SIGTERM.
 EXIT_INPUT = 2
 EXIT_DIVERGED = 3
 EXIT_SERVICE = 4
+EXIT_DOES_NOT_FIT = 5
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 EXIT_CODES: dict[type[Exception], int] = {

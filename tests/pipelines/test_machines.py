@@ -8,10 +8,11 @@ from components.recipes import resolve_experiment
 from pipelines.machines import MACHINES, STRATEGIES, check_fits, check_strategy
 
 
-def experiment(batch=8, length=1024, checkpointed=False):
+def experiment(batch=8, length=1024, checkpointed=False, dtype="float32"):
     data = {"seq_length": length, "global_batch_size": batch}
     encoder = {"use_gradient_checkpointing": checkpointed}
     tree = {"task": {"train_data": data, "validation_data": data, "model": {"encoder": {"bigbird": encoder}}}}
+    tree["runtime"] = {"mixed_precision_dtype": dtype}
     return load_experiment("bigbird/glue", overrides=[tree])
 
 
@@ -65,10 +66,17 @@ def test_a_batch_must_split_over_the_chips():
 
 
 def test_a_step_that_may_not_fit_is_warned_about():
-    (warning,) = check_fits("tpu-v5e-1", experiment(batch=8, length=4096))
-    assert "a step may need about 33 GiB a chip, which has 16 GiB (batch 8 over 1, 4096 tokens)" in warning
+    (warning,) = check_fits("tpu-v5e-1", experiment(batch=12, length=4096))
+    assert "a step may need about 23.6 GiB a chip, which has 16 GiB (batch 12 over 1, 4096 tokens)" in warning
     assert "use_gradient_checkpointing=true" in warning
-    assert check_fits("tpu-v5e-1", experiment(batch=8, length=4096, checkpointed=True)) == []
-    assert check_fits("tpu-v5e-4", experiment(batch=8, length=4096)) == []
-    assert check_fits("gpu-h100", experiment(batch=8, length=4096)) == []
+    assert "`bigbird preflight` asks the compiler" in warning
+    assert check_fits("tpu-v5e-1", experiment(batch=12, length=4096, checkpointed=True)) == []
+    assert check_fits("tpu-v5e-1", experiment(batch=12, length=4096, dtype="bfloat16")) == []
+    assert check_fits("tpu-v5e-4", experiment(batch=12, length=4096)) == []
+    assert check_fits("gpu-h100", experiment(batch=12, length=4096)) == []
     assert check_fits("cpu", experiment(batch=64, length=4096)) == []
+
+
+def test_only_a_tpus_warning_names_the_compiler():
+    (warning,) = check_fits("gpu-l4", experiment(batch=16, length=4096))
+    assert "preflight" not in warning

@@ -354,6 +354,7 @@ def test_a_batch_that_may_not_fit_is_warned_about_and_sent(cloud, bigbird):
     result = bigbird("submit", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "glue_sst2", "--override",
                      "task.init_checkpoint=", "--max-length", "4096", "--batch-size", "32")  # fmt: skip
     assert "warning: --machine tpu-v5e-1: a step may need about" in result.stderr
+    assert "bigbird preflight" in result.stderr
     assert "use_gradient_checkpointing=true" in result.stderr
     assert len(cloud.jobs) == 1
 

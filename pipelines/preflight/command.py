@@ -1,0 +1,130 @@
+"""`bigbird preflight`: checks its options, compiles, and tells what was found."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import platform
+import sys
+from pathlib import Path
+
+from bigbird.config import Experiment, replace
+from bigbird.console import EXIT_DOES_NOT_FIT
+from bigbird.errors import InputError
+from components.recipes import resolve_experiment
+from pipelines.machines import GIB, MACHINES, Machine, check_batch
+from pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
+from pipelines.preflight.programs import Compiler, Program
+from pipelines.preflight.report import Findings, as_json, print_report
+from pipelines.preflight.search import largest_batch
+from pipelines.recipes import default_recipe, recipe_text
+
+# Of a v5e's memory, kept from programs: the compiler refuses those that need more than 15.75 of the 16 GiB.
+RESERVED = GIB // 4
+# What a step is compiled with, and the distribution to name where one is absent.
+REQUIRED = {"jax": "jax", "keras": "keras", "libtpu": "libtpu", "tensorflow": "tensorflow"}
+
+
+def preflight_command(
+    *, task: str, machine: str, recipe: str | None, max_length: int | None, batch_size: int | None, epochs: float | None,
+    overrides: tuple[str, ...], dataset: Path | None, examples: int | None, price: float | None, search: bool,
+    as_json_text: bool,
+) -> None:  # fmt: skip
+    """Compiles a training step and prints what the compiler says; see `bigbird preflight --help`.
+
+    Raises:
+        InputError: an option cannot be used, or what compiling needs is not installed.
+        SystemExit: with `EXIT_DOES_NOT_FIT` where the step does not fit the machine's memory.
+    """
+    profile = _tpu(machine)
+    experiment = resolve_experiment(
+        task, recipe_text(recipe or default_recipe(task, "published")), max_length=max_length or 0,
+        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=",".join((profile.runtime, *overrides)),
+    )  # fmt: skip
+    if dataset is not None:
+        experiment, found = with_manifest(experiment, dataset)
+        examples = examples or found
+    experiment = with_classes(experiment, task)
+    check_batch(machine, experiment)
+    check_installed()
+    findings = examine(task, machine, experiment, examples=examples, price=price, search=search)
+    if as_json_text:
+        print(json.dumps(as_json(findings), indent=2))
+    else:
+        print_report(findings)
+    if not findings.fits:
+        sys.exit(EXIT_DOES_NOT_FIT)
+
+
+def examine(
+    task: str, machine: str, experiment: Experiment, *, examples: int | None, price: float | None, search: bool
+) -> Findings:
+    """Compiles the steps that are needed.
+
+    Args:
+        task: its name.
+        machine: a TPU's name in `MACHINES`.
+        experiment: whole.
+        examples: of the training split, where that is known.
+        price: USD for a chip-hour.
+        search: whether to look for the largest batch.
+    """
+    profile, length = MACHINES[machine], padded_length(experiment)
+    batch = experiment.task.train_data.batch_size_at(length)
+    rows, limit, checkpointed = (
+        batch // profile.chips,
+        profile.chip_memory_gib * GIB - RESERVED,
+        _checkpointed(experiment),
+    )
+    steps = count_steps(experiment, examples)
+    with Compiler(experiment, length, limit) as compiler:
+        program = compiler(rows)
+        job = None
+        if program.fits:
+            job = plan(
+                program.cycles, batch=batch, length=length, chips=profile.chips, steps=steps, price_per_chip_hour=price
+            )
+        other = None if program.fits or checkpointed else _with_checkpointing(experiment, length, limit, rows)
+        largest = largest_batch(compiler, rows, limit) if search else None
+    return Findings(
+        task=task, machine=machine, chips=profile.chips, chip_memory=profile.chip_memory_gib * GIB, usable=limit,
+        dtype=experiment.runtime.mixed_precision_dtype, checkpointed=checkpointed, batch=batch, length=length,
+        lengths=sum(bucket <= length for bucket in experiment.task.buckets), program=program, fits=program.fits, job=job,
+        largest=largest, with_checkpointing=other, programs=compiler.programs,
+    )  # fmt: skip
+
+
+def _with_checkpointing(experiment: Experiment, length: int, limit: int, rows: int) -> Program:
+    """The step with gradient checkpointing."""
+    changes = {"encoder": {"bigbird": {"use_gradient_checkpointing": True}}}
+    changed = experiment.model_copy(update={"task": replace(experiment.task, model=changes)})
+    with Compiler(changed, length, limit, "with gradient checkpointing") as compiler:
+        return compiler(rows)
+
+
+def _checkpointed(experiment: Experiment) -> bool:
+    return experiment.task.encoder.use_gradient_checkpointing
+
+
+def _tpu(name: str) -> Machine:
+    machine = MACHINES[name]
+    if not machine.is_tpu:
+        tpus = ", ".join(other for other in MACHINES if MACHINES[other].is_tpu)
+        raise InputError(
+            f"--machine {name}: is no TPU, and preflight has a TPU's compiler only; expected one of {tpus}"
+        )
+    return machine
+
+
+def check_installed() -> None:
+    """Raises `InputError` unless a step can be compiled on this computer."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise InputError(
+            f"preflight: this is {sys.platform} on {platform.machine()}; the TPU's compiler is made for linux on x86_64"
+        )
+    absent = [name for module, name in REQUIRED.items() if importlib.util.find_spec(module) is None]
+    if absent:
+        raise InputError(
+            f"preflight: not installed in this environment: {', '.join(absent)}; expected what "
+            "`pip install 'bigbird-pipelines[preflight]'` installs"
+        )
