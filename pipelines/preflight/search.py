@@ -9,7 +9,7 @@ from typing import Protocol
 
 MOST_PROGRAMS = 6  # of one search; each takes a minute or more at the published sizes
 MOST_GROWTH = 4  # times the largest batch known to fit, so that no absurd program is compiled
-# From this part of the memory on the compiler computes more and more again to make do, and memory hardly grows with the batch:
+# From this part of the memory on the compiler computes more and more again, and memory hardly grows with the batch:
 # steps of a quarter, then halves, in place of a line.
 NEARLY_FULL = 0.9
 
