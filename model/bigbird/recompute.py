@@ -34,7 +34,7 @@ def _recomputed_in_tensorflow(layer: Callable[..., Any], x: Any, mask: Any, seed
     def run(x: Any) -> Any:
         def gradient(upstream: Any, variables: Any = None) -> Any:
             variables = list(variables or ())
-            again = after(x, upstream)
+            again = _other(x, upstream)
             with tf.GradientTape() as tape:
                 tape.watch(again)
                 y = layer(again, mask, seed)
@@ -47,15 +47,25 @@ def _recomputed_in_tensorflow(layer: Callable[..., Any], x: Any, mask: Any, seed
 
 
 def after(x: Any, upstream: Any) -> Any:
-    """`x`, which nothing can be computed from before `upstream` has arrived.
+    """`x`, which a graph's executor does not use before `upstream` is there.
 
-    Work of the backward pass that does not need the gradient is otherwise done during the forward pass, by a graph's executor
-    as soon as its inputs are there and by compilers that find it equal to what the forward pass did, and is kept until then.
+    It would otherwise do work of the backward pass that does not need the gradient during the forward pass, as soon as its
+    inputs are there, and keep it until then. Compiled programs have an order anyway; there this is nothing.
 
     Args:
-        x: a tensor of numbers.
-        upstream: the gradient that arrives, float[...].
+        x: a tensor.
+        upstream: the gradient that arrives.
     """
+    if keras.backend.backend() != "tensorflow":
+        return x
+    import tensorflow as tf
+
+    with tf.control_dependencies([upstream]):
+        return tf.identity(x)
+
+
+def _other(x: Any, upstream: Any) -> Any:
+    """`x`, float[...], as a compiler knows it only when `upstream` is there, so that it cannot be taken for the same."""
     first = ops.reshape(upstream, (-1,))[0]
     nothing = ops.minimum(ops.cast(ops.isnan(first), x.dtype), 0)  # always 0, but no compiler looks so far
     return x + nothing

@@ -245,5 +245,5 @@ def _ancestors(op):
         current = left.pop()
         if current not in found:
             found.add(current)
-            left += [array.op for array in current.inputs]
+            left += [*(array.op for array in current.inputs), *current.control_inputs]
     return found
