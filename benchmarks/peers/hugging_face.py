@@ -13,8 +13,8 @@ def build():
         vocab_size=worker.VOCABULARY,
         num_hidden_layers=given.layers,
         max_position_embeddings=max(4096, given.length),
-        hidden_dropout_prob=given.dropout,
-        attention_probs_dropout_prob=given.dropout,
+        hidden_dropout_prob=worker.DROPOUT,
+        attention_probs_dropout_prob=worker.DROPOUT,
         type_vocab_size=16,
     )
     model = BigBirdModel(config, add_pooling_layer=False).train()

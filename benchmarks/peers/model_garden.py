@@ -8,7 +8,7 @@ import tensorflow as tf
 import worker
 from official.projects.bigbird.encoder import BigBirdEncoder
 
-given = worker.options("graph", "xla", "checkpointing", "checkpointing_xla")
+given = worker.options("graph", "xla")
 
 
 def build():
@@ -16,15 +16,14 @@ def build():
         vocab_size=worker.VOCABULARY,
         num_layers=given.layers,
         max_position_embeddings=max(4096, given.length),
-        dropout_rate=given.dropout,
-        attention_dropout_rate=given.dropout,
-        use_gradient_checkpointing=given.mode.startswith("checkpointing"),
+        dropout_rate=worker.DROPOUT,
+        attention_dropout_rate=worker.DROPOUT,
     )
     ids = tf.random.stateless_uniform((1, given.length), (1, 2), 1, worker.VOCABULARY, tf.int32)
     inputs = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
     weight = tf.random.stateless_normal((1, given.length, worker.HIDDEN), (3, 4))
 
-    @tf.function(jit_compile=given.mode.endswith("xla") or None)
+    @tf.function(jit_compile=given.mode == "xla" or None)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(encoder(inputs, training=True)["sequence_output"] * weight)

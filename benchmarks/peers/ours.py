@@ -11,7 +11,7 @@ import worker
 from bigbird import encoder as bigbird_encoder
 from bigbird.config import BigBirdEncoderConfig
 
-given = worker.options("graph", "xla", "dense", "dense_xla", "checkpointing", "checkpointing_xla")
+given = worker.options("graph", "xla", "dense", "dense_xla", "checkpointing")
 
 
 def build():
@@ -22,9 +22,9 @@ def build():
         num_layers=given.layers,
         vocab_size=worker.VOCABULARY,
         max_position_embeddings=max(4096, given.length),
-        dropout_rate=given.dropout,
-        attention_dropout_rate=given.dropout,
-        use_gradient_checkpointing=given.mode.startswith("checkpointing"),
+        dropout_rate=worker.DROPOUT,
+        attention_dropout_rate=worker.DROPOUT,
+        use_gradient_checkpointing=given.mode == "checkpointing",
     )
     encoder = bigbird_encoder.BigBirdEncoder(config)
     ids = tf.random.stateless_uniform((1, given.length), (1, 2), 1, worker.VOCABULARY, tf.int32)
