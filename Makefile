@@ -72,7 +72,7 @@ distclean: clean ## Delete .venv too; runs/ stays
 $(STAMP): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 		"error: $(PYTHON) is Python %d.%d; expected 3.11, 3.12 or 3.13. Name another: make PYTHON=python3.11" % v)'
-	@echo "Setting up $(VENV) from requirements/dev.lock. The first time downloads about 1.2 GB."
+	@echo "Setting up $(VENV) from requirements/dev.lock. The first time downloads over 1 GB."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --require-hashes -r requirements/dev.lock -c requirements/dev.lock
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
