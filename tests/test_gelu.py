@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from bigbird.gelu import gelu
+from bigbird import fusion
+from bigbird.gelu import gelu, gelu_in_training
 
 X = np.concatenate([np.linspace(-12, 12, 4001), [-1e4, -100.0, 0.0, 100.0, 1e4]]).astype("float32")
 
@@ -21,12 +22,14 @@ def _with_gradient(function, x, xla=None):
     return [result.numpy().astype("float32") for result in run(x)]
 
 
+@pytest.mark.parametrize("function", [gelu, gelu_in_training], ids=["inference", "training"])
 @pytest.mark.parametrize("xla", [None, True], ids=["graph", "xla"])
-def test_values_and_gradients_are_those_of_the_tanh_form(xla):
+def test_values_and_gradients_are_those_of_the_tanh_form(xla, function):
     double = tf.constant(X[np.abs(X) < 50], tf.float64)
     expected = _with_gradient(lambda x: ops.gelu(x, approximate=True), double)
-    for found, right in zip(_with_gradient(gelu, tf.cast(double, tf.float32), xla), expected, strict=True):
-        np.testing.assert_allclose(found, right, rtol=2e-6, atol=2e-6)
+    found = _with_gradient(function, tf.cast(double, tf.float32), xla)
+    for one, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, right, rtol=2e-6, atol=2e-6)
 
 
 def test_far_out_it_is_zero_or_the_input_itself():
@@ -42,14 +45,16 @@ def test_half_precision_stays_close():
         np.testing.assert_allclose(found, right, rtol=0.03, atol=0.03)
 
 
-def test_graph_mode_keeps_its_input_only():
+@pytest.mark.parametrize("function", [gelu, gelu_in_training], ids=["inference", "training"])
+def test_graph_mode_keeps_its_input_only(function, monkeypatch):
     """What the backward pass takes from the forward pass is the input: no other array of its size crosses over."""
+    monkeypatch.setattr(fusion, "_xla_is_there", lambda: False)  # so that the operations lie open
 
     @tf.function
     def run(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = gelu(gelu(x))
+            y = function(function(x))
         return tape.gradient(y, x)
 
     graph = run.get_concrete_function(tf.TensorSpec((4, 8))).graph

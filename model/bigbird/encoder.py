@@ -15,8 +15,9 @@ from bigbird.attention.dense import dense_attention
 from bigbird.attention.pattern import BlockPattern
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
-from bigbird.gelu import gelu
+from bigbird.gelu import gelu, gelu_in_training
 from bigbird.recompute import recomputed
+from bigbird.residual import add_and_norm
 
 LAYER_NORM_EPSILON = 1e-12  # all three published implementations
 
@@ -38,9 +39,9 @@ def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 
-def activation(config: BigBirdEncoderConfig) -> Any:
-    """The hidden activation; gelu in its tanh form, as published."""
-    return {"gelu": gelu, "relu": ops.relu}[config.hidden_activation]
+def activation(config: BigBirdEncoderConfig, training: bool = False) -> Any:
+    """The hidden activation, a function of a tensor; gelu in its tanh form, as published."""
+    return {"gelu": gelu_in_training if training else gelu, "relu": ops.relu}[config.hidden_activation]
 
 
 class Embeddings(keras.layers.Layer):
@@ -111,8 +112,9 @@ class Attention(keras.layers.Layer):
             rate = self.config.attention_dropout_rate
             context = dense_attention(query, key, value, mask, dropout=lambda p: dropout(p, rate, seed))
         else:
+            pattern, training = attention_pattern(self.config), seed is not None
             context = block_sparse_attention(
-                query, key, value, mask, pattern=attention_pattern(self.config), layer=self.index
+                query, key, value, mask, pattern=pattern, layer=self.index, training=training
             )
         return self.output_dense(context)
 
@@ -125,16 +127,16 @@ class EncoderLayer(keras.layers.Layer):
         self.config = config
         self.attention = Attention(config, index, name="attention", dtype=self.dtype_policy)
         self.attention_norm = self._norm("attention_layer_norm")
-        self.intermediate = self._dense(config.intermediate_size, "intermediate", activation(config))
+        self.intermediate = self._dense(config.intermediate_size, "intermediate")
         self.output_dense = self._dense(config.hidden_size, "output")
         self.output_norm = self._norm("output_layer_norm")
 
     def _norm(self, name: str) -> keras.layers.LayerNormalization:
         return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name=name, dtype=self.dtype_policy)
 
-    def _dense(self, units: int, name: str, function: Any = None) -> keras.layers.Dense:
+    def _dense(self, units: int, name: str) -> keras.layers.Dense:
         return keras.layers.Dense(
-            units, activation=function, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy
+            units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy
         )
 
     def build(self, input_shape: Any) -> None:
@@ -147,8 +149,9 @@ class EncoderLayer(keras.layers.Layer):
         """float[B, L, H], int32[B, L] -> float[B, L, H]."""
         rate = self.config.dropout_rate
         seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
-        x = self.attention_norm(x + dropout(self.attention(x, mask, seeds[0]), rate, seeds[1]))
-        return self.output_norm(x + dropout(self.output_dense(self.intermediate(x)), rate, seeds[2]))
+        x = add_and_norm(x, self.attention(x, mask, seeds[0]), self.attention_norm, rate, seeds[1])
+        hidden = activation(self.config, training=seed is not None)(self.intermediate(x))
+        return add_and_norm(x, self.output_dense(hidden), self.output_norm, rate, seeds[2])
 
 
 class BigBirdEncoder(keras.layers.Layer):
