@@ -38,8 +38,9 @@ _NEVER = -1e9
 _SHARED = 5
 # Query blocks of a step of the grid: a step costs about 0.35 us beside its work, a block about as much.
 _STEP_BLOCKS = 8
-# Of the 128 MiB of vector memory that a v5e's or v6e's core has.
-_VECTOR_MEMORY = 110 * 2**20
+# Vector memory, in bytes: what a v5e's and a v6e's core has, and what a kernel needs beside whole arrays.
+_CORE_MEMORY = 128 * 2**20
+_WORKING_MEMORY = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,40 @@ class _Sizes:
         """Slots whose biases lie side by side in a vector."""
         return max(1, LANES // self.width)
 
+    def memory(self, itemsize: int, *, arrays: int, sums: int) -> int:
+        """Bytes of vector memory of a kernel that holds whole arrays, each twice while the next is fetched, and float32 sums."""
+        token = max(self.lanes, LANES) * (2 * arrays * itemsize + sums * 4)
+        return self.length * token + 2 * (self.blocks + 1) * 4 * LANES + _WORKING_MEMORY
+
 
 def heads_together(heads: int, size: int) -> int:
     """Heads that fill the lanes of a vector, or all of them where they do not."""
     return min(heads, max(1, LANES // size))
+
+
+def unsuitable(heads: int, size: int, block_size: int, length: int, itemsize: int) -> str:
+    """Why the kernel cannot be compiled for a TPU, "" where it can.
+
+    Args:
+        heads, size: of a layer; numbers of a head.
+        block_size: tokens.
+        length: tokens of the longest input.
+        itemsize: bytes of a number in query, key and value.
+    """
+    group = heads_together(heads, size)
+    if ((group * size) % LANES and group < heads) or heads % group:
+        return f"its {heads} heads of {size} do not fill vectors of {LANES}"
+    if block_size not in (16, 32, 64, 128):
+        return f"its blocks are of {block_size} tokens, not of 16, 32, 64 or 128"
+    available = pltpu.get_tpu_info().vmem_capacity_bytes if jax.default_backend() == "tpu" else _CORE_MEMORY
+    sizes = _Sizes(-(-length // block_size), block_size, heads, size, slots=1)
+    needed = sizes.memory(itemsize, arrays=4, sums=2)
+    if needed > available:
+        return (
+            f"at {length:,} tokens it needs {needed / 2**20:.0f} MiB of a core's vector memory, which has "
+            f"{available / 2**20:.0f} MiB"
+        )
+    return ""
 
 
 def block_sparse_attention(query: Any, key: Any, value: Any, mask: Any, *, pattern: BlockPattern, layer: int) -> Any:
@@ -183,6 +214,7 @@ def _forward(sizes: _Sizes, query: Any, key: Any, value: Any, bias: Any, table: 
         out_specs=[block_spec, row_spec],
         out_shape=[_like(query), jax.ShapeDtypeStruct(row_shape, jnp.float32)],
         scratch_shapes=[],
+        memory=sizes.memory(query.dtype.itemsize, arrays=2, sums=0),
         name="bigbird_attention_forward",
     )(table, bias, query, key, value)
 
@@ -198,11 +230,12 @@ def _backward(sizes: _Sizes, table: Any, bias: Any, query: Any, *rest: Any) -> A
         out_specs=[block_spec, whole_spec, whole_spec],
         out_shape=[_like(query)] * 3,
         scratch_shapes=[sums, sums],
+        memory=sizes.memory(query.dtype.itemsize, arrays=4, sums=2),
         name="bigbird_attention_backward",
     )(table, bias, query, *rest)
 
 
-def _call(kernel: Any, sizes: _Sizes, **how: Any) -> Any:
+def _call(kernel: Any, sizes: _Sizes, memory: int, **how: Any) -> Any:
     """The kernel over (example, group of heads, step of query blocks), compiled for a TPU and interpreted elsewhere."""
 
     def call(*args: Any, interpret: bool) -> Any:
@@ -210,7 +243,7 @@ def _call(kernel: Any, sizes: _Sizes, **how: Any) -> Any:
             kernel,
             grid=(args[1].shape[0], sizes.groups, -(-sizes.blocks // _STEP_BLOCKS)),
             compiler_params=pltpu.CompilerParams(
-                dimension_semantics=("parallel", "parallel", "arbitrary"), vmem_limit_bytes=_VECTOR_MEMORY
+                dimension_semantics=("parallel", "parallel", "arbitrary"), vmem_limit_bytes=memory
             ),
             interpret=interpret,
             **how,
