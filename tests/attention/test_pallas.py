@@ -69,8 +69,14 @@ def _reference(query, key, value, upstream, mask, pattern, counts=None):
     return [x.transpose(0, 2, 1, 3) for x in found]
 
 
+@pytest.fixture(autouse=True)
+def together(monkeypatch, request):
+    """Blocks that are worked through together: an interpreter has nothing to interleave, and each costs it time."""
+    monkeypatch.setattr(pallas_kernel, "_TOGETHER", getattr(request, "param", 1))
+
+
 @functools.cache
-def _both_passes(pattern):
+def _both_passes(pattern, together):
     def run(query, key, value, upstream, mask):
         context, gradient = jax.vjp(
             lambda *x: pallas_kernel.block_sparse_attention(*x, mask, pattern=pattern, layer=LAYER), query, key, value
@@ -82,7 +88,7 @@ def _both_passes(pattern):
 
 def _kernel(query, key, value, upstream, mask, pattern):
     """Context and gradients, of the inputs' type."""
-    return [np.asarray(x) for x in _both_passes(pattern)(query, key, value, upstream, mask)]
+    return [np.asarray(x) for x in _both_passes(pattern, pallas_kernel._TOGETHER)(query, key, value, upstream, mask)]
 
 
 def _compare(pattern, length, size=16, **inputs):
@@ -116,6 +122,12 @@ def _compare(pattern, length, size=16, **inputs):
 )
 def test_values_and_gradients_are_the_references(pattern, length, size):
     _compare(pattern, length, size)
+
+
+@pytest.mark.parametrize(("length", "together"), [(160, 3), (272, 2)], indirect=["together"])
+def test_blocks_worked_through_together_give_the_same(length, together):
+    """Eight middle blocks; fifteen, and a second step of the grid that has the last block alone."""
+    _compare(TINY, length)
 
 
 def test_the_comparison_at_1024_holds_keys_that_count_twice():
@@ -227,10 +239,11 @@ for topology in ("v5e:2x2", "v6e:2x2"):
         pattern = BlockPattern(num_heads=12, build_length=length)
         name = f"{topology} {length} {dtype}"
         found[name] = compiled(step(kernel, pattern), 2, length, dtype, 12, one)
-    mesh = Mesh(np.array(devices), ("data",))
-    rows = PartitionSpec("data")
-    spread = jax.shard_map(step(kernel, pattern), mesh=mesh, in_specs=(rows,) * 5, out_specs=rows, check_vma=False)
-    found[f"{topology} spread"] = compiled(spread, 8, 4096, "bfloat16", 12, NamedSharding(mesh, rows))
+    if topology[1] == "5":
+        mesh = Mesh(np.array(devices), ("data",))
+        rows = PartitionSpec("data")
+        spread = jax.shard_map(step(kernel, pattern), mesh=mesh, in_specs=(rows,) * 5, out_specs=rows, check_vma=False)
+        found["spread"] = compiled(spread, 8, 4096, "bfloat16", 12, NamedSharding(mesh, rows))
 one = SingleDeviceSharding(topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices[0])
 found["xla"] = compiled(step(block_sparse_attention, BlockPattern(num_heads=12)), 2, 4096, "bfloat16", 12, one)
 print(json.dumps(found))
@@ -256,14 +269,18 @@ def compiled():
 @pytest.mark.parametrize("chip", ["v5e:2x2", "v6e:2x2"])
 def test_the_tpus_compiler_takes_both_passes(compiled, chip):
     array = 2 * 12 * 64  # numbers of an example's token in q, k or v
-    assert len(compiled) == 8
-    for name in [name for name in compiled if name.startswith(chip) and "spread" not in name]:
+    for name in [name for name in compiled if name.startswith(chip)]:
         found = compiled[name]
         _, length, dtype = name.split()
         length, size = int(length), {"bfloat16": 2, "float32": 4}[dtype]
         assert found["kernels"] == 2  # forward, backward
         assert found["temporaries"] < 2.5 * array * length * size  # the context and little else
-    assert compiled[f"{chip} spread"] == {**compiled[f"{chip} spread"], "kernels": 2, "collectives": 0}
+
+
+def test_over_four_chips_each_has_the_kernels_for_its_rows_and_nothing_is_exchanged(compiled):
+    alone = compiled["v5e:2x2 4096 bfloat16"]
+    assert compiled["spread"]["kernels"] == 2 and compiled["spread"]["collectives"] == 0
+    assert compiled["spread"]["cycles"] < 1.5 * alone["cycles"]  # of two rows each, as before
 
 
 def test_beside_the_kernels_little_is_left_of_the_xla_versions_cycles(compiled):
@@ -335,10 +352,9 @@ def apart(a, b):
 
 xla, module = run("auto")
 modules, found = {"auto": module}, {}
-for name in ("pallas", "dense"):
-    arrays, modules[name] = run(name)
+for name, changes in (("pallas", {"use_gradient_checkpointing": True}), ("dense", {})):
+    arrays, modules[name] = run(name, **changes)
     found[name] = apart(arrays, xla)
-found["checkpointing"] = apart(run("pallas", use_gradient_checkpointing=True)[0], xla)
 try:
     BigBirdEncoder(BigBirdEncoderConfig(**{**sizes, "num_attention_heads": 4, "hidden_size": 320}, attention={"implementation": "pallas"}))
 except InputError as error:
@@ -347,10 +363,10 @@ print(json.dumps({"modules": modules, "apart": found, "refused": refused}))
 """
 
 
-def test_an_encoder_on_jax_gives_the_same_with_either():
+def test_an_encoder_on_jax_gives_the_same_with_either_and_with_checkpointing():
     found = _process(_ENCODERS, {"JAX_PLATFORMS": "cpu"})
     sparse, kernel = "bigbird.attention.block_sparse", "bigbird.attention.pallas_kernel"
     assert found["modules"] == {"auto": sparse, "pallas": kernel, "dense": sparse}  # no TPU here
-    assert 0 < found["apart"]["pallas"] < 1e-4 and 0 < found["apart"]["checkpointing"] < 1e-4
+    assert 0 < found["apart"]["pallas"] < 1e-4
     assert found["apart"]["dense"] > 0.01
     assert "4 heads of 80 do not fill vectors of 128; set it to auto or xla" in found["refused"]

@@ -37,7 +37,9 @@ _NEVER = -1e9
 # Slots of a chunk that name the same block for every head: first, window, last.
 _SHARED = 5
 # Query blocks of a step of the grid: a step costs about 0.35 us beside its work, a block about as much.
-_STEP_BLOCKS = 8
+_STEP_BLOCKS = 16
+# Query blocks whose work is interleaved: each alone waits for the matrix unit again and again.
+_TOGETHER = 2
 # Vector memory, in bytes: what a v5e's and a v6e's core has, and what a kernel needs beside whole arrays.
 _CORE_MEMORY = 128 * 2**20
 _WORKING_MEMORY = 8 * 2**20
@@ -277,22 +279,26 @@ def _specs(sizes: _Sizes) -> tuple[Any, ...]:
 def _forward_kernel(
     sizes: _Sizes, table: Any, bias: Any, query: Any, key: Any, value: Any, context: Any, log_sum: Any
 ) -> None:
-    def attend(place: Any, block: Any) -> None:
+    def attend(place: Any, run: Any) -> None:
         tokens = pl.ds(place * sizes.width, sizes.width)
         rows = _by_head(_scaled(query[tokens, :], sizes), sizes)
 
-        def chunk(number: Any, state: Any) -> Any:
-            most, total, summed = state
+        def chunk(number: Any, before: Any) -> Any:
             scores = _dot(rows, _gather(key, table, number, sizes), 1, 1) + _biases(bias, table, number, sizes)
-            higher = jnp.maximum(most, jnp.max(scores, axis=1, keepdims=True))
-            weights, shrink = jnp.exp(scores - higher), jnp.exp(most - higher)
-            added = _dot(weights.astype(value.dtype), _gather(value, table, number, sizes), 1, 0)
-            total = total * shrink + jnp.sum(weights, axis=1, keepdims=True)
-            return higher, total, summed * shrink + added
+            most = jnp.max(scores, axis=1, keepdims=True)
+            if before is not None:
+                most = jnp.maximum(most, before[0])
+            weights = jnp.exp(scores - most)
+            total = jnp.sum(weights, axis=1, keepdims=True)
+            summed = _dot(weights.astype(value.dtype), _gather(value, table, number, sizes), 1, 0)
+            if before is not None:
+                shrink = jnp.exp(before[0] - most)
+                total, summed = total + before[1] * shrink, summed + before[2] * shrink
+            return most, total, summed
 
         column = (sizes.rows, 1)
         nothing = jnp.full(column, -jnp.inf), jnp.zeros(column), jnp.zeros((sizes.rows, sizes.lanes))
-        most, total, summed = lax.fori_loop(*_chunks(block, sizes), chunk, nothing)
+        most, total, summed = run(chunk, nothing)
         context[tokens, :] = _joined(summed / total, sizes).astype(context.dtype)
         log_sum[pl.ds(place, 1), :] = jnp.transpose(most + jnp.log(total))
 
@@ -308,7 +314,7 @@ def _backward_kernel(
         key_sum[...] = jnp.zeros_like(key_sum)
         value_sum[...] = jnp.zeros_like(value_sum)
 
-    def attend(place: Any, block: Any) -> None:
+    def attend(place: Any, run: Any) -> None:
         tokens = pl.ds(place * sizes.width, sizes.width)
         rows = _by_head(_scaled(query[tokens, :], sizes), sizes)
         arriving = upstream[tokens, :]
@@ -318,7 +324,7 @@ def _backward_kernel(
         delta = jnp.sum(_by_head(products, sizes), axis=1, keepdims=True)
         log_sums = jnp.transpose(log_sum[pl.ds(place, 1), :])
 
-        def chunk(number: Any, d_query_rows: Any) -> Any:
+        def chunk(number: Any, before: Any) -> Any:
             keys = _gather(key, table, number, sizes)
             scores = _dot(rows, keys, 1, 1) + _biases(bias, table, number, sizes)
             weights = jnp.exp(scores - log_sums)
@@ -326,10 +332,11 @@ def _backward_kernel(
             d_scores = (weights * (d_weights - delta)).astype(key.dtype)
             _scatter(value_sum, _dot(weights.astype(value.dtype), d_rows, 0, 0), table, number, sizes)
             _scatter(key_sum, _dot(d_scores, rows, 0, 0), table, number, sizes)
-            return d_query_rows + _dot(d_scores, keys, 1, 0)
+            summed = _dot(d_scores, keys, 1, 0)
+            return summed if before is None else summed + before
 
-        d_query_rows = lax.fori_loop(*_chunks(block, sizes), chunk, jnp.zeros((sizes.rows, sizes.lanes)))
-        d_query[tokens, :] = (_joined(d_query_rows, sizes) / math.sqrt(sizes.size)).astype(d_query.dtype)
+        summed = _joined(run(chunk, jnp.zeros((sizes.rows, sizes.lanes))), sizes)
+        d_query[tokens, :] = (summed / math.sqrt(sizes.size)).astype(d_query.dtype)
 
     _for_each_block(attend, sizes)
 
@@ -340,13 +347,32 @@ def _backward_kernel(
 
 
 def _for_each_block(attend: Any, sizes: _Sizes) -> None:
-    """Calls `attend(place in the step, number)` for every query block of this step."""
+    """Calls `attend(place in the step, run)` for every query block of this step.
+
+    `run` takes a function of (number of a chunk, what the chunk before gave) and what stands before the first chunk, calls
+    it for the chunks of the block and gives what the last one gave. Middle blocks, of one chunk, have None before it.
+    """
     first = pl.program_id(2) * _STEP_BLOCKS
+    count = jnp.minimum(_STEP_BLOCKS, sizes.blocks - first)
+    start = jnp.where(first == 0, 1, 0)
+    stop = jnp.where(first + count == sizes.blocks, count - 1, count)
+    rounds = lax.div(stop - start, _TOGETHER) if _TOGETHER > 1 else 0
 
-    def body(place: Any, _: Any) -> None:
-        attend(place, first + place)
+    def together(number: Any, _: Any) -> None:
+        for shift in range(_TOGETHER):
+            place = start + number * _TOGETHER + shift
+            attend(place, functools.partial(_run_chunk, _chunks(first + place, sizes)[0]))
 
-    lax.fori_loop(0, jnp.minimum(_STEP_BLOCKS, sizes.blocks - first), body, None)
+    def alone(number: Any, _: Any) -> None:
+        place = jnp.where(number < start, number, number + rounds * _TOGETHER)
+        attend(place, functools.partial(lax.fori_loop, *_chunks(first + place, sizes)))
+
+    lax.fori_loop(0, rounds, together, None)
+    lax.fori_loop(0, count - rounds * _TOGETHER, alone, None)
+
+
+def _run_chunk(number: Any, chunk: Any, _: Any) -> Any:
+    return chunk(number, None)
 
 
 def _chunks(block: Any, sizes: _Sizes) -> tuple[Any, Any]:
