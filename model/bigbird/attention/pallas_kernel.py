@@ -2,13 +2,16 @@
 
 The keys and values of one group of heads lie in the chip's vector memory while all its query blocks pass, so a block is
 gathered by slicing and device memory is read and written once: q, k, v and the output, and in the backward pass their
-gradients (counted by `moved_bytes`). The softmax runs over chunks of key blocks in float32; the backward pass (FlashAttention-2,
+gradients (benchmarks/attention_bytes.py counts them). The softmax runs over chunks of key blocks in float32; the backward pass (FlashAttention-2,
 Dao 2023, algorithm 2) recomputes the probabilities from the log-sum-exp and adds the gradients of keys and values up where
 they lie, which needs no list of who attends to a block: a core's steps follow each other.
 
 A vector has 128 lanes and a head 64 numbers, so heads are worked through in groups that fill the lanes, in the layout that
 the projections give, (B, L, N D). A query block of a group is spread out to one row per (head, token), zero outside its
 head's lanes: one matrix product then gives every head's scores, and its cost is that of the padding to 128 lanes anyway.
+
+JAX's own kernel for sparse masks, splash attention, is no substitute: its tiles are 128 or more tokens wide, of which blocks of
+64 fill less than half, and it cannot count a block twice, as the published plan does at 1,024 tokens.
 
 Shapes: B batch, L tokens, N heads, D head size, nb blocks of w tokens, G heads of a group, S slots of a chunk,
 lanes = G D, rows = G w.
