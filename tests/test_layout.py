@@ -85,6 +85,14 @@ def test_imports_have_no_cycle():
     assert graph == {}
 
 
+def test_jax_is_imported_by_the_kernel_alone_and_that_only_where_it_is_used():
+    """Keras' TensorFlow backend is what ships, without JAX."""
+    names = [name for name in MODULES if name.startswith("bigbird.")]
+    kernel = "bigbird.attention.pallas_kernel"
+    assert [name for name in names if "jax" in imports_of(name, top_level_only=True)] == [kernel]
+    assert not [name for name in names if kernel in imports_of(name, top_level_only=True)]
+
+
 def loaded_by(statement: str) -> set[str]:
     """Which heavy packages a fresh process has loaded after a statement."""
     code = f"import sys\n{statement}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"

@@ -64,6 +64,16 @@ class Section(BaseModel):
 # ---------------------------------------------------------------------------------------------------- model
 
 
+class AttentionConfig(Section):
+    """How attention is computed, which the weights do not depend on but for `dense`."""
+
+    implementation: Literal["auto", "xla", "pallas", "dense"] = Field(
+        "auto",
+        description="xla: the backend's own operations; pallas: a kernel for TPUs, with runtime.backend jax; auto: pallas "
+        "where JAX has a TPU that it suits, else xla; dense: full attention at every length",
+    )
+
+
 class BigBirdEncoderConfig(Section):
     """The encoder. Defaults are the published base model's."""
 
@@ -96,6 +106,7 @@ class BigBirdEncoderConfig(Section):
         None, description="inputs up to so many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size"
     )
     use_gradient_checkpointing: bool = False
+    attention: AttentionConfig = AttentionConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -129,6 +140,8 @@ class BigBirdEncoderConfig(Section):
     @property
     def full_attention_threshold(self) -> int:
         """Longest input, in tokens, that takes the full-attention path."""
+        if self.attention.implementation == "dense":
+            return self.max_position_embeddings
         if self.full_attention_max_length is not None:
             return self.full_attention_max_length
         return (5 + 2 * self.num_rand_blocks) * self.block_size

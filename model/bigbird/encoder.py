@@ -10,8 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from bigbird.attention.block_sparse import block_sparse_attention
 from bigbird.attention.dense import dense_attention
+from bigbird.attention.implementation import sparse_attention
 from bigbird.attention.pattern import BlockPattern
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
@@ -83,6 +83,7 @@ class Attention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config, self.index = config, index
         heads, size = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+        self.sparse_attention = sparse_attention(config, self.compute_dtype)
 
         def projection(equation: str, shape: tuple[Any, ...], bias: str, name: str) -> keras.layers.EinsumDense:
             return keras.layers.EinsumDense(
@@ -113,7 +114,7 @@ class Attention(keras.layers.Layer):
             context = dense_attention(query, key, value, mask, dropout=lambda p: dropout(p, rate, seed))
         else:
             pattern, training = attention_pattern(self.config), seed is not None
-            context = block_sparse_attention(
+            context = self.sparse_attention(
                 query, key, value, mask, pattern=pattern, layer=self.index, training=training
             )
         return self.output_dense(context)

@@ -194,6 +194,18 @@ def test_a_model_folder_gives_its_best_or_its_last_weights(tmp_path):
         native.load_model(tmp_path, "first")
 
 
+def test_a_model_that_was_trained_with_the_kernel_for_tpus_is_loaded_without_a_tpu(tmp_path):
+    experiment, model = _experiment(attention={"implementation": "pallas"}), _model(1)
+    native.save_best(tmp_path / "best", model, {"step": 2})
+    (tmp_path / "config.yaml").write_text(experiment.to_yaml())
+    write_json(tmp_path / "model.json", {"num_classes": 2, "best": "best"})
+    loaded, _, found = native.load_model(tmp_path)
+    _assert_equal(_weights(loaded), _weights(model))
+    assert loaded.config.attention.implementation == "auto" and found == experiment
+    with pytest.raises(InputError, match="implementation: pallas cannot be had: Keras' backend is tensorflow"):
+        build_model(experiment.task)
+
+
 def test_checkpoints_are_written_where_folders_cannot_be_renamed(tmp_path, monkeypatch):
     """As on Cloud Storage FUSE, where Vertex AI's training writes its model."""
     really = os.replace

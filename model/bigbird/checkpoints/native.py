@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bigbird.artifacts import move_folder, read_json, read_manifest, write_json
-from bigbird.config import Experiment, load_experiment
+from bigbird.config import Experiment, load_experiment, replace
 from bigbird.errors import InputError
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def weights_folder(folder: str | os.PathLike[str], manifest: dict[str, Any], whi
 def load_model(
     model_dir: str | os.PathLike[str], which: Literal["best", "last"] = "best", *, dtype: str | None = None
 ) -> tuple[keras.Model, dict[str, Any], Experiment]:
-    """Rebuilds a trained model.
+    """Rebuilds a trained model; where it was trained with the kernel for TPUs, with `attention.implementation: auto`.
 
     Args:
         model_dir: a model/ folder.
@@ -161,7 +161,10 @@ def load_model(
 
     manifest = read_manifest(model_dir, "model")
     experiment = load_experiment(config_files=[Path(model_dir) / "config.yaml"])
-    model = build_model(experiment.task, num_classes=manifest["num_classes"], dtype=dtype or precision(experiment))
+    task = experiment.task
+    if task.encoder.attention.implementation == "pallas":
+        task = replace(task, model={"encoder": {"bigbird": {"attention": {"implementation": "auto"}}}})
+    model = build_model(task, num_classes=manifest["num_classes"], dtype=dtype or precision(experiment))
     restore_checkpoint(weights_folder(model_dir, manifest, which), model)
     return model, manifest, experiment
 

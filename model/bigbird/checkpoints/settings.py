@@ -35,7 +35,6 @@ _HUGGING_FACE = {
 _ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu"}
 _PATTERN = ("random_range", "random_pattern", "full_attention_max_length")  # what only this project knows
 _EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
-_NOT_MODEL_GARDEN = {"size", *_PATTERN}
 
 
 def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
@@ -88,7 +87,11 @@ def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
     """The text of a params.yaml; for the Model Garden without what its configuration does not know."""
     import yaml
 
-    hidden = _NOT_MODEL_GARDEN if kind == "model_garden" else {"size"}
+    hidden = {
+        "size",
+        "attention",
+        *(_PATTERN if kind == "model_garden" else ()),
+    }  # how it is computed is a run's own choice
     tree = {"type": "bigbird", "bigbird": encoder.model_dump(mode="json", exclude=hidden)}
     return yaml.safe_dump({"task": {"model": {"encoder": tree}}}, sort_keys=False)
 
