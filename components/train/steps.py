@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import keras
 
 
+# Not inputs of a step: what the records are called, and a weight that is 1 throughout training.
+HOST_ONLY = ("record_id", "weight")
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The model's answer to one evaluation batch, on the host. B rows.

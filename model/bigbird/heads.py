@@ -15,6 +15,7 @@ from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, PretrainingTask
 from bigbird.dropout import dropout, fold_seed
 from bigbird.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, initializer
 
+TARGETS = {"label_ids", "start_positions", "answer_starts", "masked_lm_ids"}  # of which a labelled batch has one
 TRIVIAQA_EPSILON = 1e-3  # Keras' default, which the Model Garden's TriviaQaHead leaves as it is
 
 
