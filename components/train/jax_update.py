@@ -9,7 +9,7 @@ Shapes: B global batch, b rows of one device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +37,7 @@ class TrainingState(NamedTuple):
     optimizer: list[jax.Array]
 
 
-Update = Callable[[TrainingState, Mapping[str, Any], Any], tuple[TrainingState, jax.Array]]
+Update = Callable[[TrainingState, dict[str, Any], Any], tuple[TrainingState, jax.Array]]
 
 
 def take_state(model: keras.Model, optimizer: AdamW, mesh: Mesh) -> TrainingState:
@@ -77,7 +77,7 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
     """
     (counter,) = (place for place, variable in enumerate(optimizer.variables) if variable is optimizer.iterations)
 
-    def update(state: TrainingState, batch: Mapping[str, Any], seed: Any) -> tuple[TrainingState, jax.Array]:
+    def update(state: TrainingState, batch: dict[str, Any], seed: Any) -> tuple[TrainingState, jax.Array]:
         rows = batch["input_mask"].shape[0]
         first_row = jax.lax.axis_index(AXIS) * rows
         words = jnp.stack([jnp.asarray(word, jnp.int32) for word in (seed, state.optimizer[counter], first_row)])
@@ -101,17 +101,17 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
 
 def build_prediction(
     model: keras.Model, task: Task, mesh: Mesh
-) -> Callable[[list[jax.Array], Mapping[str, Any]], dict[str, jax.Array]]:
+) -> Callable[[list[jax.Array], dict[str, Any]], dict[str, jax.Array]]:
     """The function (weights, batch) -> outputs float32[B, ...], whole on every device.
 
     The outputs are those of `summarize`, and `loss` where the batch has targets.
     """
 
-    def predict(weights: list[jax.Array], batch: Mapping[str, Any]) -> dict[str, jax.Array]:
+    def predict(weights: list[jax.Array], batch: dict[str, Any]) -> dict[str, jax.Array]:
         outputs, _ = model.stateless_call(weights, [], batch, training=False)
-        results = summarize(task, outputs, dict(batch))
+        results = summarize(task, outputs, batch)
         if TARGETS & batch.keys():
-            results = {**results, "loss": per_example_loss(task, outputs, dict(batch))}
+            results = {**results, "loss": per_example_loss(task, outputs, batch)}
         return results
 
     spread = _spread(predict, mesh, in_specs=(WHOLE, SPREAD), out_specs=SPREAD)

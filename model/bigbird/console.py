@@ -92,7 +92,14 @@ def load_tensorflow(keras_backend: str = "tensorflow") -> None:
 
     Args:
         keras_backend: what Keras is to compute with. TensorFlow leaves the accelerators to another one.
+
+    Raises:
+        InputError: that backend is not installed.
     """
+    import importlib.util
+
+    if importlib.util.find_spec(keras_backend) is None:
+        raise InputError(f"Keras is to compute with {keras_backend}, which is not installed in this environment")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = keras_backend
     stderr = sys.stderr
