@@ -40,6 +40,7 @@ def test_a_state_survives_its_json():
         "trainer.steps_per_loop=5,trainer.recovery_max_trials=3",
         LONGER,
         "task.init_checkpoint=somewhere",
+        "runtime.backend=jax",
     ],
 )
 def test_what_does_not_touch_the_weights_may_change(change):
