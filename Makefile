@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TASK ?= glue
+BACKEND ?=
 ARGS ?=
 # Images: those a run on this machine needs; register, serve, train-gpu, train-tpu and preprocess-dataflow on request.
 IMAGES ?= preprocess train evaluate export
@@ -26,8 +27,8 @@ help: ## List these commands
 
 install: $(STAMP) ## Build .venv from requirements/dev.lock (the others do so when it is needed)
 
-run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad] [ARGS="--epochs 1"]
-	$(BIN)/bigbird run --sample $(TASK) $(ARGS)
+run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad] [BACKEND=jax] [ARGS="--epochs 1"]
+	$(BIN)/bigbird run --sample $(TASK) $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
 test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
 	$(BIN)/python -m pytest $(ARGS)

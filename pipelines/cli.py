@@ -49,6 +49,7 @@ def cli() -> None:
     bigbird run --sample squad
     bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model
     bigbird run --docker
+    bigbird run --backend jax
     bigbird run --task squad_v2 --data squad --recipe my_recipe.yaml --override trainer.train_steps=500
     """,
 )
@@ -57,6 +58,11 @@ def cli() -> None:
     "--sample", type=click.Choice(["glue", "squad"]), help="The sample to take without --data.  [default: glue]"
 )
 @training_options
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    help="What Keras trains with.  [default: the recipe's runtime.backend, or tensorflow]",
+)
 @click.option("--name", help="The run's folder in --runs.  [default: task and time]")
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."

@@ -120,6 +120,7 @@ def make_plan(
     name: str | None,
     runs: Path,
     overwrite: bool,
+    backend: str | None = None,
     **options: Any,
 ) -> Plan:
     """Checks every option against the others and the disk; starts and writes nothing.
@@ -130,6 +131,8 @@ def make_plan(
     own_data = any(options[name] for name in ("data", "train_file", "validation_file", "test_file"))
     sample, task = _check_sample(sample, task, own_data)
     recipe = recipe or (f"sample_{sample}" if sample else None)
+    if backend:
+        options["overrides"] = (f"runtime.backend={backend}", *options["overrides"])
     folder = _run_folder(name or _default_name(sample, task), runs, overwrite)
     arguments, experiment = pipeline_parameters(options, task, recipe, LocalFiles())
     if sample:

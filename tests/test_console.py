@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.console import Progress, format_duration, hidden_native_stderr, run_command
+from bigbird.console import Progress, format_duration, hidden_native_stderr, load_tensorflow, run_command
 from bigbird.errors import InputError, TrainingDiverged
 
 MODEL = str(Path(__file__).parents[1] / "model")
@@ -182,3 +182,8 @@ def test_tensorflows_errors_are_shown_and_its_warnings_are_not():
     )
     assert "broken" in done.stderr
     assert "traced again" not in done.stderr and "Logging error" not in done.stderr
+
+
+def test_a_backend_of_keras_that_is_not_installed_is_named():
+    with pytest.raises(InputError, match="Keras is to compute with abacus, which is not installed"):
+        load_tensorflow("abacus")

@@ -51,7 +51,7 @@ def main(
         if tpu:
             overrides.append({"runtime": {"tpu": tpu}})
         experiment = load_experiment(experiment_type, config_file, overrides)
-        load_tensorflow()
+        load_tensorflow(experiment.runtime.backend)
         from components.train.train import train
 
         train(experiment, model_dir, mode, dataset)  # type: ignore[arg-type]

@@ -27,12 +27,11 @@ def train_component(image: str) -> BaseComponent:
         model: dsl.Output[dsl.Model],
         metrics: dsl.Output[dsl.Metrics],
     ) -> None:
+        from bigbird.console import load_tensorflow
         from components.recipes import resolve_experiment
         from components.stage import run_stage
 
         def train_stage() -> dict:
-            from components.train.train import train as run_training
-
             experiment = resolve_experiment(
                 task,
                 recipe,
@@ -43,9 +42,12 @@ def train_component(image: str) -> BaseComponent:
                 init_checkpoint=init_checkpoint,
                 overrides=",".join(part for part in (runtime, overrides) if part),  # the machine's, then the user's
             )
+            load_tensorflow(experiment.runtime.backend)  # before Keras is imported, which is then fixed
+            from components.train.train import train as run_training
+
             return run_training(experiment, model.path, dataset=dataset.path)
 
-        manifest = run_stage(train_stage)
+        manifest = run_stage(train_stage, tensorflow=False)
         model.framework = "keras"
         model.metadata["weights_version"] = weights_version
         for name in ("best_step", "steps", "seconds", "parameters"):

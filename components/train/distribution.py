@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from bigbird.config import RuntimeConfig
 from bigbird.errors import InputError
+from components.train.workers import configured_workers
 
 
 def build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
@@ -58,17 +59,8 @@ def _tpu(name: str) -> tf.distribute.Strategy:
 
 def _describe_cluster(runtime: RuntimeConfig) -> None:
     """Tells TensorFlow who the workers are; platforms that start workers set TF_CONFIG themselves."""
-    if not runtime.worker_hosts:
-        if "TF_CONFIG" not in os.environ:
-            raise InputError(
-                "runtime.distribution_strategy is multi_worker_mirrored but neither runtime.worker_hosts "
-                "and runtime.task_index nor the environment's TF_CONFIG say who the workers are"
-            )
-        return
-    hosts = [host.strip() for host in runtime.worker_hosts.split(",")]
-    if not 0 <= runtime.task_index < len(hosts):
-        raise InputError(
-            f"runtime.task_index is {runtime.task_index}; expected 0 to {len(hosts) - 1}, a place in worker_hosts"
-        )
-    task = {"type": "worker", "index": runtime.task_index}
-    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": hosts}, "task": task})
+    workers = configured_workers(runtime)
+    if workers is not None:
+        hosts, index = workers
+        task = {"type": "worker", "index": index}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": hosts}, "task": task})

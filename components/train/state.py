@@ -63,7 +63,7 @@ def describe_setup(
     """Everything that a run's weights depend on, by configuration key.
 
     How often it validates, saves or reports does not belong, nor does where the files lie; how long it trains does
-    only through the learning rate.
+    only through the learning rate. Nor does the backend: the other one goes on with the same steps, equal but for rounding.
     """
     task, trainer, runtime = experiment.task, experiment.trainer, experiment.runtime
     # How attention is computed may change: a run goes on where there is no TPU.

@@ -1,4 +1,4 @@
-"""What the training loop needs of a backend. TensorFlow's is in `tensorflow_step`; another one stands beside it."""
+"""What the training loop needs of a backend. TensorFlow's is in `tensorflow_step`, JAX's in `jax_step`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import numpy as np
 
 if TYPE_CHECKING:
     import keras
+
+
+# Not inputs of a step: what the records are called, and a weight that is 1 throughout training.
+HOST_ONLY = ("record_id", "weight")
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,16 @@ class Steps(Protocol):
     optimizer's own count of its updates.
     """
 
-    model: keras.Model
-    optimizer: keras.optimizers.Optimizer
     replicas: int
     is_chief: bool  # the one worker that writes files
+
+    @property
+    def model(self) -> keras.Model:
+        """The model with its present weights; ask for it anew after an update."""
+
+    @property
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """The optimizer with its present state, likewise."""
 
     def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:
         """The endless stream of batches from number `skip` on, without the numbered ones."""

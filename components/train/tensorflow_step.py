@@ -16,13 +16,11 @@ from bigbird.checkpoints.native import precision
 from bigbird.config import Experiment
 from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.errors import InputError
-from bigbird.heads import build_model, per_example_loss, summarize
+from bigbird.heads import TARGETS, build_model, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
 from components.train.distribution import build_strategy
-from components.train.steps import Prediction
+from components.train.steps import HOST_ONLY, Prediction
 
-# Not inputs of a step: what the records are called, and a weight that is 1 throughout training.
-HOST_ONLY = ("record_id", "weight")
 REPLICA_STRIDE = 15_485_863  # a prime between the dropout seeds of two replicas
 
 
@@ -161,7 +159,7 @@ class TensorFlowSteps:
     def _replica_forward(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = self.model(batch, training=False)
         results = summarize(self._task, outputs, batch)
-        if {"label_ids", "start_positions", "answer_starts", "masked_lm_ids"} & batch.keys():
+        if TARGETS & batch.keys():
             results = {**results, "loss": per_example_loss(self._task, outputs, batch)}
         return results
 

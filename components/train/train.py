@@ -18,11 +18,11 @@ from bigbird.errors import InputError
 from bigbird.optimization import build_schedule
 from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary
+from components.train.backend import build_steps
 from components.train.interruption import Interruption
 from components.train.loop import Plan, TrainingLoop
 from components.train.sources import MODES, Mode, Sources, resolve
 from components.train.state import State, check_setup, describe_setup
-from components.train.tensorflow_step import TensorFlowSteps
 from components.train.validation import Validator
 from components.train.validation_modes import validate_continuously, validate_once
 
@@ -75,7 +75,7 @@ class _Run:
         self.experiment, self.sources, self.model_dir = experiment, sources, model_dir
         self.files = sources.train.files
         self.schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
-        self.steps = TensorFlowSteps(experiment, self.schedule, self.files)
+        self.steps = build_steps(experiment, self.schedule, self.files)
 
     def train(self, interruption: Interruption) -> dict[str, Any]:
         """Trains what is left to train and returns the manifest."""

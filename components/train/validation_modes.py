@@ -14,11 +14,12 @@ from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
 from bigbird.optimization import WarmupDecay
+from components.train.backend import build_steps
 from components.train.interruption import Interruption
 from components.train.logs import Logs
 from components.train.loop import is_better
 from components.train.sources import Sources
-from components.train.tensorflow_step import TensorFlowSteps
+from components.train.steps import Steps
 from components.train.validation import Validator
 
 VALIDATION_FILE = "validation.json"
@@ -43,7 +44,7 @@ def validate_once(
         raise InputError(
             f"{model_dir}: holds no checkpoint to validate; train first, or name a fine-tuned one as task.init_checkpoint"
         )
-    steps = TensorFlowSteps(experiment, _NO_TRAINING, [])
+    steps = build_steps(experiment, _NO_TRAINING, [])
     if folder is None:
         step = 0
         _initialize_whole(experiment, steps)
@@ -78,7 +79,7 @@ def validate_continuously(
         raise InputError(
             "mode continuous_eval ends with the run's last step: set trainer.train_steps, as the run has it"
         )
-    steps = TensorFlowSteps(experiment, _NO_TRAINING, [])
+    steps = build_steps(experiment, _NO_TRAINING, [])
     validator = _validator(steps, experiment, sources)
     logs = Logs(model_dir / "validation", trainer.train_steps, enabled=steps.is_chief)
     best: dict[str, Any] | None = None
@@ -142,7 +143,7 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
     write_json(file, {**manifest, "metrics": best["metrics"], "best_step": best["step"], "best": subdir})
 
 
-def _validator(steps: TensorFlowSteps, experiment: Experiment, sources: Sources) -> Validator:
+def _validator(steps: Steps, experiment: Experiment, sources: Sources) -> Validator:
     assert sources.validation is not None  # noqa: S101 - these modes have a validation split
     return Validator(steps, experiment, sources.validation)
 
@@ -156,7 +157,7 @@ def _measure(validator: Validator, sources: Sources, step: int, interruption: In
     return {"format": 1, "step": step, "split": name, "value": value, "metrics": metrics}
 
 
-def _initialize_whole(experiment: Experiment, steps: TensorFlowSteps) -> None:
+def _initialize_whole(experiment: Experiment, steps: Steps) -> None:
     """Gives the model every weight of task.init_checkpoint; what would start fresh has nothing to be validated."""
     path = experiment.task.init_checkpoint
     fresh = [note for note in initialize_from(path, steps.model) if note.endswith("starts fresh")]

@@ -421,14 +421,23 @@ class TrainerConfig(Section):
 class RuntimeConfig(Section):
     """The machine."""
 
+    backend: Literal["tensorflow", "jax"] = Field("tensorflow", description="what Keras trains with")
     distribution_strategy: Literal["one_device", "mirrored", "multi_worker_mirrored", "tpu"] = "one_device"
     tpu: str = ""
     num_gpus: Count | None = Field(None, description="default: all that the machine has")
     worker_hosts: str = Field("", description="host:port of every worker, comma-separated, the same on each")
     task_index: Integer = Field(-1, description="this worker's place in worker_hosts")
     mixed_precision_dtype: Literal["float32", "bfloat16"] = "float32"
-    enable_xla: bool = Field(False, description="compiles the training step; a TPU always does")
+    enable_xla: bool = Field(False, description="compiles the training step; a TPU and JAX always do")
     seed: Integer = Field(0, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _check_tpu(self) -> RuntimeConfig:
+        if self.backend == "jax" and self.tpu not in ("", "local"):
+            raise ValueError(
+                f"tpu is {self.tpu!r} with backend jax, which trains on the TPU of the machine that it runs on; leave tpu out"
+            )
+        return self
 
 
 class Experiment(Section):

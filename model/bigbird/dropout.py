@@ -21,13 +21,15 @@ def fold_seed(seed: Any, number: int) -> Any:
     """A new seed from a seed and a small number (a layer's index, a replica's).
 
     Args:
-        seed: int32[2].
+        seed: int32[2 or 3], as `dropout` takes it.
         number: 0 <= number < 1,000.
 
     Returns:
-        int32[2]; different numbers give independent streams (the hash mixes both words).
+        Another seed of the same length; different numbers give independent streams (the hash mixes the first two words).
     """
-    scale, shift = (ops.convert_to_tensor(pair, dtype="int32") for pair in ([1_000_003, 1], [number + 1, 0]))
+    others = seed.shape[0] - 1
+    words = ([1_000_003] + [1] * others, [number + 1] + [0] * others)
+    scale, shift = (ops.convert_to_tensor(word, dtype="int32") for word in words)
     return seed * scale + shift
 
 
@@ -37,7 +39,8 @@ def dropout(x: Any, rate: float, seed: Any) -> Any:
     Args:
         x: float[..., H], static shape but for the first axis.
         rate: 0 <= rate < 1.
-        seed: int32[2], or None for no dropout (inference).
+        seed: int32[2]; or int32[3], whose last word says which row of the global batch is the first of `x`, so that rows
+            drop the same elements however they are spread over devices; or None for no dropout (inference).
     """
     if seed is None or rate == 0.0:
         return x
@@ -48,7 +51,10 @@ def dropout(x: Any, rate: float, seed: Any) -> Any:
 def _random_bits(x: Any, seed: Any) -> Any:
     """A random word for each element of `x`, uint32 of its shape: rows are hashed first, then each element of a row."""
     first, *others, width = ops.shape(x)
-    rows = ops.reshape(ops.arange(first * math.prod(others), dtype="int32"), (first, *others, 1))
+    places = ops.arange(first * math.prod(others), dtype="int32")
+    if seed.shape[0] == 3:
+        places = places + seed[2] * math.prod(others)
+    rows = ops.reshape(places, (first, *others, 1))
     words = ops.cast(seed, "uint32")
     rows = _mix(_mix(ops.cast(rows, "uint32") * _word(_GOLDEN) + words[0]) + words[1])
     columns = _mix(ops.cast(ops.arange(width, dtype="int32"), "uint32") * _word(_GOLDEN) + _word(1))

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
-import numpy as np
 from keras import ops
 
 from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, PretrainingTask, SquadTask, Task, TriviaQATask
 from bigbird.dropout import dropout, fold_seed
 from bigbird.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, initializer
 
+TARGETS = {"label_ids", "start_positions", "answer_starts", "masked_lm_ids"}  # of which a labelled batch has one
 TRIVIAQA_EPSILON = 1e-3  # Keras' default, which the Model Garden's TriviaQaHead leaves as it is
 
 
@@ -192,9 +192,10 @@ def build_model(task: Task, *, num_classes: int | None = None, dtype: str = "flo
         model = BigBirdMaskedLM(task.encoder, dtype=dtype)
     else:
         raise TypeError(f"no model for {type(task).__name__}")
-    example = np.ones((1, task.encoder.block_size), "int32")
-    inputs = {"input_word_ids": example, "input_mask": example, "input_type_ids": 0 * example}
-    model(inputs | ({"masked_lm_positions": example[:, :1]} if isinstance(task, PretrainingTask) else {}))
+    names = ["input_word_ids", "input_mask", "input_type_ids"]
+    names += ["masked_lm_positions"] if isinstance(task, PretrainingTask) else []
+    # Symbolic, for JAX would compile each operation of a call with numbers.
+    model({name: keras.KerasTensor((1, task.encoder.block_size), "int32", name=name) for name in names})
     return model
 
 

@@ -66,7 +66,7 @@ def _batch(experiment: Experiment, rows: int, length: int) -> dict[str, Any]:
     import tensorflow as tf
 
     from bigbird.dataset import batch_parser
-    from components.train.tensorflow_step import HOST_ONLY
+    from components.train.steps import HOST_ONLY
 
     parse = tf.function(batch_parser(experiment.task, experiment.task.train_data, labels=True))
     traced = parse.get_concrete_function(tf.TensorSpec([rows], tf.string), tf.TensorSpec([], tf.int64))

@@ -118,6 +118,15 @@ def test_the_recipe_travels_as_text(tmp_path, data):
     assert (plan.experiment.trainer.train_steps, plan.experiment.runtime.seed) == (3, 4)
 
 
+def test_the_backend_reaches_training_as_an_override_under_the_users_own(tmp_path):
+    assert make_plan(**options(tmp_path)).experiment.runtime.backend == "tensorflow"
+    plan = make_plan(**options(tmp_path, backend="jax", overrides=("runtime.seed=4",)))
+    assert plan.arguments["overrides"] == "runtime.backend=jax,runtime.seed=4"
+    assert plan.experiment.runtime.backend == "jax"
+    named = make_plan(**options(tmp_path, backend="jax", overrides=("runtime.backend=tensorflow",)))
+    assert named.experiment.runtime.backend == "tensorflow"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

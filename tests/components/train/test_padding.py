@@ -9,7 +9,8 @@ import pytest
 from bigbird import features
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
-from components.train.tensorflow_step import HOST_ONLY, TensorFlowSteps
+from components.train.steps import HOST_ONLY
+from components.train.tensorflow_step import TensorFlowSteps
 
 LONGEST, BUCKET, RECORDS = 96, 40, 8
 TASKS = ("bigbird/glue", "bigbird/squad", "bigbird/triviaqa")

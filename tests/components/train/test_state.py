@@ -41,6 +41,7 @@ def test_a_state_survives_its_json():
         LONGER,
         "task.init_checkpoint=somewhere",
         "task.model.encoder.bigbird.attention.implementation=xla",
+        "runtime.backend=jax",
     ],
 )
 def test_what_does_not_touch_the_weights_may_change(change):

@@ -13,7 +13,8 @@ from bigbird.config import load_experiment
 from bigbird.errors import InputError
 from bigbird.heads import per_example_loss
 from bigbird.optimization import build_schedule
-from components.train.tensorflow_step import HOST_ONLY, TensorFlowSteps
+from components.train.steps import HOST_ONLY
+from components.train.tensorflow_step import TensorFlowSteps
 
 ROOT = Path(__file__).parents[3]
 

@@ -87,9 +87,11 @@ def long_run(settings):
 
 
 @pytest.mark.slow
-def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(dataset, long_run, tmp_path):
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(dataset, long_run, tmp_path, backend):
     """SIGKILL between two checkpoints."""
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    long_run["runtime"] = {"backend": backend}
     command = _command(tmp_path, long_run, dataset, killed)
 
     def past_a_checkpoint():
@@ -104,9 +106,10 @@ def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(dat
     assert again.returncode == 0, again.stderr[-3000:]
     assert f"resuming at step {step:,}" in again.stderr
 
-    manifest = _train(long_run, dataset, unbroken)
+    whole = _run(_command(tmp_path, long_run, dataset, unbroken))
+    assert whole.returncode == 0, whole.stderr[-3000:]
     _assert_same_tensors(unbroken, killed)
-    resumed = read_json(killed / "model.json", "manifest")
+    manifest, resumed = (read_json(folder / "model.json", "manifest") for folder in (unbroken, killed))
     assert {name: resumed[name] for name in ("metrics", "best_step", "steps")} == {
         name: manifest[name] for name in ("metrics", "best_step", "steps")
     }

@@ -1,0 +1,44 @@
+"""Which of Keras' backends trains: `runtime.backend`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bigbird.config import Experiment
+from bigbird.errors import InputError
+
+if TYPE_CHECKING:
+    from bigbird.optimization import WarmupDecay
+    from components.train.steps import Steps
+
+
+def check_backend(name: str) -> None:
+    """Raises `InputError` where Keras, which takes its backend when it is imported, has another one."""
+    if "keras" not in sys.modules:
+        return
+    import keras
+
+    found = keras.backend.backend()
+    if found != name:
+        raise InputError(
+            f"runtime.backend is {name} but Keras was imported with {found} in this process; call bigbird.console."
+            f"load_tensorflow({name!r}) before anything imports Keras, or start Python with KERAS_BACKEND={name}"
+        )
+
+
+def build_steps(experiment: Experiment, schedule: WarmupDecay, files: Sequence[str]) -> Steps:
+    """The steps on `runtime.backend`; see `TensorFlowSteps` for the arguments.
+
+    Raises:
+        InputError: Keras has another backend, or the machine has not what the configuration asks for.
+    """
+    check_backend(experiment.runtime.backend)
+    if experiment.runtime.backend == "jax":
+        from components.train.jax_step import JaxSteps
+
+        return JaxSteps(experiment, schedule, files)
+    from components.train.tensorflow_step import TensorFlowSteps
+
+    return TensorFlowSteps(experiment, schedule, files)

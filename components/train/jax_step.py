@@ -1,0 +1,141 @@
+"""Training and prediction steps on JAX, on one device or many, of one process or many.
+
+Shapes: B global batch, b rows of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax.sharding import NamedSharding
+
+from bigbird.checkpoints.native import precision
+from bigbird.config import Experiment
+from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
+from bigbird.errors import InputError
+from bigbird.heads import build_model
+from bigbird.optimization import AdamW, WarmupDecay
+from components.train.jax_devices import build_mesh
+from components.train.jax_update import SPREAD, TrainingState, build_prediction, build_update, give_state, take_state
+from components.train.steps import HOST_ONLY, Prediction
+
+
+class JaxSteps:
+    """`Steps` on JAX. One function is compiled per bucket length.
+
+    Between updates weights and moments are JAX's, each update taking the memory of the last one's. Whoever asks for `model` or
+    `optimizer` finds them in the variables; the next update takes them from there, changed or not. So ask anew after it.
+
+    Args:
+        experiment: resolved; `task.model.num_classes` is known.
+        schedule: the learning rate.
+        files: the training split's TFRecord files.
+    """
+
+    def __init__(self, experiment: Experiment, schedule: WarmupDecay, files: Sequence[str]):
+        self._task, self._files, self._seed = experiment.task, list(files), experiment.runtime.seed
+        config = experiment.trainer.optimizer_config.optimizer.adamw
+        keras.utils.set_random_seed(self._seed)
+        self._mesh = build_mesh(experiment.runtime)
+        self._spread = NamedSharding(self._mesh, SPREAD)
+        self.replicas: int = self._mesh.size
+        self.is_chief: bool = jax.process_index() == 0
+        batch_size = self._task.train_data.global_batch_size
+        if batch_size % self.replicas:
+            raise InputError(
+                f"task.train_data.global_batch_size {batch_size} is not a multiple of the {self.replicas} devices"
+            )
+        self._model = build_model(self._task, dtype=precision(experiment))
+        self._optimizer = AdamW(schedule, config)
+        self._optimizer.build(self._model.trainable_variables)
+        self._state: TrainingState | None = None  # None: the variables hold it
+        self.update_function = build_update(
+            self._model, self._optimizer, self._task, config.gradient_clip_norm, self._mesh
+        )
+        self._predict_function = build_prediction(self._model, self._task, self._mesh)
+
+    # ------------------------------------------------------------------------------------------------- state
+
+    @property
+    def model(self) -> keras.Model:
+        """The model with its present weights."""
+        self._give_state()
+        return self._model
+
+    @property
+    def optimizer(self) -> AdamW:
+        """The optimizer with its present state."""
+        self._give_state()
+        return self._optimizer
+
+    def _give_state(self) -> None:
+        if self._state is not None:
+            give_state(self._state, self._model, self._optimizer)
+            self._state = None
+
+    def _take_state(self) -> TrainingState:
+        if self._state is None:
+            self._state = take_state(self._model, self._optimizer, self._mesh)
+        return self._state
+
+    # ---------------------------------------------------------------------------------------------- training
+
+    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:
+        data, process = self._task.train_data, jax.process_index()
+        seed = self._seed if data.seed is None else data.seed
+        rows = Rows(process, process + 1, jax.process_count())
+        batches = training_dataset(
+            self._files, self._task, seed=seed, skip=skip, without=without, rows=rows
+        ).as_numpy_iterator()
+        while True:
+            with explain_bad_records(self._files, self._task, data):
+                batch = next(batches)
+            yield batch
+
+    def train(self, batch: Mapping[str, np.ndarray]) -> jax.Array:
+        inputs = {
+            name: jax.make_array_from_process_local_data(self._spread, value)
+            for name, value in batch.items()
+            if name not in HOST_ONLY
+        }
+        self._state, figures = self.update_function(self._take_state(), inputs, np.int32(self._seed))
+        return figures
+
+    def wait(self, handles: Sequence[Any]) -> np.ndarray:
+        return np.array([np.asarray(handle) for handle in handles], np.float64)
+
+    def record_ids(self, batch: Any) -> np.ndarray:
+        ids: np.ndarray = batch["record_id"]
+        return ids
+
+    # -------------------------------------------------------------------------------------------- prediction
+
+    def predictions(self, files: Sequence[str], *, labels: bool, max_records: int = 0) -> Iterator[Prediction]:
+        data = self._task.validation_data
+        size = -(-data.global_batch_size // self.replicas) * self.replicas
+        dataset = evaluation_dataset(files, self._task, labels=labels, batch_size=size, max_records=max_records)
+        weights = self._take_state().weights
+        running: tuple[dict[str, np.ndarray], Any] | None = None  # one batch is computed while the last is read
+        with explain_bad_records(files, self._task, data, labels=labels):
+            for batch in dataset.as_numpy_iterator():
+                inputs = {name: self._share(value) for name, value in batch.items() if name not in HOST_ONLY}
+                started = batch, self._predict_function(weights, inputs)
+                if running is not None:
+                    yield _fetch(*running)
+                running = started
+            if running is not None:
+                yield _fetch(*running)
+
+    def _share(self, value: np.ndarray) -> jax.Array:
+        """An array that every process has whole, spread over the devices."""
+        return jax.make_array_from_callback(value.shape, self._spread, lambda rows: value[rows])
+
+
+def _fetch(batch: dict[str, np.ndarray], results: dict[str, jax.Array]) -> Prediction:
+    arrays = {name: np.asarray(value) for name, value in results.items()}
+    losses = arrays.pop("loss", None)
+    return Prediction(batch["record_id"], batch["weight"], arrays, losses, batch.get("label_ids"))
