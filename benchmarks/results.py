@@ -9,13 +9,15 @@ import json
 import os
 import platform
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("tensorflow", "keras", "jax", "numpy", "apache-beam", "sentencepiece")
+PACKAGES = ("tensorflow", "keras", "jax", "torch", "transformers", "numpy", "apache-beam", "sentencepiece")
 _BAR = re.compile(r"(>=|<=) ?([\d.]+)")
 _KEYS: dict[str, Any] = {"what": str, "value": (int, float), "unit": str, "bar": (str, type(None)), "detail": str}
 
@@ -112,7 +114,13 @@ def describe_machine() -> str:
         except PackageNotFoundError:
             continue
     cores = len(os.sched_getaffinity(0))
-    return f"{cpu}, {cores} cores, {memory:.0f} GB, Linux {platform.release()}; {', '.join(versions)}"
+    gpu = f", {_gpus()}" if shutil.which("nvidia-smi") else ""
+    return f"{cpu}, {cores} cores, {memory:.0f} GB{gpu}, Linux {platform.release()}; {', '.join(versions)}"
+
+
+def _gpus() -> str:
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip().replace("\n", ", ")
 
 
 def _lines(path: str) -> list[str]:
