@@ -91,14 +91,13 @@ def main() -> None:
         step = f"GPU training step, base, {length:,} tokens, bfloat16"
         answers = {name: measured(name, length, examples) for name in PROGRAMS}
         ours = answers["ours"]
-        show(f"{step}: tokens a second", ours.speed, "tokens/s", str(ours))
+        failed = [f"{name}: {answer.problem}" for name, answer in answers.items() if answer.problem]
+        show(f"{step}: tokens a second", ours.speed, "tokens/s", "; ".join([str(ours), *failed]))
         full = max(FULL, key=lambda name: answers[name].speed)
         for name in ("Hugging Face BigBird", full):
             if answers[name].speed:
                 both = "; ".join(f"{each}: {answers[each]}" for each in (FULL if name in FULL else (name,)))
                 show(f"{step}: speed against {name}", ours.speed / answers[name].speed, "x", both)
-            else:
-                print(f"{step}: {name}: {answers[name]}", file=sys.stderr)
 
 
 if __name__ == "__main__":
