@@ -40,7 +40,8 @@ def run_script(name: str) -> results.Run:
         ValueError: it failed, or printed something else than rows.
     """
     busy, date, begin = other_work(), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
+    paths = [str(ROOT / "model"), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     command = [sys.executable, str(HERE / f"{name}.py")]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     if done.returncode:
