@@ -378,6 +378,9 @@ def _marks(places: tf.RaggedTensor, tokens: tf.Tensor, length: tf.Tensor) -> tf.
 def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
+    # AUTOTUNE then is a thread for each core from the start. The thread that tunes gains nothing here, and an iterator that is
+    # deleted may miss to wake it (TensorFlow 2.21): training then ended up to a minute late, doing nothing.
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options
 
