@@ -21,6 +21,7 @@ import click
 
 from bigbird.artifacts import read_json
 from bigbird.config import load_experiment
+from pipelines.machines import MACHINES
 from pipelines.preflight.compiler import COMPILED, ENVIRONMENT
 from pipelines.preflight.lowering import LOWERED
 from pipelines.preflight.programs import Compiler, Program
@@ -44,7 +45,7 @@ def ours(checkpointing: bool) -> Program:
         "runtime": {"mixed_precision_dtype": "bfloat16"},
     }
     experiment = load_experiment("bigbird/squad", config_files=[recipe_file("squad_v1")], overrides=[changes])
-    with Compiler(experiment, LENGTH, CHIP) as compiler:
+    with Compiler(experiment, MACHINES["tpu-v5e-1"], LENGTH, CHIP) as compiler:
         return compiler(BATCH)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.artifacts import read_json
+from bigbird.config import Experiment
 from bigbird.errors import InputError
 from bigbird.version import UNKNOWN, revision
 
@@ -95,6 +96,15 @@ class Images:
     def of_a_run_here(self) -> dict[str, Any]:
         """Stage to image, of the stages that a run on this machine has."""
         return {stage: image for stage, image in self.as_dict().items() if stage not in IN_THE_CLOUD}
+
+
+def check_backend(experiment: Experiment) -> None:
+    """Raises `InputError` where training asks for what no training image holds."""
+    if experiment.runtime.backend != "tensorflow":
+        raise InputError(
+            f"runtime.backend is {experiment.runtime.backend}, but the training images hold TensorFlow only; leave it out, or "
+            "train on this machine without containers: `bigbird run --backend jax`"
+        )
 
 
 def choose_images(prefix: str, tag: str, file: Path | None, train: str = "train") -> Images:

@@ -34,6 +34,7 @@ class Machine:
         node_label: the value of GKE's accelerator label.
         strategies: the ways in which it is lent, the default first.
         topology: how a TPU's chips are wired, as 2x2.
+        generation: of a TPU, as v5e.
         quota: what Vertex AI's quota counts: custom_model_training_QUOTA.
     """
 
@@ -47,6 +48,7 @@ class Machine:
     accelerator: str = ""
     node_label: str = ""
     topology: str = ""
+    generation: str = ""
     quota: str = ""
     strategies: tuple[Strategy, ...] = STRATEGIES
 
@@ -83,7 +85,7 @@ def _tpu(chips: int, topology: str, cpus: int, memory_gib: int) -> Machine:
     return Machine(
         f"ct5lp-hightpu-{chips}t", "train-tpu", cpus, memory_gib,
         distribution="tpu", chips=chips, chip_memory_gib=16, node_label="tpu-v5-lite-podslice", topology=topology,
-        quota="tpu_v5e",
+        generation="v5e", quota="tpu_v5e",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from bigbird.errors import InputError
 from bigbird.version import revision
 from components.model_names import REGISTRY, check_model_name
 from pipelines.files import RemoteFiles
-from pipelines.images import PREFIX, Images, choose_images
+from pipelines.images import PREFIX, Images, check_backend, choose_images
 from pipelines.machines import MACHINES, Strategy, check_fits
 from pipelines.parameters import pipeline_parameters
 from pipelines.settings import Settings, load_settings, require
@@ -182,6 +182,7 @@ def make_request(
     warnings = [*files.warnings, *check_fits(placement.machine_name, experiment)]
     if settings.notify_emails and not on_vertex:
         warnings.append("notify_emails: Kubeflow sends no mail; notify_webhook names a Kubernetes secret")
+    check_backend(experiment)
     own = {"bigbird": "finetune", "task": task, "machine": placement.machine_name, "commit": revision()}
     request = Request(
         name=name or f"{_plain(task)}-{now:%Y%m%d-%H%M%S}",

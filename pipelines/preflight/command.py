@@ -77,14 +77,14 @@ def examine(
         _checkpointed(experiment),
     )
     steps = count_steps(experiment, examples)
-    with Compiler(experiment, length, limit) as compiler:
+    with Compiler(experiment, profile, length, limit) as compiler:
         program = compiler(rows)
         job = None
         if program.fits:
             job = plan(
                 program.cycles, batch=batch, length=length, chips=profile.chips, steps=steps, price_per_chip_hour=price
             )
-        other = None if program.fits or checkpointed else _with_checkpointing(experiment, length, limit, rows)
+        other = None if program.fits or checkpointed else _with_checkpointing(experiment, profile, length, limit, rows)
         largest = largest_batch(compiler, rows, limit) if search else None
     return Findings(
         task=task, machine=machine, chips=profile.chips, chip_memory=profile.chip_memory_gib * GIB, usable=limit,
@@ -94,11 +94,11 @@ def examine(
     )  # fmt: skip
 
 
-def _with_checkpointing(experiment: Experiment, length: int, limit: int, rows: int) -> Program:
+def _with_checkpointing(experiment: Experiment, machine: Machine, length: int, limit: int, rows: int) -> Program:
     """The step with gradient checkpointing."""
     changes = {"encoder": {"bigbird": {"use_gradient_checkpointing": True}}}
     changed = experiment.model_copy(update={"task": replace(experiment.task, model=changes)})
-    with Compiler(changed, length, limit, "with gradient checkpointing") as compiler:
+    with Compiler(changed, machine, length, limit, "with gradient checkpointing") as compiler:
         return compiler(rows)
 
 

@@ -49,7 +49,7 @@ def compile_step(lowered: bytes) -> dict[str, Any]:
 
     Returns:
         `fits`, and where it does `arguments`, `outputs` (those that take no argument's place), `temporaries` and `code`
-        in bytes, `cycles`, `without_estimate` by kind and `unknown_loops`; where it does not `needed` and `usable` in
+        in bytes, `cycles`, `without_estimate` by kind, `unknown_loops` and `collective_bytes`; where it does not `needed` and `usable` in
         bytes, None where the compiler does not say.
 
     Raises:
@@ -70,6 +70,11 @@ def compile_step(lowered: bytes) -> dict[str, Any]:
             if lacking is None:
                 raise
             return {"fits": False, **lacking}
+    return figures(compiled)
+
+
+def figures(compiled: Any) -> dict[str, Any]:
+    """What `compile_step` returns, of a compiled program that fits."""
     memory = compiled.get_compiled_memory_stats()
     found = estimate(compiled.hlo_modules()[0].to_string())
     return {
@@ -81,6 +86,7 @@ def compile_step(lowered: bytes) -> dict[str, Any]:
         "cycles": found.cycles,
         "without_estimate": dict(found.without_estimate),
         "unknown_loops": found.unknown_loops,
+        "collective_bytes": found.collective_bytes,
     }
 
 

@@ -7,6 +7,7 @@ what is inside a fusion belongs to that instruction's own number.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ _CALLS = ("call", "async-start")
 
 # Kinds that take real time, so that their lack of an estimate is told; the others are free or next to it.
 COSTLY = ("gather", "scatter", "sort", "custom-call")
+# What chips tell each other; the start of an exchange stands for all of it.
+_COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+_ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)[a-z0-9]*)\[([\d,]*)\]")
 # Custom calls by which the compiler says something to itself; they move nothing.
 _MARKERS = (
     "AllocateBuffer",
@@ -45,11 +49,13 @@ class Estimate:
         without_estimate: how often instructions of each of the `COSTLY` kinds run that carry no estimate, fusions of
             them included; their cycles are not in the sum.
         unknown_loops: loops whose number of runs cannot be read; their bodies are counted once.
+        collective_bytes: results of what the chips tell each other, such as sums of gradients.
     """
 
     cycles: int
     without_estimate: Mapping[str, int] = field(default_factory=dict)
     unknown_loops: int = 0
+    collective_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,14 @@ class _Instruction:
     literal: str  # what stands between the parentheses, of a constant its value
     rest: str  # the attributes after them
     root: bool
+    type: str = ""
+
+    @property
+    def collective_bytes(self) -> int:
+        """Bytes of the result where it is an exchange between chips, else 0."""
+        if self.opcode.removesuffix("-start") not in _COLLECTIVES:
+            return 0
+        return sum(_bytes(width, dimensions) for _, width, dimensions in _ARRAY.findall(self.type))
 
     @property
     def cycles(self) -> int | None:
@@ -128,9 +142,9 @@ class _Sum:
         if one.opcode in _CALLS and called:
             return self.of(called)
         if one.cycles is not None:
-            return Estimate(one.cycles)
+            return Estimate(one.cycles, collective_bytes=one.collective_bytes)
         kind = self._costly_kind(one)
-        return Estimate(0, {kind: 1} if kind else {})
+        return Estimate(0, {kind: 1} if kind else {}, collective_bytes=one.collective_bytes)
 
     def _costly_kind(self, one: _Instruction) -> str:
         """The kind of `COSTLY` that an instruction is, or that its fusion holds; "" for none."""
@@ -185,12 +199,21 @@ def _added(parts: list[Estimate]) -> Estimate:
     missing: Counter[str] = Counter()
     for part in parts:
         missing.update(part.without_estimate)
-    return Estimate(sum(part.cycles for part in parts), dict(missing), sum(part.unknown_loops for part in parts))
+    cycles, loops, exchanged = (
+        sum(getattr(part, name) for part in parts) for name in ("cycles", "unknown_loops", "collective_bytes")
+    )
+    return Estimate(cycles, dict(missing), loops, exchanged)
 
 
 def _times(part: Estimate, runs: int) -> Estimate:
     missing = {kind: runs * count for kind, count in part.without_estimate.items()}
-    return Estimate(runs * part.cycles, missing, part.unknown_loops)
+    return Estimate(runs * part.cycles, missing, part.unknown_loops, runs * part.collective_bytes)
+
+
+def _bytes(width: str, dimensions: str) -> int:
+    """Of an array in HLO's words: bits of an element, "" for truth values, and sizes."""
+    elements = math.prod(int(size) for size in dimensions.split(",") if size)
+    return elements * max(8, int(width or 8)) // 8
 
 
 def _parse(text: str) -> tuple[dict[str, _Computation], str]:
@@ -212,14 +235,15 @@ def _parse(text: str) -> tuple[dict[str, _Computation], str]:
 
 def _read(name: str, text: str, *, root: bool) -> _Instruction:
     """Reads `TYPE opcode(operands), attributes`; TYPE may be a tuple in parentheses."""
-    after_type = text[_closing(text) + 1 :] if text.startswith("(") else text.partition(" ")[2]
+    type_end = _closing(text) + 1 if text.startswith("(") else text.index(" ") if " " in text else len(text)
+    type_, after_type = text[:type_end], text[type_end:]
     opcode = _OPCODE.match(after_type.lstrip())
     if opcode is None:
-        return _Instruction(name, "", (), "", after_type, root)
+        return _Instruction(name, "", (), "", after_type, root, type_)
     call = after_type.lstrip()[opcode.end() - 1 :]
     end = _closing(call)
     inner = call[1:end]
-    return _Instruction(name, opcode[1], tuple(_REFERENCE.findall(inner)), inner, call[end + 1 :], root)
+    return _Instruction(name, opcode[1], tuple(_REFERENCE.findall(inner)), inner, call[end + 1 :], root, type_)
 
 
 def _closing(text: str) -> int:

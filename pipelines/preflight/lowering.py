@@ -62,16 +62,24 @@ def lower(experiment: Experiment, rows: int, length: int) -> bytes:
 
 
 def _batch(experiment: Experiment, rows: int, length: int) -> dict[str, Any]:
-    """An empty batch with the names, types and shapes that the input pipeline gives."""
+    """An empty batch."""
+    import tensorflow as tf
+
+    shapes = batch_shapes(experiment, length)
+    return {name: tf.zeros((rows, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+
+
+def batch_shapes(experiment: Experiment, length: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """The names of a training step's inputs, with an example's shape and the NumPy type that the input pipeline gives."""
     import tensorflow as tf
 
     from bigbird.dataset import batch_parser
     from components.train.steps import HOST_ONLY
 
     parse = tf.function(batch_parser(experiment.task, experiment.task.train_data, labels=True))
-    traced = parse.get_concrete_function(tf.TensorSpec([rows], tf.string), tf.TensorSpec([], tf.int64))
+    traced = parse.get_concrete_function(tf.TensorSpec([1], tf.string), tf.TensorSpec([], tf.int64))
     return {
-        name: tf.zeros([rows, length][: value.shape.rank], value.dtype)
+        name: ((length,)[: value.shape.rank - 1], value.dtype.as_numpy_dtype)
         for name, value in traced.structured_outputs.items()
         if name not in HOST_ONLY
     }

@@ -1,4 +1,4 @@
-"""Compiled steps: each is lowered in one process and compiled in another, with progress meanwhile."""
+"""Compiled steps, with progress meanwhile: TensorFlow's is lowered in one process and compiled in another, JAX's in a single one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from typing import Any
 from bigbird.artifacts import read_json, write_json
 from bigbird.config import Experiment
 from bigbird.console import Progress, format_duration
+from pipelines.machines import Machine
 from pipelines.preflight.compiler import COMPILED, ENVIRONMENT
 from pipelines.preflight.lowering import REQUEST
+from pipelines.preflight.sharded import SHARDED_ENVIRONMENT
 
 LOOK_S = 0.2  # between two looks at a process
 TOLD = 3000  # characters of a failed process's last words
@@ -37,6 +39,7 @@ class Program:
         cycles: of a core, the compiler's estimate.
         without_estimate: runs of costly instructions that carry no estimate, by kind.
         unknown_loops: loops that are counted once, for their number of runs cannot be read.
+        collective_bytes: what the chips sum or tell each other; 0 where the program is one chip's alone, as TensorFlow's is.
         needed, usable: the least that is needed and what can be had, where it does not fit and the compiler says so.
     """
 
@@ -50,6 +53,7 @@ class Program:
     cycles: int = 0
     without_estimate: Mapping[str, int] | None = None
     unknown_loops: int = 0
+    collective_bytes: int = 0
     needed: int | None = None
     usable: int | None = None
 
@@ -70,13 +74,14 @@ class Compiler:
 
     Args:
         experiment: what is trained; its number of classes is known.
+        machine: the TPU it is trained on.
         length: tokens to which a batch is padded.
         limit: bytes of a chip's memory; a program that the compiler takes fits only if it is no larger.
         note: what the progress says of these programs.
     """
 
-    def __init__(self, experiment: Experiment, length: int, limit: int, note: str = ""):
-        self._experiment, self._length, self._limit = experiment, length, limit
+    def __init__(self, experiment: Experiment, machine: Machine, length: int, limit: int, note: str = ""):
+        self._experiment, self._machine, self._length, self._limit = experiment, machine, length, limit
         self._note = f", {note}" if note else ""
         self._known: dict[int, Program] = {}
         self._progress = Progress("preflight: program")
@@ -97,7 +102,7 @@ class Compiler:
         """The step of `rows` examples on a chip.
 
         Raises:
-            RuntimeError: TensorFlow or the compiler failed, for another reason than a lack of memory.
+            RuntimeError: TensorFlow, JAX or the compiler failed, for another reason than a lack of memory.
         """
         if rows not in self._known:
             self._known[rows] = self._compile(rows)
@@ -108,11 +113,16 @@ class Compiler:
         with tempfile.TemporaryDirectory(prefix="bigbird-preflight-") as name:
             folder = Path(name)
             tree = self._experiment.model_dump(mode="json", exclude_unset=True) | {"type": self._experiment.type}
-            write_json(folder / REQUEST, {"experiment": tree, "rows": rows, "length": self._length})
-            self._run("lowering", folder, f"tracing a step of {rows} × {self._length:,} tokens{self._note}")
-            self._run(
-                "compiler", folder, f"compiling a step of {rows} × {self._length:,} tokens{self._note}", ENVIRONMENT
-            )
+            request = {"experiment": tree, "rows": rows, "length": self._length}
+            step = f"a step of {rows} × {self._length:,} tokens{self._note}"
+            if self._experiment.runtime.backend == "jax":
+                wired = {name: getattr(self._machine, name) for name in ("generation", "topology", "chips")}
+                write_json(folder / REQUEST, request | wired)
+                self._run("sharded", folder, f"tracing and compiling {step}", SHARDED_ENVIRONMENT)
+            else:
+                write_json(folder / REQUEST, request)
+                self._run("lowering", folder, f"tracing {step}")
+                self._run("compiler", folder, f"compiling {step}", ENVIRONMENT)
             answer = read_json(folder / COMPILED, "compiler's answer")
         program = Program(rows, seconds=time.monotonic() - began, **answer)
         if program.fits and (program.memory or 0) > self._limit:

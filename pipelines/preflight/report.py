@@ -76,7 +76,8 @@ def not_included(findings: Findings) -> list[str]:
     program = findings.program
     notes = ["the input, validation, checkpoints, and the time that compiling takes on the machine"]
     if findings.chips > 1:
-        notes.append(f"the sum of the gradients over the {findings.chips} chips")
+        what = f"{_gib(program.collective_bytes)} of " if program.collective_bytes else ""
+        notes.append(f"the time in which the {findings.chips} chips sum {what}gradients")
     if program.without_estimate:
         runs = ", ".join(f"{count:,} of {kind}" for kind, count in sorted(program.without_estimate.items()))
         notes.append(f"instructions to which the compiler gives no cycles, by how often a step runs them: {runs}")
@@ -109,6 +110,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
             "usable": findings.usable,
         },
         "cycles": program.cycles if program.fits else None,
+        "collective_bytes": program.collective_bytes if program.fits else None,
         "run": asdict(findings.job) if findings.job else None,
         "largest_batch": None,
         "remedies": remedies(findings),
@@ -164,6 +166,8 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
             ("  temporaries", _gib(program.temporaries)),
             ("  code", _gib(program.code)),
         ]
+        if program.collective_bytes:
+            rows.append(("summed over chips", f"{_gib(program.collective_bytes)} a step, by each chip"))
     if findings.job is not None:
         rows += _job_rows(program, findings.job, findings.chips)
     if findings.largest is not None:

@@ -91,6 +91,13 @@ def test_an_option_about_containers_needs_docker(options, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_backend_that_no_image_holds_is_refused_before_anything_is_written(tmp_path):
+    result = CliRunner().invoke(cli.cli, ["run", "--docker", "--backend", "jax", "--runs", str(tmp_path / "runs")])
+    assert result.exit_code == 2
+    assert "runtime.backend is jax, but the training images hold TensorFlow only" in result.output
+    assert not (tmp_path / "runs").exists()
+
+
 def test_images_that_only_the_cloud_needs_may_be_absent_until_they_are_needed(pushed):
     images = Images.from_file(pushed)
     assert images.register == ""

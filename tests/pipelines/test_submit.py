@@ -280,6 +280,7 @@ def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, st
         ((*SST2, "--init-checkpoint", "gs://bucket/SST-2"), "--init-checkpoint .*: no checkpoint there"),
         ((*SST2, "--init-checkpoint", "registry:"), "registry:NAME, where NAME is '': expected"),
         ((*SST2, "--override", "trainer.steps=3"), "trainer.steps: unknown key"),
+        ((*SST2, "--override", "runtime.backend=jax"), "runtime.backend is jax, but the training images"),
         (
             (*SST2, "--machine", "tpu-v5e-8", "--batch-size", "12"),
             "8 chips .* batch size is 12; expected a multiple of 8",

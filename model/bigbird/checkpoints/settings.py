@@ -87,11 +87,9 @@ def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
     """The text of a params.yaml; for the Model Garden without what its configuration does not know."""
     import yaml
 
-    hidden = {
-        "size",
-        "attention",
-        *(_PATTERN if kind == "model_garden" else ()),
-    }  # how it is computed is a run's own choice
+    hidden = {"size", "attention"}  # how attention is computed is a run's own choice
+    if kind == "model_garden":
+        hidden |= set(_PATTERN)
     tree = {"type": "bigbird", "bigbird": encoder.model_dump(mode="json", exclude=hidden)}
     return yaml.safe_dump({"task": {"model": {"encoder": tree}}}, sort_keys=False)
 
