@@ -150,13 +150,13 @@ def check_strategy(name: str, strategy: Strategy | None) -> Strategy:
 
 # Bytes that a training step keeps for an example, per token, layer and hidden unit, by the TPU compiler's figures for our own step
 # (`bigbird preflight`; libtpu 0.0.52, TPU v5e, SQuAD, base size, 4,096 tokens). Temporaries, in MB, of 2 and of 4 examples a chip:
-#     bfloat16  2,566  4,826    with gradient checkpointing  1,290  2,191
-#     float32   3,965  7,823    with gradient checkpointing  2,179  4,053
+#     bfloat16  3,010  6,051    with gradient checkpointing  1,460  2,564
+#     float32   3,776  7,579    with gradient checkpointing  2,171  4,608
 # Two examples more are 75.5 million tokens x layers x units, and the difference divided by these is the constant.
-_BYTES_PER_UNIT = {"bfloat16": 29.9, "float32": 51.1}
-_BYTES_PER_UNIT_CHECKPOINTED = {"bfloat16": 11.9, "float32": 24.8}
+_BYTES_PER_UNIT = {"bfloat16": 40.3, "float32": 50.4}
+_BYTES_PER_UNIT_CHECKPOINTED = {"bfloat16": 14.6, "float32": 32.3}
 # What does not grow with the batch, per parameter: 12 for float32 weights and Adam's two moments (1,524 MB in all), the rest
-# for gradients and the program's own code (250 to 406 MB).
+# for gradients and the program's own code (250 to 340 MB).
 _BYTES_PER_PARAMETER = 18.0
 
 
