@@ -10,6 +10,7 @@ three steps to warm up, then the median of the next ones. Memory is what was in 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,8 @@ def show(what: str, value: float, unit: str, detail: str) -> None:
 @click.command(epilog="Example: python benchmarks/bench.py --only gpu")
 def main() -> None:
     """Measure tokens a second and memory of a training step on this machine's GPU, beside the published ones."""
+    if shutil.which("nvidia-smi") is None:
+        raise click.ClickException("no GPU: nvidia-smi is not on this machine; expected one that JAX and PyTorch find")
     for length, examples in SIZES:
         step = f"GPU training step, base, {length:,} tokens, bfloat16"
         answers = {name: measured(name, length, examples) for name in PROGRAMS}
