@@ -21,9 +21,7 @@ given = gpu_worker.options()
 def build():
     """The step of the span model with its published settings."""
     data = {"seq_length": given.length, "global_batch_size": given.batch}
-    encoder = {"max_position_embeddings": given.length, "use_gradient_checkpointing": given.checkpointing}
-    if given.full:
-        encoder["attention"] = {"implementation": "dense"}
+    encoder = {"max_position_embeddings": given.length}
     tree = {
         "task": {"model": {"encoder": {"bigbird": encoder}}, "train_data": data, "validation_data": data},
         "trainer": {"optimizer_config": {"optimizer": {"type": "adamw"}}},

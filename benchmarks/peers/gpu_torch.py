@@ -23,8 +23,6 @@ def build():
         config = transformers.BigBirdConfig(**sizes, attention_type="block_sparse", block_size=64, num_random_blocks=3)
         model = transformers.BigBirdForQuestionAnswering(config)
     model = model.cuda().train()
-    if given.checkpointing:
-        model.gradient_checkpointing_enable()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-5, weight_decay=0.01, fused=True)
     shape = given.batch, given.length
     batch = {

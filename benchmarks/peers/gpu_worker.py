@@ -21,7 +21,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--full", action="store_true", help="full attention instead of BigBird's")
     parser.add_argument("--compiled", action="store_true", help="under torch.compile")
-    parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing")
     return parser.parse_args()
 
 

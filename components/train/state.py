@@ -66,8 +66,10 @@ def describe_setup(
     only through the learning rate. Nor does the backend: the other one goes on with the same steps, equal but for rounding.
     """
     task, trainer, runtime = experiment.task, experiment.trainer, experiment.runtime
-    # How attention is computed may change: a run goes on where there is no TPU.
+    # How attention is computed may change: a run goes on where there is no TPU. What attends to what may not.
     model = task.model.model_dump(mode="json", exclude={"encoder": {"bigbird": {"attention"}}})  # type: ignore[attr-defined]
+    if task.encoder.attention.implementation == "dense":
+        model["encoder"]["bigbird"]["attention"] = {"implementation": "dense"}
     setup = _flatten("task.model", model)
     data = task.train_data.model_dump(
         mode="json", exclude={"input_path", "vocab_file", "is_training", "drop_remainder"}

@@ -41,9 +41,8 @@ def add_and_norm(x: Any, update: Any, norm: keras.layers.LayerNormalization, rat
 
 
 def _mean(x: Any) -> Any:
-    """Over the last axis, as a product: XLA adds up the elements of a row one after another on a CPU."""
-    size = x.shape[-1]
-    return ops.matmul(x, ops.full((size, 1), 1.0 / size, x.dtype))
+    """Over the last axis. Not as a product with a column, which is faster on a CPU: accelerators round a product's factors."""
+    return ops.mean(x, axis=-1, keepdims=True)
 
 
 def _standardized(x: Any, update: Any, seed: Any, rate: float, epsilon: float) -> tuple[Any, Any]:

@@ -64,6 +64,10 @@ def test_files_may_move_but_not_change():
         ("runtime.seed=3", ["runtime.seed: 0 then, 3 now"]),
         ("task.bucket_lengths=[512,1024]", ["task.bucket_lengths: [64, 128, 256, 512, 1024] then, [512, 1024] now"]),
         ("task.model.encoder.bigbird.num_layers=2", ["task.model.encoder.bigbird.num_layers: 12 then, 2 now"]),
+        (
+            "task.model.encoder.bigbird.attention.implementation=dense",
+            ["task.model.encoder.bigbird.attention.implementation: None then, 'dense' now"],
+        ),
         ("runtime.mixed_precision_dtype=bfloat16", ["runtime.mixed_precision_dtype: 'float32' then, 'bfloat16' now"]),
         ("trainer.optimizer_config.optimizer.adamw.beta_1=0.8", ["optimizer.adamw.beta_1: 0.9 then, 0.8 now"]),
         ("trainer.train_steps=200", ["decay_steps: 100 then, 200 now", "warmup_steps: 10 then, 20 now"]),
