@@ -5,7 +5,8 @@ VENV ?= .venv
 TASK ?= glue
 BACKEND ?=
 ARGS ?=
-# Images: those a run on this machine needs; register, serve, train-gpu, train-tpu and preprocess-dataflow on request.
+# Images: those a run on this machine needs. On request: register, serve, preprocess-dataflow, train-gpu, train-tpu, train-jax-gpu
+# and train-jax-tpu.
 IMAGES ?= preprocess train evaluate export
 PREFIX ?= bigbird
 REGISTRY ?=
@@ -14,7 +15,7 @@ TAG = $(shell PYTHONPATH=model $(PYTHON) -m bigbird.version)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv --no-config --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
-LOCKS := build component preprocess model train train-gpu evaluate export register serve pipelines preflight
+LOCKS := build component preprocess model train train-gpu train-jax-gpu evaluate export register serve pipelines preflight
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 # The installed project is what runs, whatever else this variable names.
 unexport PYTHONPATH
@@ -33,7 +34,7 @@ run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad
 test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
 	$(BIN)/python -m pytest $(ARGS)
 
-test-docker: IMAGES += register serve train-tpu
+test-docker: IMAGES += register serve train-tpu train-jax-tpu
 test-docker: $(STAMP) images ## Run the tests of the images, on the local Docker engine
 	$(BIN)/python -m pytest tests/docker --docker $(ARGS)
 
@@ -50,7 +51,7 @@ compile: $(STAMP) ## Write the pipeline as YAML to build/finetune.yaml
 recipes: $(STAMP) ## List the recipes
 	$(BIN)/bigbird recipes
 
-images: ## Build the images: make images [IMAGES="train-gpu train-tpu"] [PREFIX=bigbird]
+images: ## Build the images: make images [IMAGES="train-gpu train-jax-tpu"] [PREFIX=bigbird]
 	docker/build.sh $(PREFIX) "$(TAG)" $(IMAGES)
 
 push: ## Push what `make images` built: make push REGISTRY=region-docker.pkg.dev/project/repository
@@ -62,6 +63,7 @@ lock: $(STAMP) ## Resolve the locks anew: make lock [ARGS=--upgrade]
 		$(LOCK) --extra $$extra --constraint requirements/dev.lock --output-file requirements/$$extra.lock $(ARGS) || exit 1; \
 	done
 	$(LOCK) --extra train-tpu --constraint requirements/component.lock --output-file requirements/train-tpu.lock $(ARGS)
+	$(LOCK) --extra train-jax-tpu --constraint requirements/train.lock --output-file requirements/train-jax-tpu.lock $(ARGS)
 
 clean: ## Delete caches and build products
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

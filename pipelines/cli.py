@@ -12,6 +12,7 @@ from bigbird.version import provenance
 from pipelines.cli_cloud import doctor, placement_of, preflight, schedule, submit
 from pipelines.options import (
     Examples,
+    backend_option,
     data_options,
     image_options,
     placement_options,
@@ -58,11 +59,7 @@ def cli() -> None:
     "--sample", type=click.Choice(["glue", "squad"]), help="The sample to take without --data.  [default: glue]"
 )
 @training_options
-@click.option(
-    "--backend",
-    type=click.Choice(["tensorflow", "jax"]),
-    help="What Keras trains with.  [default: the recipe's runtime.backend, or tensorflow]",
-)
+@backend_option("the recipe's runtime.backend, or tensorflow")
 @click.option("--name", help="The run's folder in --runs.  [default: task and time]")
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
@@ -70,7 +67,9 @@ def cli() -> None:
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier run of the same name.")
 @click.option("--docker", is_flag=True, help="Each step in its image, on the local Docker engine; `make images` first.")
 @click.option("--memory", default="", help='Most memory of a step\'s container, e.g. "8g".')
-@click.option("--gpus", is_flag=True, help="Containers get this machine's GPUs; trains in the image train-gpu.")
+@click.option(
+    "--gpus", is_flag=True, help="Containers get this machine's GPUs; trains in the image train-gpu or train-jax-gpu."
+)
 @image_options
 def run(**options: Any) -> None:
     """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export."""

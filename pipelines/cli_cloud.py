@@ -13,6 +13,7 @@ from pipelines.options import (
     TASKS,
     Examples,
     Finite,
+    backend_option,
     data_options,
     placement_options,
     sending_options,
@@ -24,7 +25,7 @@ from pipelines.options import (
 if TYPE_CHECKING:
     from pipelines.remote import Placement
 
-_PLACEMENT = ("machine", "strategy", "timeout_hours", "max_wait_hours", "dataflow")
+_PLACEMENT = ("machine", "backend", "strategy", "timeout_hours", "max_wait_hours", "dataflow")
 
 
 def placement_of(options: dict[str, Any]) -> Placement | None:
@@ -34,7 +35,7 @@ def placement_of(options: dict[str, Any]) -> Placement | None:
 
     place, given = options.pop("target"), {name: options.pop(name) for name in _PLACEMENT}
     if place is None:
-        for name in ("machine", "strategy", "dataflow"):
+        for name in ("machine", "backend", "strategy", "dataflow"):
             if given[name]:
                 raise InputError(f"--{name} is given without --target, which says what that is")
         return None
@@ -201,6 +202,7 @@ def doctor(**options: Any) -> None:
     bigbird preflight --task squad_v1 --machine tpu-v5e-4 --price 1.20
     bigbird preflight --task sst2 --recipe glue_sst2 --machine tpu-v5e-1 --batch-size 64 --no-search
     bigbird preflight --task squad_v1 --recipe my_recipe.yaml --epochs 3 --dataset runs/NAME/preprocess/dataset --json
+    bigbird preflight --task squad_v1 --machine tpu-v6e-8 --batch-size 64
     bigbird preflight --task squad_v1 --max-length 4096 --override runtime.mixed_precision_dtype=bfloat16
     """,
 )
@@ -213,6 +215,7 @@ def doctor(**options: Any) -> None:
     show_default=True,
     help="The TPU for training.",
 )
+@backend_option("the recipe's runtime.backend, or tensorflow; on tpu-v6e-* jax")
 @click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default.")
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Examples of a step, all chips together; the recipe's by default."

@@ -232,7 +232,7 @@ def _storage_address(settings: Settings) -> str:
 
 def _images(cloud: _Cloud, settings: Settings, placement: Placement) -> Iterator[Finding]:
     try:
-        images = images_from(settings, MACHINES[placement.machine_name].image)
+        images = images_from(settings, placement.train_image)
     except InputError as error:
         yield Finding("images", False, str(error), "make images push REGISTRY=…, then --images build/images.json")
         return
@@ -331,7 +331,7 @@ def check_kubeflow(placement: Placement, settings: Settings) -> Iterator[Finding
         remedy = f"kubectl port-forward -n kubeflow svc/ml-pipeline 8888, or set {TOKEN}"
         yield Finding("Kubeflow Pipelines", False, str(error), remedy)
     try:
-        images: Images = images_from(settings, MACHINES[placement.machine_name].image)
+        images: Images = images_from(settings, placement.train_image)
     except InputError as error:
         yield Finding("images", False, str(error), "make images push REGISTRY=…, then --images build/images.json")
         return

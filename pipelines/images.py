@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bigbird.artifacts import read_json
-from bigbird.config import Experiment
 from bigbird.errors import InputError
 from bigbird.version import UNKNOWN, revision
 
+Backend = Literal["tensorflow", "jax"]
+Accelerator = Literal["cpu", "gpu", "tpu"]
+
 PREFIX = "bigbird"
+TRAINING_IMAGES: dict[Accelerator, dict[Backend, str]] = {
+    "cpu": {"tensorflow": "train", "jax": "train"},
+    "gpu": {"tensorflow": "train-gpu", "jax": "train-jax-gpu"},
+    "tpu": {"tensorflow": "train-tpu", "jax": "train-jax-tpu"},
+}
 IN_THE_CLOUD = ("register", "serve", "preprocess_dataflow")
 
 
@@ -39,7 +46,7 @@ class Images:
         Args:
             prefix: what the names begin with; a registry and its folders go in here.
             tag: the commit that the images were built from; this code's own where empty.
-            train: the training image: train, train-gpu or train-tpu.
+            train: the training image, of `TRAINING_IMAGES`.
 
         Raises:
             InputError: the tag is latest, which names other code tomorrow; or none is given and no commit is known.
@@ -96,15 +103,6 @@ class Images:
     def of_a_run_here(self) -> dict[str, Any]:
         """Stage to image, of the stages that a run on this machine has."""
         return {stage: image for stage, image in self.as_dict().items() if stage not in IN_THE_CLOUD}
-
-
-def check_backend(experiment: Experiment) -> None:
-    """Raises `InputError` where training asks for what no training image holds."""
-    if experiment.runtime.backend != "tensorflow":
-        raise InputError(
-            f"runtime.backend is {experiment.runtime.backend}, but the training images hold TensorFlow only; leave it out, or "
-            "train on this machine without containers: `bigbird run --backend jax`"
-        )
 
 
 def choose_images(prefix: str, tag: str, file: Path | None, train: str = "train") -> Images:

@@ -16,7 +16,7 @@ from bigbird.errors import InputError
 from bigbird.tasks.families import family
 from bigbird.version import provenance
 from pipelines.files import LocalFiles
-from pipelines.images import Images, check_backend, choose_images
+from pipelines.images import TRAINING_IMAGES, Images, choose_images
 from pipelines.parameters import pipeline_parameters
 
 Sample = Literal["glue", "squad"]
@@ -72,8 +72,8 @@ def run_locally(
     plan = make_plan(**options)
     place: local.Place
     if docker:
-        check_backend(plan.experiment)
-        chosen = choose_images(image_prefix, image_tag, images, train="train-gpu" if gpus else "train")
+        train = TRAINING_IMAGES["gpu" if gpus else "cpu"][plan.experiment.runtime.backend]
+        chosen = choose_images(image_prefix, image_tag, images, train)
         place = Containers(chosen, plan.inputs, memory=memory, gpus=gpus)
     else:
         for option, value in (("--memory", memory), ("--gpus", gpus), ("--image-tag", image_tag), ("--images", images)):

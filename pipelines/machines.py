@@ -2,7 +2,8 @@
 
 Machine types, accelerators and TPU topologies are those of
 https://cloud.google.com/vertex-ai/docs/training/configure-compute and
-https://cloud.google.com/kubernetes-engine/docs/how-to/tpus.
+https://cloud.google.com/kubernetes-engine/docs/how-to/tpus; CPUs and memory of a v6e's hosts are those of
+https://cloud.google.com/tpu/docs/v6e.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 
 from bigbird.config import Experiment
 from bigbird.errors import InputError
+from pipelines.images import TRAINING_IMAGES, Accelerator, Backend
 
 GIB = 2**30
 
@@ -25,13 +27,13 @@ class Machine:
 
     Attributes:
         machine_type: Compute Engine's name of it.
-        image: the training image: train, train-gpu or train-tpu.
         cpus, memory_gib: what the machine has.
         distribution: the value of `runtime.distribution_strategy`.
         chips: accelerators, each a replica that takes its part of every batch; 1 without any.
         chip_memory_gib: of one accelerator; 0 without any.
         accelerator: Vertex AI's name of the GPU; empty where the machine type says it, as with TPUs.
         node_label: the value of GKE's accelerator label.
+        backends: what can train on it, the default first.
         strategies: the ways in which it is lent, the default first.
         topology: how a TPU's chips are wired, as 2x2.
         generation: of a TPU, as v5e.
@@ -39,7 +41,6 @@ class Machine:
     """
 
     machine_type: str
-    image: Literal["train", "train-gpu", "train-tpu"]
     cpus: int
     memory_gib: int
     distribution: Literal["one_device", "mirrored", "tpu"] = "one_device"
@@ -50,13 +51,34 @@ class Machine:
     topology: str = ""
     generation: str = ""
     quota: str = ""
+    backends: tuple[Backend, ...] = ("tensorflow", "jax")
     strategies: tuple[Strategy, ...] = STRATEGIES
 
-    @property
-    def runtime(self) -> str:
-        """What training is told of it: overrides of the experiment's `runtime`, under the user's own."""
-        settings = {"distribution_strategy": self.distribution} | ({"tpu": "local"} if self.is_tpu else {})
+    def runtime(self, backend: Backend | None = None) -> str:
+        """What training is told of it: overrides of the experiment's `runtime`, under the user's own.
+
+        Args:
+            backend: what trains; where None the recipe says it, if there is a choice.
+        """
+        settings: dict[str, str | int] = {"distribution_strategy": self.distribution}
+        if backend or len(self.backends) == 1:
+            settings["backend"] = backend or self.backends[0]
+        if self.accelerator_kind == "tpu":
+            settings["tpu"] = "local"
+        if self.accelerator_kind == "gpu":
+            settings["num_gpus"] = self.chips  # else training goes on without them where the driver does not answer
         return ",".join(f"runtime.{name}={value}" for name, value in settings.items())
+
+    def image(self, backend: Backend) -> str:
+        """The image that trains on it."""
+        return TRAINING_IMAGES[self.accelerator_kind][backend]
+
+    @property
+    def accelerator_kind(self) -> Accelerator:
+        """What computes."""
+        if self.topology:
+            return "tpu"
+        return "gpu" if self.chip_memory_gib else "cpu"
 
     @property
     def quota_units(self) -> int:
@@ -71,7 +93,7 @@ class Machine:
     @property
     def is_tpu(self) -> bool:
         """Whether its accelerators are TPUs."""
-        return bool(self.topology)
+        return self.accelerator_kind == "tpu"
 
     @property
     def resource(self) -> str:
@@ -81,11 +103,22 @@ class Machine:
         return "google.com/tpu" if self.is_tpu else "nvidia.com/gpu"
 
 
-def _tpu(chips: int, topology: str, cpus: int, memory_gib: int) -> Machine:
+_TOPOLOGIES = {1: "1x1", 4: "2x2", 8: "2x4"}
+
+
+def _v5e(chips: int, cpus: int, memory_gib: int) -> Machine:
     return Machine(
-        f"ct5lp-hightpu-{chips}t", "train-tpu", cpus, memory_gib,
-        distribution="tpu", chips=chips, chip_memory_gib=16, node_label="tpu-v5-lite-podslice", topology=topology,
+        f"ct5lp-hightpu-{chips}t", cpus, memory_gib,
+        distribution="tpu", chips=chips, chip_memory_gib=16, node_label="tpu-v5-lite-podslice", topology=_TOPOLOGIES[chips],
         generation="v5e", quota="tpu_v5e",
+    )  # fmt: skip
+
+
+def _v6e(chips: int, cpus: int, memory_gib: int) -> Machine:
+    return Machine(
+        f"ct6e-standard-{chips}t", cpus, memory_gib,
+        distribution="tpu", chips=chips, chip_memory_gib=32, node_label="tpu-v6e-slice", topology=_TOPOLOGIES[chips],
+        generation="v6e", quota="tpu_v6e", backends=("jax",),  # TensorFlow's TPU runtime ends with the v5e
     )  # fmt: skip
 
 
@@ -94,22 +127,25 @@ def _gpu(
     strategies: tuple[Strategy, ...] = STRATEGIES,
 ) -> Machine:  # fmt: skip
     return Machine(
-        machine_type, "train-gpu", cpus, memory_gib, chip_memory_gib=chip_memory_gib,
+        machine_type, cpus, memory_gib, chip_memory_gib=chip_memory_gib,
         accelerator=name, node_label=label, quota=f"{label.removesuffix('-80gb').replace('tesla-', '').replace('-', '_')}_gpus", strategies=strategies,
     )  # fmt: skip
 
 
 MACHINES: dict[str, Machine] = {
-    "cpu": Machine("n2-standard-16", "train", 16, 64, quota="n2_cpus"),
+    "cpu": Machine("n2-standard-16", 16, 64, quota="n2_cpus"),
     "gpu-l4": _gpu("g2-standard-12", "NVIDIA_L4", 12, 48, 24, "nvidia-l4"),
     "gpu-a100": _gpu("a2-highgpu-1g", "NVIDIA_TESLA_A100", 12, 85, 40, "nvidia-tesla-a100"),
     # With fewer than eight H100 this machine type is lent as flex-start and spot only.
     "gpu-h100": _gpu(
         "a3-highgpu-1g", "NVIDIA_H100_80GB", 26, 234, 80, "nvidia-h100-80gb", strategies=("flex-start", "spot")
     ),
-    "tpu-v5e-1": _tpu(1, "1x1", 24, 48),
-    "tpu-v5e-4": _tpu(4, "2x2", 112, 192),
-    "tpu-v5e-8": _tpu(8, "2x4", 224, 384),
+    "tpu-v5e-1": _v5e(1, 24, 48),
+    "tpu-v5e-4": _v5e(4, 112, 192),
+    "tpu-v5e-8": _v5e(8, 224, 384),
+    "tpu-v6e-1": _v6e(1, 44, 176),
+    "tpu-v6e-4": _v6e(4, 180, 720),
+    "tpu-v6e-8": _v6e(8, 180, 1440),
 }
 
 
@@ -146,6 +182,20 @@ def check_strategy(name: str, strategy: Strategy | None) -> Strategy:
             f"--machine {name} with --strategy {strategy}: {MACHINES[name].machine_type} is lent as {' or '.join(offered)} only"
         )
     return strategy or offered[0]
+
+
+def check_backend(name: str, backend: Backend | None) -> Backend:
+    """What is to train on a machine; its default where none is asked for.
+
+    Raises:
+        InputError: it cannot train there.
+    """
+    offered = MACHINES[name].backends
+    if backend is not None and backend not in offered:
+        raise InputError(
+            f"--machine {name} with runtime.backend {backend}: it trains on {' or '.join(offered)} only; leave the backend out"
+        )
+    return backend or offered[0]
 
 
 # Bytes that a training step keeps for an example, per token, layer and hidden unit, by the TPU compiler's figures for our own step

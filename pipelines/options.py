@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from bigbird.tasks import families
-from pipelines.images import PREFIX
+from pipelines.images import PREFIX, Backend
 from pipelines.machines import MACHINES, STRATEGIES
 from pipelines.settings import FILE, Settings
 
@@ -155,6 +155,13 @@ def target_option(required: bool) -> Callable[[Any], Any]:
     return click.option("--target", type=click.Choice(["vertex", "kubeflow"]), help="Where it is to run.", **default)
 
 
+def backend_option(default: str) -> Callable[[Any], Any]:
+    """What Keras trains with."""
+    return click.option(
+        "--backend", type=click.Choice(get_args(Backend)), help=f"What Keras trains with.  [default: {default}]"
+    )
+
+
 def placement_options(command: Any) -> Any:
     """On which machine training runs."""
     return _decorated(
@@ -162,6 +169,7 @@ def placement_options(command: Any) -> Any:
         click.option(
             "--machine", type=click.Choice(tuple(MACHINES)), help="For training.  [default: tpu-v5e-1; on Kubeflow cpu]"
         ),
+        backend_option("the recipe's runtime.backend, or tensorflow; on tpu-v6e-* jax"),
         click.option(
             "--strategy", type=click.Choice(STRATEGIES), help="How the machine is lent.  [default: standard if it can be]"
         ),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
 from components.recipes import resolve_experiment
+from pipelines.images import Backend
 from pipelines.recipes import default_recipe, recipe_text
 
 
@@ -60,14 +61,9 @@ def pipeline_parameters(
         "vocabulary_size": options["vocabulary_size"] or 8000,
         "max_bad_records": options["max_bad_records"],
         "beam_options": options["beam_options"],
-        "recipe": recipe_text(recipe),
+        **_training(options, recipe),
         "init_checkpoint": files.checkpoint("--init-checkpoint", options["init_checkpoint"]),
-        "max_length": options["max_length"] or 0,
-        "batch_size": options["batch_size"] or 0,
-        "learning_rate": options["learning_rate"] or 0.0,
-        "epochs": options["epochs"] or 0.0,
         "metric_threshold": options["metric_threshold"],
-        "overrides": ",".join(options["overrides"]),
     }
     experiment = _resolve(parameters, runtime)
     checkpoint = experiment.task.init_checkpoint
@@ -84,6 +80,25 @@ def pipeline_parameters(
             parameters["init_checkpoint"] = named
         experiment = _resolve(parameters, runtime)
     return parameters, experiment
+
+
+def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backend:
+    """What a run trains with, which decides its image: `runtime.backend` of its options, as `pipeline_parameters` resolves it."""
+    recipe = options["recipe"] or default_recipe(task, options["init_checkpoint"])
+    described = {"task": task, "init_checkpoint": options["init_checkpoint"], **_training(options, recipe)}
+    return _resolve(described, runtime).runtime.backend
+
+
+def _training(options: Mapping[str, Any], recipe: str) -> dict[str, Any]:
+    """The parameters that the recipe's tree is laid under."""
+    return {
+        "recipe": recipe_text(recipe),
+        "max_length": options["max_length"] or 0,
+        "batch_size": options["batch_size"] or 0,
+        "learning_rate": options["learning_rate"] or 0.0,
+        "epochs": options["epochs"] or 0.0,
+        "overrides": ",".join(options["overrides"]),
+    }
 
 
 def _resolve(parameters: dict[str, Any], runtime: str) -> Experiment:

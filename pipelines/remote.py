@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,9 +13,9 @@ from bigbird.errors import InputError
 from bigbird.version import revision
 from components.model_names import REGISTRY, check_model_name
 from pipelines.files import RemoteFiles
-from pipelines.images import PREFIX, Images, check_backend, choose_images
-from pipelines.machines import MACHINES, Strategy, check_fits
-from pipelines.parameters import pipeline_parameters
+from pipelines.images import PREFIX, Backend, Images, choose_images
+from pipelines.machines import MACHINES, Strategy, check_backend, check_fits
+from pipelines.parameters import pipeline_parameters, wanted_backend
 from pipelines.settings import Settings, load_settings, require
 from pipelines.targets.service import Request, Service
 
@@ -34,6 +34,7 @@ class Placement:
     Attributes:
         place: vertex or kubeflow.
         machine: a name of `MACHINES`; the place's default where None.
+        backend: what trains; the machine's default where None.
         strategy: how it is lent; its usual way where None.
         timeout_hours: after which training is stopped.
         max_wait_hours: for a machine to become free, with flex-start.
@@ -42,6 +43,7 @@ class Placement:
 
     place: Place
     machine: str | None = None
+    backend: Backend | None = None
     strategy: Strategy | None = None
     timeout_hours: float = 24.0
     max_wait_hours: float = 24.0
@@ -51,6 +53,15 @@ class Placement:
     def machine_name(self) -> str:
         """The machine's name."""
         return self.machine or DEFAULT_MACHINES[self.place]
+
+    @property
+    def train_image(self) -> str:
+        """The training image's name.
+
+        Raises:
+            InputError: the backend cannot train on the machine.
+        """
+        return MACHINES[self.machine_name].image(check_backend(self.machine_name, self.backend))
 
 
 def settings_from(options: Mapping[str, Any]) -> tuple[Settings, dict[str, str]]:
@@ -72,21 +83,20 @@ def make_target(placement: Placement, settings: Settings) -> Target:
     Raises:
         InputError: settings are missing, or options contradict each other.
     """
-    machine = placement.machine_name
-    images = images_from(settings, MACHINES[machine].image)
+    machine, images = placement.machine_name, images_from(settings, placement.train_image)
     if placement.place == "vertex":
         from pipelines.targets.vertex import vertex_target
 
         _check_registry(images)
         return vertex_target(
             images, settings, machine, placement.strategy, placement.timeout_hours, placement.max_wait_hours,
-            placement.dataflow,
+            placement.dataflow, placement.backend,
         )  # fmt: skip
     from pipelines.targets.kubeflow import kubeflow_target
 
     if placement.dataflow:
         raise InputError("--dataflow: is Vertex AI's; expected --beam-options for another runner of Beam on Kubeflow")
-    return kubeflow_target(images, settings, machine, placement.strategy, placement.timeout_hours)
+    return kubeflow_target(images, settings, machine, placement.strategy, placement.timeout_hours, placement.backend)
 
 
 def _check_registry(images: Images) -> None:
@@ -168,7 +178,8 @@ def make_request(
     if not on_vertex:
         _check_kubeflow(options)
     now = datetime.datetime.now(datetime.UTC)
-    target = make_target(placement, settings)
+    asked = MACHINES[placement.machine_name].runtime(placement.backend)
+    target = make_target(replace(placement, backend=wanted_backend(options, task, asked)), settings)
     if on_vertex:
         require(settings, "bucket")
     _check_weights(options)
@@ -182,7 +193,6 @@ def make_request(
     warnings = [*files.warnings, *check_fits(placement.machine_name, experiment)]
     if settings.notify_emails and not on_vertex:
         warnings.append("notify_emails: Kubeflow sends no mail; notify_webhook names a Kubernetes secret")
-    check_backend(experiment)
     own = {"bigbird": "finetune", "task": task, "machine": placement.machine_name, "commit": revision()}
     request = Request(
         name=name or f"{_plain(task)}-{now:%Y%m%d-%H%M%S}",

@@ -9,10 +9,13 @@ from typing import Any
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 
+from pipelines.machines import MACHINES
 from tests.loopback import Answer, LoopbackServer, Request
 
 PROJECT, REGION = "my-project", "europe-west4"
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
+# Every machine with every backend that trains on it.
+TRAINERS = [(name, backend) for name, machine in MACHINES.items() for backend in machine.backends]
 
 
 def parsed(kind: Any, body: Any) -> Any:

@@ -136,7 +136,7 @@ def test_compiling_a_pipeline_loads_neither_tensorflow_nor_beam():
 
 EXTRAS = {
     "build", "component", "dev", "evaluate", "export", "model", "pipelines", "preflight", "preprocess", "register", "serve", "train", "train-gpu",
-    "train-tpu",
+    "train-jax-gpu", "train-jax-tpu", "train-tpu",
 }  # fmt: skip
 
 
@@ -157,15 +157,23 @@ def pins(extra: str) -> dict[str, str]:
     return dict(reversed(re.findall(r"^([\w.-]+)==(\S+)", text, flags=re.MULTILINE)))
 
 
-@pytest.mark.parametrize("extra", sorted(EXTRAS - {"dev", "train-gpu", "train-tpu"}))
+@pytest.mark.parametrize("extra", sorted(EXTRAS - {"dev", *(extra for extra in EXTRAS if extra.startswith("train-"))}))
 def test_every_lock_has_the_versions_of_the_local_one(extra):
     assert pins(extra).items() <= pins("dev").items()
 
 
-def test_the_gpu_image_adds_only_cudas_libraries_to_the_cpu_one():
-    added = pins("train-gpu").items() - pins("train").items()
-    assert pins("train").items() <= pins("train-gpu").items()
-    assert {name.partition("-")[0] for name, _ in added} == {"nvidia"}
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("train-gpu", {"nvidia"}),
+        ("train-jax-gpu", {"nvidia", "jax-cuda12-pjrt", "jax-cuda12-plugin"}),
+        ("train-jax-tpu", {"libtpu"}),
+    ],
+)
+def test_an_accelerators_image_adds_only_its_libraries_to_the_cpu_one(image, expected):
+    added = pins(image).keys() - pins("train").keys()
+    assert pins("train").items() <= pins(image).items()
+    assert {"nvidia" if name.startswith("nvidia-") else name for name in added} == expected
 
 
 def test_the_tpu_image_has_our_versions_but_for_tensorflow_and_a_libtpu_that_it_can_load():

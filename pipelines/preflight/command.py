@@ -12,7 +12,8 @@ from bigbird.config import Experiment, replace
 from bigbird.console import EXIT_DOES_NOT_FIT
 from bigbird.errors import InputError
 from components.recipes import resolve_experiment
-from pipelines.machines import GIB, MACHINES, Machine, check_batch
+from pipelines.images import Backend
+from pipelines.machines import GIB, MACHINES, Machine, check_backend, check_batch
 from pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
 from pipelines.preflight.programs import Compiler, Program
 from pipelines.preflight.report import Findings, as_json, print_report
@@ -26,7 +27,7 @@ REQUIRED = {"jax": "jax", "keras": "keras", "libtpu": "libtpu", "tensorflow": "t
 
 
 def preflight_command(
-    *, task: str, machine: str, recipe: str | None, max_length: int | None, batch_size: int | None, epochs: float | None,
+    *, task: str, machine: str, backend: Backend | None, recipe: str | None, max_length: int | None, batch_size: int | None, epochs: float | None,
     overrides: tuple[str, ...], dataset: Path | None, examples: int | None, price: float | None, search: bool,
     as_json_text: bool,
 ) -> None:  # fmt: skip
@@ -39,12 +40,13 @@ def preflight_command(
     profile = _tpu(machine)
     experiment = resolve_experiment(
         task, recipe_text(recipe or default_recipe(task, "published")), max_length=max_length or 0,
-        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=",".join((profile.runtime, *overrides)),
+        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=",".join((profile.runtime(backend), *overrides)),
     )  # fmt: skip
     if dataset is not None:
         experiment, found = with_manifest(experiment, dataset)
         examples = examples or found
     experiment = with_classes(experiment, task)
+    check_backend(machine, experiment.runtime.backend)
     check_batch(machine, experiment)
     check_installed()
     findings = examine(task, machine, experiment, examples=examples, price=price, search=search)

@@ -12,7 +12,8 @@ from kfp import dsl
 from bigbird.errors import InputError
 from components.notify.component import announce_component
 from components.notify.notify import WEBHOOK
-from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy
+from pipelines.images import Backend
+from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend
 from pipelines.settings import Settings
 from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
@@ -108,16 +109,22 @@ def _limit(task: Any, cpus: int, memory_gib: int) -> None:
 
 
 def kubeflow_target(
-    images: Any, settings: Settings, machine: str, strategy: Strategy | None = None, timeout_hours: float = 24.0
+    images: Any,
+    settings: Settings,
+    machine: str,
+    strategy: Strategy | None = None,
+    timeout_hours: float = 24.0,
+    backend: Backend | None = None,
 ) -> Kubeflow:
     """The target of an installation and a machine.
 
     Args:
-        images: what the steps run in; training's must be the machine's.
+        images: what the steps run in; training's must be the machine's and the backend's.
         settings: of the installation.
         machine: a name of `MACHINES`.
         strategy: how the machine is lent; standard where None.
         timeout_hours: after which training is stopped.
+        backend: what trains; the machine's default where None.
 
     Raises:
         InputError: the settings or the strategy are not Kubeflow's.
@@ -127,7 +134,7 @@ def kubeflow_target(
     return Kubeflow(
         images=images,
         remote=True,
-        runtime=MACHINES[machine].runtime,
+        runtime=MACHINES[machine].runtime(check_backend(machine, backend)),
         settings=settings,
         machine=machine,
         strategy=strategy or "standard",

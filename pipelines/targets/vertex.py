@@ -12,7 +12,8 @@ from kfp.dsl.base_component import BaseComponent
 
 from bigbird.errors import InputError
 from components.notify.component import notify_component
-from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_strategy
+from pipelines.images import Backend
+from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
 from pipelines.settings import Settings, require
 from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
@@ -109,16 +110,18 @@ def vertex_target(
     timeout_hours: float = 24.0,
     max_wait_hours: float = MAX_WAIT_HOURS,
     dataflow: bool = False,
+    backend: Backend | None = None,
 ) -> Vertex:
     """The target of a project and a machine.
 
     Args:
-        images: what the steps run in; training's must be the machine's.
+        images: what the steps run in; training's must be the machine's and the backend's.
         settings: needs project and region, with `dataflow` also bucket.
         machine: a name of `MACHINES`.
         strategy: how it is lent; the machine's usual way where None.
         timeout_hours, max_wait_hours: see `Vertex`.
         dataflow: whether preprocessing's default is Dataflow.
+        backend: what trains; the machine's default where None.
 
     Raises:
         InputError: a setting is missing, or does not go with another.
@@ -134,7 +137,7 @@ def vertex_target(
         images=images,
         remote=True,
         registers=True,
-        runtime=MACHINES[machine].runtime,
+        runtime=MACHINES[machine].runtime(check_backend(machine, backend)),
         beam_options=dataflow_options(images, settings) if dataflow else "",
         project=settings.project,
         location=settings.region,

@@ -9,7 +9,7 @@ from bigbird.version import package_version, revision
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("preprocess", "train", "evaluate", "export")
-ALL = (*STAGES, "register", "serve", "train-gpu", "train-tpu")
+ALL = (*STAGES, "register", "serve", "train-gpu", "train-tpu", "train-jax-gpu", "train-jax-tpu")
 
 
 @pytest.fixture(params=ALL)

@@ -1,6 +1,7 @@
 """Which images a pipeline runs in."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from bigbird.errors import InputError
 from bigbird.version import revision
 from pipelines import cli, images
-from pipelines.images import Images, choose_images
+from pipelines.images import TRAINING_IMAGES, Images, choose_images
 
 DIGESTS = {
     name: f"registry/p/bigbird-{name}@sha256:{'0' * 63}{number}"
@@ -91,11 +92,11 @@ def test_an_option_about_containers_needs_docker(options, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_backend_that_no_image_holds_is_refused_before_anything_is_written(tmp_path):
-    result = CliRunner().invoke(cli.cli, ["run", "--docker", "--backend", "jax", "--runs", str(tmp_path / "runs")])
-    assert result.exit_code == 2
-    assert "runtime.backend is jax, but the training images hold TensorFlow only" in result.output
-    assert not (tmp_path / "runs").exists()
+@pytest.mark.parametrize("kind", TRAINING_IMAGES)
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_every_training_image_is_a_stage_of_the_dockerfile(kind, backend):
+    dockerfile = (Path(__file__).parents[2] / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert f" AS {TRAINING_IMAGES[kind][backend]}\n" in dockerfile
 
 
 def test_images_that_only_the_cloud_needs_may_be_absent_until_they_are_needed(pushed):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pipelines.machines import MACHINES
+from tests.cloud import TRAINERS
 
 SST2 = ("--target", "kubeflow", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
 MONDAYS = ("schedule", "create", "weekly", "--cron", "0 3 * * 1", *SST2)
@@ -38,13 +39,13 @@ def training(run):
     return spec["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"], executor
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_training_goes_to_a_node_of_its_machine(kubeflow, bigbird, name):
+@pytest.mark.parametrize(("name", "backend"), TRAINERS)
+def test_training_goes_to_a_node_of_its_machine(kubeflow, bigbird, name, backend):
     machine = MACHINES[name]
-    bigbird("submit", *SST2, "--machine", name, "--batch-size", "16", "--timeout-hours", "2")
+    bigbird("submit", *SST2, "--machine", name, "--backend", backend, "--batch-size", "16", "--timeout-hours", "2")
     (run,) = kubeflow.runs.values()
     kubernetes, container = training(run)
-    assert container["image"].rpartition("/")[2] == f"bigbird-{machine.image}:0123456789ab"
+    assert container["image"].rpartition("/")[2] == f"bigbird-{machine.image(backend)}:0123456789ab"
     assert kubernetes["activeDeadlineSeconds"] == "7200"
     labels = kubernetes.get("nodeSelector", {}).get("labels", {})
     accelerator = container["resources"].get("accelerator")
@@ -56,7 +57,7 @@ def test_training_goes_to_a_node_of_its_machine(kubeflow, bigbird, name):
     assert kubernetes["tolerations"] == [{"key": machine.resource, "operator": "Exists", "effect": "NoSchedule"}]
     if machine.is_tpu:
         assert labels == {
-            "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice", "cloud.google.com/gke-tpu-topology": machine.topology,
+            "cloud.google.com/gke-tpu-accelerator": machine.node_label, "cloud.google.com/gke-tpu-topology": machine.topology,
         }  # fmt: skip
     else:
         assert labels == {"cloud.google.com/gke-accelerator": machine.node_label}

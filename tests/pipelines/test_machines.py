@@ -5,7 +5,7 @@ import pytest
 from bigbird.config import load_experiment
 from bigbird.errors import InputError
 from components.recipes import resolve_experiment
-from pipelines.machines import MACHINES, STRATEGIES, check_fits, check_strategy
+from pipelines.machines import MACHINES, STRATEGIES, check_backend, check_fits, check_strategy
 
 
 def experiment(batch=8, length=1024, checkpointed=False, dtype="float32"):
@@ -16,11 +16,12 @@ def experiment(batch=8, length=1024, checkpointed=False, dtype="float32"):
     return load_experiment("bigbird/glue", overrides=[tree])
 
 
-def test_v5es_machine_types_have_the_topologies_of_their_chips():
+def test_tpus_machine_types_have_the_topologies_of_their_chips():
     tpus = {name: machine for name, machine in MACHINES.items() if machine.is_tpu}
     assert {name: (tpu.machine_type, tpu.topology, tpu.chips) for name, tpu in tpus.items()} == {
         "tpu-v5e-1": ("ct5lp-hightpu-1t", "1x1", 1), "tpu-v5e-4": ("ct5lp-hightpu-4t", "2x2", 4),
-        "tpu-v5e-8": ("ct5lp-hightpu-8t", "2x4", 8),
+        "tpu-v5e-8": ("ct5lp-hightpu-8t", "2x4", 8), "tpu-v6e-1": ("ct6e-standard-1t", "1x1", 1),
+        "tpu-v6e-4": ("ct6e-standard-4t", "2x2", 4), "tpu-v6e-8": ("ct6e-standard-8t", "2x4", 8),
     }  # fmt: skip
 
 
@@ -29,6 +30,7 @@ def test_quotas_are_those_that_count_the_machine():
     assert {name: machine.quota_metric("standard").removeprefix(prefix) for name, machine in MACHINES.items()} == {
         "cpu": "n2_cpus", "gpu-l4": "nvidia_l4_gpus", "gpu-a100": "nvidia_a100_gpus", "gpu-h100": "nvidia_h100_gpus",
         "tpu-v5e-1": "tpu_v5e", "tpu-v5e-4": "tpu_v5e", "tpu-v5e-8": "tpu_v5e",
+        "tpu-v6e-1": "tpu_v6e", "tpu-v6e-4": "tpu_v6e", "tpu-v6e-8": "tpu_v6e",
     }  # fmt: skip
     assert MACHINES["gpu-h100"].quota_metric("flex-start") == f"{prefix}preemptible_nvidia_h100_gpus"
 
@@ -36,11 +38,26 @@ def test_quotas_are_those_that_count_the_machine():
 @pytest.mark.parametrize("name", MACHINES)
 def test_training_resolves_what_a_machine_asks_for_under_the_users_own(name):
     machine = MACHINES[name]
-    runtime = resolve_experiment("sst2", overrides=machine.runtime).runtime
-    assert runtime.distribution_strategy == machine.distribution
-    assert runtime.tpu == ("local" if machine.is_tpu else "")
-    changed = resolve_experiment("sst2", overrides=f"{machine.runtime},runtime.distribution_strategy=mirrored").runtime
-    assert changed.distribution_strategy == "mirrored"
+    for backend in machine.backends:
+        runtime = resolve_experiment("sst2", overrides=machine.runtime(backend)).runtime
+        assert (runtime.backend, runtime.distribution_strategy) == (backend, machine.distribution)
+        assert runtime.tpu == ("local" if machine.is_tpu else "")
+        assert runtime.num_gpus == (1 if name.startswith("gpu") else None)
+    users = f"{machine.runtime()},runtime.distribution_strategy=mirrored"
+    assert resolve_experiment("sst2", overrides=users).runtime.distribution_strategy == "mirrored"
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_recipe_says_the_backend_where_a_machine_leaves_a_choice(name):
+    runtime = resolve_experiment("sst2", "runtime: {backend: jax}", overrides=MACHINES[name].runtime()).runtime
+    assert runtime.backend == "jax"
+    assert check_backend(name, "jax") == "jax"
+    assert check_backend(name, None) == ("jax" if "v6e" in name else "tensorflow")
+
+
+def test_a_v6e_trains_on_jax_only():
+    with pytest.raises(InputError, match=r"--machine tpu-v6e-8 with runtime\.backend tensorflow: it trains on jax only"):
+        check_backend("tpu-v6e-8", "tensorflow")
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -140,7 +140,7 @@ def test_a_machine_that_is_no_tpu_is_refused(machine):
     result = preflight("--task", "sst2", "--machine", machine)
     assert result.exit_code == 2
     assert f"--machine {machine}: is no TPU" in result.stderr
-    assert "expected one of tpu-v5e-1, tpu-v5e-4, tpu-v5e-8" in result.stderr
+    assert "expected one of tpu-v5e-1, tpu-v5e-4, tpu-v5e-8, tpu-v6e-1, tpu-v6e-4, tpu-v6e-8" in result.stderr
 
 
 def test_a_batch_that_cannot_be_split_is_refused():

@@ -7,7 +7,7 @@ from google.cloud import aiplatform_v1
 
 from pipelines.machines import MACHINES
 from pipelines.submit import exit_code
-from tests.cloud import PARENT, parsed, task
+from tests.cloud import PARENT, TRAINERS, parsed, task
 
 SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
 
@@ -81,10 +81,11 @@ def test_the_authorization_header_is_not_sent_over_plain_http(cloud, bigbird):
     assert not [request for request in cloud.requests if "authorization" in request.headers]
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_each_machines_custom_job_is_what_the_api_takes(cloud, bigbird, name):
+@pytest.mark.parametrize(("name", "backend"), TRAINERS)
+def test_each_machines_custom_job_is_what_the_api_takes(cloud, bigbird, name, backend):
     machine = MACHINES[name]
-    bigbird("submit", *SST2, "--machine", name, "--timeout-hours", "2.5", "--batch-size", "16")
+    asked = ("--machine", name, "--backend", backend, "--timeout-hours", "2.5", "--batch-size", "16")
+    bigbird("submit", *SST2, *asked)
     spec = next(iter(cloud.jobs.values()))["pipelineSpec"]
     job = custom_job(spec)
     (pool,) = job.job_spec.worker_pool_specs
@@ -95,14 +96,40 @@ def test_each_machines_custom_job_is_what_the_api_takes(cloud, bigbird, name):
     assert pool.machine_spec.accelerator_count == (1 if machine.accelerator else 0)
     assert (
         pool.container_spec.image_uri
-        == f"europe-west4-docker.pkg.dev/my-project/images/bigbird-{machine.image}:0123456789ab"
+        == f"europe-west4-docker.pkg.dev/my-project/images/bigbird-{machine.image(backend)}:0123456789ab"
     )
     assert job.job_spec.scheduling.timeout.total_seconds() == 9000
     assert job.job_spec.scheduling.strategy.name == {"gpu-h100": "FLEX_START"}.get(name, "STANDARD")
     assert job.job_spec.scheduling.restart_job_on_worker_restart
     trained = spec["components"]["comp-exit-handler-1"] if "comp-exit-handler-1" in spec["components"] else spec["root"]
     runtime = trained["dag"]["tasks"]["train"]["inputs"]["parameters"]["runtime"]["runtimeValue"]["constant"]
-    assert runtime == machine.runtime
+    assert runtime == machine.runtime(backend)
+    assert f"runtime.backend={backend}" in runtime
+
+
+@pytest.mark.parametrize(
+    ("options", "image"),
+    [
+        (("--machine", "tpu-v6e-4"), "train-jax-tpu"),
+        (("--machine", "tpu-v5e-4"), "train-tpu"),
+        (("--machine", "tpu-v5e-4", "--override", "runtime.backend=jax"), "train-jax-tpu"),
+        (("--machine", "gpu-l4", "--backend", "jax"), "train-jax-gpu"),
+        (("--machine", "cpu", "--backend", "jax"), "train"),
+    ],
+)
+def test_the_backend_of_the_machine_or_the_user_decides_the_image(cloud, bigbird, options, image):
+    bigbird("submit", *SST2, *options)
+    spec = next(iter(cloud.jobs.values()))["pipelineSpec"]
+    (pool,) = custom_job(spec).job_spec.worker_pool_specs
+    assert pool.container_spec.image_uri.rpartition("/")[2].startswith(f"bigbird-{image}:")
+
+
+def test_a_recipes_backend_decides_the_image(cloud, bigbird, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("runtime: {backend: jax}\n", encoding="utf-8")
+    bigbird("submit", *SST2, "--recipe", recipe)
+    (pool,) = custom_job(next(iter(cloud.jobs.values()))["pipelineSpec"]).job_spec.worker_pool_specs
+    assert "bigbird-train-jax-tpu:" in pool.container_spec.image_uri
 
 
 @pytest.mark.parametrize(
@@ -280,7 +307,7 @@ def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, st
         ((*SST2, "--init-checkpoint", "gs://bucket/SST-2"), "--init-checkpoint .*: no checkpoint there"),
         ((*SST2, "--init-checkpoint", "registry:"), "registry:NAME, where NAME is '': expected"),
         ((*SST2, "--override", "trainer.steps=3"), "trainer.steps: unknown key"),
-        ((*SST2, "--override", "runtime.backend=jax"), "runtime.backend is jax, but the training images"),
+        ((*SST2, "--machine", "tpu-v6e-1", "--backend", "tensorflow"), "it trains on jax only; leave the backend out"),
         (
             (*SST2, "--machine", "tpu-v5e-8", "--batch-size", "12"),
             "8 chips .* batch size is 12; expected a multiple of 8",

@@ -13,33 +13,35 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipelines.finetune import compile_pipeline
 from pipelines.images import Images
-from pipelines.machines import MACHINES
+from pipelines.machines import MACHINES, check_backend
 from pipelines.remote import compiled
 from pipelines.settings import Settings
 from pipelines.targets.kubeflow import kubeflow_target
 from pipelines.targets.target import Target
 from pipelines.targets.vertex import vertex_target
+from tests.cloud import TRAINERS
 
 GROUPS = ("condition", "exit-handler")
 SETTINGS = Settings(project="my-project", region="europe-west4", bucket="gs://bucket/runs")
 
 
-def images(name):
-    return Images.named("registry/project/bigbird", "0123456789ab", MACHINES[name].image)
+def images(name, backend=None):
+    train = MACHINES[name].image(check_backend(name, backend))
+    return Images.named("registry/project/bigbird", "0123456789ab", train)
 
 
-def vertex(name="tpu-v5e-4", **settings):
-    return vertex_target(images(name), SETTINGS.model_copy(update=settings), name)
+def vertex(name="tpu-v5e-4", backend=None, **settings):
+    return vertex_target(images(name, backend), SETTINGS.model_copy(update=settings), name, backend=backend)
 
 
-def kubeflow(name="tpu-v5e-4", **settings):
-    return kubeflow_target(images(name), Settings(**settings), name)
+def kubeflow(name="tpu-v5e-4", backend=None, **settings):
+    return kubeflow_target(images(name, backend), Settings(**settings), name, backend=backend)
 
 
 TARGETS = {
     "any": lambda: Target(images("cpu")),
-    **{f"vertex-{name}": lambda name=name: vertex(name) for name in MACHINES},
-    **{f"kubeflow-{name}": lambda name=name: kubeflow(name) for name in MACHINES},
+    **{f"vertex-{'-'.join(place)}": lambda place=place: vertex(*place) for place in TRAINERS},
+    **{f"kubeflow-{'-'.join(place)}": lambda place=place: kubeflow(*place) for place in TRAINERS},
     "vertex-webhook": lambda: vertex(notify_webhook="hook"),
     "vertex-emails": lambda: vertex(notify_emails=("a@b.c", "d@e.f")),
     "kubeflow-webhook": lambda: kubeflow(notify_webhook="hook"),
@@ -148,12 +150,14 @@ def test_mails_go_to_the_settings_addresses(tmp_path):
     assert mail["inputs"]["parameters"]["recipients"]["runtimeValue"]["constant"] == ["a@b.c", "d@e.f"]
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_training_runs_in_the_machines_image_and_other_steps_ask_for_their_share(tmp_path, name):
-    compile_pipeline(vertex(name), tmp_path / "x.yaml")
+@pytest.mark.parametrize(("name", "backend"), TRAINERS)
+def test_training_runs_in_the_machines_image_and_other_steps_ask_for_their_share(tmp_path, name, backend):
+    compile_pipeline(vertex(name, backend), tmp_path / "x.yaml")
     spec = spec_of(tmp_path / "x.yaml")
     (pool,) = spec["components"]["comp-train"]["inputDefinitions"]["parameters"]["worker_pool_specs"]["defaultValue"]
-    assert pool["container_spec"]["image_uri"] == f"registry/project/bigbird-{MACHINES[name].image}:0123456789ab"
+    assert (
+        pool["container_spec"]["image_uri"] == f"registry/project/bigbird-{MACHINES[name].image(backend)}:0123456789ab"
+    )
     executors = spec["deploymentSpec"]["executors"]
     resources = executors["exec-evaluate"]["container"]["resources"]
     assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("16", "64G")
