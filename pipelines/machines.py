@@ -37,6 +37,8 @@ class Machine:
         strategies: the ways in which it is lent, the default first.
         topology: how a TPU's chips are wired, as 2x2.
         generation: of a TPU, as v5e.
+        reserved_gib: of a TPU chip's memory, what its compiler keeps from programs, by its own message.
+        clock_hz: of a TPU's core: the chip's peak over the operations of its matrix units in a cycle.
         quota: what Vertex AI's quota counts: custom_model_training_QUOTA.
     """
 
@@ -50,6 +52,8 @@ class Machine:
     node_label: str = ""
     topology: str = ""
     generation: str = ""
+    reserved_gib: float = 0.0
+    clock_hz: float = 0.0
     quota: str = ""
     backends: tuple[Backend, ...] = ("tensorflow", "jax")
     strategies: tuple[Strategy, ...] = STRATEGIES
@@ -110,7 +114,7 @@ def _v5e(chips: int, cpus: int, memory_gib: int) -> Machine:
     return Machine(
         f"ct5lp-hightpu-{chips}t", cpus, memory_gib,
         distribution="tpu", chips=chips, chip_memory_gib=16, node_label="tpu-v5-lite-podslice", topology=_TOPOLOGIES[chips],
-        generation="v5e", quota="tpu_v5e",
+        generation="v5e", reserved_gib=0.25, clock_hz=1.5e9, quota="tpu_v5e",
     )  # fmt: skip
 
 
@@ -118,7 +122,7 @@ def _v6e(chips: int, cpus: int, memory_gib: int) -> Machine:
     return Machine(
         f"ct6e-standard-{chips}t", cpus, memory_gib,
         distribution="tpu", chips=chips, chip_memory_gib=32, node_label="tpu-v6e-slice", topology=_TOPOLOGIES[chips],
-        generation="v6e", quota="tpu_v6e", backends=("jax",),  # TensorFlow's TPU runtime ends with the v5e
+        generation="v6e", reserved_gib=0.77, clock_hz=1.75e9, quota="tpu_v6e", backends=("jax",),  # TensorFlow's TPU runtime ends with the v5e
     )  # fmt: skip
 
 

@@ -20,8 +20,6 @@ from pipelines.preflight.report import Findings, as_json, print_report
 from pipelines.preflight.search import largest_batch
 from pipelines.recipes import default_recipe, recipe_text
 
-# Of a v5e's memory, kept from programs: the compiler refuses those that need more than 15.75 of the 16 GiB.
-RESERVED = GIB // 4
 # What a step is compiled with, and the distribution to name where one is absent.
 REQUIRED = {"jax": "jax", "keras": "keras", "libtpu": "libtpu", "tensorflow": "tensorflow"}
 
@@ -75,7 +73,7 @@ def examine(
     batch = experiment.task.train_data.batch_size_at(length)
     rows, limit, checkpointed = (
         batch // profile.chips,
-        profile.chip_memory_gib * GIB - RESERVED,
+        round((profile.chip_memory_gib - profile.reserved_gib) * GIB),
         _checkpointed(experiment),
     )
     steps = count_steps(experiment, examples)
@@ -84,12 +82,18 @@ def examine(
         job = None
         if program.fits:
             job = plan(
-                program.cycles, batch=batch, length=length, chips=profile.chips, steps=steps, price_per_chip_hour=price
+                program.cycles,
+                clock_hz=profile.clock_hz,
+                batch=batch,
+                length=length,
+                chips=profile.chips,
+                steps=steps,
+                price_per_chip_hour=price,
             )
         other = None if program.fits or checkpointed else _with_checkpointing(experiment, profile, length, limit, rows)
         largest = largest_batch(compiler, rows, limit) if search else None
     return Findings(
-        task=task, machine=machine, chips=profile.chips, chip_memory=profile.chip_memory_gib * GIB, usable=limit,
+        task=task, machine=machine, chips=profile.chips, clock_hz=profile.clock_hz, chip_memory=profile.chip_memory_gib * GIB, usable=limit,
         dtype=experiment.runtime.mixed_precision_dtype, checkpointed=checkpointed, batch=batch, length=length,
         lengths=sum(bucket <= length for bucket in experiment.task.buckets), program=program, fits=program.fits, job=job,
         largest=largest, with_checkpointing=other, programs=compiler.programs,

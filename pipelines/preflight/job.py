@@ -11,8 +11,6 @@ from bigbird.config import Experiment, GlueTask, replace
 from bigbird.errors import InputError
 from bigbird.tasks import glue
 
-CLOCK_HZ = 1.5e9  # of a v5e's core
-
 
 @dataclass(frozen=True)
 class Job:
@@ -36,19 +34,27 @@ class Job:
 
 
 def plan(
-    cycles: int, *, batch: int, length: int, chips: int, steps: int | None, price_per_chip_hour: float | None = None
+    cycles: int,
+    *,
+    clock_hz: float,
+    batch: int,
+    length: int,
+    chips: int,
+    steps: int | None,
+    price_per_chip_hour: float | None = None,
 ) -> Job:
     """Works out a run.
 
     Args:
         cycles: of one step on one chip.
+        clock_hz: of the chip.
         batch: examples of a step, all chips together.
         length: tokens of each, padding included.
         chips: of the machine.
         steps: of the run, where they are known.
         price_per_chip_hour: of one chip for an hour.
     """
-    step_s = cycles / CLOCK_HZ
+    step_s = cycles / clock_hz
     tokens_per_s = batch * length / step_s if step_s else 0.0
     if steps is None:
         return Job(step_s, tokens_per_s)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bigbird.console import format_duration
-from pipelines.preflight.job import CLOCK_HZ, Job
+from pipelines.preflight.job import Job
 from pipelines.preflight.programs import Program
 from pipelines.preflight.search import Largest
 
@@ -22,6 +22,7 @@ class Findings:
     Attributes:
         task, machine: their names.
         chips: of the machine.
+        clock_hz: of one.
         chip_memory, usable: bytes of one, and those that a program can have.
         dtype: of the arithmetic.
         checkpointed: whether activations are computed again.
@@ -39,6 +40,7 @@ class Findings:
     task: str
     machine: str
     chips: int
+    clock_hz: float
     chip_memory: int
     usable: int
     dtype: str
@@ -169,16 +171,19 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
         if program.collective_bytes:
             rows.append(("summed over chips", f"{_gib(program.collective_bytes)} a step, by each chip"))
     if findings.job is not None:
-        rows += _job_rows(program, findings.job, findings.chips)
+        rows += _job_rows(program, findings.job, findings.chips, findings.clock_hz)
     if findings.largest is not None:
         rows.append(("largest batch", _largest(findings.largest, findings.chips)))
         rows.append(("tokens/s by batch", _speeds(findings)))
     return rows
 
 
-def _job_rows(program: Program, job: Job, chips: int) -> list[tuple[str, str]]:
+def _job_rows(program: Program, job: Job, chips: int, clock_hz: float) -> list[tuple[str, str]]:
     rows = [
-        ("cycles of a step", f"{program.cycles / 1e6:,.1f} million, {job.step_s * 1e3:,.1f} ms at 1.5 GHz"),
+        (
+            "cycles of a step",
+            f"{program.cycles / 1e6:,.1f} million, {job.step_s * 1e3:,.1f} ms at {clock_hz / 1e9:g} GHz",
+        ),
         ("tokens/s", f"{job.tokens_per_s:,.0f}, padding included"),
     ]
     if job.steps is None or job.seconds is None:
@@ -200,7 +205,7 @@ def _largest(largest: Largest, chips: int) -> str:
 def _speeds(findings: Findings) -> str:
     """Tokens a second of every batch that was compiled: a larger one is not always the faster one."""
     return ", ".join(
-        f"{one.rows} a chip {findings.chips * one.rows * findings.length * CLOCK_HZ / one.cycles:,.0f}"
+        f"{one.rows} a chip {findings.chips * one.rows * findings.length * findings.clock_hz / one.cycles:,.0f}"
         for one in findings.programs
         if one.fits and one.cycles
     )

@@ -56,7 +56,9 @@ def test_a_recipe_says_the_backend_where_a_machine_leaves_a_choice(name):
 
 
 def test_a_v6e_trains_on_jax_only():
-    with pytest.raises(InputError, match=r"--machine tpu-v6e-8 with runtime\.backend tensorflow: it trains on jax only"):
+    with pytest.raises(
+        InputError, match=r"--machine tpu-v6e-8 with runtime\.backend tensorflow: it trains on jax only"
+    ):
         check_backend("tpu-v6e-8", "tensorflow")
 
 

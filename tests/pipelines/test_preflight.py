@@ -102,13 +102,15 @@ def test_gradient_checkpointing_cuts_the_compilers_temporaries():
 PARAMETERS = (512 + 1024 + 16 + 2) * 64 + 4 * (64 * 64 + 64) + 2 * 64 * 128 + 128 + 64 + 4 * 64 + 2 * 64 + 2
 
 
-@pytest.mark.parametrize(("implementation", "kernels"), [("auto", 2), ("xla", 0)])
-def test_on_jax_the_sharded_step_is_compiled_with_its_sums_over_the_chips(recipe, implementation, kernels):
-    overrides = ("runtime.backend=jax", f"task.model.encoder.bigbird.attention.implementation={implementation}")
-    options = [option for override in overrides for option in ("--override", override)]
-    result = preflight(
-        "--task", "squad_v1", "--recipe", recipe, "--machine", "tpu-v5e-8", "--no-search", "--json", *options
-    )
+@pytest.mark.parametrize(
+    ("machine", "implementation", "kernels"),
+    [("tpu-v5e-8", "auto", 2), ("tpu-v5e-8", "xla", 0), ("tpu-v6e-8", "auto", 2)],
+)
+def test_on_jax_the_sharded_step_is_compiled_with_its_sums_over_the_chips(recipe, machine, implementation, kernels):
+    backend = () if "v6e" in machine else ("--backend", "jax")  # a v6e trains on nothing else
+    override = f"task.model.encoder.bigbird.attention.implementation={implementation}"
+    options = ("--machine", machine, *backend, "--override", override)
+    result = preflight("--task", "squad_v1", "--recipe", recipe, "--no-search", "--json", *options)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert found["batch"] == {"global": 8, "chip": 1, "length": 256}
@@ -116,6 +118,8 @@ def test_on_jax_the_sharded_step_is_compiled_with_its_sums_over_the_chips(recipe
     assert 3 * 4 * PARAMETERS < found["memory"]["arguments"] < 2 * 3 * 4 * PARAMETERS
     assert found["memory"]["outputs"] < 100_000
     assert (found["programs"][0]["without_estimate"] or {}).get("custom-call", 0) == kernels  # forward and backward
+    assert found["run"]["step_s"] == pytest.approx(found["cycles"] / (1.75e9 if "v6e" in machine else 1.5e9))
+    assert found["memory"]["usable"] == round((31.23 if "v6e" in machine else 15.75) * GIB)
     assert any("the 8 chips sum" in note for note in found["not_included"])
 
 
@@ -355,11 +359,14 @@ def test_a_search_that_is_cut_off_says_so():
 
 
 def test_a_runs_time_and_price():
-    job = plan(150_000_000, batch=32, length=1024, chips=4, steps=36_000, price_per_chip_hour=1.2)
+    job = plan(150_000_000, clock_hz=1.5e9, batch=32, length=1024, chips=4, steps=36_000, price_per_chip_hour=1.2)
     assert (job.step_s, job.tokens_per_s) == (0.1, 327_680)
     assert (job.seconds, job.chip_hours) == (pytest.approx(3600), pytest.approx(4))
     assert job.price == pytest.approx(4.8)
-    assert plan(150_000_000, batch=32, length=1024, chips=4, steps=None, price_per_chip_hour=1.0).price is None
+    assert (
+        plan(150_000_000, clock_hz=1.5e9, batch=32, length=1024, chips=4, steps=None, price_per_chip_hour=1.0).price
+        is None
+    )
 
 
 def test_steps_are_the_recipes_or_follow_from_epochs():
