@@ -11,6 +11,7 @@ from bigbird.errors import InputError
 
 if TYPE_CHECKING:
     from bigbird.optimization import WarmupDecay
+    from components.train.interruption import Interruption
     from components.train.steps import Steps
 
 
@@ -28,8 +29,13 @@ def check_backend(name: str) -> None:
         )
 
 
-def build_steps(experiment: Experiment, schedule: WarmupDecay, files: Sequence[str]) -> Steps:
+def build_steps(
+    experiment: Experiment, schedule: WarmupDecay, files: Sequence[str], interruption: Interruption | None = None
+) -> Steps:
     """The steps on `runtime.backend`; see `TensorFlowSteps` for the arguments.
+
+    Args:
+        interruption: is told how JAX's workers agree when to stop.
 
     Raises:
         InputError: Keras has another backend, or the machine has not what the configuration asks for.
@@ -38,7 +44,10 @@ def build_steps(experiment: Experiment, schedule: WarmupDecay, files: Sequence[s
     if experiment.runtime.backend == "jax":
         from components.train.jax_step import JaxSteps
 
-        return JaxSteps(experiment, schedule, files)
+        steps = JaxSteps(experiment, schedule, files)
+        if interruption is not None and steps.agreed_to_stop is not None:
+            interruption.agree_by(steps.agreed_to_stop)
+        return steps
     from components.train.tensorflow_step import TensorFlowSteps
 
     return TensorFlowSteps(experiment, schedule, files)

@@ -1,11 +1,15 @@
-"""Ctrl-C and SIGTERM while training: finish the step, write a checkpoint, then stop."""
+"""Ctrl-C and SIGTERM (a machine's notice that it is taken away): finish the step, write a checkpoint, then stop.
+
+Workers that train together stop at the same step, or those that go on would wait for the others' gradients without end.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -20,10 +24,33 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._agreed: Callable[[int], bool] | None = None
+        self._asked = 0
+
+    def agree_by(self, agreed: Callable[[int], bool]) -> None:
+        """Lets the workers agree when to stop, once SIGTERM has reached one of them.
+
+        Args:
+            agreed: given how often this worker has asked, whether this is the time; it is the same for all. From now on SIGTERM
+                is its own.
+        """
+        self._agreed = agreed
+
+    def due(self) -> bool:
+        """Whether to stop now. Workers that train together all have to ask equally often."""
+        if self._agreed is None:
+            return self.signal is not None
+        self._asked += 1
+        if not self._agreed(self._asked):
+            return False
+        if self.signal is None:
+            self.signal = signal.SIGTERM
+            _say()
+        return True
 
     def check(self) -> None:
-        """Raises `Interrupted` once the process was asked to stop."""
-        if self.signal is not None:
+        """Raises `Interrupted` once it is time to stop."""
+        if self.due():
             raise Interrupted
 
     @contextmanager
@@ -41,11 +68,14 @@ class Interruption:
         def note(number: int, _: FrameType | None) -> None:
             self.signal = number
             restore()
-            print("\nstopping after this step; once more to stop at once", file=sys.stderr, flush=True)
+            _say()
+            if self._agreed is not None:
+                os.kill(os.getpid(), signal.SIGTERM)  # which the workers' agreement listens to
 
         def restore() -> None:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if self._agreed is None or number != signal.SIGTERM:
+                    signal.signal(number, handler)
 
         for number in before:
             signal.signal(number, note)
@@ -58,3 +88,7 @@ class Interruption:
 
     def _exception(self) -> Any:
         return KeyboardInterrupt() if self.signal == signal.SIGINT else SystemExit(128 + signal.SIGTERM)
+
+
+def _say() -> None:
+    print("\nstopping after this step; once more to stop at once", file=sys.stderr, flush=True)

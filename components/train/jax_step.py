@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import keras
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
 from bigbird.checkpoints.native import precision
@@ -44,6 +45,8 @@ class JaxSteps:
         self._spread = NamedSharding(self._mesh, SPREAD)
         self.replicas: int = self._mesh.size
         self.is_chief: bool = jax.process_index() == 0
+        # Of several workers: whether the n-th time that each asks is the one at which all stop, as one got SIGTERM.
+        self.agreed_to_stop = multihost_utils.reached_preemption_sync_point if jax.process_count() > 1 else None
         batch_size = self._task.train_data.global_batch_size
         if batch_size % self.replicas:
             raise InputError(

@@ -128,11 +128,12 @@ class TrainingLoop:
             wait = time.monotonic() - asked
             ahead.take_batch()
             started.append(_Started(ahead.step, number, batch, wait, self.steps.train(batch)))
-            interrupted = self._interruption.signal is not None
+            interrupted = self._interruption.due()
             if len(started) >= self._look_after or ahead.step == stop or interrupted:
                 self._look(started, clock)
                 started, clock = [], time.monotonic()
-                self._interruption.check()
+            if interrupted:
+                raise Interrupted
 
     def _look(self, started: list[_Started], clock: float) -> None:
         """Waits for the started updates, checks their losses and shows the last one's."""

@@ -58,7 +58,7 @@ def train(
             return validate_once(experiment, sources, model_dir, interruption)
         if mode == "continuous_eval":
             return validate_continuously(experiment, sources, model_dir, interruption)
-        return _Run(experiment, sources, model_dir).train(interruption)
+        return _Run(experiment, sources, model_dir, interruption).train()
 
 
 def _buckets_before(model_dir: Path) -> list[int]:
@@ -70,14 +70,15 @@ def _buckets_before(model_dir: Path) -> list[int]:
 class _Run:
     """A model folder being made."""
 
-    def __init__(self, experiment: Experiment, sources: Sources, model_dir: Path):
+    def __init__(self, experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption):
         assert sources.train is not None  # noqa: S101 - modes that train have a training split
         self.experiment, self.sources, self.model_dir = experiment, sources, model_dir
         self.files = sources.train.files
         self.schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
-        self.steps = build_steps(experiment, self.schedule, self.files)
+        self._interruption = interruption
+        self.steps = build_steps(experiment, self.schedule, self.files, interruption)
 
-    def train(self, interruption: Interruption) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Trains what is left to train and returns the manifest."""
         state = self._start()
         if self._is_done(state):
@@ -87,7 +88,7 @@ class _Run:
         split = self.sources.validation
         validator = None if split is None else Validator(self.steps, self.experiment, split)
         plan = Plan(self.experiment.trainer, self.schedule, self.model_dir, validator)
-        loop = TrainingLoop(self.steps, plan, state, interruption)
+        loop = TrainingLoop(self.steps, plan, state, self._interruption)
         loop.run()
         return self._finish(loop.state)
 

@@ -44,7 +44,7 @@ def validate_once(
         raise InputError(
             f"{model_dir}: holds no checkpoint to validate; train first, or name a fine-tuned one as task.init_checkpoint"
         )
-    steps = build_steps(experiment, _NO_TRAINING, [])
+    steps = build_steps(experiment, _NO_TRAINING, [], interruption)
     if folder is None:
         step = 0
         _initialize_whole(experiment, steps)
@@ -79,7 +79,7 @@ def validate_continuously(
         raise InputError(
             "mode continuous_eval ends with the run's last step: set trainer.train_steps, as the run has it"
         )
-    steps = build_steps(experiment, _NO_TRAINING, [])
+    steps = build_steps(experiment, _NO_TRAINING, [], interruption)
     validator = _validator(steps, experiment, sources)
     logs = Logs(model_dir / "validation", trainer.train_steps, enabled=steps.is_chief)
     best: dict[str, Any] | None = None

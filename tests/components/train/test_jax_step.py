@@ -17,6 +17,7 @@ from bigbird.errors import InputError
 from bigbird.optimization import build_schedule
 from components.train.tensorflow_step import TensorFlowSteps
 from components.train.train import train
+from tests.loopback import free_port
 
 ROOT = Path(__file__).parents[3]
 STEPS = 50
@@ -179,7 +180,7 @@ def test_devices_and_processes_give_the_losses_of_one_device_on_the_same_global_
     files = [[str(dataset / f"{split}-00000-of-00001.tfrecord")] for split in ("train", "validation")]
     configured = tree({"dropout_rate": 0.1, "attention_dropout_rate": 0.1}, {})
     configured["task"]["validation_data"] = LENGTHS | {"global_batch_size": 5}
-    hosts = f"127.0.0.1:{_free_port()},127.0.0.1:1"
+    hosts = f"127.0.0.1:{free_port()},127.0.0.1:1"
     workers = []
     for index in range(2):
         shared = {**configured, "runtime": {"worker_hosts": hosts, "task_index": index}}
@@ -191,14 +192,6 @@ def test_devices_and_processes_give_the_losses_of_one_device_on_the_same_global_
     assert one["ids"] == eight["ids"] == [a + b for a, b in zip(first["ids"], second["ids"], strict=True)]
     for run in (eight, first, second):
         _assert_same_run(run, one)
-
-
-def _free_port():
-    import socket
-
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
 
 
 _WITHOUT_TENSORFLOW = """

@@ -18,6 +18,7 @@ from bigbird.checkpoints.native import latest_checkpoint, list_checkpoints
 from bigbird.config import load_experiment
 from bigbird.errors import InputError, TrainingDiverged
 from components.train.train import train
+from tests.loopback import free_port
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -131,6 +132,67 @@ def test_a_run_asked_to_stop_saves_the_step_it_is_at(dataset, long_run, tmp_path
     step = list_checkpoints(tmp_path / "model")[-1]
     assert 0 < step < 1800 and step != 400
     assert not list((tmp_path / "model").rglob("*.tmp"))
+
+
+def _start_workers(tree, dataset, tmp_path, name):
+    """Two processes that train one model on JAX, into the folder `name`."""
+    hosts, workers = f"127.0.0.1:{free_port()},127.0.0.1:1", []
+    for index in range(2):
+        tree["runtime"] = {
+            "backend": "jax", "distribution_strategy": "multi_worker_mirrored", "worker_hosts": hosts, "task_index": index,
+        }  # fmt: skip
+        (tmp_path / str(index)).mkdir(exist_ok=True)
+        command = _command(tmp_path / str(index), tree, dataset, tmp_path / name)
+        workers.append(subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True))
+    return workers
+
+
+def _finish_workers(workers):
+    """Their exit statuses, and what each told."""
+    try:
+        told = [worker.communicate(timeout=240)[1] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    return [worker.returncode for worker in workers], told
+
+
+def _signal_the_second_worker(tree, dataset, tmp_path, number):
+    """Lets one of two workers have a signal; their exit statuses, and the step that they saved."""
+    workers, end = _start_workers(tree, dataset, tmp_path, "stopped"), time.monotonic() + 120
+    while not _history(tmp_path / "stopped") and time.monotonic() < end and workers[0].poll() is None:
+        time.sleep(0.01)
+    workers[1].send_signal(number)
+    codes, told = _finish_workers(workers)
+    assert all("stopping after this step" in text and "Traceback" not in text for text in told), told
+    step = list_checkpoints(tmp_path / "stopped")[-1]
+    assert 0 < step < tree["trainer"]["train_steps"]
+    return codes, step
+
+
+@pytest.mark.slow
+def test_workers_that_train_together_stop_at_the_same_step_when_one_machine_is_to_be_taken_away(
+    dataset, long_run, tmp_path
+):
+    """Started again they end with the weights of workers that nobody stopped."""
+    long_run["trainer"] |= {"train_steps": 200, "validation_interval": 150}
+    codes, step = _signal_the_second_worker(long_run, dataset, tmp_path, signal.SIGTERM)
+    assert codes == [143, 143]
+    for name, words in (
+        ("stopped", f"resuming at step {step:,}"),
+        ("unbroken", "200 steps of 8 examples on 2 replicas"),
+    ):
+        codes, told = _finish_workers(_start_workers(long_run, dataset, tmp_path, name))
+        assert codes == [0, 0], [text[:4000] for text in told]
+        assert words in told[0]
+    _assert_same_tensors(tmp_path / "unbroken", tmp_path / "stopped")
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_one_worker_stops_all(dataset, long_run, tmp_path):
+    codes, _ = _signal_the_second_worker(long_run, dataset, tmp_path, signal.SIGINT)
+    assert codes == [143, 130]
 
 
 def test_training_learns_keeps_the_best_and_says_so(dataset, settings, tmp_path, capsys):
