@@ -10,6 +10,7 @@ it is doing on stderr. Earlier figures of the scripts that are left out stay.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,8 +21,10 @@ from pathlib import Path
 import chart
 import click
 import results
+import script
 
 from bigbird.console import format_duration
+from bigbird.errors import InputError
 from bigbird.version import revision
 
 HERE = Path(__file__).parent
@@ -29,8 +32,18 @@ ROOT = HERE.parent
 DATA = "BIGBIRD_DATA"
 
 # In this order: each is a file here, run without options.
-SCRIPTS = ("preprocessing", "input_pipeline", "training_step", "tpu_compile", "exported", "serving", "gpu")
-ASKED_FOR = ("gpu",)  # run only where they are named: they need what few machines have
+SCRIPTS = (
+    "preprocessing",
+    "input_pipeline",
+    "training_step",
+    "tpu_compile",
+    "tpu_profiles",
+    "exported",
+    "serving",
+    "gpu",
+)
+ASKED_FOR = ("gpu", "tpu_profiles")  # run only where they are named: they need a GPU, or an hour
+PATIENCE_S = 20  # for a script that was interrupted
 
 
 def run_script(name: str) -> results.Run:
@@ -43,10 +56,20 @@ def run_script(name: str) -> results.Run:
     paths = [str(ROOT / "model"), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     command = [sys.executable, str(HERE / f"{name}.py")]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
-    if done.returncode:
-        raise ValueError(f"ended with code {done.returncode}")
-    rows = tuple(results.parse_row(line) for line in done.stdout.splitlines() if line.strip())
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        printed, _ = child.communicate()
+    except BaseException:  # Ctrl-C: the script cleans up after itself
+        child.send_signal(signal.SIGINT)
+        try:
+            child.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        raise
+    if child.returncode:
+        raise ValueError(f"ended with code {child.returncode}")
+    rows = tuple(results.parse_row(line) for line in printed.splitlines() if line.strip())
     if not rows:
         raise ValueError("printed no row")
     return results.Run(
@@ -89,6 +112,7 @@ def run_all(names: Sequence[str], folder: Path) -> list[str]:
             problems.append(f"{name}: {problem}; its earlier figures stay")
             continue
         write_all(runs | {name: run}, folder)
+        print(f"written to {folder / 'results.md'}", file=sys.stderr)
         for row in run.rows:
             bar = f", bar {row.bar}: {row.verdict}" if row.bar else ""
             print(f"  {row.what}: {results.number(row.value)} {row.unit}{bar}", file=sys.stderr)
@@ -105,7 +129,10 @@ def write_all(runs: dict[str, results.Run], folder: Path) -> None:
 
 @click.command(epilog='Example: make bench ARGS="--only preprocessing"')
 @click.option(
-    "--only", multiple=True, type=click.Choice(SCRIPTS), help="A script to run; repeatable. All but gpu without."
+    "--only",
+    multiple=True,
+    type=click.Choice(SCRIPTS),
+    help="A script to run; repeatable. All but gpu and tpu_profiles without.",
 )
 @click.option("--draw", is_flag=True, help="Write table and picture anew from results.json, and run nothing.")
 @click.option(
@@ -117,12 +144,18 @@ def main(only: tuple[str, ...], draw: bool, output: Path) -> None:
     if draw:
         write_all(results.read(output / "results.json"), output)
         return
+    folder = os.environ.get(DATA)
+    if folder is None:
+        print(f"{DATA} names no folder, so texts are made up", file=sys.stderr)
+    elif not Path(folder).is_dir():
+        raise InputError(
+            f"{DATA}={folder}: no such folder; expected one with real texts, see samples.py, or leave it out"
+        )
     problems = run_all([name for name in SCRIPTS if name in only or not (only or name in ASKED_FOR)], output)
-    print(f"written to {output / 'results.md'}", file=sys.stderr)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     sys.exit(1 if problems else 0)
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

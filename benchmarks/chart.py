@@ -38,7 +38,9 @@ def draw(runs: Sequence[Run], file: Path) -> None:
         )  # fmt: skip
     axes.axvline(1, color=INK, linewidth=1.2, zorder=4)
     axes.set_yticks(places, labels, fontsize=9.5, color=INK)
-    ticks = [tick for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50) if least <= tick <= most]
+    decades = [10**power for power in range(-2, 7)]
+    near = (0.5, 2, 5) if most / least < 100 else ()  # more of them would overlap
+    ticks = [tick for tick in sorted([*decades, *near]) if least <= tick <= most]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: "the bar" if tick == 1 else f"{tick:g}×"))

@@ -24,6 +24,7 @@ from typing import Any
 import click
 import fresh
 import samples
+import script
 
 from bigbird.console import Progress, load_tensorflow
 
@@ -129,4 +130,4 @@ def main(rounds: int, layers: int, data: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

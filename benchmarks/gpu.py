@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import script
 
 HERE = Path(__file__).parent
 LIMIT_S = 240  # a program's time, compilation included
@@ -104,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

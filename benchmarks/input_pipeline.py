@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import script
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "model"), str(ROOT)]
@@ -270,4 +271,4 @@ def main(data: str | None, vocabulary: str | None, turns: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

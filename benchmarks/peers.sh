@@ -3,6 +3,10 @@
 #     benchmarks/peers.sh
 # PYTHON is the interpreter to make them with. They need about 8 GB in build/peers; one that is there already stays.
 set -euo pipefail
+if [ $# -gt 0 ]; then
+    sed -n '2,4s/^# //p' "$0" >&2
+    exit 2
+fi
 cd "$(dirname "$0")/.."
 
 environment() {

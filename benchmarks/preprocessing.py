@@ -24,6 +24,7 @@ from pathlib import Path
 
 import click
 import samples
+import script
 
 from bigbird.console import Progress
 
@@ -159,4 +160,4 @@ def main(rounds: int, data: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

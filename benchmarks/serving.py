@@ -29,6 +29,7 @@ from pathlib import Path
 import click
 import fresh
 import samples
+import script
 
 from bigbird.console import Progress, load_tensorflow
 
@@ -228,4 +229,4 @@ def compare(model: str, count: int, concurrency: int, options: list[str]) -> tup
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import script
 
 from bigbird.artifacts import read_json
 from bigbird.config import load_experiment
@@ -107,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import script
 
 from bigbird.console import Progress
 
@@ -196,4 +197,4 @@ def main(rounds: int, length: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -10,6 +10,7 @@ import click
 from bigbird.console import run_command
 from pipelines.machines import MACHINES
 from pipelines.options import (
+    MOST_EPOCHS,
     TASKS,
     Examples,
     Finite,
@@ -220,7 +221,11 @@ def doctor(**options: Any) -> None:
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Examples of a step, all chips together; the recipe's by default."
 )
-@click.option("--epochs", type=Finite(min=0, min_open=True), help="Passes over the data; the recipe's by default.")
+@click.option(
+    "--epochs",
+    type=Finite(min=0, min_open=True, max=MOST_EPOCHS),
+    help="Passes over the data; the recipe's by default.",
+)
 @click.option(
     "--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins."
 )

@@ -18,6 +18,10 @@ TASKS = tuple(task for task in families.TASKS if task not in ("ax", "pretraining
 """What `bigbird run` takes: AX is only answered, and pre-training is two stages by hand."""
 
 
+MOST_EPOCHS = 1e6
+"""Of `--epochs`: more is a slip."""
+
+
 class Examples(click.Command):
     """A command whose epilog keeps its line breaks, and whose options may be spelt with underscores.
 
@@ -88,7 +92,7 @@ def training_options(command: Any) -> Any:
         click.option("--learning-rate", type=Finite(min=0, min_open=True), help="The peak; the recipe's by default."),
         click.option(
             "--epochs",
-            type=Finite(min=0, min_open=True),
+            type=Finite(min=0, min_open=True, max=MOST_EPOCHS),
             help="Passes over the data; the recipe's by default.",
         ),
         click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from bigbird.config import PLACEHOLDER, Experiment
+from bigbird.config import PLACEHOLDER, Experiment, parse_override
 from bigbird.errors import InputError
 from components.recipes import resolve_experiment
 from pipelines.images import Backend
@@ -91,6 +91,8 @@ def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backe
 
 def _training(options: Mapping[str, Any], recipe: str) -> dict[str, Any]:
     """The parameters that the recipe's tree is laid under."""
+    for override in options["overrides"]:
+        parse_override(override)  # each alone: joined, one without a key would end up in the value before it
     return {
         "recipe": recipe_text(recipe),
         "max_length": options["max_length"] or 0,

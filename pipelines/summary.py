@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ def summary_lines(run: LocalRun, threshold: float) -> list[str]:
 def next_command(run: LocalRun) -> str:
     """A `bigbird predict` command with an example that the model has not been trained on."""
     example = _first_example(run.path("dataset"))
-    command = f"bigbird predict --model {shlex.quote(shown(run.folder))}"
+    bigbird = "bigbird" if shutil.which("bigbird") else shlex.quote(shown(Path(sys.argv[0]).absolute()))
+    command = f"{bigbird} predict --model {shlex.quote(shown(run.folder))}"
     options = {f"--{name.replace('_', '-')}": text for name, text in example.items()}
     if all(len(text) <= LONGEST_EXAMPLE and "\n" not in text for text in options.values()):
         return " ".join([command, *(f"{option} {shlex.quote(text)}" for option, text in options.items())])

@@ -49,7 +49,9 @@ def _gpus(wanted: int | None) -> list[str]:
 
 def _tpu(name: str) -> tf.distribute.Strategy:
     if not name:
-        raise InputError("runtime.distribution_strategy is tpu but no TPU is named; pass --tpu (its name, or local)")
+        raise InputError(
+            "runtime.distribution_strategy is tpu but no TPU is named; set runtime.tpu (--tpu of the stage) to its name, or to local"
+        )
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu=name)
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:  # OSError: not on a Google Cloud machine

@@ -32,8 +32,8 @@ def build_mesh(runtime: RuntimeConfig) -> Mesh:
         raise InputError(f"runtime.num_gpus is {wanted} but JAX finds {gpus}; lower it, or leave it out for all")
     if runtime.distribution_strategy == "tpu" and devices[0].platform != "tpu":
         raise InputError(
-            f"runtime.distribution_strategy is tpu but JAX finds {len(devices)} {devices[0].platform} devices on this machine "
-            "and no TPU"
+            f"runtime.distribution_strategy is tpu but JAX finds no TPU on this machine ({len(devices)} × "
+            f"{devices[0].platform}); leave it out, or set it to one_device or mirrored"
         )
     if runtime.distribution_strategy == "one_device":
         if wanted is not None and wanted > 1:

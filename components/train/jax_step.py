@@ -5,6 +5,7 @@ Shapes: B global batch, b rows of one process.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,8 @@ class JaxSteps:
         config = experiment.trainer.optimizer_config.optimizer.adamw
         keras.utils.set_random_seed(self._seed)
         self._mesh = build_mesh(experiment.runtime)
+        if self._mesh.devices.flat[0].platform == "cpu" and self._task.encoder.attention.implementation == "pallas":
+            print("warning: attention.implementation is pallas, which a CPU only interprets, slowly", file=sys.stderr)
         self._spread = NamedSharding(self._mesh, SPREAD)
         self.replicas: int = self._mesh.size
         self.is_chief: bool = jax.process_index() == 0

@@ -507,6 +507,11 @@ def load_experiment(
             problems += [_describe(problem, (name,), section) for problem in error.errors(include_url=False)]
     if problems:
         raise InputError("\n".join(problems))
+    if built["task"].encoder.attention.implementation == "pallas" and built["runtime"].backend != "jax":
+        raise InputError(
+            f"task.model.encoder.bigbird.attention.implementation is pallas, a kernel of JAX', but runtime.backend is "
+            f"{built['runtime'].backend}; set it to auto or xla, or runtime.backend to jax"
+        )
     return Experiment.model_construct(**{"type": chosen, **built})
 
 

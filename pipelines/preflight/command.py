@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-from bigbird.config import Experiment, replace
+from bigbird.config import Experiment, parse_override, replace
 from bigbird.console import EXIT_DOES_NOT_FIT
 from bigbird.errors import InputError
 from components.recipes import resolve_experiment
@@ -36,6 +36,8 @@ def preflight_command(
         SystemExit: with `EXIT_DOES_NOT_FIT` where the step does not fit the machine's memory.
     """
     profile = _tpu(machine)
+    for override in overrides:
+        parse_override(override)  # each alone: joined, one without a key would end up in the value before it
     experiment = resolve_experiment(
         task, recipe_text(recipe or default_recipe(task, "published")), max_length=max_length or 0,
         batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=",".join((profile.runtime(backend), *overrides)),

@@ -109,7 +109,9 @@ class Compiler:
         return self._known[rows]
 
     def _compile(self, rows: int) -> Program:
-        began = time.monotonic()
+        began, least = time.monotonic(), self._least(rows)
+        if least > self._limit:  # hopeless, and so large that tracing it may overflow
+            return Program(rows, fits=False, seconds=0.0, needed=least)
         with tempfile.TemporaryDirectory(prefix="bigbird-preflight-") as name:
             folder = Path(name)
             tree = self._experiment.model_dump(mode="json", exclude_unset=True) | {"type": self._experiment.type}
@@ -130,6 +132,11 @@ class Compiler:
         words = "fits" if program.fits else "does not fit"
         self._tell(f"{rows} × {self._length:,} tokens on a chip{self._note}: {words}", program.seconds, force=True)
         return program
+
+    def _least(self, rows: int) -> int:
+        """Bytes of a layer's output, which every step holds."""
+        item = 4 if self._experiment.runtime.mixed_precision_dtype == "float32" else 2
+        return rows * self._length * self._experiment.task.encoder.hidden_size * item
 
     def _run(self, module: str, folder: Path, words: str, environment: Mapping[str, str] | None = None) -> None:
         """Runs a module of this package as a process and waits for its end."""

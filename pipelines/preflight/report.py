@@ -70,6 +70,8 @@ def remedies(findings: Findings) -> list[str]:
     largest = findings.largest
     if largest is not None and largest.rows:
         found.append(f"--batch-size {largest.rows * findings.chips}: compiled, it fits ({largest.rows} a chip)")
+    if not found and largest is None:
+        return ["a smaller --batch-size, or leave out --no-search to look for the largest one"]
     return found or ["a shorter --max-length, or a smaller model: no batch that was tried fits"]
 
 
@@ -154,7 +156,7 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
     rows = [
         (
             "step",
-            f"{findings.batch} × {findings.length:,} tokens, {program.rows} a chip; {findings.dtype}, {checkpointing}",
+            f"{findings.batch:,} × {findings.length:,} tokens, {program.rows:,} a chip; {findings.dtype}, {checkpointing}",
         ),
         (
             "fits",
@@ -179,11 +181,10 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
 
 
 def _job_rows(program: Program, job: Job, chips: int, clock_hz: float) -> list[tuple[str, str]]:
+    kernel = ", the attention kernel's left out" if "custom-call" in (program.without_estimate or {}) else ""
+    cycles = f"{program.cycles / 1e6:,.1f} million, {job.step_s * 1e3:,.1f} ms at {clock_hz / 1e9:g} GHz"
     rows = [
-        (
-            "cycles of a step",
-            f"{program.cycles / 1e6:,.1f} million, {job.step_s * 1e3:,.1f} ms at {clock_hz / 1e9:g} GHz",
-        ),
+        ("cycles of a step", f"{cycles}{kernel}"),
         ("tokens/s", f"{job.tokens_per_s:,.0f}, padding included"),
     ]
     if job.steps is None or job.seconds is None:

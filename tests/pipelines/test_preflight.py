@@ -80,7 +80,7 @@ def test_a_step_that_does_not_fit_ends_with_5(recipe):
     text = " ".join(result.stdout.split())
     assert "NO: at least" in text
     assert "a program can have 15.75 GiB of a chip's 16.00 GiB" in text
-    assert "take a shorter --max-length" in text
+    assert "take a smaller --batch-size, or leave out --no-search" in text
 
 
 def test_gradient_checkpointing_cuts_the_compilers_temporaries():
@@ -145,6 +145,23 @@ def test_a_machine_that_is_no_tpu_is_refused(machine):
     assert result.exit_code == 2
     assert f"--machine {machine}: is no TPU" in result.stderr
     assert "expected one of tpu-v5e-1, tpu-v5e-4, tpu-v5e-8, tpu-v6e-1, tpu-v6e-4, tpu-v6e-8" in result.stderr
+
+
+def test_an_absurd_batch_does_not_fit_and_is_not_compiled(recipe):
+    options = ("--task", "squad_v1", "--recipe", recipe, "--machine", "tpu-v5e-1", "--no-search")
+    result = preflight(*options, "--batch-size", "10000000000")
+    assert result.exit_code == EXIT_DOES_NOT_FIT, result.output
+    assert "take a smaller --batch-size, or leave out --no-search" in result.stdout
+
+
+def test_each_override_must_be_one_and_the_kernel_is_jax_own():
+    result = preflight("--task", "sst2", "--override", "trainer.train_steps=3", "--override", "nonsense")
+    assert result.exit_code == 2
+    assert "override 'nonsense': expected key.path=value" in result.stderr
+    kernel = "task.model.encoder.bigbird.attention.implementation=pallas"
+    result = preflight("--task", "sst2", "--override", kernel)
+    assert result.exit_code == 2
+    assert "is pallas, a kernel of JAX', but runtime.backend is tensorflow" in result.stderr
 
 
 def test_a_batch_that_cannot_be_split_is_refused():

@@ -257,7 +257,10 @@ print(json.dumps(told))
 def test_a_machine_that_is_not_there_is_refused():
     asked = {
         "runtime.num_gpus is 2 but JAX finds 0": {"num_gpus": 2, "distribution_strategy": "mirrored"},
-        "distribution_strategy is tpu but JAX finds 1 cpu": {"distribution_strategy": "tpu", "tpu": "local"},
+        "distribution_strategy is tpu but JAX finds no TPU on this machine (1 × cpu)": {
+            "distribution_strategy": "tpu",
+            "tpu": "local",
+        },
         "TF_CONFIG": {"distribution_strategy": "multi_worker_mirrored"},
     }
     told = _on_jax(_REFUSED, json.dumps(list(asked.values())))()

@@ -218,7 +218,7 @@ def _environment():
         ({"num_gpus": 8}, "runtime.num_gpus is 8 but this machine has"),
         ({"num_gpus": 2}, "runtime.num_gpus is 2"),
         ({"tpu": "node"}, "--tpu is 'node' but runtime.distribution_strategy is 'one_device'"),
-        ({"distribution_strategy": "tpu"}, "no TPU is named; pass --tpu"),
+        ({"distribution_strategy": "tpu"}, "no TPU is named; set runtime.tpu"),
         ({"distribution_strategy": "multi_worker_mirrored"}, "TF_CONFIG"),
         (
             {"distribution_strategy": "multi_worker_mirrored", "worker_hosts": "a:1,b:1", "task_index": 2},
