@@ -71,10 +71,10 @@ def test_both_passes_are_lowered_for_a_gpu(pattern, length, size, dtype):
 
 def test_sizes_and_gpus_that_do_not_suit_the_kernels_are_told(monkeypatch):
     assert gpu_kernel.unsuitable(9, 64, 64, 65536, itemsize=4) == ""
-    assert gpu_kernel.unsuitable(2, 128, 128, 4096, itemsize=2) == ""
+    assert gpu_kernel.unsuitable(2, 128, 64, 4096, itemsize=2) == ""
     assert "heads are of 80 numbers" in gpu_kernel.unsuitable(12, 80, 64, 4096, itemsize=2)
     assert "blocks are of 84 tokens" in gpu_kernel.unsuitable(12, 64, 84, 4096, itemsize=2)
-    assert "block of 128 tokens and 128 numbers of 4 bytes" in gpu_kernel.unsuitable(12, 128, 128, 4096, itemsize=4)
+    assert "block of 64 tokens and 128 numbers of 4 bytes has" in gpu_kernel.unsuitable(12, 128, 64, 4096, itemsize=4)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     for capability, suits in (("7.5", False), ("8.0", True), ("10.0", True), ("gfx90a", False)):
         monkeypatch.setattr(jax, "devices", lambda found=capability: [SimpleNamespace(compute_capability=found)])

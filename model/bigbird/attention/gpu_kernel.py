@@ -11,6 +11,9 @@ block's program adds them to its own.
 
 Products take the inputs' dtype and are summed up in float32; exponentials are powers of 2, which is what a GPU has.
 
+The kernels are lowered with Triton, which takes every GPU since Ampere. JAX 0.11 still does so but says that it will end; its
+other way, Mosaic, begins with Hopper.
+
 Shapes: B batch, L tokens, N heads, D head size, nb blocks of w tokens, E pairs of a query block and a key block that it
 attends to, of one head, P pieces.
 """
@@ -37,8 +40,9 @@ _LOG2E = math.log2(math.e)
 _LONGEST = 16
 # Steps of a program's loop whose loads are under way at once.
 _STAGES = 2
-# Bytes of a block of one head that leave room for four of them in the shared memory of every GPU since Ampere.
-_BLOCK_MEMORY = 32 * 2**10
+# Bytes of a block of one head: with twice as many, programs need more than the 99 KiB of shared memory that the smaller GPUs
+# since Ampere have for one, as their compiler says.
+_BLOCK_MEMORY = 16 * 2**10
 # Products of float32 numbers: each is split into three of bfloat16, 24 bits in all as it has, and the six products of them
 # that count are summed up. On an H100 that took a seventh of the time of multiplying outside the matrix units.
 _FLOAT32 = lax.DotAlgorithmPreset.BF16_BF16_F32_X6
