@@ -1,7 +1,9 @@
 """The choice of an encoder's attention."""
 
+import jax
 import pytest
 
+from bigbird.attention import implementation
 from bigbird.attention.implementation import sparse_attention
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
@@ -16,6 +18,14 @@ def test_tensorflow_refuses_the_kernel_and_takes_the_others():
     for name in ("auto", "xla", "dense"):
         chosen = sparse_attention(BigBirdEncoderConfig(attention={"implementation": name}), "float32")
         assert chosen.__module__ == "bigbird.attention.block_sparse"
+
+
+def test_a_device_that_was_chosen_decides_and_not_what_the_machine_has(monkeypatch):
+    """As with `runtime.num_gpus` 0 on a machine with GPUs."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert implementation._platform() == "gpu"
+    with jax.default_device(jax.devices("cpu")[0]):
+        assert implementation._platform() == "cpu"
 
 
 def test_dense_attends_fully_at_every_length():

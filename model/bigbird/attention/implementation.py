@@ -41,7 +41,8 @@ def _platform() -> str:
     """What JAX computes on: "cpu", "gpu" or "tpu"."""
     import jax
 
-    return jax.default_backend()
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    return jax.default_backend() if device is None else device.platform
 
 
 def _kernel() -> Any:
