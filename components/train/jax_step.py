@@ -55,7 +55,8 @@ class JaxSteps:
             raise InputError(
                 f"task.train_data.global_batch_size {batch_size} is not a multiple of the {self.replicas} devices"
             )
-        self._model = build_model(self._task, dtype=precision(experiment))
+        with jax.default_device(self._mesh.local_devices[0]):  # attention's kernel is chosen for it
+            self._model = build_model(self._task, dtype=precision(experiment))
         self._optimizer = AdamW(schedule, config)
         self._optimizer.build(self._model.trainable_variables)
         self._state: TrainingState | None = None  # None: the variables hold it

@@ -69,8 +69,8 @@ class AttentionConfig(Section):
 
     implementation: Literal["auto", "xla", "pallas", "dense"] = Field(
         "auto",
-        description="xla: the backend's own operations; pallas: a kernel for TPUs, with runtime.backend jax; auto: pallas "
-        "where JAX has a TPU that it suits, else xla; dense: full attention at every length",
+        description="xla: the backend's own operations; pallas: kernels for TPUs and NVIDIA's GPUs, with runtime.backend jax; "
+        "auto: pallas where JAX has one that it suits, else xla; dense: full attention at every length",
     )
 
 

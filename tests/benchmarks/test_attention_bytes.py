@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.attention import pallas_kernel
+from bigbird.attention import tpu_kernel
 from bigbird.attention.pattern import BlockPattern
 
 
@@ -40,7 +40,7 @@ def test_the_kernel_moves_less_than_a_quarter(count, length, itemsize):
 def test_its_table_is_the_kernels(count):
     case = count.Case(batch=2, length=4096)
     pattern = BlockPattern(num_heads=12)
-    sizes = pallas_kernel._sizes(pattern, 4096, 64)
-    table = pallas_kernel._chunk_table(pattern, 4096, 0, sizes)
+    sizes = tpu_kernel._sizes(pattern, 4096, 64)
+    table = tpu_kernel._chunk_table(pattern, 4096, 0, sizes)
     rows, biases = 2 * 12 * 4096 * 4, 2 * 65 * 128 * 4
     assert count.kernel_bytes(case) == 12 * case.array + 2 * (rows + biases + 2 * table.nbytes)

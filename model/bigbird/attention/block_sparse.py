@@ -130,7 +130,7 @@ def _over_pairs(function: Callable[[Any], Any], pairs: Any, scores: int) -> Any:
 
 
 def _on_gpu() -> bool:
-    """Whether JAX computes on a GPU. TensorFlow on one takes pairs one by one, as nothing else was tried."""
+    """Whether JAX computes on a GPU, for what its kernel does not suit. TensorFlow on one takes pairs one by one, untuned."""
     if keras.backend.backend() != "jax":
         return False
     import jax

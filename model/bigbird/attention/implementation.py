@@ -13,10 +13,10 @@ from bigbird.errors import InputError
 
 
 def sparse_attention(config: BigBirdEncoderConfig, dtype: str) -> Callable[..., Any]:
-    """`block_sparse_attention`, or the Pallas kernel of the same contract.
+    """`block_sparse_attention`, or a Pallas kernel of the same contract: a GPU's where JAX computes on one, else a TPU's.
 
     Args:
-        config: the encoder's; `auto` takes the kernel where JAX has a TPU and the kernel suits the sizes.
+        config: the encoder's; `auto` takes the kernel where JAX has a TPU or GPU and the kernel suits it and the sizes.
         dtype: that attention is computed in, "float32" or "bfloat16".
 
     Raises:
@@ -24,13 +24,11 @@ def sparse_attention(config: BigBirdEncoderConfig, dtype: str) -> Callable[..., 
     """
     wanted = config.attention.implementation
     on_jax = keras.backend.backend() == "jax"
-    if wanted not in ("auto", "pallas") or (wanted == "auto" and not (on_jax and _has_tpu())):
+    if wanted not in ("auto", "pallas") or (wanted == "auto" and not (on_jax and _platform() in ("tpu", "gpu"))):
         return block_sparse_attention
     problem = _unsuitable(config, dtype) if on_jax else f"Keras' backend is {keras.backend.backend()}"
     if not problem:
-        from bigbird.attention import pallas_kernel
-
-        return pallas_kernel.block_sparse_attention
+        return _kernel().block_sparse_attention
     if wanted == "auto":
         return block_sparse_attention
     raise InputError(
@@ -39,19 +37,30 @@ def sparse_attention(config: BigBirdEncoderConfig, dtype: str) -> Callable[..., 
     )
 
 
-def _has_tpu() -> bool:
+def _platform() -> str:
+    """What JAX computes on: "cpu", "gpu" or "tpu"."""
     import jax
 
-    return jax.default_backend() == "tpu"
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    return jax.default_backend() if device is None else device.platform
+
+
+def _kernel() -> Any:
+    """The module of the kernel; a TPU's where there is neither, to be compiled for one elsewhere or interpreted."""
+    if _platform() == "gpu":
+        from bigbird.attention import gpu_kernel
+
+        return gpu_kernel
+    from bigbird.attention import tpu_kernel
+
+    return tpu_kernel
 
 
 def _unsuitable(config: BigBirdEncoderConfig, dtype: str) -> str:
     """Why the kernel does not suit an encoder, "" where it does."""
     import jax.numpy as jnp
 
-    from bigbird.attention import pallas_kernel
-
     heads = config.num_attention_heads
-    return pallas_kernel.unsuitable(
+    return _kernel().unsuitable(
         heads, config.hidden_size // heads, config.block_size, config.max_position_embeddings, jnp.dtype(dtype).itemsize
     )
