@@ -28,4 +28,9 @@ def convert_command(source: str, output: Path, to: Any, heads: int | None, param
     )
     for name in done.left_out:
         click.echo(f"  {name}: has no place in a {to} checkpoint, left out")
+    if encoder.attention.implementation == "dense" and to in ("google_research", "model_garden"):
+        click.echo(
+            f"  the model attends fully at every length, which a {to} checkpoint does not say; training on it needs "
+            "task.model.encoder.bigbird.attention.implementation=dense"
+        )
     click.echo(f"wrote {done.weights} weights to {output}; use it as task.init_checkpoint={done.checkpoint}")

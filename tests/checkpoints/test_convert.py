@@ -70,6 +70,23 @@ def test_sizes_and_pattern_are_carried_along(tmp_path):
     assert config["bigbird_pipelines"]["random_range"] == 512
 
 
+def test_full_attention_is_carried_along_where_the_kind_can_say_it(tmp_path):
+    params = tmp_path / "given.yaml"
+    dense = {"attention": {"implementation": "dense"}}
+    params.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": dense}}}}))
+    path = str(SOURCES["google_research"])
+    for kind in ("hugging_face", "bigbird", "hugging_face"):
+        done = convert(path, str(tmp_path / f"{kind}{path == str(SOURCES['google_research'])}"), kind, num_heads=2,
+                       params=str(params) if path == str(SOURCES["google_research"]) else None)  # fmt: skip
+        assert done.encoder.attention.implementation == "dense"
+        path = str(done.checkpoint)
+    assert json.loads((Path(path) / "config.json").read_text())["attention_type"] == "original_full"
+    result = CliRunner().invoke(cli, ["convert", path, str(tmp_path / "garden"), "--to", "model_garden"])
+    assert "attends fully at every length, which a model_garden checkpoint does not say" in result.output
+    sparse = convert(str(SOURCES["hugging_face"]), str(tmp_path / "sparse"), "bigbird", num_heads=2)
+    assert "attention" not in (sparse.checkpoint / "params.yaml").read_text().replace("attention_", "")
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     out = str(tmp_path / "out")
     with pytest.raises(InputError, match="no checkpoint there"):

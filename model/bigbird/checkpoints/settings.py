@@ -34,6 +34,7 @@ _HUGGING_FACE = {
 }
 _ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu"}
 _PATTERN = ("random_range", "random_pattern", "full_attention_max_length")  # what only this project knows
+_FULL = "original_full"  # Hugging Face's attention_type of a model that never attends sparsely: `dense` here
 _EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
 
 
@@ -62,7 +63,7 @@ def to_hugging_face(encoder: BigBirdEncoderConfig, architecture: str, num_classe
     config |= {
         "hidden_act": _ACTIVATIONS[encoder.hidden_activation],
         "layer_norm_eps": 1e-12,
-        "attention_type": "block_sparse",
+        "attention_type": _FULL if encoder.attention.implementation == "dense" else "block_sparse",
         "rescale_embeddings": False,
         "use_bias": True,
         _EXTRA: {name: getattr(encoder, name) for name in _PATTERN},
@@ -79,6 +80,8 @@ def from_hugging_face(config: dict[str, Any]) -> dict[str, Any]:
     for ours, theirs in _ACTIVATIONS.items():
         if config.get("hidden_act") == theirs:
             found["hidden_activation"] = ours
+    if config.get("attention_type") == _FULL:
+        found["attention"] = {"implementation": "dense"}
     extra = config.get(_EXTRA, {})
     return found | {name: extra[name] for name in _PATTERN if isinstance(extra, dict) and name in extra}
 
@@ -87,7 +90,9 @@ def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
     """The text of a params.yaml; for the Model Garden without what its configuration does not know."""
     import yaml
 
-    hidden = {"size", "attention"}  # how attention is computed is a run's own choice
+    hidden = {"size"}
+    if kind is not None or encoder.attention.implementation != "dense":  # the others are a run's own choice
+        hidden.add("attention")
     if kind == "model_garden":
         hidden |= set(_PATTERN)
     tree = {"type": "bigbird", "bigbird": encoder.model_dump(mode="json", exclude=hidden)}
