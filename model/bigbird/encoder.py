@@ -13,6 +13,7 @@ from keras import ops
 from bigbird.attention.dense import dense_attention
 from bigbird.attention.implementation import sparse_attention
 from bigbird.attention.pattern import BlockPattern
+from bigbird.by_token import by_token
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
 from bigbird.gelu import gelu, gelu_in_training
@@ -151,8 +152,8 @@ class EncoderLayer(keras.layers.Layer):
         rate = self.config.dropout_rate
         seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
         x = add_and_norm(x, self.attention(x, mask, seeds[0]), self.attention_norm, rate, seeds[1])
-        hidden = activation(self.config, training=seed is not None)(self.intermediate(x))
-        return add_and_norm(x, self.output_dense(hidden), self.output_norm, rate, seeds[2])
+        hidden = activation(self.config, training=seed is not None)(by_token(self.intermediate, x))
+        return add_and_norm(x, by_token(self.output_dense, hidden), self.output_norm, rate, seeds[2])
 
 
 class BigBirdEncoder(keras.layers.Layer):
