@@ -5,6 +5,7 @@ Shapes: B batch, L tokens, H hidden size, N heads, D head size, F intermediate s
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -13,12 +14,12 @@ from keras import ops
 from bigbird.attention.dense import dense_attention
 from bigbird.attention.implementation import sparse_attention
 from bigbird.attention.pattern import BlockPattern
-from bigbird.by_token import by_token
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
 from bigbird.gelu import gelu, gelu_in_training
 from bigbird.recompute import recomputed
 from bigbird.residual import add_and_norm
+from bigbird.token_dense import TokenDense
 
 LAYER_NORM_EPSILON = 1e-12  # all three published implementations
 
@@ -35,9 +36,16 @@ def attention_pattern(config: BigBirdEncoderConfig) -> BlockPattern:
     )
 
 
+class _TruncatedNormal(keras.initializers.TruncatedNormal):
+    """Keras' own numbers, drawn in a row: JAX compiles a program for each shape that it draws, a third of a second each."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.reshape(super().__call__((math.prod(shape),), dtype), shape)
+
+
 def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
     """A fresh initializer: one that is shared would give equal weights to equal shapes."""
-    return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+    return _TruncatedNormal(stddev=config.initializer_range)
 
 
 def activation(config: BigBirdEncoderConfig, training: bool = False) -> Any:
@@ -136,10 +144,8 @@ class EncoderLayer(keras.layers.Layer):
     def _norm(self, name: str) -> keras.layers.LayerNormalization:
         return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name=name, dtype=self.dtype_policy)
 
-    def _dense(self, units: int, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy
-        )
+    def _dense(self, units: int, name: str) -> TokenDense:
+        return TokenDense(units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy)
 
     def build(self, input_shape: Any) -> None:
         hidden = (None, None, self.config.hidden_size)
@@ -152,8 +158,8 @@ class EncoderLayer(keras.layers.Layer):
         rate = self.config.dropout_rate
         seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
         x = add_and_norm(x, self.attention(x, mask, seeds[0]), self.attention_norm, rate, seeds[1])
-        hidden = activation(self.config, training=seed is not None)(by_token(self.intermediate, x))
-        return add_and_norm(x, by_token(self.output_dense, hidden), self.output_norm, rate, seeds[2])
+        hidden = activation(self.config, training=seed is not None)(self.intermediate(x))
+        return add_and_norm(x, self.output_dense(hidden), self.output_norm, rate, seeds[2])
 
 
 class BigBirdEncoder(keras.layers.Layer):
