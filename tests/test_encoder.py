@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.dropout import dropout, fold_seed
-from bigbird.encoder import BigBirdEncoder
+from bigbird.encoder import BigBirdEncoder, initializer
 
 SIZES = {
     "vocab_size": 60, "hidden_size": 16, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -151,7 +151,7 @@ import json, sys
 import numpy as np
 import keras, jax
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.encoder import BigBirdEncoder
+from bigbird.encoder import BigBirdEncoder, initializer
 assert keras.backend.backend() == "jax"
 folder, sizes = sys.argv[1], json.loads(sys.argv[2])
 encoder = BigBirdEncoder(BigBirdEncoderConfig(**sizes), with_pooler=True)
@@ -195,3 +195,12 @@ def test_the_jax_backend_gives_the_same_values_and_gradients(check_on_jax):
             f"{length}:d {v.path}": tf.convert_to_tensor(g).numpy() for v, g in zip(variables, gradients, strict=True)
         }
     check_on_jax(_ON_JAX, SIZES, given, expected)
+
+
+def test_weights_are_drawn_as_keras_draws_them():
+    config = BigBirdEncoderConfig(initializer_range=0.1)
+    keras.utils.set_random_seed(3)
+    found = initializer(config)((4, 2, 8))
+    keras.utils.set_random_seed(3)
+    expected = keras.initializers.TruncatedNormal(stddev=0.1)((4, 2, 8))
+    np.testing.assert_array_equal(found, expected)

@@ -5,6 +5,7 @@ Shapes: B batch, L tokens, H hidden size, N heads, D head size, F intermediate s
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ from bigbird.dropout import dropout, fold_seed
 from bigbird.gelu import gelu, gelu_in_training
 from bigbird.recompute import recomputed
 from bigbird.residual import add_and_norm
+from bigbird.token_dense import TokenDense
 
 LAYER_NORM_EPSILON = 1e-12  # all three published implementations
 
@@ -34,9 +36,16 @@ def attention_pattern(config: BigBirdEncoderConfig) -> BlockPattern:
     )
 
 
+class _TruncatedNormal(keras.initializers.TruncatedNormal):
+    """Keras' own numbers, drawn in a row: JAX compiles a program for each shape that it draws, a third of a second each."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.reshape(super().__call__((math.prod(shape),), dtype), shape)
+
+
 def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
     """A fresh initializer: one that is shared would give equal weights to equal shapes."""
-    return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+    return _TruncatedNormal(stddev=config.initializer_range)
 
 
 def activation(config: BigBirdEncoderConfig, training: bool = False) -> Any:
@@ -135,10 +144,8 @@ class EncoderLayer(keras.layers.Layer):
     def _norm(self, name: str) -> keras.layers.LayerNormalization:
         return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name=name, dtype=self.dtype_policy)
 
-    def _dense(self, units: int, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy
-        )
+    def _dense(self, units: int, name: str) -> TokenDense:
+        return TokenDense(units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy)
 
     def build(self, input_shape: Any) -> None:
         hidden = (None, None, self.config.hidden_size)

@@ -1,0 +1,23 @@
+"""A dense layer on tokens, whichever input of a batch they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class TokenDense(keras.layers.Dense):
+    """Keras' Dense, which multiplies (B L, H) where Keras on JAX would multiply (B, L, H).
+
+    The same numbers. But of a product over three axes XLA takes the gradient of the weights in another form, which on a CPU
+    needs twice the time of the flat one (4,096 tokens, 768 by 3,072 weights; five times for 12,288 tokens, 64 by 128).
+    Keras on TensorFlow does the same by itself. The bias is added to (B, L, units): to flat rows, a TPU's compiler
+    estimated 1 to 3 % more cycles for a step of one base layer.
+    """
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """float[B, L, H] -> float[B, L, units]; L static."""
+        y = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), self.kernel)
+        return self.activation(ops.reshape(y, (-1, *x.shape[1:-1], self.units)) + self.bias)
