@@ -6,7 +6,7 @@ Shapes: B global batch, b rows of one process.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,13 +16,22 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
 from bigbird.checkpoints.native import precision
-from bigbird.config import Experiment
+from bigbird.config import DataConfig, Experiment
 from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.errors import InputError
 from bigbird.heads import build_model
 from bigbird.optimization import AdamW, WarmupDecay
+from components.train.jax_ahead import Ahead, in_background, resized
 from components.train.jax_devices import build_mesh
-from components.train.jax_update import SPREAD, TrainingState, build_prediction, build_update, give_state, take_state
+from components.train.jax_update import (
+    SPREAD,
+    WHOLE,
+    TrainingState,
+    build_prediction,
+    build_update,
+    give_state,
+    take_state,
+)
 from components.train.steps import HOST_ONLY, Prediction
 
 
@@ -60,10 +69,12 @@ class JaxSteps:
         self._optimizer = AdamW(schedule, config)
         self._optimizer.build(self._model.trainable_variables)
         self._state: TrainingState | None = None  # None: the variables hold it
-        self.update_function = build_update(
-            self._model, self._optimizer, self._task, config.gradient_clip_norm, self._mesh
+        self._update = Ahead(
+            build_update(self._model, self._optimizer, self._task, config.gradient_clip_norm, self._mesh)
         )
-        self._predict_function = build_prediction(self._model, self._task, self._mesh)
+        self._predict = Ahead(build_prediction(self._model, self._task, self._mesh))
+        # A GPU's compiler tries kernels on the GPU, and those of several processes must agree, so there nothing is made ahead.
+        self._is_prepared = jax.process_count() > 1 or self._mesh.devices.flat[0].platform == "gpu"
 
     # ------------------------------------------------------------------------------------------------- state
 
@@ -109,8 +120,32 @@ class JaxSteps:
             for name, value in batch.items()
             if name not in HOST_ONLY
         }
-        self._state, figures = self.update_function(self._take_state(), inputs, np.int32(self._seed))
+        if not self._is_prepared:
+            self._is_prepared = True
+            self._prepare(inputs)
+        self._state, figures = self._update(self._take_state(), inputs, np.int32(self._seed))
         return figures
+
+    def _prepare(self, first: Mapping[str, jax.Array]) -> None:
+        """Has the programs of the other lengths compiled, and those of validation, while training goes on.
+
+        Args:
+            first: the first batch's inputs.
+        """
+        whole = NamedSharding(self._mesh, WHOLE)
+        state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), self._take_state())
+        lengths, own = self._task.buckets, first["input_word_ids"].shape[1]
+
+        def batches(lengths: Sequence[int], rows: Callable[[int], int]) -> Iterator[dict[str, jax.ShapeDtypeStruct]]:
+            for shapes in resized(first, lengths, rows):
+                yield {name: jax.ShapeDtypeStruct(*each, sharding=self._spread) for name, each in shapes.items()}
+
+        others = batches([length for length in lengths if length != own], self._task.train_data.batch_size_at)
+        jobs = [self._update.expect(state, batch, np.int32(self._seed)) for batch in others]
+        if self._task.validation_data.input_path:
+            batches_to_answer = batches(lengths, self._validation_data().batch_size_at)
+            jobs += [self._predict.expect(state.weights, batch) for batch in batches_to_answer]
+        in_background(jobs)
 
     def wait(self, handles: Sequence[Any]) -> np.ndarray:
         return np.array([np.asarray(handle) for handle in handles], np.float64)
@@ -123,19 +158,25 @@ class JaxSteps:
 
     def predictions(self, files: Sequence[str], *, labels: bool, max_records: int = 0) -> Iterator[Prediction]:
         data = self._task.validation_data
-        size = -(-data.global_batch_size // self.replicas) * self.replicas
+        size = self._validation_data().global_batch_size
         dataset = evaluation_dataset(files, self._task, labels=labels, batch_size=size, max_records=max_records)
         weights = self._take_state().weights
         running: tuple[dict[str, np.ndarray], Any] | None = None  # one batch is computed while the last is read
         with explain_bad_records(files, self._task, data, labels=labels):
             for batch in dataset.as_numpy_iterator():
                 inputs = {name: self._share(value) for name, value in batch.items() if name not in HOST_ONLY}
-                started = batch, self._predict_function(weights, inputs)
+                started = batch, self._predict(weights, inputs)
                 if running is not None:
                     yield _fetch(*running)
                 running = started
             if running is not None:
                 yield _fetch(*running)
+
+    def _validation_data(self) -> DataConfig:
+        """Validation's, of batches that the devices can share."""
+        data = self._task.validation_data
+        size = -(-data.global_batch_size // self.replicas) * self.replicas
+        return data.model_copy(update={"global_batch_size": size})
 
     def _share(self, value: np.ndarray) -> jax.Array:
         """An array that every process has whole, spread over the devices."""
