@@ -10,6 +10,7 @@ from results import Row, Run, number
 
 INK, PALE, MET, MISSED = "#2b3440", "#dde2e8", "#2463a6", "#c46a1b"
 WIDTH = 62  # characters of a label's line
+LONGEST = 10.0  # times the bar; longer ones end in an arrow, or the others would be slivers
 INCHES = 0.18, 0.2  # of a label's line, and between rows
 
 
@@ -25,22 +26,22 @@ def draw(runs: Sequence[Run], file: Path) -> None:
     figure = Figure(figsize=(11.5, sum(heights) + 1.0), layout="constrained")
     axes = figure.subplots()
     ratios = [row.ratio or 0.0 for row in rows]
-    least, most = min([0.5, *ratios]) / 1.15, max([2.0, *ratios]) * 1.15
+    least, most = min([0.5, *ratios]) / 1.15, min(LONGEST, max([2.0, *ratios])) * 1.15
     axes.set_xscale("log")
     axes.set_xlim(least, most)
     axes.set_ylim(-sum(heights) - 0.05, 0.05)
     for row, ratio, place in zip(rows, ratios, places, strict=True):
         colour = MISSED if row.verdict == "MISSED" else MET
-        axes.barh(place, ratio - 1, left=1, height=0.2, color=colour, zorder=2)
+        axes.barh(place, min(ratio, LONGEST) - 1, left=1, height=0.2, color=colour, zorder=2)
+        if ratio > LONGEST:
+            axes.plot(LONGEST, place, marker=">", markersize=11, color=colour, clip_on=False, zorder=3)
         axes.annotate(
             _figures(row), (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9.5, color=colour,
             fontweight="bold" if row.verdict == "MISSED" else "normal", annotation_clip=False,
         )  # fmt: skip
     axes.axvline(1, color=INK, linewidth=1.2, zorder=4)
     axes.set_yticks(places, labels, fontsize=9.5, color=INK)
-    decades = [10**power for power in range(-2, 7)]
-    near = (0.5, 2, 5) if most / least < 100 else ()  # more of them would overlap
-    ticks = [tick for tick in sorted([*decades, *near]) if least <= tick <= most]
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, LONGEST) if least <= tick <= most]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: "the bar" if tick == 1 else f"{tick:g}×"))

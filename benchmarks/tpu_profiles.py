@@ -24,6 +24,9 @@ from pipelines.recipes import recipe_file
 
 LENGTH = 4096
 GENERATIONS = ("v5e", "v6e")
+# Examples of a v5e's chip to begin the search with, by attention and gradient checkpointing; a v6e has twice the memory.
+FIRST = {("pallas", False): 24, ("pallas", True): 88, ("xla", False): 8, ("xla", True): 20}
+MOST_PROGRAMS = 8  # of a search
 
 
 def step(attention: str, checkpointing: bool) -> Experiment:
@@ -48,12 +51,12 @@ def largest(profiles: Sequence[Machine], experiment: Experiment, first: int) -> 
         limit = round((profile.chip_memory_gib - profile.reserved_gib) * GIB)
         with Compiler(experiment, profile, LENGTH, limit) as compiler:
             if not found:
-                outcome = largest_batch(compiler, first, limit)
+                outcome = largest_batch(compiler, first, limit, MOST_PROGRAMS)
                 rows, failing = outcome.rows, outcome.failing
             else:
-                rows, failing = next(
-                    (rows, found[0][1]) for rows in range(found[0][0].rows, 0, -1) if compiler(rows).fits
-                )
+                rows, failing = found[0][0].rows, found[0][1]
+                while not compiler(rows).fits:
+                    failing, rows = rows, rows - max(1, rows // 32)
             found.append((compiler(rows), failing))
     return found
 
@@ -64,7 +67,7 @@ def show(name: str, profile: Machine, how: str, program: Program, failing: int |
     kernels = (program.without_estimate or {}).get("custom-call", 0)
     detail = (
         f"{(program.memory or 0) / GIB:.2f} of {profile.chip_memory_gib - profile.reserved_gib:g} GiB a chip "
-        f"(temporaries {program.temporaries / GIB:.2f}); {failing or 'no larger one'} does not fit; "
+        f"(temporaries {program.temporaries / GIB:.2f}); {f'{failing} do not fit' if failing else 'no larger one was tried'}; "
         f"{program.cycles / 1e6:.1f} Mcycles, {seconds * 1e3:.0f} ms{f' without {kernels} kernel calls' if kernels else ''}; "
         f"{program.collective_bytes / 2**20:.0f} MiB summed over {profile.chips} chips"
     )
@@ -84,7 +87,7 @@ def main(generation: tuple[str, ...]) -> None:
         profiles = {name: machine for name, machine in MACHINES.items() if machine.generation == chosen}
         for attention, checkpointing in itertools.product(("pallas", "xla"), (False, True)):
             how = f"{'kernel' if attention == 'pallas' else 'XLA'}{', gradient checkpointing' if checkpointing else ''}"
-            first = 2 * (1 + checkpointing) * (1 + (chosen == "v6e"))
+            first = FIRST[attention, checkpointing] * (2 if chosen == "v6e" else 1)
             found = largest(list(profiles.values()), step(attention, checkpointing), first)
             for (name, profile), (program, failing) in zip(profiles.items(), found, strict=True):
                 show(name, profile, how, program, failing)

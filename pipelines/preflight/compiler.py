@@ -70,13 +70,13 @@ def compile_step(lowered: bytes) -> dict[str, Any]:
             if lacking is None:
                 raise
             return {"fits": False, **lacking}
-    return figures(compiled)
+    return figures(compiled, compiled.hlo_modules()[0].to_string())
 
 
-def figures(compiled: Any) -> dict[str, Any]:
-    """What `compile_step` returns, of a compiled program that fits."""
+def figures(compiled: Any, text: str) -> dict[str, Any]:
+    """What `compile_step` returns, of a compiled program that fits, and of its text in HLO."""
     memory = compiled.get_compiled_memory_stats()
-    found = estimate(compiled.hlo_modules()[0].to_string())
+    found = estimate(text)
     return {
         "fits": True,
         "arguments": memory.argument_size_in_bytes,

@@ -18,7 +18,6 @@ from bigbird.console import Progress, format_duration
 from pipelines.machines import Machine
 from pipelines.preflight.compiler import COMPILED, ENVIRONMENT
 from pipelines.preflight.lowering import REQUEST
-from pipelines.preflight.sharded import SHARDED_ENVIRONMENT
 
 LOOK_S = 0.2  # between two looks at a process
 TOLD = 3000  # characters of a failed process's last words
@@ -120,7 +119,7 @@ class Compiler:
             if self._experiment.runtime.backend == "jax":
                 wired = {name: getattr(self._machine, name) for name in ("generation", "topology", "chips")}
                 write_json(folder / REQUEST, request | wired)
-                self._run("sharded", folder, f"tracing and compiling {step}", SHARDED_ENVIRONMENT)
+                self._run("sharded", folder, f"tracing and compiling {step}", ENVIRONMENT)
             else:
                 write_json(folder / REQUEST, request)
                 self._run("lowering", folder, f"tracing {step}")

@@ -1,12 +1,13 @@
 """The training step on JAX, sharded and compiled for a TPU's chips: `python -m pipelines.preflight.sharded FOLDER`, a process of its own.
 
-It reads request.json in FOLDER and writes compiled.json there; its environment must be `SHARDED_ENVIRONMENT`. The program is
+It reads request.json in FOLDER and writes compiled.json there; its environment must be `ENVIRONMENT`. The program is
 that of one of the machine's chips, the sums over all of them in it.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,9 @@ from bigbird.artifacts import read_json, write_json
 from bigbird.config import Experiment, load_experiment, replace
 from bigbird.console import load_tensorflow
 from bigbird.errors import InputError
-from pipelines.preflight.compiler import COMPILED, ENVIRONMENT, figures, out_of_memory
+from pipelines.preflight.compiler import COMPILED, figures, out_of_memory
 from pipelines.preflight.lowering import REQUEST, batch_shapes
 
-# JAX 0.10 cannot read back a program in which a v6e's SparseCore gathers or scatters; a v5e has none.
-_NO_SPARSE_CORE = (
-    "--xla_tpu_enable_offloading_gather_to_sparsecore=false --xla_tpu_enable_offloading_scatter_to_sparsecore=false"
-)
-SHARDED_ENVIRONMENT = {**ENVIRONMENT, "LIBTPU_INIT_ARGS": _NO_SPARSE_CORE}
 # Chips that a topology has at least: a machine with one chip is a corner of it.
 _SMALLEST = "2x2"
 
@@ -89,14 +85,17 @@ def compile_step(experiment: Experiment, rows: int, length: int, devices: list[A
     }
     seed = jax.ShapeDtypeStruct((), np.int32, sharding=NamedSharding(mesh, WHOLE))
     lowered = update.lower(state, batch, seed)  # type: ignore[attr-defined]
-    try:
-        compiled = lowered.compile()
-    except Exception as error:
-        lacking = out_of_memory(str(error))
-        if lacking is None:
-            raise
-        return {"fits": False, **lacking}
-    return figures(compiled.runtime_executable())
+    with tempfile.TemporaryDirectory(prefix="bigbird-preflight-") as folder:
+        try:
+            compiled = lowered.compile(compiler_options={"xla_dump_to": folder, "xla_dump_hlo_as_text": True})
+        except Exception as error:
+            lacking = out_of_memory(str(error))
+            if lacking is None:
+                raise
+            return {"fits": False, **lacking}
+        # JAX 0.10 cannot read back a program in which a v6e's SparseCore gathers, so the text is the compiler's own.
+        (text,) = Path(folder).glob("*.after_codegen.txt")
+        return figures(compiled.runtime_executable(), text.read_text(encoding="utf-8"))
 
 
 def _model_on_a_tpu(experiment: Experiment, dtype: str) -> Any:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components.recipes import resolve_experiment
-from pipelines.preflight.sharded import SHARDED_ENVIRONMENT
+from pipelines.preflight.compiler import ENVIRONMENT
 
 # A layer with heads as wide as the published ones, so that the kernel suits it.
 ENCODER = {
@@ -38,7 +38,7 @@ def test_its_compiler_takes_the_sharded_step_with_the_kernel(
     (callers_folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     engine(
         "run", "--rm", "--user", ":".join(map(str, caller)), "-v", f"{callers_folder}:{callers_folder}",
-        *(option for name, value in SHARDED_ENVIRONMENT.items() for option in ("--env", f"{name}={value}")),
+        *(option for name, value in ENVIRONMENT.items() for option in ("--env", f"{name}={value}")),
         "--entrypoint", "python", engine.image("train-jax-tpu"), "-m", "pipelines.preflight.sharded", callers_folder,
     )  # fmt: skip
     compiled = json.loads((callers_folder / "compiled.json").read_text(encoding="utf-8"))
