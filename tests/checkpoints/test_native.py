@@ -20,11 +20,11 @@ from bigbird.optimization import AdamW, build_schedule
 _ENCODER = {"hidden_size": 8, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
 
 
-def _experiment(kind="bigbird/glue", num_classes=2, use_encoder_pooler=False, **encoder):
+def _experiment(kind="bigbird/glue", num_classes=2, use_encoder_pooler=False, backend="tensorflow", **encoder):
     model = {"encoder": {"bigbird": _ENCODER | encoder}}
     if kind == "bigbird/glue":
         model |= {"num_classes": num_classes, "use_encoder_pooler": use_encoder_pooler}
-    return load_experiment(kind, overrides=[{"task": {"model": model}}])
+    return load_experiment(kind, overrides=[{"task": {"model": model}, "runtime": {"backend": backend}}])
 
 
 def _model(seed, **options):
@@ -195,7 +195,7 @@ def test_a_model_folder_gives_its_best_or_its_last_weights(tmp_path):
 
 
 def test_a_model_that_was_trained_with_the_kernel_for_tpus_is_loaded_without_a_tpu(tmp_path):
-    experiment, model = _experiment(attention={"implementation": "pallas"}), _model(1)
+    experiment, model = _experiment(backend="jax", attention={"implementation": "pallas"}), _model(1)
     native.save_best(tmp_path / "best", model, {"step": 2})
     (tmp_path / "config.yaml").write_text(experiment.to_yaml())
     write_json(tmp_path / "model.json", {"num_classes": 2, "best": "best"})
