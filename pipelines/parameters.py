@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from bigbird.config import PLACEHOLDER, Experiment, parse_override
@@ -91,16 +91,26 @@ def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backe
 
 def _training(options: Mapping[str, Any], recipe: str) -> dict[str, Any]:
     """The parameters that the recipe's tree is laid under."""
-    for override in options["overrides"]:
-        parse_override(override)  # each alone: joined, one without a key would end up in the value before it
     return {
         "recipe": recipe_text(recipe),
         "max_length": options["max_length"] or 0,
         "batch_size": options["batch_size"] or 0,
         "learning_rate": options["learning_rate"] or 0.0,
         "epochs": options["epochs"] or 0.0,
-        "overrides": ",".join(options["overrides"]),
+        "overrides": joined(options["overrides"]),
     }
+
+
+def joined(overrides: Iterable[str]) -> str:
+    """Overrides as one. Each is checked alone: joined, one without a key would end up in the value before it.
+
+    Raises:
+        InputError: one is no `key.path=value`.
+    """
+    overrides = list(overrides)
+    for override in overrides:
+        parse_override(override)
+    return ",".join(overrides)
 
 
 def _resolve(parameters: dict[str, Any], runtime: str) -> Experiment:

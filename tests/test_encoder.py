@@ -151,7 +151,7 @@ import json, sys
 import numpy as np
 import keras, jax
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.encoder import BigBirdEncoder, initializer
+from bigbird.encoder import BigBirdEncoder
 assert keras.backend.backend() == "jax"
 folder, sizes = sys.argv[1], json.loads(sys.argv[2])
 encoder = BigBirdEncoder(BigBirdEncoderConfig(**sizes), with_pooler=True)

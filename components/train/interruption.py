@@ -25,7 +25,7 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._agreed: Callable[[int], bool] | None = None
-        self._asked = 0
+        self._asked, self._is_time = 0, False
 
     def agree_by(self, agreed: Callable[[int], bool]) -> None:
         """Lets the workers agree when to stop, once SIGTERM has reached one of them.
@@ -41,12 +41,12 @@ class Interruption:
         if self._agreed is None:
             return self.signal is not None
         self._asked += 1
-        if not self._agreed(self._asked):
-            return False
-        if self.signal is None:
-            self.signal = signal.SIGTERM
-            _say()
-        return True
+        if not self._is_time and self._agreed(self._asked):
+            self._is_time = True  # they agree on one time; whoever asks after it is told the same
+            if self.signal is None:
+                self.signal = signal.SIGTERM
+                _say("a worker was asked to stop: stopping after this step")
+        return self._is_time
 
     def check(self) -> None:
         """Raises `Interrupted` once it is time to stop."""
@@ -68,7 +68,7 @@ class Interruption:
         def note(number: int, _: FrameType | None) -> None:
             self.signal = number
             restore()
-            _say()
+            _say("stopping after this step; once more to stop at once")
             if self._agreed is not None:
                 os.kill(os.getpid(), signal.SIGTERM)  # which the workers' agreement listens to
 
@@ -90,5 +90,5 @@ class Interruption:
         return KeyboardInterrupt() if self.signal == signal.SIGINT else SystemExit(128 + signal.SIGTERM)
 
 
-def _say() -> None:
-    print("\nstopping after this step; once more to stop at once", file=sys.stderr, flush=True)
+def _say(words: str) -> None:
+    print(f"\n{words}", file=sys.stderr, flush=True)

@@ -8,12 +8,13 @@ import platform
 import sys
 from pathlib import Path
 
-from bigbird.config import Experiment, parse_override, replace
+from bigbird.config import Experiment, replace
 from bigbird.console import EXIT_DOES_NOT_FIT
 from bigbird.errors import InputError
 from components.recipes import resolve_experiment
 from pipelines.images import Backend
 from pipelines.machines import GIB, MACHINES, Machine, check_backend, check_batch
+from pipelines.parameters import joined
 from pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
 from pipelines.preflight.programs import Compiler, Program
 from pipelines.preflight.report import Findings, as_json, print_report
@@ -36,11 +37,9 @@ def preflight_command(
         SystemExit: with `EXIT_DOES_NOT_FIT` where the step does not fit the machine's memory.
     """
     profile = _tpu(machine)
-    for override in overrides:
-        parse_override(override)  # each alone: joined, one without a key would end up in the value before it
     experiment = resolve_experiment(
         task, recipe_text(recipe or default_recipe(task, "published")), max_length=max_length or 0,
-        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=",".join((profile.runtime(backend), *overrides)),
+        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=joined((profile.runtime(backend), *overrides)),
     )  # fmt: skip
     if dataset is not None:
         experiment, found = with_manifest(experiment, dataset)

@@ -181,10 +181,11 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
 
 
 def _job_rows(program: Program, job: Job, chips: int, clock_hz: float) -> list[tuple[str, str]]:
-    kernel = ", the attention kernel's left out" if "custom-call" in (program.without_estimate or {}) else ""
+    kernels = (program.without_estimate or {}).get("custom-call", 0)  # attention's, and what a SparseCore does
+    left_out = f", without its {kernels:,} runs of kernels" if kernels else ""
     cycles = f"{program.cycles / 1e6:,.1f} million, {job.step_s * 1e3:,.1f} ms at {clock_hz / 1e9:g} GHz"
     rows = [
-        ("cycles of a step", f"{cycles}{kernel}"),
+        ("cycles of a step", f"{cycles}{left_out}"),
         ("tokens/s", f"{job.tokens_per_s:,.0f}, padding included"),
     ]
     if job.steps is None or job.seconds is None:

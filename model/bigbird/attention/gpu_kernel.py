@@ -110,16 +110,7 @@ def block_sparse_attention(
 ) -> Any:  # fmt: skip
     """Attention over the published block pattern; compiled for an NVIDIA GPU, interpreted (slowly) for anything else.
 
-    Args:
-        query, key, value: float[B, L, N, D]; L static, any length above the pattern's shortest
-            (`(5 + 2 r) * w` tokens); padded to whole blocks inside.
-        mask: bool or number[B, L], 1 for tokens; masked keys are ignored and masked queries give zeros.
-        pattern: sizes and the rule of the random plan.
-        layer: index of the encoder layer, which seeds its plan.
-        training: means nothing to the kernels.
-
-    Returns:
-        float[B, L, N, D] of `query`'s dtype.
+    Arguments (float[B, L, N, D] three times, mask [B, L]) and result are those of `block_sparse.block_sparse_attention`.
     """
     length, width = query.shape[1], pattern.block_size
     padding = -length % width

@@ -131,16 +131,7 @@ def block_sparse_attention(
 ) -> Any:  # fmt: skip
     """Attention over the published block pattern; compiled for a TPU, interpreted (slowly) for anything else.
 
-    Args:
-        query, key, value: float[B, L, N, D]; L static, any length above the pattern's shortest
-            (`(5 + 2 r) * w` tokens); padded to whole blocks inside.
-        mask: bool or number[B, L], 1 for tokens; masked keys are ignored and masked queries give zeros.
-        pattern: sizes and the rule of the random plan.
-        layer: index of the encoder layer, which seeds its plan.
-        training: means nothing to the kernel.
-
-    Returns:
-        float[B, L, N, D] of `query`'s dtype.
+    Arguments (float[B, L, N, D] three times, mask [B, L]) and result are those of `block_sparse.block_sparse_attention`.
     """
     batch, length, heads, size = query.shape
     width = pattern.block_size
