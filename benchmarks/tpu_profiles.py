@@ -24,8 +24,17 @@ from pipelines.recipes import recipe_file
 
 LENGTH = 4096
 GENERATIONS = ("v5e", "v6e")
-# Examples of a v5e's chip to begin the search with, by attention and gradient checkpointing; a v6e has twice the memory.
-FIRST = {("pallas", False): 24, ("pallas", True): 88, ("xla", False): 8, ("xla", True): 20}
+# Examples of a chip to begin the search with, by generation, attention and gradient checkpointing: what was largest last time.
+FIRST = {
+    ("v5e", "pallas", False): 30,
+    ("v5e", "pallas", True): 96,
+    ("v5e", "xla", False): 21,
+    ("v5e", "xla", True): 40,
+    ("v6e", "pallas", False): 63,
+    ("v6e", "pallas", True): 174,
+    ("v6e", "xla", False): 42,
+    ("v6e", "xla", True): 80,
+}
 MOST_PROGRAMS = 8  # of a search
 
 
@@ -87,7 +96,7 @@ def main(generation: tuple[str, ...]) -> None:
         profiles = {name: machine for name, machine in MACHINES.items() if machine.generation == chosen}
         for attention, checkpointing in itertools.product(("pallas", "xla"), (False, True)):
             how = f"{'kernel' if attention == 'pallas' else 'XLA'}{', gradient checkpointing' if checkpointing else ''}"
-            first = FIRST[attention, checkpointing] * (2 if chosen == "v6e" else 1)
+            first = FIRST[chosen, attention, checkpointing]
             found = largest(list(profiles.values()), step(attention, checkpointing), first)
             for (name, profile), (program, failing) in zip(profiles.items(), found, strict=True):
                 show(name, profile, how, program, failing)

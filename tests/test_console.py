@@ -97,6 +97,19 @@ def test_progress_in_a_log_is_a_line_now_and_then_with_the_time_left(capsys):
     assert lines[-1] == "done"
 
 
+def test_what_comes_before_the_first_unit_is_shown_and_not_counted_as_its_time(capsys):
+    progress = Progress("train", 1200, interval_s=0.0)
+    progress.prepare(0, "compiling the step")
+    progress._start -= 3600
+    progress.update(1)
+    progress.update(2, force=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "train 0/1,200  compiling the step",
+        "train 1/1,200",
+        "train 2/1,200  0s left",
+    ]
+
+
 def test_progress_between_two_lines_says_nothing(capsys):
     progress = Progress("read", interval_s=3600)
     for done in range(1, 50):

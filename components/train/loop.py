@@ -99,6 +99,8 @@ class TrainingLoop:
             self._save()  # so that there is something to go back to
         try:
             self._settle()
+            if self.state.step < self._total:
+                self._progress.prepare(self.state.step, "compiling the step")
             while self.state.step < self._total:
                 try:
                     self._advance()

@@ -171,8 +171,15 @@ class Progress:
         if not force and now - self._last < (0.2 if self._live else self._interval):
             return
         self._last = now
+        self._show(done, detail, self._time_left(done, now))
+
+    def prepare(self, done: int, detail: str) -> None:
+        """Shows what is done before the first unit; its time says nothing of the units' and is left out of their rate."""
+        self._show(done, detail)
+
+    def _show(self, done: int, *details: str) -> None:
         count = f"{done:,}/{self.total:,}" if self.total else f"{done:,}"
-        line = "  ".join(part for part in (f"{self.label} {count}", detail, self._time_left(done, now)) if part)
+        line = "  ".join(part for part in (f"{self.label} {count}", *details) if part)
         if self._live:
             print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
         else:
