@@ -29,11 +29,11 @@ FIRST = {
     ("v5e", "pallas", False): 30,
     ("v5e", "pallas", True): 96,
     ("v5e", "xla", False): 21,
-    ("v5e", "xla", True): 40,
+    ("v5e", "xla", True): 31,
     ("v6e", "pallas", False): 63,
     ("v6e", "pallas", True): 174,
-    ("v6e", "xla", False): 42,
-    ("v6e", "xla", True): 80,
+    ("v6e", "xla", False): 44,
+    ("v6e", "xla", True): 62,
 }
 MOST_PROGRAMS = 8  # of a search
 

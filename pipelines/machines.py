@@ -203,12 +203,25 @@ def check_backend(name: str, backend: Backend | None) -> Backend:
 
 
 # Bytes that a training step keeps for an example, per token, layer and hidden unit, by the TPU compiler's figures for our own step
-# (`bigbird preflight`; libtpu 0.0.52, TPU v5e, SQuAD, base size, 4,096 tokens). Temporaries, in MB, of 2 and of 4 examples a chip:
-#     bfloat16  3,010  6,051    with gradient checkpointing  1,460  2,564
-#     float32   3,776  7,579    with gradient checkpointing  2,171  4,608
-# Two examples more are 75.5 million tokens x layers x units, and the difference divided by these is the constant.
-_BYTES_PER_UNIT = {"bfloat16": 40.3, "float32": 50.4}
-_BYTES_PER_UNIT_CHECKPOINTED = {"bfloat16": 14.6, "float32": 32.3}
+# (`bigbird preflight`; TPU v5e, SQuAD, base size, 4,096 tokens), by what computes attention, dtype and gradient checkpointing.
+# Temporaries, in MB, of 2 and of 4 examples a chip on TensorFlow (libtpu 0.0.52), and of 4 and of 8 with JAX' kernel
+# (0.0.42.1; in float32 without checkpointing of 2 and of 4):
+#     XLA     bfloat16  3,010  6,051    with gradient checkpointing  1,460  2,564
+#     XLA     float32   3,776  7,579    with gradient checkpointing  2,171  4,608
+#     kernel  bfloat16  3,421  6,793    with gradient checkpointing    694  1,531
+#     kernel  float32   3,409  6,853    with gradient checkpointing  1,771  3,232
+# Two examples more are 75.5 million tokens x layers x units, and the difference divided by these is the constant. Near a full
+# memory the compiler computes activations again on its own, so more examples fit, in slower steps.
+_BYTES_PER_UNIT = {
+    ("xla", "bfloat16", False): 40.3,
+    ("xla", "bfloat16", True): 14.6,
+    ("xla", "float32", False): 50.4,
+    ("xla", "float32", True): 32.3,
+    ("kernel", "bfloat16", False): 22.3,
+    ("kernel", "bfloat16", True): 5.5,
+    ("kernel", "float32", False): 45.6,
+    ("kernel", "float32", True): 9.7,
+}
 # What does not grow with the batch, per parameter: 12 for float32 weights and Adam's two moments (1,524 MB in all), the rest
 # for gradients and the program's own code (250 to 340 MB).
 _BYTES_PER_PARAMETER = 18.0
@@ -245,9 +258,9 @@ def check_fits(name: str, experiment: Experiment) -> list[str]:
     if not machine.chip_memory_gib:
         return []
     checkpointed = encoder.use_gradient_checkpointing
-    per_unit = (_BYTES_PER_UNIT_CHECKPOINTED if checkpointed else _BYTES_PER_UNIT)[
-        experiment.runtime.mixed_precision_dtype
-    ]
+    # A kernel needs sizes that fill a chip's vectors, as the published ones do; whether others do only JAX can tell.
+    by_kernel = experiment.runtime.backend == "jax" and encoder.attention.implementation in ("auto", "pallas")
+    per_unit = _BYTES_PER_UNIT["kernel" if by_kernel else "xla", experiment.runtime.mixed_precision_dtype, checkpointed]
     units = data.seq_length * encoder.num_layers * encoder.hidden_size
     parameters = encoder.num_layers * 12 * encoder.hidden_size**2 + encoder.vocab_size * encoder.hidden_size
     need = batch / machine.chips * units * per_unit + parameters * _BYTES_PER_PARAMETER

@@ -8,11 +8,11 @@ from components.recipes import resolve_experiment
 from pipelines.machines import MACHINES, STRATEGIES, check_backend, check_fits, check_strategy
 
 
-def experiment(batch=8, length=1024, checkpointed=False, dtype="float32"):
+def experiment(batch=8, length=1024, checkpointed=False, dtype="float32", backend="tensorflow", attention="auto"):
     data = {"seq_length": length, "global_batch_size": batch}
-    encoder = {"use_gradient_checkpointing": checkpointed}
+    encoder = {"use_gradient_checkpointing": checkpointed, "attention": {"implementation": attention}}
     tree = {"task": {"train_data": data, "validation_data": data, "model": {"encoder": {"bigbird": encoder}}}}
-    tree["runtime"] = {"mixed_precision_dtype": dtype}
+    tree["runtime"] = {"mixed_precision_dtype": dtype, "backend": backend}
     return load_experiment("bigbird/glue", overrides=[tree])
 
 
@@ -94,6 +94,18 @@ def test_a_step_that_may_not_fit_is_warned_about():
     assert check_fits("tpu-v5e-4", experiment(batch=12, length=4096)) == []
     assert check_fits("gpu-h100", experiment(batch=12, length=4096)) == []
     assert check_fits("cpu", experiment(batch=64, length=4096)) == []
+
+
+def test_the_kernel_of_jax_needs_less():
+    def step(**how):
+        return experiment(batch=24, length=4096, dtype="bfloat16", backend="jax", **how)
+
+    assert check_fits("tpu-v6e-1", step()) == []
+    (warning,) = check_fits("tpu-v6e-1", step(attention="xla"))
+    assert "a step may need about 36.1 GiB a chip" in warning
+    (warning,) = check_fits("tpu-v5e-1", step())
+    assert "a step may need about 20.9 GiB a chip" in warning
+    assert check_fits("tpu-v5e-1", step(checkpointed=True)) == []
 
 
 def test_only_a_tpus_warning_names_the_compiler():
