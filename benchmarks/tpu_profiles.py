@@ -31,9 +31,9 @@ FIRST = {
     ("v5e", "xla", False): 21,
     ("v5e", "xla", True): 31,
     ("v6e", "pallas", False): 63,
-    ("v6e", "pallas", True): 174,
+    ("v6e", "pallas", True): 180,
     ("v6e", "xla", False): 44,
-    ("v6e", "xla", True): 62,
+    ("v6e", "xla", True): 70,
 }
 MOST_PROGRAMS = 8  # of a search
 
