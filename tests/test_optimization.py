@@ -37,6 +37,15 @@ def test_decay_and_warmup_have_their_powers_and_end():
     )
 
 
+def test_the_rate_of_a_plain_number_is_that_of_a_tensor():
+    polynomial = {"initial_learning_rate": 3e-3, "end_learning_rate": 1e-5, "power": 1.5, "decay_steps": 700}
+    for warmup in ({"type": None}, {"polynomial": {"warmup_steps": 60, "power": 2.0}}):
+        schedule = _schedule(learning_rate={"polynomial": polynomial}, warmup=warmup)
+        for step in (0, 1, 59, 60, 333, 700, 900):
+            assert isinstance(schedule.at(step), float)
+            assert schedule.at(step) == pytest.approx(float(schedule(step)), rel=2e-6), step
+
+
 def test_by_default_the_decay_lasts_the_run_and_the_warmup_a_tenth_of_it():
     schedule = _schedule(train_steps=250)
     assert (schedule.decay_steps, schedule.warmup_steps) == (250, 25)

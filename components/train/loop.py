@@ -236,7 +236,7 @@ class TrainingLoop:
 
     def _rate(self) -> float:
         """The learning rate of the last update."""
-        return float(self.plan.schedule(max(0, self.state.step - 1)))
+        return self.plan.schedule.at(max(0, self.state.step - 1))
 
 
 def is_better(value: float, best: float | None, comparison: str) -> bool:

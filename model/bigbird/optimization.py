@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bigbird.config import AdamWConfig, OptimizerConfig, PolynomialDecay
@@ -42,17 +43,25 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         """int[] -> float32[]."""
-        step = ops.cast(step, "float32")
-        rate = self._decay(step)
+        return self._rate(ops.cast(step, "float32"), ops)
+
+    def at(self, step: int) -> float:
+        """The same of a plain number, for logs: no backend is asked, which JAX would compile each operation for."""
+        return float(self._rate(np.float32(step), np))
+
+    def _rate(self, step: Any, numeric: Any) -> Any:
+        """`numeric` computes: `keras.ops`, or NumPy, whose functions have the same names."""
+        rate = self._decay(step, numeric)
         if not self.warmup_steps:
             return rate
-        progress = ops.maximum(step, 1.0) / self.warmup_steps
-        rising = self._decay(ops.cast(self.warmup_steps, "float32")) * ops.power(progress, self.warmup_power)
-        return ops.where(step < self.warmup_steps, rising, rate)
+        progress = numeric.maximum(step, 1.0) / self.warmup_steps
+        highest = self._decay(0 * step + self.warmup_steps, numeric)
+        rising = highest * numeric.power(progress, self.warmup_power)
+        return numeric.where(step < self.warmup_steps, rising, rate)
 
-    def _decay(self, step: Any) -> Any:
-        left = 1.0 - ops.minimum(step, float(self.decay_steps)) / self.decay_steps
-        return (self.initial - self.end) * ops.power(left, self.power) + self.end
+    def _decay(self, step: Any, numeric: Any) -> Any:
+        left = 1.0 - numeric.minimum(step, float(self.decay_steps)) / self.decay_steps
+        return (self.initial - self.end) * numeric.power(left, self.power) + self.end
 
     def get_config(self) -> dict[str, Any]:
         return {
