@@ -100,7 +100,8 @@ def test_a_row_without_tokens_gives_zeros_and_finite_gradients(kernel):
 
 
 def test_bfloat16_is_as_exact_as_its_rounding_allows(kernel):
-    """Rounding the exact result alone makes 1.7e-3; the probabilities, rounded once too, as much again: in all 2.4e-3."""
+    """Rounding the exact result alone makes 1.7e-3. The GPU's kernel rounds the probabilities too, once: in all 2.4e-3."""
+    bound = {tpu_kernel: 2e-3, gpu_kernel: 2.7e-3}[kernel]
     *given, mask = inputs(1024, 4, size=64)
     given = [jnp.asarray(x, jnp.bfloat16) for x in given]
     exact = reference(*given, mask, TWO_GROUPS)
@@ -110,4 +111,4 @@ def test_bfloat16_is_as_exact_as_its_rounding_allows(kernel):
         least, error = (
             np.linalg.norm(x.astype(np.float64) - expected) / np.linalg.norm(expected) for x in (rounded, found)
         )
-        assert 1e-3 < least < 2e-3 and error < 2.7e-3
+        assert 1e-3 < least < 2e-3 and error < bound

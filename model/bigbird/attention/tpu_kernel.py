@@ -288,7 +288,7 @@ def _forward_kernel(
                 most = jnp.maximum(most, before[0])
             weights = jnp.exp(scores - most)
             total = jnp.sum(weights, axis=1, keepdims=True)
-            summed = _dot(weights.astype(value.dtype), _gather(value, table, number, sizes), 1, 0)
+            summed = _exact_dot(weights, _gather(value, table, number, sizes), 1, 0)
             if before is not None:
                 shrink = jnp.exp(before[0] - most)
                 total, summed = total + before[1] * shrink, summed + before[2] * shrink
@@ -327,10 +327,10 @@ def _backward_kernel(
             scores = _dot(rows, keys, 1, 1) + _biases(bias, table, number, sizes)
             weights = jnp.exp(scores - log_sums)
             d_weights = _dot(d_rows, _gather(value, table, number, sizes), 1, 1)
-            d_scores = (weights * (d_weights - delta)).astype(key.dtype)
-            _scatter(value_sum, _dot(weights.astype(value.dtype), d_rows, 0, 0), table, number, sizes)
-            _scatter(key_sum, _dot(d_scores, rows, 0, 0), table, number, sizes)
-            summed = _dot(d_scores, keys, 1, 0)
+            d_scores = weights * (d_weights - delta)
+            _scatter(value_sum, _exact_dot(weights, d_rows, 0, 0), table, number, sizes)
+            _scatter(key_sum, _exact_dot(d_scores, rows, 0, 0), table, number, sizes)
+            summed = _exact_dot(d_scores, keys, 1, 0)
             return summed if before is None else summed + before
 
         summed = _joined(run(chunk, jnp.zeros((sizes.rows, sizes.lanes))), sizes)
@@ -416,6 +416,22 @@ def _of_heads(parts: list[Any], sizes: _Sizes) -> Any:
 def _dot(a: Any, b: Any, a_axis: int, b_axis: int) -> Any:
     """Matrix product over an axis of each, summed up in float32."""
     return lax.dot_general(a, b, (((a_axis,), (b_axis,)), ((), ())), preferred_element_type=jnp.float32)
+
+
+def _exact_dot(a: Any, b: Any, a_axis: int, b_axis: int) -> Any:
+    """The same of a float32 `a`, which is not rounded to the type of `b` but taken as a sum of two numbers of it.
+
+    Rounded to bfloat16 once, probabilities cost values and gradients as much exactness as the result's own rounding does (1.7e-3,
+    in all 2.4e-3). The matrix unit takes nothing but bfloat16, so this is a second product: by the compiler's programs 31 % more
+    instructions of the kernel on a v5e, about a twentieth of a training step.
+    """
+    if b.dtype == a.dtype:
+        return _dot(a, b, a_axis, b_axis)
+    # By bits, as a compiler may take a number that is rounded and widened again for the number itself.
+    bits = lax.bitcast_convert_type(a, jnp.uint32) & jnp.uint32(0xFFFF0000)
+    high = lax.bitcast_convert_type(bits, jnp.float32)
+    low = a - high
+    return _dot(high.astype(b.dtype), b, a_axis, b_axis) + _dot(low.astype(b.dtype), b, a_axis, b_axis)
 
 
 def _place(table: Any, head: int, number: Any, slot: int, sizes: _Sizes) -> Any:
