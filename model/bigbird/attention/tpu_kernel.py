@@ -422,8 +422,8 @@ def _exact_dot(a: Any, b: Any, a_axis: int, b_axis: int) -> Any:
     """The same of a float32 `a`, which is not rounded to the type of `b` but taken as a sum of two numbers of it.
 
     Rounded to bfloat16 once, probabilities cost values and gradients as much exactness as the result's own rounding does (1.7e-3,
-    in all 2.4e-3). The matrix unit takes nothing but bfloat16, so this is a second product: by the compiler's programs 31 % more
-    instructions of the kernel on a v5e, about a twentieth of a training step.
+    in all 2.4e-3). The matrix unit takes nothing but bfloat16, so this is a second product: in the compiler's programs a third more
+    instructions for a query block, which is about a twentieth of a training step.
     """
     if b.dtype == a.dtype:
         return _dot(a, b, a_axis, b_axis)
