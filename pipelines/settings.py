@@ -27,7 +27,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    project: str = Field("", pattern=r"^([a-z][a-z0-9:.-]{4,}[a-z0-9])?$", description="Google Cloud project.")
+    project: str = Field(
+        "", pattern=r"^([a-z][a-z0-9:.-]{4,}[a-z0-9])?$", description="Id of a Google Cloud project, as my-project-123."
+    )
     region: str = Field("", pattern=r"^([a-z]+-[a-z]+\d+)?$", description="Region of Vertex AI, as europe-west4.")
     bucket: str = Field(
         "",
@@ -48,7 +50,9 @@ class Settings(BaseModel):
     image_prefix: str = Field("", description="Images are PREFIX-preprocess and so on, in place of a file.")
     image_tag: str = Field("", description="Tag of those images.")
     api_endpoint: str = Field("", description="Another address of Vertex AI's API, as Private Service Connect's.")
-    host: str = Field("", pattern=r"^(https?://\S+)?$", description="Address of Kubeflow Pipelines.")
+    host: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Address of Kubeflow Pipelines, as http://localhost:8080."
+    )
     namespace: str = Field("", description="Kubernetes namespace, where Kubeflow has many users.")
     notify_emails: tuple[str, ...] = Field((), description="Who gets a mail when a run ends; Vertex AI only.")
     notify_webhook: str = Field(
@@ -134,8 +138,13 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
         return f"{where}: {name}: no such setting; expected {', '.join(Settings.model_fields)}"
     what = f"{where}: {name} is {problem['input']!r}"
     if problem["type"] == "string_pattern_mismatch":
-        return f"{what}; expected: {Settings.model_fields[name].description}"
+        return f"{what}; expected: {_meaning(name)}"
     return f"{what}; {problem['msg']}"
+
+
+def _meaning(name: str) -> str:
+    """A setting's description, to stand inside a sentence."""
+    return (Settings.model_fields[name].description or "").removesuffix(".")
 
 
 def require(settings: Settings, *names: str) -> None:
@@ -143,8 +152,7 @@ def require(settings: Settings, *names: str) -> None:
     absent = [name for name in names if not getattr(settings, name)]
     if absent:
         ways = "; ".join(
-            f"{name} (--{name.replace('_', '-')}, {environment_name(name)}, or {name} in {FILE}): "
-            f"{Settings.model_fields[name].description}"
+            f"{name} (--{name.replace('_', '-')}, {environment_name(name)}, or {name} in {FILE}): {_meaning(name)}"
             for name in absent
         )
         raise InputError(f"not set: {ways}")
