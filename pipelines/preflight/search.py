@@ -84,6 +84,7 @@ def _next(tried: Sequence[Sized], fitting: int, failing: int | None, limit: int)
     if len(sizes) >= 2:
         (rows, memory), (other_rows, other_memory) = sizes[:2]
         slope = (other_memory - memory) / (other_rows - rows)
-        if slope > 0:
-            guess = math.floor(rows + (limit - memory) / slope)
+        bound = math.floor(rows + (limit - memory) / slope) if slope > 0 else 0
+        if bound >= fitting:  # else what does not fit lies on no line: the compiler saved what it could
+            guess = bound
     return min(max(guess, fitting + 1), most)

@@ -362,6 +362,19 @@ def test_memory_that_hardly_grows_near_the_limit_does_not_mislead_the_search():
     assert max(asked) <= 60
 
 
+def test_what_does_not_fit_and_hardly_grows_does_not_mislead_the_search():
+    """As two of nearly one size, just too large, whose line would have it that next to nothing fits."""
+    asked = []
+
+    def program(rows):
+        asked.append(rows)
+        return Known(rows, rows <= 70, 300 + 8 * rows if rows <= 70 else 1600 + rows // 40)
+
+    found = largest_batch(program, 80, 1575, most_programs=8)
+    assert found.rows >= 68
+    assert len(asked) <= 8
+
+
 def test_no_batch_fits():
     found = largest_batch(lambda rows: Known(rows, False, 3000 + rows), 4, 1575)
     assert (found.rows, found.exact) == (0, True)
