@@ -55,7 +55,7 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         if not self.warmup_steps:
             return rate
         progress = numeric.maximum(step, 1.0) / self.warmup_steps
-        highest = self._decay(0 * step + self.warmup_steps, numeric)
+        highest = self._decay(0 * step + self.warmup_steps, numeric)  # a float32 of `numeric`, as `step` is
         rising = highest * numeric.power(progress, self.warmup_power)
         return numeric.where(step < self.warmup_steps, rising, rate)
 

@@ -1,5 +1,6 @@
 """The count of what the attention kernel moves, on a case small enough to count again, and against the kernel's own arrays."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def test_a_small_case_is_what_it_comes_to_by_hand(count):
     forward = 4 * gathered + 3 * 4 * scores + 2 * 2 * scores
     backward = 9 * gathered + 3 * 4 * scores + 3 * 2 * scores + 2 * 4 * scores + 3 * 2 * scores
     assert count.xla_bytes(case) == 12 * 512 + forward + backward
-    assert count.products(case) == 7 * scores * 2
+    assert (count.xla_products(case), count.kernel_products(case)) == (7 * scores * 2, 11 * scores * 2)
+    assert count.kernel_products(dataclasses.replace(case, itemsize=4)) == 7 * scores * 2
 
 
 @pytest.mark.parametrize("length", [4096, 16384])
