@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bigbird.console import EXIT_CODES, EXIT_INTERRUPTED, load_tensorflow, stoppable
+from bigbird.console import EXIT_INTERRUPTED, explained, load_tensorflow, stoppable
+from bigbird.scratch import scratch_folder
+from components.lifeline import end_with_starter
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
 FAILURE_FILE = "BIGBIRD_FAILURE_FILE"
@@ -31,18 +33,20 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
         stage: the stage's function.
         tensorflow: whether the stage needs TensorFlow, which is then loaded first.
     """
+    end_with_starter()
     with stoppable() as stop:
         try:
-            if tensorflow:
-                load_tensorflow()
-            return stage()
+            with scratch_folder():
+                if tensorflow:
+                    load_tensorflow()
+                return stage()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or stop.code:
                 sys.exit(stop.code or EXIT_INTERRUPTED)
-            for kind, code in EXIT_CODES.items():
-                if isinstance(error, kind):
-                    _report(str(error), code)
-                    sys.exit(code)
+            told = explained(error)
+            if told is not None:
+                _report(*told)
+                sys.exit(told[1])
             if isinstance(error, Exception):  # a bug of ours: told in full, and the process ends
                 traceback.print_exc()
                 _report(f"{type(error).__name__}: {error}", 1)
@@ -54,8 +58,12 @@ def _report(message: str, code: int) -> None:
     """Hands the message to the runner, which names the step; without one it goes to stderr."""
     file = os.environ.get(FAILURE_FILE)
     if file:
-        Path(file).write_text(json.dumps({"message": message}), encoding="utf-8")
-        return
+        try:
+            Path(file).write_text(json.dumps({"message": message}), encoding="utf-8")
+        except OSError:  # the disk is full, which may be the message itself
+            pass
+        else:
+            return
     print(f"error: {message}", file=sys.stderr)
     if TERMINATION_LOG.is_file():
         TERMINATION_LOG.write_bytes(f"exit code {code}: {message}".encode()[:TERMINATION_LOG_BYTES])

@@ -65,16 +65,32 @@ def cli() -> None:
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier run of the same name.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Goes on with the run of --name, or the newest that did not end, with its own options.",
+)
 @click.option("--docker", is_flag=True, help="Each step in its image, on the local Docker engine; `make images` first.")
 @click.option("--memory", default="", help='Most memory of a step\'s container, e.g. "8g".')
 @click.option(
     "--gpus", is_flag=True, help="Containers get this machine's GPUs; trains in the image train-gpu or train-jax-gpu."
 )
 @image_options
-def run(**options: Any) -> None:
-    """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export."""
+@click.pass_context
+def run(context: click.Context, **options: Any) -> None:
+    """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export.
+
+    The same command again goes on with a run of the same --name that did not end.
+    """
     from pipelines.local_run import run_locally
 
+    if options["resume"]:
+        allowed = {"resume", "name", "runs", "docker", "memory", "gpus", "image_prefix", "image_tag", "images"}
+        for name in set(options) - allowed:
+            if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+                raise click.UsageError(
+                    f"--resume goes on with the run's own options; leave --{name.replace('_', '-')} out"
+                )
     run_command(lambda: run_locally(**options))
 
 

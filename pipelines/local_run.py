@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import shutil
 import sys
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.artifacts import read_manifest, write_json
+from bigbird import integrity
+from bigbird.artifacts import read_json, read_manifest, resolved, write_json
 from bigbird.config import Experiment
 from bigbird.errors import InputError
+from bigbird.locks import locked
 from bigbird.tasks.families import family
 from bigbird.version import provenance
+from components.recipes import resolve_experiment
 from pipelines.files import LocalFiles
 from pipelines.images import TRAINING_IMAGES, Images, choose_images
 from pipelines.parameters import pipeline_parameters
 
 Sample = Literal["glue", "squad"]
+
+RECORD = "run.json"
 
 SAMPLE_TASKS: dict[Sample, str] = {"glue": "sst2", "squad": "squad_v1"}
 
@@ -56,6 +63,7 @@ def run_locally(
     image_prefix: str,
     image_tag: str,
     images: Path | None,
+    resume: bool = False,
     **options: Any,
 ) -> None:
     """Runs the pipeline with the options of `bigbird run`; see its help.
@@ -64,12 +72,14 @@ def run_locally(
         InputError: an option cannot be used; nothing was started or written.
         SystemExit: a step failed; the code is the step's.
     """
-    from pipelines.summary import print_summary
     from pipelines.targets import local
     from pipelines.targets.containers import Containers
     from pipelines.targets.processes import Processes
 
-    plan = make_plan(**options)
+    if resume:
+        plan = resumed_plan(options["name"], options["runs"])
+    else:
+        plan = make_plan(**options)
     place: local.Place
     if docker:
         train = TRAINING_IMAGES["gpu" if gpus else "cpu"][plan.experiment.runtime.backend]
@@ -81,36 +91,104 @@ def run_locally(
                 raise InputError(f"{option} is given without --docker; it is about containers")
         chosen, place = Images.named(tag="none"), Processes()
     place.check()
-    _prepare_folder(plan.folder, options["overwrite"])
+    while True:
+        try:
+            plan.folder.parent.mkdir(parents=True, exist_ok=True)
+            with locked(plan.folder, "bigbird run"):
+                if _prepare_folder(plan, overwrite=options["overwrite"], named=resume or options["name"] is not None):
+                    _run(plan, chosen, place, docker=docker)
+                    return
+        except OSError as error:
+            if error.filename is None or not Path(error.filename).is_relative_to(plan.folder.parent):
+                raise
+            raise InputError(f"{error.filename}: {error.strerror}; give another folder with --runs") from None
+        plan = make_plan(**options)  # another run took the name that was free a moment ago
+
+
+def _run(plan: Plan, chosen: Images, place: Any, *, docker: bool) -> None:
+    """Runs a plan in its folder, which is locked."""
+    from pipelines.finetune import build_pipeline
+    from pipelines.summary import print_summary
+    from pipelines.targets import local
+    from pipelines.targets.target import Target
+
+    record = {
+        "arguments": plan.arguments,
+        "sample": plan.sample,
+        "images": chosen.of_a_run_here() if docker else None,
+        **provenance(),
+    }
+    write_json(plan.folder / RECORD, integrity.sealed(record))
     if plan.sample:
         from pipelines.sample_data import write_sample
 
         write_sample(plan.sample, Path(plan.arguments["data"]))
-    record = {
-        "format": 1,
-        "arguments": plan.arguments,
-        "images": chosen.of_a_run_here() if docker else None,
-        **provenance(),
-    }
-    write_json(plan.folder / "run.json", record)
     print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
-
-    from pipelines.finetune import build_pipeline
-    from pipelines.targets.target import Target
-
+    goes_on = f"`bigbird run --resume --name {plan.folder.name}` goes on from there"
     try:
         finished = local.run(build_pipeline(Target(chosen)), plan.arguments, plan.folder, place)
     except local.StepFailed as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}\nOnce that is mended, {goes_on}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(f"stopped; {goes_on}", file=sys.stderr)
+        raise
     evaluation = read_manifest(finished.path("evaluation"), "evaluation")
     outcome = {
         "seconds": {step: round(seconds, 1) for step, seconds in finished.seconds.items()},
         "metric": evaluation["primary"],
         "exported": "export" in finished.seconds,
     }
-    write_json(plan.folder / "run.json", record | outcome)
+    write_json(plan.folder / RECORD, integrity.sealed(record | outcome))
     print_summary(finished, plan.arguments["metric_threshold"])
+
+
+def resumed_plan(name: str | None, runs: Path) -> Plan:
+    """The plan of a run that did not end, as its run.json has it.
+
+    Args:
+        name: of the run; None takes the newest one that did not end.
+        runs: where runs are kept.
+
+    Raises:
+        InputError: there is no such run, or it has ended.
+    """
+    runs = runs.resolve()
+    if name is None:
+        found = sorted(runs.glob(f"*/{RECORD}"), key=lambda file: file.stat().st_mtime, reverse=True)
+        folder = next((file.parent for file in found if not _has_ended(read_record(file.parent))), None)
+        if folder is None:
+            raise InputError(f"{runs}: holds no run that did not end; start one without --resume")
+    else:
+        folder = runs / _checked_name(name)
+        if not (folder / RECORD).exists():
+            raise InputError(
+                f"{folder}: holds no {RECORD}, so there is no run to go on with; leave --resume out to start one"
+            )
+    record = read_record(folder)
+    if _has_ended(record):
+        raise InputError(f"{folder}: this run has ended; start a new one, or replace it with --overwrite")
+    arguments = record["arguments"]
+    names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint", "overrides")
+    experiment = resolve_experiment(arguments["task"], arguments["recipe"], **{key: arguments[key] for key in names})
+    return Plan(arguments, folder, experiment, record.get("sample"))
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """A run's run.json.
+
+    Raises:
+        InputError: it is damaged, or is not a run's.
+    """
+    record = read_json(folder / RECORD, "record of a run")
+    if not isinstance(record, dict) or not isinstance(record.get("arguments"), dict):
+        raise InputError(f"{folder / RECORD}: holds no arguments; expected the record of a run")
+    integrity.check_seal(folder / RECORD, record, "record of the run")
+    return record
+
+
+def _has_ended(record: dict[str, Any]) -> bool:
+    return "metric" in record
 
 
 def make_plan(
@@ -120,7 +198,6 @@ def make_plan(
     recipe: str | None,
     name: str | None,
     runs: Path,
-    overwrite: bool,
     backend: str | None = None,
     **options: Any,
 ) -> Plan:
@@ -134,7 +211,7 @@ def make_plan(
     recipe = recipe or (f"sample_{sample}" if sample else None)
     if backend:
         options["overrides"] = (f"runtime.backend={backend}", *options["overrides"])
-    folder = _run_folder(name or _default_name(sample, task), runs, overwrite)
+    folder = _run_folder(name, runs, _default_name(sample, task))
     arguments, experiment = pipeline_parameters(options, task, recipe, LocalFiles())
     if sample:
         arguments["data"] = str(folder / "sample_data")
@@ -173,25 +250,62 @@ def _default_name(sample: str | None, task: str) -> str:
     return f"{f'sample-{sample}' if sample else task}-{now:%Y%m%d-%H%M%S}"
 
 
-def _run_folder(name: str, runs: Path, overwrite: bool) -> Path:
+def _run_folder(name: str | None, runs: Path, default: str) -> Path:
+    """The run's folder: of the name given, else the first of `default`, `default-2`, … that is not there."""
+    runs = resolved(runs)
+    if name is not None:
+        return resolved(runs / _checked_name(name))
+    names = (default if number == 1 else f"{default}-{number}" for number in count(1))
+    return next(runs / free for free in names if not os.path.lexists(runs / free))
+
+
+def _checked_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(
             f"--name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit"
         )
-    folder = runs.resolve() / name
-    if folder.exists():
-        if not folder.is_dir():
-            raise InputError(f"{folder}: is a file; expected a new folder. Choose another --name")
-        if any(folder.iterdir()) and not overwrite:
-            raise InputError(
-                f"{folder}: a run of this name exists; choose another --name, or pass --overwrite to replace it"
-            )
-        if any(folder.iterdir()) and not (folder / "run.json").exists():
-            raise InputError(f"{folder}: holds files but no run.json, so it is not a run; choose another --name")
-    return folder
+    return name
 
 
-def _prepare_folder(folder: Path, overwrite: bool) -> None:
-    if overwrite and folder.exists():
+def _prepare_folder(plan: Plan, *, overwrite: bool, named: bool) -> bool:
+    """Makes the run's folder ready; its lock is held.
+
+    Args:
+        plan: the run.
+        overwrite: whether a run that is there is to be deleted.
+        named: whether the user gave the run its name.
+
+    Returns:
+        Whether the run may begin: not where another one took a default name.
+
+    Raises:
+        InputError: the folder holds another run, or something else.
+    """
+    folder = plan.folder
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; expected a new folder. Choose another --name")
+    if not folder.exists() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        return True
+    if not named:
+        return False
+    if not (folder / RECORD).exists():
+        raise InputError(f"{folder}: holds files but no {RECORD}, so it is not a run; choose another --name")
+    if overwrite:
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+        return True
+    record = read_record(folder)
+    if _has_ended(record):
+        raise InputError(
+            f"{folder}: a run of this name exists; choose another --name, or pass --overwrite to replace it"
+        )
+    before, now = record["arguments"], plan.arguments
+    different = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if different:
+        raise InputError(
+            f"{folder}: a run of this name was begun with other options ({', '.join(different)}); --resume goes on with its own, "
+            "--overwrite replaces it, or choose another --name"
+        )
+    print(f"going on with the run in {folder}, which did not end", file=sys.stderr)
+    return True

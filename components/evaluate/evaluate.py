@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.artifacts import new_folder, read_manifest, write_json
+from bigbird.artifacts import check_files, new_folder, read_manifest, write_manifest
 from bigbird.checkpoints.native import load_model, read_state, weights_folder
 from bigbird.config import Task
 from bigbird.console import Progress, format_duration
@@ -57,6 +57,7 @@ def evaluate(
             "(`python -m components.train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"
         )
     check_compatible(model, model_manifest, dataset, dataset_manifest)
+    check_files(model, "model", model_manifest)
     split = choose_split(dataset, dataset_manifest, split)
     weights = weights_folder(model, model_manifest, checkpoint)
     with new_folder(output, overwrite=overwrite) as folder:
@@ -76,8 +77,7 @@ def evaluate(
         manifest["seconds"] = round(time.monotonic() - started, 3)
         page = evaluation_page(evaluation, manifest, model, model_manifest, dataset_manifest, tokens)
         (folder / "report.html").write_text(page, encoding="utf-8")
-        write_json(folder / "metrics.json", manifest)
-    return manifest
+        return write_manifest(folder, "evaluation", manifest)
 
 
 def check_compatible(
@@ -168,7 +168,6 @@ def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
     results, primary = evaluation.answers, evaluation.primary
     labelled = bool(evaluation.metrics)
     manifest: dict[str, Any] = {
-        "format": 1,
         "task": task,
         "split": split,
         "labelled": labelled,

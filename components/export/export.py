@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bigbird.artifacts import MANIFESTS, new_folder, read_manifest, write_json
+from bigbird.artifacts import check_files, new_folder, read_manifest, write_json, write_manifest
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
 from bigbird.version import provenance
@@ -58,6 +58,7 @@ def export(
             f"{model}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
         )
     keras_model, manifest, experiment = load_model(model)
+    check_files(model, "model", manifest)
     if manifest["dataset"] is None:
         raise InputError(
             f"{model}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
@@ -81,7 +82,6 @@ def export(
         write_json(folder / "response.json", {name: _plain(value.numpy()) for name, value in response.items()})
         _check_by_itself(folder)
         described = {
-            "format": 1,
             "task": manifest["task"],
             "labels": manifest["labels"],
             "metrics": manifest["metrics"],
@@ -93,8 +93,7 @@ def export(
             "example": EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),
             **provenance(),
         }
-        write_json(folder / MANIFESTS["saved_model"], described)
-    return described
+        return write_manifest(folder, "saved_model", described)
 
 
 def _check_dataset(trained_on: dict[str, Any], given: dict[str, Any], folder: str) -> None:

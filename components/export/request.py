@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bigbird.artifacts import check_files
+from bigbird.integrity import CHECKSUMS
 from bigbird.scoring import read_examples
 
 RECORDED = 4  # examples; enough for several buckets and a batch, few enough to read
@@ -34,7 +36,9 @@ def recorded_request(
     """
     if dataset is not None and manifest is not None:
         for split in manifest["splits"]:
-            if (Path(dataset) / f"{split}.examples.jsonl").exists():
+            file = f"{split}.examples.jsonl"
+            if (Path(dataset) / file).exists() or file in manifest.get(CHECKSUMS, {}):
+                check_files(dataset, "dataset", manifest, [file])
                 examples = list(islice(_texts(dataset, split), RECORDED))
                 return {name: [example[name] for example in examples] for name in fields}
     return {name: WITHOUT_DATASET[name] for name in fields}

@@ -131,6 +131,7 @@ def _local_runner(options: Any, total_bytes: int, shards: int) -> Any:
     from apache_beam.portability.api import beam_provision_api_pb2
     from apache_beam.runners.portability.fn_api_runner import fn_runner
     from apache_beam.runners.portability.portable_runner import JobServiceHandle
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
     direct, worker = options.view_as(DirectOptions), options.view_as(WorkerOptions)
     processes = min(len(os.sched_getaffinity(0)), shards)  # the cores that this process may use
@@ -138,9 +139,14 @@ def _local_runner(options: Any, total_bytes: int, shards: int) -> Any:
     if untouched and total_bytes >= MANY_BYTES and processes > 1:
         direct.direct_running_mode, direct.direct_num_workers = "multi_processing", processes
     worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "ERROR"
+    environment = None
+    if direct.direct_running_mode == "multi_processing":
+        direct.direct_running_mode = "in_memory"  # else Beam starts workers that outlive this process when it is killed
+        command = f"exec {shlex.quote(sys.executable)} -m components.preprocess.worker {os.getpid()}"
+        environment = SubprocessSDKEnvironment.from_command_string(command)
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-    return fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(provision))
+    return fn_runner.FnApiRunner(environment, provision_info=fn_runner.ExtendedProvisionInfo(provision))
 
 
 @contextlib.contextmanager

@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bigbird.artifacts import MANIFESTS
+from bigbird import integrity
+from bigbird.artifacts import MANIFESTS, json_bytes
 from bigbird.errors import InputError
+from bigbird.integrity import Facts
 from bigbird.tasks import families, glue, squad, triviaqa
 from bigbird.tasks.records import BadRecords
 from bigbird.version import provenance
@@ -96,12 +98,14 @@ def preprocess(
         pieces = own or Vocabulary(_train_vocabulary(task, splits, vocabulary_size), lower_case)
         with storage.create(storage.join(folder, VOCABULARY)) as file:
             file.write(pieces.serialized)
-        statistics = _encode(task, splits, folder, settings, lower_case, options)
+        statistics, checksums = _encode(task, splits, folder, settings, lower_case, options)
+        checksums[VOCABULARY] = integrity.facts_of_bytes(pieces.serialized)
+        checksums |= {storage.name(split.path): split.facts for split in splits if split.split != "train"}
         storage.delete([storage.join(folder, WORK)])
         manifest = _manifest(task, splits, statistics, settings)
         manifest["vocabulary"] = _vocabulary_facts(pieces, trained_here=own is None)
         manifest |= {"rejected": len(bad.rejected), **provenance()}
-        _write_texts(folder, manifest, bad)
+        manifest = _write_texts(folder, manifest, bad, checksums)
     _say(manifest, output, time.monotonic() - started)
     return manifest
 
@@ -163,8 +167,8 @@ def _texts(task: str, lines_path: str) -> Iterator[str]:
 
 def _encode(
     task: str, splits: list[Lines], folder: str, settings: dict[str, int], lower_case: bool, options: Any
-) -> dict[str, Statistics]:
-    """Writes the TFRecord files; gives each split's statistics.
+) -> tuple[dict[str, Statistics], dict[str, Facts]]:
+    """Writes the TFRecord files; gives each split's statistics and each file's facts.
 
     Raises:
         InputError: what a worker found wrong with an example.
@@ -188,12 +192,14 @@ def _encode(
     ]
     run_shards(shards, encoding, options, done)
     statistics = {split.split: Statistics() for split in splits}
+    checksums: dict[str, Facts] = {}
     for shard in shards:
         outcome = json.loads(storage.read_bytes(shard.done, "shard's statistics"))
         if "error" in outcome:
             raise InputError(outcome["error"])
-        statistics[shard.split].merge(Statistics.from_json(outcome))
-    return statistics
+        statistics[shard.split].merge(Statistics.from_json(outcome["statistics"]))
+        checksums[storage.name(shard.output)] = outcome["facts"]
+    return statistics, checksums
 
 
 def _manifest(
@@ -206,7 +212,6 @@ def _manifest(
         for split in splits
     }
     common = {
-        "format": 1,
         "task": task,
         "experiment_type": families.experiment_type(task),
         "labels": list(spec.labels) if spec and spec.labels else None,
@@ -230,15 +235,21 @@ def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> dict[str
     }
 
 
-def _write_texts(folder: str, manifest: dict[str, Any], bad: BadRecords) -> None:
-    """rejected.jsonl, report.html and, last, the manifest."""
+def _write_texts(folder: str, manifest: dict[str, Any], bad: BadRecords, checksums: dict[str, Facts]) -> dict[str, Any]:
+    """rejected.jsonl, report.html and, last, the manifest; gives the manifest as written."""
+
+    def write(name: str, text: str) -> None:
+        content = text.encode("utf-8", "backslashreplace")
+        storage.write_bytes(storage.join(folder, name), content)
+        checksums[name] = integrity.facts_of_bytes(content)
+
     if bad.rejected:
         lines = "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in bad.rejected)
-        storage.write_text(storage.join(folder, "rejected.jsonl"), lines)
-    storage.write_text(storage.join(folder, "report.html"), summary_page(manifest, bad.rejected))
-    storage.write_text(
-        storage.join(folder, MANIFESTS["dataset"]), json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    )
+        write("rejected.jsonl", lines)
+    write("report.html", summary_page(manifest, bad.rejected))
+    manifest = integrity.sealed({**manifest, integrity.CHECKSUMS: checksums})
+    storage.write_bytes(storage.join(folder, MANIFESTS["dataset"]), json_bytes(manifest))
+    return manifest
 
 
 def _say(manifest: dict[str, Any], output: str, seconds: float) -> None:

@@ -16,6 +16,7 @@ import apache_beam as beam
 
 from bigbird import features
 from bigbird.errors import InputError
+from bigbird.integrity import HashingFile
 from bigbird.tasks import families, glue, pretraining, squad, triviaqa
 from bigbird.vocabulary import Vocabulary
 from components.preprocess import storage
@@ -39,7 +40,7 @@ class Shard(NamedTuple):
         examples: GLUE rows or SQuAD questions in it.
         first: number of its first example in the split.
         output: the TFRecord file to write.
-        done: the file to write last, holding the shard's statistics.
+        done: the file to write last, holding the shard's statistics and the output's facts.
     """
 
     split: str
@@ -99,14 +100,16 @@ class EncodeShard(beam.DoFn):
         it would reach the user wrapped in the runner's own errors.
         """
         statistics = Statistics()
+        outcome: dict[str, Any]
         try:
             with (
                 storage.open_range(element.lines, element.start, element.size) as lines,
-                storage.create(element.output) as out,
+                storage.create(element.output) as file,
             ):
+                out = HashingFile(file)
                 for record in self._records(element, lines, statistics):
                     out.write(features.frame(record))
-            outcome = statistics.to_json()
+            outcome = {"statistics": statistics.to_json(), "facts": out.facts()}
         except InputError as error:
             outcome = {"error": str(error)}
         storage.write_text(element.done, json.dumps(outcome))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bigbird.console import Progress
 from bigbird.errors import InputError
+from bigbird.integrity import Facts, HashingFile
 from bigbird.tasks import families, glue, pretraining, squad, triviaqa
 from bigbird.tasks.files import inner_folder, official_files
 from bigbird.tasks.records import BadRecords
@@ -39,6 +40,7 @@ class Lines:
         examples: GLUE rows or SQuAD questions.
         labelled: whether they have labels.
         cuts: (first byte, bytes, examples, number of the first example) of each shard.
+        facts: size and SHA-256 of the file of lines.
     """
 
     split: str
@@ -46,6 +48,7 @@ class Lines:
     examples: int
     labelled: bool
     cuts: list[tuple[int, int, int, int]]
+    facts: Facts
 
     @property
     def files(self) -> list[str]:
@@ -96,9 +99,11 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
     cuts: list[tuple[int, int, int, int]] = []
     start = size = count = first = 0
     unlabelled = 0
-    with storage.create(output) as out:
+    with storage.create(output) as file:
+        out = HashingFile(file)
         for line, examples, labelled in items:
-            size += out.write(line) or len(line)
+            out.write(line)
+            size += len(line)
             count += examples
             unlabelled += not labelled
             if count >= per_shard:
@@ -113,7 +118,7 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
             f"{source.path}: every record in it was rejected; the first, {source.path}:{first_bad['where']}: "
             f"{first_bad['problem']}"
         )
-    return Lines(source.split, output, first + count, not unlabelled, cuts)
+    return Lines(source.split, output, first + count, not unlabelled, cuts, out.facts())
 
 
 def _glue_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:

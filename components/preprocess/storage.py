@@ -45,6 +45,11 @@ def join(folder: str, *names: str) -> str:
     return _filesystems().join(folder, *names)
 
 
+def name(path: str) -> str:
+    """The last part of a path."""
+    return path.replace(os.sep, "/").rpartition("/")[2]
+
+
 def list_names(folder: str) -> list[str]:
     """The names of a folder's files, sorted; none where there is no such folder.
 
@@ -138,8 +143,13 @@ def create(path: str) -> BinaryIO:
 
 def write_text(path: str, text: str) -> None:
     """Writes a whole file in UTF-8; half a character, which has no UTF-8, as its escape."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a whole file."""
     with create(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        file.write(content)
 
 
 def delete(paths: list[str]) -> None:

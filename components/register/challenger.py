@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from bigbird.artifacts import read_manifest
+from bigbird.artifacts import check_files, read_manifest
 from bigbird.errors import InputError
 from bigbird.version import revision
 from components.register.labels import (
@@ -105,6 +105,7 @@ def read_challenger(
             f"{evaluation}: split {evaluated['split']!r} has no labels, so there is no metric to compare; "
             "evaluate a split with labels"
         )
+    check_files(dataset, "dataset", manifest, [f"{evaluated['split']}.examples.jsonl"])
     return Challenger(
         task=task,
         metric=primary["name"],

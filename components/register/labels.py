@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.errors import InputError
+from bigbird.integrity import CHECKSUMS, SEAL
 from components.model_names import LABEL
 
 OURS, OURS_VALUE = LABEL
@@ -66,8 +67,10 @@ def evaluation_fingerprint(dataset: str, split: str, metric: str) -> str:
 
 
 def dataset_fingerprint(manifest: Mapping[str, Any]) -> str:
-    """16 digits of a dataset's manifest, which code wrote it left out: its splits, layout and vocabulary."""
-    facts = {name: value for name, value in manifest.items() if name not in ("version", "revision")}
+    """16 digits of a dataset's manifest: its splits, layout and vocabulary, not how and by which code it was written."""
+    left_out = ("version", "revision", CHECKSUMS, SEAL)
+    # As manifests of format 1 say it, so that versions that are registered already compare.
+    facts = {name: value for name, value in manifest.items() if name not in left_out} | {"format": 1}
     return _digest(json.dumps(facts, sort_keys=True))
 
 

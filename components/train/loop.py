@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,12 +81,16 @@ class TrainingLoop:
     def __init__(self, steps: Steps, plan: Plan, state: State, interruption: Interruption):
         self.steps, self.plan, self.state, self._interruption = steps, plan, state, interruption
         self._total = plan.trainer.train_steps
-        self._logs = Logs(plan.model_dir, state.step, enabled=steps.is_chief)
+        self._logs = Logs(plan.model_dir, state.step, self._known_history(), enabled=steps.is_chief)
         self._progress = Progress("train", self._total)
         self._saved = state.step if native.list_checkpoints(plan.model_dir) else -1
         self._batches: Iterator[Any] | None = None
         self._look_after = 1  # updates between two looks at the loss; follows the speed
-        self._interval, self._input_wait = _Interval(), InputWait()
+        self._interval, self._input_wait = _Interval(state.sums), InputWait()
+
+    def _known_history(self) -> list[dict[str, Any]] | None:
+        """What the run's history is up to its state; a state that an earlier version wrote does not say."""
+        return [] if self.state.step == 0 else self.state.history
 
     def run(self) -> None:
         """Trains, validates and saves until the last step is done and saved.
@@ -182,7 +186,7 @@ class TrainingLoop:
         restored = State.from_json(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
         restored.left_out, restored.seconds = left_out, self.state.seconds
         self.state = restored
-        self._batches, self._interval = None, _Interval()
+        self._batches, self._interval = None, _Interval(restored.sums)
         self._logs.truncate(self.state.step)
         self._progress.finish(f"{diverged}. Going back to step {self.state.step} and on without this batch")
 
@@ -203,7 +207,8 @@ class TrainingLoop:
         """Summary, validation and checkpoint where they are due, each once; a resumed run makes up for what it owes."""
         trainer, state = self.plan.trainer, self.state
         if self._interval.steps and self._due(trainer.summary_interval):
-            self._logs.write("train", state.step, {**self._interval.figures(), "learning_rate": self._rate()})
+            figures = {**self._interval.figures(), "learning_rate": self._rate()}
+            self._logs.write("train", state.step, figures, self._interval.speed())
             self._interval = _Interval()
         if self.plan.validate is not None and self._due(trainer.validation_interval) and state.validated != state.step:
             self._validate(self.plan.validate)
@@ -228,6 +233,7 @@ class TrainingLoop:
 
     def _save(self) -> None:
         if self.steps.is_chief and self._saved != self.state.step:
+            self.state.sums, self.state.history = self._interval.sums(), self._logs.history
             keep = self.plan.trainer.max_to_keep
             native.save_checkpoint(
                 self.plan.model_dir, self.steps.model, self.steps.optimizer, self.state.to_json(), max_to_keep=keep
@@ -248,26 +254,44 @@ def is_better(value: float, best: float | None, comparison: str) -> bool:
 
 
 class _Interval:
-    """Figures since the last summary."""
+    """Figures since the last summary.
 
-    def __init__(self) -> None:
-        self.steps, self._loss, self._norm, self._tokens = 0, 0.0, 0.0, 0.0
-        self._seconds, self._waited = 0.0, 0.0
+    Args:
+        sums: of an interval that a checkpoint interrupted, as `sums` gave them.
+    """
+
+    def __init__(self, sums: Mapping[str, float] | None = None) -> None:
+        self._sums = {"steps": 0, "loss": 0.0, "gradient_norm": 0.0, **(sums or {})}
+        self._timed, self._tokens, self._seconds, self._waited = 0, 0.0, 0.0, 0.0
+
+    @property
+    def steps(self) -> int:
+        return int(self._sums["steps"])
 
     def add(self, figures: np.ndarray, seconds: float, waited: float) -> None:
-        self.steps += len(figures)
-        loss, norm, tokens = figures.sum(axis=0)
-        self._loss, self._norm, self._tokens = self._loss + loss, self._norm + norm, self._tokens + tokens
+        for loss, norm, tokens in figures.tolist():  # one by one: the sums do not depend on when the host looked
+            self._sums["steps"] += 1
+            self._sums["loss"] += loss
+            self._sums["gradient_norm"] += norm
+            self._tokens += tokens
+        self._timed += len(figures)
         self._seconds, self._waited = self._seconds + seconds, self._waited + waited
 
+    def sums(self) -> dict[str, float]:
+        """What a checkpoint keeps of the interval."""
+        return dict(self._sums)
+
     def figures(self) -> dict[str, float]:
-        """Means over the steps, speed in real tokens and steps per second, and the share of time without a batch."""
+        """Means over the steps."""
+        return {name: float(self._sums[name] / self._sums["steps"]) for name in ("loss", "gradient_norm")}
+
+    def speed(self) -> dict[str, float]:
+        """Real tokens and steps per second, and the share of time without a batch, since this process began or resumed."""
+        seconds = max(self._seconds, 1e-9)
         return {
-            "loss": float(self._loss / self.steps),
-            "gradient_norm": float(self._norm / self.steps),
-            "tokens_per_second": float(self._tokens / max(self._seconds, 1e-9)),
-            "steps_per_second": float(self.steps / max(self._seconds, 1e-9)),
-            "input_wait": float(self._waited / max(self._seconds, 1e-9)),
+            "tokens_per_second": float(self._tokens / seconds),
+            "steps_per_second": float(self._timed / seconds),
+            "input_wait": float(self._waited / seconds),
         }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bigbird import features
-from bigbird.artifacts import MANIFESTS, write_json
+from bigbird.artifacts import write_manifest
 from bigbird.config import PLACEHOLDER, SquadDataConfig
 from bigbird.errors import InputError
 from bigbird.tasks import squad
@@ -49,9 +49,7 @@ def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> dict[str
     )
     lengths = _write_records(folder / "validation-00000-of-00001.tfrecord", paragraphs, vocabulary, options)
     (folder / "vocab.model").write_bytes(Path(data.vocab_file).read_bytes())
-    manifest = _manifest(data, vocabulary, paragraphs, lengths)
-    write_json(folder / MANIFESTS["dataset"], manifest)
-    return manifest
+    return write_manifest(folder, "dataset", _manifest(data, vocabulary, paragraphs, lengths))
 
 
 def _write_records(
@@ -76,7 +74,6 @@ def _manifest(
 ) -> dict[str, Any]:
     task = "squad_v2" if data.version_2_with_negative else "squad_v1"
     return {
-        "format": 1,
         "task": task,
         "experiment_type": "bigbird/squad",
         "labels": None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.artifacts import MANIFESTS, read_manifest
+from bigbird.artifacts import MANIFESTS, check_files, inside, read_manifest
 from bigbird.buckets import choose_buckets
 from bigbird.config import PLACEHOLDER, DataConfig, Experiment, GlueTask, PretrainingTask, SquadTask, replace
 from bigbird.dataset import count_batches, count_records, find_files, split_files
@@ -81,7 +81,7 @@ def resolve(
         if split.manifest["vocabulary"]["sha256"] != manifest["vocabulary"]["sha256"]:  # type: ignore[index]
             raise InputError(f"{split.folder}: was made with another vocabulary than {splits[0].folder}")
     if manifest is not None:
-        vocabulary = Path(splits[0].folder or "") / manifest["vocabulary"]["file"]
+        vocabulary = _vocabulary(splits[0].folder or Path(), manifest)
         experiment = _set_buckets(_fill(experiment, manifest, vocabulary), manifest, buckets)
     elif isinstance(task, PretrainingTask):
         for split in found:
@@ -131,6 +131,14 @@ def _open_folder(name: str, folder: Path) -> Split:
         remedy = "; --mode train needs none" if name == "validation" else ""
         raise InputError(f"{folder}: has no {name} split; it has {', '.join(manifest['splits'])}{remedy}")
     return Split(names[0], split_files(folder, manifest, names[0]), folder, manifest)
+
+
+def _vocabulary(folder: Path, manifest: dict[str, Any]) -> Path:
+    """The dataset's vocabulary; `InputError` where it is damaged, or the manifest's name for it leads out of the folder."""
+    name = manifest["vocabulary"]["file"]
+    path = inside(folder, name, f"{folder / MANIFESTS['dataset']}: vocabulary")
+    check_files(folder, "dataset", manifest, [name])
+    return path
 
 
 def _check_manifest(split: Split, experiment: Experiment) -> None:

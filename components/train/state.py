@@ -11,8 +11,6 @@ from bigbird.config import Experiment
 from bigbird.errors import InputError
 from bigbird.optimization import WarmupDecay
 
-FORMAT = 1
-
 
 @dataclass
 class State:
@@ -25,6 +23,8 @@ class State:
         validated: step of the last validation, -1 before any.
         best: {"step", "value", "metrics"} of the best validation, None before any.
         seconds: time spent, over all interruptions.
+        sums: of the figures since the last summary, so that a resumed run's next summary is an unbroken run's.
+        history: what history.json holds up to this step.
         setup: what `describe_setup` gave.
     """
 
@@ -34,14 +34,17 @@ class State:
     validated: int = -1
     best: dict[str, Any] | None = None
     seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, Any]] | None = None
     setup: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **asdict(self)}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> State:
-        return cls(**{name: value[name] for name in cls.__dataclass_fields__})
+        """The inverse; a state that an earlier version wrote has neither sums nor history."""
+        return cls(**{name: value[name] for name in cls.__dataclass_fields__ if name in value})
 
     def take_batch(self) -> None:
         """Counts the next update and its batch."""

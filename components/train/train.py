@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import MANIFESTS, read_manifest, write_json
+from bigbird import integrity
+from bigbird.artifacts import MANIFESTS, inside, read_manifest, resolved, write_manifest
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment, GlueTask
 from bigbird.console import format_duration
 from bigbird.dataset import checksum
-from bigbird.errors import InputError
+from bigbird.errors import DamagedError, InputError
+from bigbird.locks import locked
 from bigbird.optimization import build_schedule
 from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary
@@ -49,16 +51,44 @@ def train(
         TrainingDiverged: the loss is not finite or above its bound.
         KeyboardInterrupt, SystemExit(143): Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    model_dir = Path(model_dir)
+    model_dir = resolved(model_dir) if Path(model_dir).is_symlink() else Path(model_dir)
     if mode not in MODES:
         raise InputError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
+    _check_places(experiment, model_dir)
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, Interruption().listen() as interruption:
         experiment, sources = resolve(experiment, dataset, mode, Path(scratch), _buckets_before(model_dir))
-        if mode == "eval":
-            return validate_once(experiment, sources, model_dir, interruption)
-        if mode == "continuous_eval":
+        if mode == "continuous_eval":  # beside a run in mode train
             return validate_continuously(experiment, sources, model_dir, interruption)
+        if mode == "eval":
+            with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else ExitStack():
+                return validate_once(experiment, sources, model_dir, interruption)
         return _Run(experiment, sources, model_dir, interruption).train()
+
+
+# What a model folder holds besides the best checkpoint, which must not take its place.
+_OWN_NAMES = (
+    native.CHECKPOINTS,
+    "logs",
+    "validation",
+    "config.yaml",
+    "vocab.model",
+    "history.json",
+    "speed.json",
+    "model.json",
+)
+
+
+def _check_places(experiment: Experiment, model_dir: Path) -> None:
+    """Refuses a model folder that cannot be one, and a best checkpoint outside of it or in the place of something else."""
+    if model_dir.exists() and not model_dir.is_dir():
+        raise InputError(f"{model_dir}: is a file; expected a folder to write the model to")
+    subdir = experiment.trainer.best_checkpoint_export_subdir
+    inside(model_dir, subdir, "trainer.best_checkpoint_export_subdir")
+    if Path(subdir).parts[0] in _OWN_NAMES or subdir.startswith("."):
+        raise InputError(
+            f"trainer.best_checkpoint_export_subdir: is {subdir!r}, where a model folder keeps something else; expected another "
+            "name, such as best"
+        )
 
 
 def _buckets_before(model_dir: Path) -> list[int]:
@@ -80,6 +110,13 @@ class _Run:
 
     def train(self) -> dict[str, Any]:
         """Trains what is left to train and returns the manifest."""
+        with ExitStack() as stack:
+            if self.steps.is_chief:  # the only one that writes
+                self.model_dir.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.model_dir, "training", inside=True))
+            return self._train()
+
+    def _train(self) -> dict[str, Any]:
         state = self._start()
         if self._is_done(state):
             _say(f"{self.model_dir}: already trained to step {state.step:,}; nothing to do")
@@ -102,23 +139,43 @@ class _Run:
         if self.steps.is_chief:
             self._prepare_folder()
         if folder is not None:
-            state = native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer)
-            return State.from_json(state)
+            state = State.from_json(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
+            self._restore_best(state)
+            return state
         self._initialize()
         return State(setup=setup)
 
     def _prepare_folder(self) -> None:
-        self.model_dir.mkdir(parents=True, exist_ok=True)
         native.remove_unfinished(self.model_dir)
         (self.model_dir / "config.yaml").write_text(self.experiment.to_yaml(), encoding="utf-8")
         if self.sources.vocabulary is not None and self.sources.manifest is not None:
-            expected = self.sources.manifest["vocabulary"]["sha256"]
-            if Vocabulary(self.sources.vocabulary).sha256 != expected:
-                raise InputError(
+            expected, content = self.sources.manifest["vocabulary"]["sha256"], self.sources.vocabulary.read_bytes()
+            if Vocabulary(content, name=str(self.sources.vocabulary)).sha256 != expected:
+                raise DamagedError(
                     f"{self.sources.vocabulary}: is not the vocabulary the records were made with; "
                     f"expected SHA-256 {expected}"
                 )
-            shutil.copyfile(self.sources.vocabulary, self.model_dir / "vocab.model")
+            (self.model_dir / "vocab.model").write_bytes(content)
+
+    def _restore_best(self, state: State) -> None:
+        """Looks whether the best checkpoint is whole; if not, it is written again from the checkpoint of its step, or forgotten."""
+        if state.best is None or not self.steps.is_chief:
+            return
+        best = self.model_dir / self.experiment.trainer.best_checkpoint_export_subdir
+        try:
+            native.check_checkpoint(best)
+            return
+        except InputError as error:
+            problem = str(error)
+        same = self.model_dir / native.CHECKPOINTS / f"step-{state.best['step']:08d}"
+        try:
+            native.copy_best(same, best)
+            _say(f"{problem}. Written again from {same}")
+        except InputError:
+            _say(
+                f"{problem}. The best step's own checkpoint is gone too: the best of the validations to come will be kept"
+            )
+            state.best = None
 
     def _initialize(self) -> None:
         task = self.experiment.task
@@ -155,7 +212,6 @@ class _Run:
         """Writes model.json, last."""
         dataset, best = self.sources.manifest, state.best
         manifest = {
-            "format": 1,
             "task": dataset["task"] if dataset else None,
             "experiment_type": self.experiment.type,
             "labels": dataset["labels"] if dataset else None,
@@ -170,7 +226,11 @@ class _Run:
             **provenance(),
         }
         if self.steps.is_chief:
-            write_json(self.model_dir / MANIFESTS["model"], manifest)
+            files = (
+                file for file in ("config.yaml", "vocab.model", "history.json") if (self.model_dir / file).exists()
+            )
+            checksums = {file: integrity.facts_of_file(self.model_dir / file) for file in files}
+            manifest = write_manifest(self.model_dir, "model", manifest, checksums)
         _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")
         return manifest
 

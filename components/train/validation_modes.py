@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import MANIFESTS, read_json, write_json
+from bigbird import integrity
+from bigbird.artifacts import MANIFESTS, inside, read_manifest, write_json, write_manifest
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment
@@ -54,10 +55,17 @@ def validate_once(
     result = _measure(_validator(steps, experiment, sources), sources, step, interruption)
     if steps.is_chief:
         write_json(model_dir / VALIDATION_FILE, result)
-        history = model_dir / "history.json"
-        last = max((entry["step"] for entry in read_json(history, "history")), default=0) if history.exists() else 0
-        Logs(model_dir, max(step, last)).write("validation", step, result["metrics"])
+        Logs(model_dir, sys.maxsize).write("validation", step, result["metrics"])
+        _tell_of_history(model_dir)
     return result
+
+
+def _tell_of_history(model_dir: Path) -> None:
+    """Notes the new history.json in the manifest of a run that has ended."""
+    if (model_dir / MANIFESTS["model"]).exists():
+        manifest = read_manifest(model_dir, "model")
+        facts = {"history.json": integrity.facts_of_file(model_dir / "history.json")}
+        write_manifest(model_dir, "model", manifest, manifest.get(integrity.CHECKSUMS, {}) | facts)
 
 
 def validate_continuously(
@@ -101,9 +109,10 @@ def validate_continuously(
             logs.write("validation", result["step"], result["metrics"])
             write_json(model_dir / VALIDATION_FILE, result)
             if better:
-                native.save_best(
-                    model_dir / trainer.best_checkpoint_export_subdir, steps.model, {**state, "best": best}
+                folder = inside(
+                    model_dir, trainer.best_checkpoint_export_subdir, "trainer.best_checkpoint_export_subdir"
                 )
+                native.save_best(folder, steps.model, {**state, "best": best})
     if steps.is_chief:
         _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption)
     return result
@@ -114,7 +123,7 @@ def _new_checkpoints(model_dir: Path, last: int, timeout: int, interruption: Int
     seen, waited_since = -1, time.monotonic()
     while seen < last:
         interruption.check()
-        folder = native.latest_checkpoint(model_dir)
+        folder = native.newest_checkpoint(model_dir)
         step = native.list_checkpoints(model_dir)[-1] if folder is not None else -1
         if folder is not None and step > seen:
             yield folder
@@ -139,8 +148,9 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
         time.sleep(POLL_S)
     if best is None or not file.exists():
         return
-    manifest = read_json(file, "model's manifest")
-    write_json(file, {**manifest, "metrics": best["metrics"], "best_step": best["step"], "best": subdir})
+    manifest = read_manifest(model_dir, "model")
+    told = {**manifest, "metrics": best["metrics"], "best_step": best["step"], "best": subdir}
+    write_manifest(model_dir, "model", told, manifest.get(integrity.CHECKSUMS, {}))
 
 
 def _validator(steps: Steps, experiment: Experiment, sources: Sources) -> Validator:

@@ -1,18 +1,22 @@
-"""Folders that stages hand to each other: whole or absent, with a manifest written last."""
+"""Folders that stages hand to each other: whole or absent, with a manifest written last, one writer at a time."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bigbird import integrity
 from bigbird.errors import InputError
+from bigbird.integrity import Facts
+from bigbird.locks import locked
 
 # What each stage, and a conversion, leaves behind: the manifest that makes its folder whole.
 MANIFESTS = {
@@ -64,8 +68,41 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON, replacing `path` in one step so that no reader sees half a file."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(json_bytes(value))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as indented JSON in UTF-8; a name that is not Unicode, as a file may have, as its escape."""
+    try:
+        return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(value, indent=2)}\n".encode()
+
+
+def write_manifest(
+    folder: str | os.PathLike[str], kind: str, value: Mapping[str, Any], checksums: Mapping[str, Facts] | None = None
+) -> dict[str, Any]:
+    """Writes the manifest that makes a folder whole, with the checksums of the folder's files.
+
+    Args:
+        folder: the stage's output folder.
+        kind: a key of `MANIFESTS`.
+        value: what the manifest says.
+        checksums: facts of the files that later stages read, by path inside the folder; default all files that are there.
+
+    Returns:
+        The manifest as written.
+    """
+    name = MANIFESTS[kind]
+    if checksums is None:
+        checksums = integrity.facts_of_folder(folder, but=(name,))
+    manifest = integrity.sealed({**value, integrity.CHECKSUMS: dict(checksums)})
+    write_json(Path(folder) / name, manifest)
+    return manifest
 
 
 def read_json(path: str | os.PathLike[str], what: str) -> Any:
@@ -122,7 +159,49 @@ def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     manifest = read_json(path, f"{kind} manifest")
     if not isinstance(manifest, dict):
         raise InputError(f"{path}: holds {type(manifest).__name__}; expected the {kind} manifest, a JSON object")
+    integrity.check_seal(path, manifest, f"{kind} manifest")
     return manifest
+
+
+def check_files(
+    folder: str | os.PathLike[str], kind: str, manifest: Mapping[str, Any], names: Iterable[str] | None = None
+) -> None:
+    """Checks files of a stage's folder against its manifest; see `integrity.check_files`.
+
+    Args:
+        folder: the folder.
+        kind: a key of `MANIFESTS`.
+        manifest: of the folder.
+        names: of the files; default all that the manifest knows.
+
+    Raises:
+        DamagedError: one is missing, damaged or was changed.
+    """
+    integrity.check_files(folder, manifest, f"write the {kind} folder again, or restore the file", names)
+
+
+def inside(root: str | os.PathLike[str], name: object, what: str) -> Path:
+    """A path that a file or a setting names, which must lie inside its folder, links followed.
+
+    Args:
+        root: the folder.
+        name: the path inside it.
+        what: what names it, for the message: "best_checkpoint_export_subdir".
+
+    Raises:
+        InputError: it is no relative path, or leads out of the folder.
+    """
+    root = Path(root)
+    if not isinstance(name, str) or not name or "\0" in name or Path(name).is_absolute():
+        raise InputError(f"{what}: is {str(name)[:100]!r}; expected the name of a file or folder inside {root}")
+    path = root / name
+    if (
+        ".." in Path(name).parts
+        or not path.resolve().is_relative_to(root.resolve())
+        or path.resolve() == root.resolve()
+    ):
+        raise InputError(f"{what}: {name[:100]!r} leads out of {root}; expected the name of a file or folder inside it")
+    return path
 
 
 def check_replaceable(folder: str, names: Sequence[str], overwrite: bool) -> None:
@@ -152,23 +231,54 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
     An empty folder at `target` is replaced (pipeline runners make one). Anything else is kept unless
     `overwrite`, in which case a stage's old folder goes only once the new one is whole; a folder that no stage
     wrote, one without a manifest, is never replaced. A link is followed.
-    A mounted volume or the current folder, which could not be replaced, is refused before any work is done.
+    A mounted volume or the current folder, which could not be replaced, is refused before any work is done, and so is a
+    folder that another process is writing. What a killed process left beside it is deleted.
 
     Raises:
-        InputError: `target` exists and holds something, cannot be made, or cannot be replaced.
+        InputError: `target` exists and holds something, cannot be made or replaced, or is being written.
     """
-    given, target = target, Path(target).resolve()
+    given = target
+    with ExitStack() as stack:
+        try:
+            target = _output_place(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(target, f"the step that writes {target.name}"))
+            remove_left_over(target.parent, target.name)
+            names = [file.name for file in target.iterdir()] if target.is_dir() else []
+        except OSError as error:
+            raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
+        check_replaceable(str(given), names, overwrite)
+        yield from _filled(given, target)
+
+
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """A path with links followed, also to what is not there yet; `InputError` where they lead in a circle."""
+    try:
+        return Path(path).resolve()
+    except RuntimeError:
+        raise InputError(
+            f"{path}: is a link that leads back to itself; expected a folder, or a place for a new one"
+        ) from None
+
+
+def _output_place(given: str | os.PathLike[str]) -> Path:
+    """Where a folder is to be written, links followed; `InputError` where none can be replaced."""
+    target = resolved(given)
     if target.exists() and not target.is_dir():
         raise InputError(f"{given}: is a file; expected a folder to write to")
     if Path.cwd().is_relative_to(target):
         raise InputError(f"{given}: is the current folder, or one above it; give the output a folder of its own")
     if os.path.ismount(target):
         raise InputError(f"{given}: is a mounted volume, which cannot be replaced; give a folder inside it")
-    check_replaceable(str(given), [file.name for file in target.iterdir()] if target.is_dir() else [], overwrite)
+    return target
+
+
+def _filled(given: str | os.PathLike[str], target: Path) -> Iterator[Path]:
+    """Yields the temporary folder, then puts it in its place."""
     mark = f".{target.name}.{uuid.uuid4().hex[:8]}"
     temporary, replaced = target.with_name(f"{mark}.tmp"), target.with_name(f"{mark}.old")
     try:
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
     except OSError as error:
         raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
     try:
@@ -180,5 +290,37 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
         if replaced.exists() and not target.exists():
             move_folder(replaced, target)
         shutil.rmtree(replaced, ignore_errors=True)
-        if temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_left_over(parent: Path, name: str | None = None) -> None:
+    """Deletes what killed processes left of folders and files that they were writing; the caller holds the lock.
+
+    What was moved aside when its replacement was about to take its place is put back.
+
+    Args:
+        parent: the folder to look in.
+        name: of the folder that was being written; None for everything in `parent`.
+    """
+    for path in sorted(parent.iterdir()) if parent.is_dir() else ():
+        match = _LEFT_OVER.fullmatch(path.name)
+        if match is None or (name is not None and match["name"] != name):
+            continue
+        target = parent / match["name"]
+        if match["kind"] == "old" and not target.exists():
+            move_folder(path, target)
+        else:
+            delete(path)
+
+
+# How temporary siblings are called: see `new_folder` and `write_json`.
+_LEFT_OVER = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.(?P<kind>tmp|old)", re.DOTALL)
+
+
+def delete(path: Path) -> None:
+    """Deletes a file, a link or a folder with all it holds, as far as it can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -10,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bigbird.errors import InputError, ServiceError, TrainingDiverged
+from bigbird.scratch import scratch_folder
 
-# Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input, 3 training diverged, 4 a service refused or
-# failed, 5 a step does not fit the machine's memory, 130 Ctrl-C, 143 SIGTERM.
+# Exit codes, also in the README: 0 success, 1 a bug of ours, 2 the user's input or a place that cannot be written, 3 training
+# diverged, 4 a service refused or failed, 5 a step does not fit the machine's memory, 130 Ctrl-C, 143 SIGTERM.
 EXIT_INPUT = 2
 EXIT_DIVERGED = 3
 EXIT_SERVICE = 4
@@ -34,18 +36,67 @@ def run_command(command: Callable[[], object]) -> None:
     """
     with stoppable() as stop:
         try:
-            command()
+            with scratch_folder():
+                command()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or stop.code == EXIT_INTERRUPTED:
                 print("interrupted; nothing half-written was left behind", file=sys.stderr)
                 sys.exit(EXIT_INTERRUPTED)
             if stop.code:
                 sys.exit(stop.code)
-            for kind, code in EXIT_CODES.items():
-                if isinstance(error, kind):
-                    print(f"error: {error}", file=sys.stderr)
-                    sys.exit(code)
-            raise
+            told = explained(error)
+            if told is None:
+                raise
+            message, code = told
+            print(f"error: {message}", file=sys.stderr)
+            sys.exit(code)
+
+
+def explained(error: BaseException) -> tuple[str, int] | None:
+    """The message for the user and the exit code of an error that is no bug of ours; None for one that is.
+
+    A full disk and a file that the system refuses are told as such wherever they come from: libraries wrap the system's
+    error in their own.
+    """
+    for kind, code in EXIT_CODES.items():
+        if isinstance(error, kind):
+            return str(error), code
+    if isinstance(error, SystemExit):
+        return None
+    for cause in _chain(error):
+        if (isinstance(cause, OSError) and cause.errno in _FULL) or any(words in str(cause) for words in _FULL_WORDS):
+            return (
+                f"{_place(cause)}no space left on the device; free some, or write elsewhere, and start again",
+                EXIT_INPUT,
+            )
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and cause.filename is not None and cause.errno is not None:
+            return (
+                f"{_place(cause)}{cause.strerror}; expected a file or folder that can be read or written here",
+                EXIT_INPUT,
+            )
+    if isinstance(error, MemoryError):
+        return "out of memory; give this step more, or smaller batches", EXIT_DOES_NOT_FIT
+    return None
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded")  # the system's, inside a library's own message
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _place(error: BaseException) -> str:
+    name = getattr(error, "filename", None)
+    return f"{name}: " if isinstance(name, str) else ""
 
 
 class Stop:

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bigbird.artifacts import MANIFESTS, check_files, inside
 from bigbird.config import DataConfig, PretrainingDataConfig, Task
-from bigbird.errors import InputError
+from bigbird.errors import DamagedError, InputError
+from bigbird.integrity import CHECKSUMS
 from bigbird.masking import Masker
 from bigbird.record_checks import check_records, record_features, record_identity, target_features
 from bigbird.vocabulary import Vocabulary
@@ -65,16 +67,44 @@ def split_files(folder: str | Path, manifest: dict[str, Any], split: str) -> lis
     """The files of a split of a dataset/ folder.
 
     Raises:
-        InputError: the dataset has no such split, or a file of it is gone.
+        InputError: the dataset has no such split, or a file of it is gone, damaged or was changed.
     """
     splits = manifest["splits"]
     if split not in splits:
         raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(splits)}")
-    files = [str(Path(folder) / name) for name in splits[split]["files"]]
+    names = splits[split]["files"]
+    where = f"{Path(folder) / MANIFESTS['dataset']}: split {split!r}"
+    files = [str(inside(folder, name, where)) for name in names]
     for file in files:
-        if not tf.io.gfile.exists(file):
+        if not Path(file).exists():
             raise InputError(f"{file}: no such file, though the dataset's manifest names it for split {split!r}")
+    check_files(folder, "dataset", manifest, names)
+    if CHECKSUMS not in manifest:  # of an earlier version: a file cut between two records shows by their number
+        found = sum(count_frames(file) for file in files)
+        if found != splits[split]["records"]:
+            raise DamagedError(
+                f"{folder}: split {split!r} has {found:,} records; its manifest says {splits[split]['records']:,}. A file is cut "
+                "short or was replaced; write the dataset again"
+            )
     return files
+
+
+def count_frames(file: str | Path) -> int:
+    """Records of a TFRecord file by the lengths that stand in it; what they hold is not read.
+
+    Raises:
+        DamagedError: the file ends inside a record.
+    """
+    size, at, count = Path(file).stat().st_size, 0, 0
+    with Path(file).open("rb") as stream:
+        while at < size:
+            stream.seek(at)
+            header = stream.read(8)
+            at += int.from_bytes(header, "little") + 16
+            count += 1
+            if len(header) < 8 or at > size:
+                raise DamagedError(f"{file}: ends inside record {count - 1}; expected a whole TFRecord file")
+    return count
 
 
 def checksum(files: Sequence[str]) -> str:

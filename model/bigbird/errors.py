@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class DamagedError(InputError):
+    """A file is not what was written: it is missing, cut short, damaged or was changed."""
+
+
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or passed its bound; the message names the step and the records of the batch."""
 

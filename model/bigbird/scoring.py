@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bigbird import features
+from bigbird.artifacts import check_files, inside
 from bigbird.config import GlueTask, PretrainingTask, SquadTask, Task, TriviaQATask
 from bigbird.errors import InputError, TrainingDiverged
 from bigbird.tasks import families, triviaqa
@@ -170,6 +171,8 @@ class Scorer:
     """
 
     def __init__(self, task: Task, manifest: dict[str, Any] | None, folder: str | Path | None, split: str):
+        if manifest is not None and folder is not None and not isinstance(task, PretrainingTask):
+            check_files(folder, "dataset", manifest, [f"{split}.examples.jsonl"])
         self._collector: _GlueCollector | _SquadCollector | _TriviaQACollector | _PretrainingCollector
         if isinstance(task, (SquadTask, TriviaQATask)):
             if manifest is None or folder is None:
@@ -551,12 +554,15 @@ def _read_split(
     """A split's records, with the features that decoding needs."""
     if split not in manifest["splits"]:
         raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest['splits'])}")
-    for name in manifest["splits"][split]["files"]:
-        for number, data in enumerate(features.read_records(folder / name), 1):
+    names = manifest["splits"][split]["files"]
+    check_files(folder, "dataset", manifest, names)
+    for name in names:
+        file = inside(folder, name, f"{folder}: split {split!r}")
+        for number, data in enumerate(features.read_records(file), 1):
             record: dict[str, Any] = features.decode(data)
             if absent := set(needed) - record.keys():
                 raise InputError(
-                    f"{folder / name}: record {number} lacks {', '.join(sorted(absent))}, which evaluation needs; "
+                    f"{file}: record {number} lacks {', '.join(sorted(absent))}, which evaluation needs; "
                     "preprocess the data as an evaluation split"
                 )
             yield record

@@ -75,6 +75,7 @@ class Containers:
             user=None if rootless else f"{os.getuid()}:{os.getgid()}",
             group_add=None if rootless else os.getgroups(),
             init=True,
+            stdin_open=True,
             read_only=True,
             security_opt=["no-new-privileges", *(["label=disable"] if selinux else [])],
             device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])] if self._gpus else None,
@@ -200,6 +201,8 @@ def _execute(
 
 def _watch(container: Any, log: BinaryIO) -> Ended:
     """Starts a container and copies its output until it ends."""
+    # The container's input stays open for as long as this process lives: see components.lifeline.
+    lifeline = container.attach_socket(params={"stdin": 1, "stream": 1})
     output = container.attach(stream=True, demux=True)  # before the start, so that nothing is missed
     copying = threading.Thread(target=_copy, args=(output, log), daemon=True)
     copying.start()
@@ -207,6 +210,7 @@ def _watch(container: Any, log: BinaryIO) -> Ended:
         container.start()
     except BaseException:
         output.close()
+        lifeline.close()
         raise
     try:
         container.wait(timeout=None)
@@ -215,6 +219,7 @@ def _watch(container: Any, log: BinaryIO) -> Ended:
         raise
     finally:
         copying.join(timeout=INTERRUPT_PATIENCE_S)  # its output ends with the container
+        lifeline.close()
     container.reload()
     state = container.attrs["State"]
     if state["OOMKilled"]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -23,10 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from bigbird.artifacts import MANIFESTS
+from bigbird.artifacts import MANIFESTS, delete, remove_left_over
+from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.console import EXIT_INTERRUPTED, format_duration
 from bigbird.serving.saved_model import IN_RUN
+from components.lifeline import LIFELINE
 from components.stage import FAILURE_FILE
+from pipelines.targets.finished import RESUMABLE, Finished
 
 # Where each stage leaves its folder inside the run's, and which kind it is.
 OUTPUTS = {
@@ -90,7 +92,7 @@ def run(pipeline: Any, arguments: dict[str, Any], folder: Path, place: Place) ->
     Args:
         pipeline: the KFP pipeline.
         arguments: its parameters; paths must be absolute.
-        folder: a new or empty folder.
+        folder: a new or empty folder, or that of the same run, which then goes on after the steps that ended well.
         place: where its steps run.
 
     Raises:
@@ -120,13 +122,17 @@ def run(pipeline: Any, arguments: dict[str, Any], folder: Path, place: Place) ->
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Deletes the outputs that lack the manifest which makes them whole, and what a killed stage left beside them."""
+    """Deletes the outputs that lack the manifest which makes them whole, and what a killed stage left beside them.
+
+    A model that has checkpoints stays: training goes on from them.
+    """
     for kind, place in OUTPUTS.items():
         output = folder / place
-        if output.exists() and not (output / MANIFESTS[kind]).exists():
-            shutil.rmtree(output, ignore_errors=True)
-        for left in output.parent.glob(f".{output.name}.*.tmp"):  # see bigbird.artifacts.new_folder
-            shutil.rmtree(left, ignore_errors=True)
+        goes_on = kind == RESUMABLE and (output / CHECKPOINTS).is_dir()
+        if output.exists() and not goes_on and not (output / MANIFESTS[kind]).exists():
+            delete(output)
+        remove_left_over(output.parent, output.name)
+        delete(output.with_name(f".{output.name}.lock"))
 
 
 class Steps:
@@ -141,7 +147,7 @@ class Steps:
     def __init__(self, run: LocalRun, logs: Path, scratch: Path):
         self.run, self.scratch = run, scratch
         self.failure: StepFailed | None = None
-        self._logs = logs
+        self._logs, self._finished = logs, Finished(run.folder)
 
     def start(self, full_command: Sequence[str], env_vars: Mapping[str, str] | None, execute: Execute) -> int:
         """Runs one step to its end.
@@ -155,12 +161,20 @@ class Steps:
             0, or the exit code of a step that failed; `failure` then says more.
         """
         step = _argument(full_command, "--function_to_execute").replace("_", "-")
+        outputs = json.loads(_argument(full_command, "--executor_input"))["outputs"]
+        before = self._finished.seconds(step, full_command)
+        if before is not None:
+            self.run.seconds[step] = before
+            sys.stderr.write(f"-- {step}: done before\n")
+            return 0
+        self._finished.clear(step, outputs)
         log_file, failure_file = self._logs / f"{step}.log", self.scratch / "failure.json"
         environment = {
             **(env_vars or {}),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.scratch),
             FAILURE_FILE: str(failure_file),
+            LIFELINE: "stdin",
         }
         sys.stderr.write(f"-- {step}\n")
         sys.stderr.flush()
@@ -175,13 +189,14 @@ class Steps:
             message = self._reason(failure_file, ended, log_file)
             self.failure = StepFailed(step, ended.code if ended.code > 0 else 1, message)
             return ended.code
-        absent = _absent_outputs(json.loads(_argument(full_command, "--executor_input")))
+        absent = _absent_outputs(outputs)
         if absent:
             message = (
                 f"it ended without an error but did not write {', '.join(absent)}; what it printed is in {log_file}"
             )
             self.failure = StepFailed(step, 1, message)
             return 1
+        self._finished.note(step, full_command, outputs, seconds)
         sys.stderr.write(f"   {step} finished in {format_duration(seconds)}\n")
         return 0
 
@@ -200,9 +215,8 @@ def _argument(command: Sequence[str], name: str) -> str:
     return command[list(command).index(name) + 1]
 
 
-def _absent_outputs(executor_input: dict[str, Any]) -> list[str]:
+def _absent_outputs(outputs: dict[str, Any]) -> list[str]:
     """What a finished step should have written and has not: its record, and each artifact that is a file or folder."""
-    outputs = executor_input["outputs"]
     expected = {"its record": outputs["outputFile"]}
     for name, given in outputs.get("artifacts", {}).items():
         artifact = given["artifacts"][0]

@@ -61,9 +61,14 @@ class Processes:
 
 def execute(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> Ended:
     """Runs a step's command: stderr is the terminal's, KFP's own chatter on stdout goes into the step's log."""
-    # A session of its own: Ctrl-C reaches this process, which then stops the step and all its workers.
+    # A session of its own: Ctrl-C reaches this process, which then stops the step and all its workers. Its input stays open
+    # for as long as this process lives: see components.lifeline.
     process = subprocess.Popen(  # noqa: S603
-        command, stdout=log, env={**ENVIRONMENT, **os.environ, **environment}, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=log,
+        env={**ENVIRONMENT, **os.environ, **environment},
+        start_new_session=True,
     )
     try:
         return Ended(process.wait())

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from bigbird.artifacts import MANIFESTS, new_folder, write_json
+from bigbird.artifacts import new_folder, write_manifest
 from bigbird.checkpoints import names, native, settings
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
@@ -76,8 +76,8 @@ def convert(
     with new_folder(output, overwrite=overwrite) as folder:
         written = _WRITERS[to](checkpoint, encoder, folder)
         left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
-        manifest = {"format": 1, "from": checkpoint.kind, "to": to, "weights": len(written), "left_out": left_out}
-        write_json(folder / MANIFESTS["checkpoint"], manifest | provenance())
+        manifest = {"from": checkpoint.kind, "to": to, "weights": len(written), "left_out": left_out}
+        write_manifest(folder, "checkpoint", manifest | provenance())
     return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
 
 

@@ -3,7 +3,8 @@
     model_dir/checkpoints/step-00000100/{model.safetensors, optimizer.safetensors, state.json}
     model_dir/best/{model.safetensors, state.json}
 
-`state.json` is written last: a folder without it is not a checkpoint. Paths leave out the model's own name, so that
+`state.json` is written last, with the others' checksums: a folder without it is not a checkpoint, and one whose files are not
+those that it names is damaged and never used. Paths leave out the model's own name, so that
 the encoder's are the same in every task's model.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,9 +20,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bigbird.artifacts import move_folder, read_json, read_manifest, write_json
+from bigbird import integrity
+from bigbird.artifacts import (
+    check_files,
+    delete,
+    inside,
+    move_folder,
+    read_json,
+    read_manifest,
+    remove_left_over,
+    write_json,
+)
 from bigbird.config import Experiment, load_experiment, replace
-from bigbird.errors import InputError
+from bigbird.errors import DamagedError, InputError
 
 if TYPE_CHECKING:
     import keras
@@ -45,19 +56,26 @@ def save_checkpoint(
     """Writes the checkpoint of `state["step"]` and removes the oldest beyond `max_to_keep`."""
     parent = Path(model_dir) / CHECKPOINTS
     folder = parent / f"step-{state['step']:08d}"
-    if (folder / STATE_FILE).exists():  # the same step has the same weights; only what is known about it is new
-        write_json(folder / STATE_FILE, state)
+    before = _whole_state(folder)
+    if before is not None:  # the same step has the same weights; only what is known about it is new
+        _write_state(folder, state, before[integrity.CHECKSUMS])
         return folder
     weights = {MODEL_FILE: _arrays(named_weights(model)), OPTIMIZER_FILE: _arrays(_named(optimizer.variables))}
     _write(folder, weights, state)
     for step in list_checkpoints(model_dir)[:-max_to_keep]:
-        shutil.rmtree(parent / f"step-{step:08d}")
+        _remove(parent / f"step-{step:08d}")
     return folder
 
 
 def save_best(folder: str | os.PathLike[str], model: keras.Model, state: dict[str, Any]) -> None:
     """Replaces the best checkpoint: weights without the optimizer's."""
     _write(Path(folder), {MODEL_FILE: _arrays(named_weights(model))}, state)
+
+
+def copy_best(checkpoint: Path, folder: Path) -> None:
+    """Writes the best checkpoint from the training checkpoint of the same step."""
+    check_checkpoint(checkpoint)
+    _write(folder, {MODEL_FILE: read_arrays(checkpoint / MODEL_FILE)}, read_state(checkpoint))
 
 
 def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[str, Any]) -> None:
@@ -69,15 +87,39 @@ def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[st
     try:
         for name, arrays in files.items():
             save_file(arrays, temporary / name)
-        write_json(temporary / STATE_FILE, state)
+        _write_state(temporary, state, integrity.facts_of_folder(temporary))
         old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
+        delete(old)
         if folder.exists():
             move_folder(folder, old, whole=(STATE_FILE,))
         move_folder(temporary, folder, whole=(STATE_FILE,))
-        shutil.rmtree(old, ignore_errors=True)
+        delete(old)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        delete(temporary)
+
+
+def _write_state(folder: Path, state: dict[str, Any], checksums: dict[str, integrity.Facts]) -> None:
+    write_json(folder / STATE_FILE, integrity.sealed({**state, integrity.CHECKSUMS: checksums}))
+
+
+def _whole_state(folder: Path) -> dict[str, Any] | None:
+    """The state of a checkpoint that is there and undamaged; None where there is none, or it has no checksums."""
+    try:
+        state = check_checkpoint(folder) if (folder / STATE_FILE).exists() else {}
+    except InputError:
+        return None
+    return state if integrity.CHECKSUMS in state else None
+
+
+def _remove(folder: Path) -> None:
+    """Deletes a checkpoint, which is gone for readers at once."""
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        os.replace(folder, aside)
+    except OSError:  # a file system that renames no folders: without its state it is no checkpoint any more
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        aside = folder
+    delete(aside)
 
 
 # ----------------------------------------------------------------------------------------------- finding
@@ -92,23 +134,81 @@ def list_checkpoints(model_dir: str | os.PathLike[str]) -> list[int]:
     return sorted(int(match[1]) for match, folder in matches if match and (folder / STATE_FILE).exists())
 
 
-def latest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
-    """The folder of the newest whole checkpoint."""
+def newest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
+    """The folder of the newest checkpoint; its files are not looked at."""
     steps = list_checkpoints(model_dir)
     return Path(model_dir) / CHECKPOINTS / f"step-{steps[-1]:08d}" if steps else None
 
 
+def latest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
+    """The folder of the newest undamaged checkpoint, None where there is none at all; says which ones it leaves out, and why.
+
+    Raises:
+        DamagedError: there are checkpoints, and all are damaged.
+    """
+    problems: list[str] = []
+    for step in reversed(list_checkpoints(model_dir)):
+        folder = Path(model_dir) / CHECKPOINTS / f"step-{step:08d}"
+        try:
+            check_checkpoint(folder)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            if problem not in _said:
+                print(f"{problem}. Left out: going back to {folder.name}", file=sys.stderr, flush=True)
+                _said.add(problem)
+        return folder
+    if problems:
+        raise DamagedError(
+            f"{model_dir}: holds no undamaged checkpoint to go on from: {problems[0]}. Restore it, or delete "
+            f"{Path(model_dir) / CHECKPOINTS} to train from the beginning"
+        )
+    return None
+
+
+_said: set[str] = set()  # damaged checkpoints that the user was told of
+
+
+def check_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The state, with its checksums, of a checkpoint whose files are those that it names.
+
+    Raises:
+        DamagedError: one is missing, damaged or was changed.
+        InputError: there is no state, or it is not JSON.
+    """
+    state = _read_manifest_of(folder)
+    integrity.check_files(folder, state, "it is not used")
+    return state
+
+
 def remove_unfinished(model_dir: str | os.PathLike[str]) -> None:
-    """Removes what an interrupted write left behind."""
-    for parent in (Path(model_dir), Path(model_dir) / CHECKPOINTS):
-        for pattern in (".*.tmp", ".*.old") if parent.is_dir() else ():
-            for left_over in parent.glob(pattern):
-                shutil.rmtree(left_over, ignore_errors=True)
+    """Removes what an interrupted write or removal left behind; the caller holds the folder's lock."""
+    checkpoints = Path(model_dir) / CHECKPOINTS
+    for parent in (Path(model_dir), checkpoints):
+        remove_left_over(parent)
+    for folder in checkpoints.iterdir() if checkpoints.is_dir() else ():
+        if _STEP_FOLDER.fullmatch(folder.name) and not (folder / STATE_FILE).exists():
+            delete(folder)
 
 
 def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The `state.json` of a checkpoint."""
-    return read_json(Path(folder) / STATE_FILE, "state of a checkpoint")
+    """The `state.json` of a checkpoint.
+
+    Raises:
+        DamagedError: its values are not those that were written.
+        InputError: there is none, or it is not JSON.
+    """
+    return integrity.content(_read_manifest_of(folder))
+
+
+def _read_manifest_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    path = Path(folder) / STATE_FILE
+    state = read_json(path, "state of a checkpoint")
+    if not isinstance(state, dict) or not isinstance(state.get("step"), int):
+        raise DamagedError(f"{path}: holds no step; expected the state of a checkpoint")
+    integrity.check_seal(path, state, "state of a checkpoint")
+    return state
 
 
 # ----------------------------------------------------------------------------------------------- loading
@@ -120,13 +220,14 @@ def restore_checkpoint(
     """Loads weights (and the optimizer's) and returns the state.
 
     Raises:
+        DamagedError: a file is not what was written.
         InputError: a weight is missing, unexpected or of another shape; lists all of them.
     """
-    state = read_state(folder)
+    state = check_checkpoint(folder)
     _assign(Path(folder) / MODEL_FILE, named_weights(model))
     if optimizer is not None:
         _assign(Path(folder) / OPTIMIZER_FILE, _named(optimizer.variables))
-    return state
+    return integrity.content(state)
 
 
 def weights_folder(folder: str | os.PathLike[str], manifest: dict[str, Any], which: Literal["best", "last"]) -> Path:
@@ -134,8 +235,8 @@ def weights_folder(folder: str | os.PathLike[str], manifest: dict[str, Any], whi
     if which not in ("best", "last"):
         raise InputError(f"checkpoint {which!r}: expected best or last")
     if which == "best" and manifest["best"] is not None:
-        return Path(folder) / manifest["best"]
-    newest = latest_checkpoint(folder)
+        return inside(folder, manifest["best"], f"{Path(folder) / 'model.json'}: best")
+    newest = newest_checkpoint(folder)
     if newest is None:
         raise InputError(f"{folder}: holds no checkpoint; was {CHECKPOINTS}/ removed?")
     return newest
@@ -160,6 +261,7 @@ def load_model(
     from bigbird.heads import build_model
 
     manifest = read_manifest(model_dir, "model")
+    check_files(model_dir, "model", manifest, ["config.yaml"])
     experiment = load_experiment(config_files=[Path(model_dir) / "config.yaml"])
     task = experiment.task
     if task.encoder.attention.implementation == "pallas":
