@@ -1,0 +1,121 @@
+"""One writer at a time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from bigbird import locks
+from bigbird.artifacts import new_folder
+from bigbird.errors import InputError
+from bigbird.locks import locked
+
+ROOT = Path(__file__).parents[1]
+HOLD = """
+import sys
+from bigbird.locks import locked
+with locked(sys.argv[1], "a test"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the lock of tmp_path/out."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "model")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "out")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path, holder):
+    with pytest.raises(
+        InputError, match=rf"out: is being written by a test, process {holder.pid} on .+ since \d{{4}}-"
+    ):
+        locked(tmp_path / "out", "me").__enter__()
+    with pytest.raises(InputError, match=rf"process {holder.pid}"):
+        new_folder(tmp_path / "out").__enter__()
+    holder.communicate()
+    with locked(tmp_path / "out", "me"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert [file.name for file in tmp_path.iterdir()] == [".out.lock"]
+    with locked(tmp_path / "out", "me"):
+        assert json.loads((tmp_path / ".out.lock").read_text())["process"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_that_start_at_once_one_gets_it(tmp_path):
+    barrier, held, refused, release = threading.Barrier(8), [], [], threading.Event()
+
+    def begin(number):
+        barrier.wait()
+        try:
+            with locked(tmp_path / "out", f"thread {number}"):
+                held.append(number)
+                release.wait(30)
+        except InputError:
+            refused.append(number)
+            if len(refused) == 7:
+                release.set()
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(held), len(refused)) == (1, 7)
+
+
+def _foreign(path, renewals=0):
+    path.write_text(json.dumps({
+        "what": "training", "process": 1, "host": "elsewhere", "boot": "another", "since": "2026-01-31T04:00:00+00:00",
+        "renewals": renewals,
+    }))  # fmt: skip
+
+
+def test_a_lock_of_another_machine_is_respected_while_it_is_renewed(tmp_path, monkeypatch):
+    """File systems that several machines share need not share locks."""
+    monkeypatch.setattr(locks, "WATCH_S", 20.0)
+    _foreign(tmp_path / ".out.lock")
+    renewing = threading.Timer(0.3, _foreign, (tmp_path / ".out.lock", 1))
+    renewing.start()
+    with pytest.raises(
+        InputError, match=r"is being written by training, process 1 on elsewhere since 2026-01-31T04:00"
+    ):
+        locked(tmp_path / "out", "me").__enter__()
+    renewing.join()
+
+
+def test_a_lock_of_another_machine_that_nobody_renews_is_taken_over(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(locks, "WATCH_S", 0.3)
+    _foreign(tmp_path / ".out.lock")
+    with locked(tmp_path / "out", "me"):
+        assert json.loads((tmp_path / ".out.lock").read_text())["host"] != "elsewhere"
+    assert "was being written by training on elsewhere; watching" in capfd.readouterr().err
+
+
+def test_a_holder_renews_its_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "RENEW_S", 0.01)
+    with locked(tmp_path / "out", "me"):
+        for _ in range(3000):
+            if json.loads((tmp_path / ".out.lock").read_bytes() or b"{}").get("renewals", 0) > 1:
+                return
+            threading.Event().wait(0.01)
+    pytest.fail("the lock was not renewed")
