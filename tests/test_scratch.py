@@ -31,7 +31,7 @@ def test_temporary_files_of_a_command_and_its_children_go_with_it(place):
     with scratch_folder() as folder:
         assert Path(tempfile.mkdtemp()).parent == folder
         shown = subprocess.run(
-            [sys.executable, "-c", "import tempfile; print(tempfile.mkdtemp())"], capture_output=True
+            [sys.executable, "-c", "import tempfile; print(tempfile.mkdtemp())"], capture_output=True, check=True
         )
         assert Path(shown.stdout.decode().strip()).parent == folder
         with scratch_folder() as inner:

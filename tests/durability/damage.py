@@ -1,0 +1,168 @@
+"""Flipped bits and cuts of every file that a later stage reads: each is named, and none is used."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bigbird.errors import InputError
+from tests.durability.workplace import Workplace
+
+# A kind of file -> the folder of the stage that wrote it, the file inside, and how a later stage reads it.
+Read = Callable[["Copies"], None]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Folders of one trial, copied from the unbroken run's."""
+
+    dataset: Path
+    model: Path
+    evaluation: Path
+    saved_model: Path
+    out: Path
+
+
+def train_again(copies: Copies) -> None:
+    """The training stage, from the beginning, as far as reading its input."""
+    from bigbird.config import load_experiment
+    from components.train.sources import resolve
+
+    experiment = load_experiment("bigbird/glue", overrides=["trainer.train_steps=1"])
+    _, sources = resolve(experiment, str(copies.dataset), "train_and_eval", copies.out)
+    from bigbird.scoring import Scorer
+
+    assert sources.validation is not None
+    Scorer(experiment.task, sources.validation.manifest, sources.validation.folder, "validation")
+
+
+def resume(copies: Copies) -> None:
+    """The training stage, from its newest checkpoint on; an older one takes its place where that one is damaged."""
+    from bigbird.checkpoints import native
+
+    native._said.clear()
+    newest = native.newest_checkpoint(copies.model)
+    found = native.latest_checkpoint(copies.model)
+    if found != newest:
+        raise InputError(f"{newest}: left out")
+
+
+def evaluate(copies: Copies) -> None:
+    from components.evaluate.evaluate import evaluate as run
+
+    run(str(copies.model), str(copies.dataset), str(copies.out / "evaluation"))
+
+
+def export(copies: Copies) -> None:
+    """What the export stage reads before it does anything that takes long."""
+    from bigbird.artifacts import check_files, read_manifest
+    from bigbird.checkpoints.native import load_model
+    from components.export.request import recorded_request
+
+    load_model(copies.model)
+    check_files(copies.model, "model", read_manifest(copies.model, "model"))
+    recorded_request(str(copies.dataset), read_manifest(copies.dataset, "dataset"), ["text_a"])
+
+
+def start_from(copies: Copies) -> None:
+    """Training that starts from these weights."""
+    from bigbird.checkpoints.published import read_checkpoint
+
+    read_checkpoint(str(copies.model), 2)
+
+
+def answer(copies: Copies) -> None:
+    from bigbird.serving.saved_model import open_saved_model
+
+    open_saved_model(copies.saved_model)
+
+
+def submit(copies: Copies) -> None:
+    from pipelines.submission import write_submission
+
+    write_submission((copies.evaluation,), copies.out / "submission.zip", partial=True, overwrite=True)
+
+
+KINDS: dict[str, tuple[str, str, Read]] = {
+    "TFRecords": ("dataset", "train-*.tfrecord", train_again),
+    "validation TFRecords": ("dataset", "validation-*.tfrecord", evaluate),
+    "examples.jsonl": ("dataset", "validation.examples.jsonl", evaluate),
+    "examples.jsonl, by export": ("dataset", "validation.examples.jsonl", export),
+    "the dataset's vocabulary": ("dataset", "vocab.model", train_again),
+    "dataset.json": ("dataset", "dataset.json", train_again),
+    "a checkpoint's weights": ("model", "checkpoints/step-00000120/model.safetensors", resume),
+    "a checkpoint's optimizer": ("model", "checkpoints/step-00000120/optimizer.safetensors", resume),
+    "a checkpoint's state": ("model", "checkpoints/step-00000120/state.json", resume),
+    "the best weights": ("model", "best/model.safetensors", evaluate),
+    "the best weights, by export": ("model", "best/model.safetensors", export),
+    "the best weights, as a start": ("model", "best/model.safetensors", start_from),
+    "the best state": ("model", "best/state.json", evaluate),
+    "the model's config.yaml": ("model", "config.yaml", evaluate),
+    "the model's vocabulary": ("model", "vocab.model", export),
+    "the model's history": ("model", "history.json", evaluate),
+    "model.json": ("model", "model.json", evaluate),
+    "saved_model.pb": ("saved_model", "saved_model.pb", answer),
+    "the SavedModel's variables": ("saved_model", "variables/variables.data-*", answer),
+    "the SavedModel's index": ("saved_model", "variables/variables.index", answer),
+    "the SavedModel's vocabulary": ("saved_model", "assets/*", answer),
+    "the recorded request": ("saved_model", "request.json", answer),
+    "the recorded response": ("saved_model", "response.json", answer),
+    "signature.json": ("saved_model", "signature.json", answer),
+    "metrics.json": ("evaluation", "metrics.json", submit),
+}
+
+
+def damage(place: Workplace, kind: str, rng: random.Random, trial: Path, *, cut: bool) -> list[str]:
+    """One file is changed in a copy of all folders; whoever reads it must refuse it, and name it."""
+    part, pattern, read = KINDS[kind]
+    copies = Copies(*(trial / name for name in ("dataset", "model", "evaluation", "saved_model", "out")))
+    for name in ("dataset", "model", "evaluation", "saved_model"):
+        shutil.copytree(place.reference / name, trial / name)
+    copies.out.mkdir()
+    file = rng.choice(sorted((trial / part).glob(pattern)))
+    before = file.read_bytes()
+    after = before[: rng.randrange(len(before))] if cut else _flipped(before, rng)
+    if file.suffix == ".tfrecord" and cut and rng.random() < 0.5:  # between two records
+        after = before[: rng.choice(_bounds(before)[:-1])]
+    file.write_bytes(after)
+    try:
+        read(copies)
+    except InputError as error:
+        found = str(error)
+        problems = (
+            [] if file.name in found or file.parent.name in found else [f"the message does not name it: {found[:200]}"]
+        )
+    except Exception as error:  # noqa: BLE001 - what must not happen
+        problems = [f"{type(error).__name__}: {str(error)[:300]}"]
+    else:
+        same = file.suffix == ".json" and _value(after) == _value(before)  # a blank between two values is no value
+        problems = [] if same else ["it was used"]
+    shutil.rmtree(trial)
+    return [f"{kind}: {problem}" for problem in problems]
+
+
+def _flipped(content: bytes, rng: random.Random) -> bytes:
+    changed = bytearray(content)
+    changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def _bounds(content: bytes) -> list[int]:
+    """Where records of a TFRecord file end."""
+    at, bounds = 0, [0]
+    while at < len(content):
+        at += int.from_bytes(content[at : at + 8], "little") + 16
+        bounds.append(at)
+    return bounds
+
+
+def _value(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
