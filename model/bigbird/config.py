@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from bigbird.errors import InputError
 from bigbird.overrides import merge, parse_override
-from bigbird.text_files import cut, problem_list, read_text, shown
+from bigbird.text_files import MOST_PROBLEMS, cut, problem_list, read_text, shown
 from bigbird.yaml_files import dump_yaml, parse_yaml_mapping
 
 TREE = "a mapping with task, trainer, runtime"  # a configuration's top level, for messages
@@ -487,18 +487,20 @@ def load_experiment(
         raise InputError(f"--experiment_type is {chosen!r} but the configuration file says type: {shown(stated)}")
     unknown = sorted(set(tree) - {"task", "trainer", "runtime"}, key=str)
     if unknown:
-        raise InputError(problem_list(_unknown_key((key,), Experiment) for key in unknown))
+        told = [_unknown_key((key,), Experiment) for key in unknown[:MOST_PROBLEMS]]
+        raise InputError(problem_list(told, more=len(unknown) - len(told)))
     sections: dict[str, type[Section]] = {"task": TASKS[chosen], "trainer": TrainerConfig, "runtime": RuntimeConfig}
     built: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: list[tuple[Any, str, type[Section]]] = []
     for name, section in sections.items():
         try:
             given = tree.get(name)  # a heading with nothing under it is None in YAML
             built[name] = section.model_validate({} if given is None else given)
         except ValidationError as error:
-            problems += [_describe(problem, (name,), section) for problem in error.errors(include_url=False)]
+            problems += [(problem, name, section) for problem in error.errors(include_url=False)]
     if problems:
-        raise InputError(problem_list(problems))
+        told = [_describe(problem, (name,), section) for problem, name, section in problems[:MOST_PROBLEMS]]
+        raise InputError(problem_list(told, more=len(problems) - len(told)))
     if built["task"].encoder.attention.implementation == "pallas" and built["runtime"].backend != "jax":
         raise InputError(
             f"task.model.encoder.bigbird.attention.implementation is pallas, a kernel of JAX', but runtime.backend is "

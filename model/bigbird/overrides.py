@@ -50,13 +50,14 @@ def join_overrides(overrides: Iterable[str]) -> str:
     """Overrides as one, which `parse_override` reads as all of them, one after the other.
 
     Raises:
-        InputError: one of them is no `key.path=value`, or its key is not in the tree.
+        InputError: one of them is no `key.path=value`, or its key is neither dotted nor a root of the tree.
     """
-    kept = [override for override in overrides if override.strip(_SPACE)]
+    kept = [stripped for override in overrides if (stripped := override.strip(_SPACE).removeprefix(","))]
     for override in kept:
-        unknown = parse_override(override).keys() - set(_ROOTS)
-        if unknown:
-            raise InputError(f"override {shown(override)}: {cut(min(unknown))} is no key; expected {', '.join(_ROOTS)}")
+        parse_override(override)
+        if not _BEFORE_A_PATH.match(f",{override}"):  # it would end up in the value before it
+            key = override.partition("=")[0]
+            raise InputError(f"override {shown(override)}: {cut(key, 100)} is no key; expected {', '.join(_ROOTS)}")
     return ",".join(kept)
 
 

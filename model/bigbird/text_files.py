@@ -16,6 +16,7 @@ from typing import Any
 from bigbird.errors import InputError
 
 MOST_SHOWN = 1000  # characters of a message
+MOST_PROBLEMS = 30  # that are put into words; a message holds fewer
 _MARK = "\ufeff"  # the byte order mark that some editors put before UTF-8
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -35,8 +36,14 @@ def cut(text: object, most: int = MOST_SHOWN) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def problem_list(problems: Iterable[str], separator: str = "\n") -> str:
-    """Problems as one message: as many as `MOST_SHOWN` characters hold, then how many more there are."""
+def problem_list(problems: Iterable[str], separator: str = "\n", more: int = 0) -> str:
+    """Problems as one message: as many as `MOST_SHOWN` characters hold, then how many more there are.
+
+    Args:
+        problems: a line about each.
+        separator: between two of them.
+        more: how many others there are.
+    """
     problems = list(problems)
     room = MOST_SHOWN - 30  # for the last words
     kept: list[str] = []
@@ -46,7 +53,7 @@ def problem_list(problems: Iterable[str], separator: str = "\n") -> str:
         if kept and length > room:
             break
         kept.append(problem)
-    more = len(problems) - len(kept)
+    more += len(problems) - len(kept)
     return separator.join([*kept, f"and {more:,} more problems"] if more else kept)
 
 
