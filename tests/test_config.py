@@ -256,6 +256,41 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path):
         load_experiment("bigbird/glue", [tmp_path / "binary.yaml"])
 
 
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does(file):
+    recipe = file("\ufefftype: bigbird/glue\r\ntrainer:\r\n  train_steps: 0100\r\n")
+    assert load_experiment(config_files=[recipe]).trainer.train_steps == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"x{n}: 1\n" for n in range(500)),
+        "task:\n" + "".join(f"  x{n}: 1\n" for n in range(500)),
+        "task:\n  bucket_lengths: [" + ", ".join("x" for _ in range(500)) + "]",
+        f"task:\n  init_checkpoint: [{'x' * 100_000}]",
+        f"task:\n  {'x' * 100_000}: 1",
+        f"trainer: {'x' * 100_000}",
+        f"type: {'x' * 100_000}",
+        f"{'x' * 100_000}: 1",
+        "task:\n  bucket_lengths: [" + ", ".join(str(n) for n in range(500, 0, -1)) + "]",
+        f"task:\n  init_checkpoint: {{a: {'1' * 90}, b: [{', '.join(['x'] * 10_000)}]}}",
+    ],
+)
+def test_a_message_is_short_however_much_is_wrong(file, text):
+    with pytest.raises(InputError) as caught:
+        load_experiment("bigbird/glue", [file(text)])
+    message = str(caught.value)
+    assert len(message) <= 1000
+    if "x499" in text or "x, x" in text[:60]:
+        shown = message.count("\n")
+        assert message.endswith(f"and {500 - shown:,} more problems")
+
+
+def test_a_type_that_is_no_text_is_refused(file):
+    with pytest.raises(InputError, match=r"experiment type \['bigbird/glue'\] is not known"):
+        load_experiment(config_files=[file("type: [bigbird/glue]")])
+
+
 def test_the_type_must_be_given_once_and_known(file):
     with pytest.raises(InputError, match="the experiment's type is not given"):
         load_experiment()

@@ -74,7 +74,7 @@ def test_a_value_is_what_was_typed(typed, value):
         ("task.x='a", "begins with ' and does not end it"),
         ("task.x=[1}", "not valid YAML"),
         ("task.x={a: 1, a: 2}", "the key 'a' stands twice"),
-        ("task.x=!!int x", "override task.x: '!!int x': not valid YAML ('x' is no !!int)"),
+        ("task.x=!!int x", "override task.x: '!!int x': not valid YAML ('x' is no !!int, at column 1)"),
         ("task.x=!!timestamp x", "the tag !!timestamp has no meaning here"),
         ("task.x=" + "9" * 6000, "override task.x: a number of 6,000 characters; expected at most 100"),
         ("task.x=a\0b", "which is no character; expected text"),

@@ -115,7 +115,8 @@ def parse_yaml(text: str, source: str, *, place: str = "{source}:{line}:{column}
     if mark is None:
         raise InputError(f"{cut(source, 300)}: not valid YAML ({cut(problem, 300)})") from None
     where = place.format(source=cut(source, 300), line=mark.line + 1, column=mark.column + 1)
-    raise InputError(f"{where}: not valid YAML ({cut(problem, 300)})") from None
+    at = "" if "{column}" in place else f", at column {mark.column + 1}"
+    raise InputError(f"{where}: not valid YAML ({cut(problem, 300)}{at})") from None
 
 
 def parse_yaml_mapping(
