@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from bigbird.config import Experiment, SquadTask, TriviaQATask, load_experiment, merge, parse_override
-from bigbird.errors import InputError
+from bigbird.config import TREE, Experiment, SquadTask, TriviaQATask, load_experiment
+from bigbird.overrides import merge, parse_override
 from bigbird.tasks.families import experiment_type
 from bigbird.tasks.glue import TASKS
+from bigbird.yaml_files import parse_yaml_mapping
 
 
 def resolve_experiment(
@@ -38,7 +37,8 @@ def resolve_experiment(
     Raises:
         InputError: the recipe or an override is not usable; every problem is named with its full key.
     """
-    tree = merge(_task_defaults(task), _parse(recipe))
+    tree = parse_yaml_mapping(recipe, "recipe", TREE, place="recipe, line {line}")
+    tree = merge(_task_defaults(task), tree)
     changes = _parameter_changes(max_length, batch_size, learning_rate, epochs, init_checkpoint)
     tree = merge(tree, changes)
     if max_length:
@@ -57,18 +57,6 @@ def _task_defaults(task: str) -> dict[str, Any]:
         return {}
     negatives = {"version_2_with_negative": task == "squad_v2"}
     return {"task": {"train_data": negatives, "validation_data": negatives}}
-
-
-def _parse(recipe: str) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(recipe) if recipe.strip() else {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"recipe, line {mark.line + 1}" if mark else "recipe"
-        raise InputError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
-    if not isinstance(tree, dict):
-        raise InputError(f"recipe: holds {type(tree).__name__}; expected a mapping with task, trainer, runtime")
-    return tree
 
 
 def _parameter_changes(
@@ -104,7 +92,8 @@ def _parameter_changes(
 
 def _fit_buckets(tree: dict[str, Any], max_length: int) -> dict[str, Any]:
     """A recipe's own buckets, cut off at another longest length."""
-    buckets = (tree.get("task") or {}).get("bucket_lengths")
+    task = tree.get("task")
+    buckets = task.get("bucket_lengths") if isinstance(task, dict) else None
     if not isinstance(buckets, list) or not all(isinstance(length, int) for length in buckets):
         return tree
     return merge(tree, {"task": {"bucket_lengths": [b for b in buckets if b < max_length] + [max_length]}})

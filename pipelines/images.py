@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bigbird.artifacts import read_json
 from bigbird.errors import InputError
+from bigbird.text_files import shown
 from bigbird.version import UNKNOWN, revision
 
 Backend = Literal["tensorflow", "jax"]
@@ -75,7 +76,11 @@ class Images:
         absent = [name for stage, name in names.items() if not named.get(name) and stage not in IN_THE_CLOUD]
         if absent:
             raise InputError(f"{file}: names no image for {', '.join(absent)}; expected what `make push` writes")
-        return cls(**{stage: str(named.get(name, "")) for stage, name in names.items()})
+        images = {stage: named.get(name, "") for stage, name in names.items()}
+        for stage, image in images.items():
+            if not isinstance(image, str):
+                raise InputError(f"{file}: {names[stage]} is {shown(image)}; expected the name of an image")
+        return cls(**images)
 
     def need(self, stage: str, why: str) -> str:
         """The image of a stage that not every run has.

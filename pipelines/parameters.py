@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from bigbird.config import PLACEHOLDER, Experiment, parse_override
+from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
+from bigbird.overrides import assignment, join_overrides, parse_override
 from components.recipes import resolve_experiment
 from pipelines.images import Backend
 from pipelines.recipes import default_recipe, recipe_text
@@ -74,8 +75,8 @@ def pipeline_parameters(
                 "or start from scratch with --override task.init_checkpoint="
             )
         named = files.checkpoint("task.init_checkpoint", checkpoint)
-        if any("task.init_checkpoint" in override for override in options["overrides"]):
-            parameters["overrides"] = ",".join([*options["overrides"], f"task.init_checkpoint={named}"])
+        if "init_checkpoint" in overridden_task(options["overrides"]):
+            parameters["overrides"] = join_overrides([*options["overrides"], assignment("task.init_checkpoint", named)])
         else:
             parameters["init_checkpoint"] = named
         experiment = _resolve(parameters, runtime)
@@ -97,25 +98,19 @@ def _training(options: Mapping[str, Any], recipe: str) -> dict[str, Any]:
         "batch_size": options["batch_size"] or 0,
         "learning_rate": options["learning_rate"] or 0.0,
         "epochs": options["epochs"] or 0.0,
-        "overrides": joined(options["overrides"]),
+        "overrides": join_overrides(options["overrides"]),
     }
 
 
-def joined(overrides: Iterable[str]) -> str:
-    """Overrides as one. Each is checked alone: joined, one without a key would end up in the value before it.
-
-    Raises:
-        InputError: one is no `key.path=value`.
-    """
-    overrides = list(overrides)
-    for override in overrides:
-        parse_override(override)
-    return ",".join(overrides)
+def overridden_task(overrides: Iterable[str]) -> dict[str, Any]:
+    """What overrides say of the experiment's `task`."""
+    task = parse_override(join_overrides(overrides)).get("task")
+    return task if isinstance(task, dict) else {}
 
 
 def _resolve(parameters: dict[str, Any], runtime: str) -> Experiment:
     """The experiment that the parameters describe, as the steps resolve it."""
     names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint")
-    overrides = ",".join(part for part in (runtime, parameters["overrides"]) if part)
+    overrides = join_overrides((runtime, parameters["overrides"]))
     given = {name: parameters[name] for name in names}
     return resolve_experiment(parameters["task"], parameters["recipe"], **given, overrides=overrides)

@@ -10,6 +10,7 @@ from typing import Any
 from bigbird.artifacts import read_manifest
 from bigbird.errors import InputError
 from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities
+from bigbird.text_files import read_json_lines, read_lines
 
 BATCH = 16  # examples sent to the model at once
 FIELDS = {"text": "text_a", "text_b": "text_b", "question": "question", "context": "context"}
@@ -38,20 +39,12 @@ def predict_command(model: Path, file: Path | None, **texts: str | None) -> None
 
 def read_examples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (where it stands, fields) for every line of a JSON lines or text file that is not blank."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as UTF-8 text ({error})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if file.suffix not in {".jsonl", ".json"}:
-            yield f"{file}:{number}", {"text_a": line}
-            continue
-        try:
-            example = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file}:{number}: not valid JSON ({error.msg}); expected one object a line") from None
+    if file.suffix not in {".jsonl", ".json"}:
+        for number, line in read_lines(file, "one text a line, in UTF-8"):
+            if line.strip():
+                yield f"{file}:{number}", {"text_a": line}
+        return
+    for number, example in read_json_lines(file, "one JSON object a line, in UTF-8"):
         if not isinstance(example, dict):
             raise InputError(
                 f'{file}:{number}: holds {type(example).__name__}; expected an object such as {{"text_a": …}}'

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from bigbird.config import merge, read_yaml
+from bigbird.config import read_yaml
 from bigbird.errors import InputError
+from bigbird.overrides import merge
 from bigbird.tasks.families import family
+from bigbird.text_files import read_text
+from bigbird.yaml_files import dump_yaml
 
 FOLDER = Path(__file__).parent / "experiments"
 
@@ -30,9 +31,9 @@ def recipe_text(name_or_file: str) -> str:
         InputError: there is no such recipe or file, or it is not a YAML mapping.
     """
     if name_or_file not in recipe_names() or not name_or_file.endswith(_SUFFIX):
-        return recipe_file(name_or_file).read_text(encoding="utf-8")
+        return read_text(recipe_file(name_or_file), "a recipe in YAML")
     base = FOLDER / f"{name_or_file.removesuffix(_SUFFIX)}.yaml"
-    return yaml.safe_dump(merge(read_yaml(base), read_yaml(LARGE)), sort_keys=False)
+    return dump_yaml(merge(read_yaml(base), read_yaml(LARGE)))
 
 
 def recipe_file(name_or_file: str) -> Path:

@@ -15,7 +15,7 @@ from components.model_names import REGISTRY, check_model_name
 from pipelines.files import RemoteFiles
 from pipelines.images import PREFIX, Backend, Images, choose_images
 from pipelines.machines import MACHINES, Strategy, check_backend, check_fits
-from pipelines.parameters import pipeline_parameters, wanted_backend
+from pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
 from pipelines.settings import Settings, load_settings, require
 from pipelines.targets.service import Request, Service
 
@@ -225,7 +225,7 @@ def _check_kubeflow(options: Mapping[str, Any]) -> None:
 
 def _check_weights(options: Mapping[str, Any]) -> None:
     """Weights are given where the run's first step resolves them."""
-    if re.search(r"task\.init_checkpoint=[^,]", ",".join(options["overrides"])):  # an empty one starts from scratch
+    if overridden_task(options["overrides"]).get("init_checkpoint"):  # an empty one starts from scratch
         raise InputError("--override task.init_checkpoint: expected --init-checkpoint, which is looked up and resolved")
     if not options["init_checkpoint"].startswith(REGISTRY):
         return

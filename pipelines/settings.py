@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bigbird.errors import InputError
+from bigbird.text_files import cut, problem_list, read_text, shown
 
 FILE = Path("bigbird.toml")
 _PREFIX = "BIGBIRD_"
@@ -112,7 +113,7 @@ def load_settings(
         return Settings(**values), sources
     except ValidationError as error:
         problems = [_explain(problem, sources) for problem in error.errors()]
-        raise InputError("; ".join(problems)) from None
+        raise InputError(problem_list(problems, "; ")) from None
 
 
 def _read(file: Path | None) -> Mapping[str, Any]:
@@ -121,22 +122,26 @@ def _read(file: Path | None) -> Mapping[str, Any]:
         if file is not None:
             raise InputError(f"--settings {file}: no such file")
         return {}
+    text = read_text(path, "TOML in UTF-8 with a table [bigbird]")
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not TOML ({error}); expected a table [bigbird]") from None
+        tree = tomllib.loads(text)
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also a number of thousands of digits, lists inside lists without end
+        raise InputError(f"{path}: not TOML ({cut(error, 200)}); expected a table [bigbird]") from None
     table = tree.get("bigbird")
     if not isinstance(table, dict) or set(tree) != {"bigbird"}:
-        raise InputError(f"{path}: holds {', '.join(tree) or 'nothing'}; expected one table, [bigbird]")
+        raise InputError(f"{path}: holds {cut(', '.join(tree), 200) or 'nothing'}; expected one table, [bigbird]")
     return table
 
 
 def _explain(problem: Any, sources: Mapping[str, str]) -> str:
-    name = str(problem["loc"][0])
+    name = cut(problem["loc"][0], 100)
     where = sources.get(name, name)
     if problem["type"] == "extra_forbidden":
         return f"{where}: {name}: no such setting; expected {', '.join(Settings.model_fields)}"
-    what = f"{where}: {name} is {problem['input']!r}"
+    what = f"{where}: {name} is {shown(problem['input'])}"
     if problem["type"] == "string_pattern_mismatch":
         return f"{what}; expected: {_meaning(name)}"
     return f"{what}; {problem['msg']}"

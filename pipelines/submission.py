@@ -10,6 +10,7 @@ from pathlib import Path
 from bigbird.artifacts import read_manifest
 from bigbird.errors import InputError
 from bigbird.tasks.glue import TASKS, GlueSpec
+from bigbird.text_files import decode, shown, split_lines
 
 # Rows of each test set, as the benchmark counts them.
 ROWS = {
@@ -95,14 +96,15 @@ def _entry(folder: Path) -> _Entry:
 def _check(entry: _Entry, content: bytes) -> int:
     """The number of predictions; `InputError` unless each is as the benchmark spells it."""
     spec = next(spec for spec in TASKS.values() if entry.name in spec.submissions.values())
-    header, *rows = content.decode("utf-8").splitlines()
+    lines = split_lines(decode(content, str(entry.path), "the file that the evaluate stage wrote"))
+    header, *rows = lines or [""]
     if header != "index\tprediction":
-        raise InputError(f"{entry.path}:1: has the header {header!r}; expected 'index\\tprediction'")
+        raise InputError(f"{entry.path}:1: has the header {shown(header)}; expected 'index\\tprediction'")
     for number, row in enumerate(rows):
         index, _, prediction = row.partition("\t")
         if index != str(number) or not _is_valid(prediction, spec):
             expected = "a number from 0 to 5" if spec.labels is None else " or ".join(spec.labels)
-            raise InputError(f"{entry.path}:{number + 2}: has {row!r}; expected {number}, a tab and {expected}")
+            raise InputError(f"{entry.path}:{number + 2}: has {shown(row)}; expected {number}, a tab and {expected}")
     return len(rows)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bigbird.artifacts import read_manifest
 from bigbird.console import format_duration
+from bigbird.text_files import read_json_lines
 from pipelines.targets.local import LocalRun
 
 LONGEST_EXAMPLE = 200  # characters of a text that still reads well in a command
@@ -63,8 +64,8 @@ def _first_example(dataset: Path) -> dict[str, str]:
     """The first validation example, by `bigbird predict`'s option names."""
     splits = read_manifest(dataset, "dataset")["splits"]
     split = next(name for name in splits if name.startswith("validation"))
-    with (dataset / f"{split}.examples.jsonl").open(encoding="utf-8") as lines:
-        record: dict[str, Any] = json.loads(next(lines))
+    record: dict[str, Any]
+    _, record = next(read_json_lines(dataset / f"{split}.examples.jsonl", "the split's examples"))
     if "context" in record:  # a line of SQuAD's holds several questions
         asked = record["questions"][0] if "questions" in record else record
         return {"question": asked["question"], "context": record["context"]}

@@ -144,7 +144,7 @@ def test_later_files_win_over_earlier_ones_and_overrides_over_files(file):
         ("a.b=1,a.c=x", {"a": {"b": 1, "c": "x"}}),
         ("a=[1,2],b=true", {"a": [1, 2], "b": True}),
         ("path=train-*.tfrecord,more", {"path": "train-*.tfrecord,more"}),
-        ("rate=3e-05", {"rate": "3e-05"}),  # YAML 1.1; number fields take it
+        ("rate=3e-05", {"rate": 3e-05}),
         ("a=", {"a": ""}),
         ("a.b=1,a.b=2", {"a": {"b": 2}}),
     ],
@@ -188,7 +188,7 @@ def test_a_rate_in_any_spelling_is_a_number():
         ("trainer.epochs=.inf", ["trainer.epochs: found inf; expected a finite number"]),
         ("trainer.max_to_keep=2.5", ["trainer.max_to_keep: found 2.5; expected a valid integer"]),
         ("trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=nan", ["initial_learning_rate: found 'nan'; expected a finite number"]),
-        ("trainer.optimizer_config.learning_rate.constant.learning_rate=-1e-5", ["constant.learning_rate: found '-1e-5'; expected greater than or equal to 0"]),
+        ("trainer.optimizer_config.learning_rate.constant.learning_rate=-1e-5", ["constant.learning_rate: found -1e-05; expected greater than or equal to 0"]),
         ("task.bucket_lengths=[]", ["task: bucket_lengths is empty; it must end with the longest seq_length, 1024"]),
         ("task.model.encoder.bigbird.size=huge", ["task.model.encoder.bigbird.size: found 'huge'; expected 'small', 'base' or 'large'"]),
         ("task.model.encoder.bigbird.size=[base]", ["task.model.encoder.bigbird.size: found ['base']; expected 'small', 'base' or 'large'"]),
@@ -252,8 +252,43 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.yaml: no such file"):
         load_experiment("bigbird/glue", [tmp_path / "nowhere.yaml"])
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"binary\.yaml: cannot be read as UTF-8"):
+    with pytest.raises(InputError, match=r"binary\.yaml: not UTF-8 at byte 0; expected a YAML configuration"):
         load_experiment("bigbird/glue", [tmp_path / "binary.yaml"])
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does(file):
+    recipe = file("\ufefftype: bigbird/glue\r\ntrainer:\r\n  train_steps: 0100\r\n")
+    assert load_experiment(config_files=[recipe]).trainer.train_steps == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"x{n}: 1\n" for n in range(500)),
+        "task:\n" + "".join(f"  x{n}: 1\n" for n in range(500)),
+        "task:\n  bucket_lengths: [" + ", ".join("x" for _ in range(500)) + "]",
+        f"task:\n  init_checkpoint: [{'x' * 100_000}]",
+        f"task:\n  {'x' * 100_000}: 1",
+        f"trainer: {'x' * 100_000}",
+        f"type: {'x' * 100_000}",
+        f"{'x' * 100_000}: 1",
+        "task:\n  bucket_lengths: [" + ", ".join(str(n) for n in range(500, 0, -1)) + "]",
+        f"task:\n  init_checkpoint: {{a: {'1' * 90}, b: [{', '.join(['x'] * 10_000)}]}}",
+    ],
+)
+def test_a_message_is_short_however_much_is_wrong(file, text):
+    with pytest.raises(InputError) as caught:
+        load_experiment("bigbird/glue", [file(text)])
+    message = str(caught.value)
+    assert len(message) <= 1000
+    if "x499" in text or "x, x" in text[:60]:
+        shown = message.count("\n")
+        assert message.endswith(f"and {500 - shown:,} more problems")
+
+
+def test_a_type_that_is_no_text_is_refused(file):
+    with pytest.raises(InputError, match=r"experiment type \['bigbird/glue'\] is not known"):
+        load_experiment(config_files=[file("type: [bigbird/glue]")])
 
 
 def test_the_type_must_be_given_once_and_known(file):

@@ -18,7 +18,9 @@ HEAVY = (
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
-    "errors", "version", "integrity", "locks", "scratch", "console", "artifacts", "report", "dropout", "fusion", "gelu", "residual", "token_dense", "recompute",
+    "errors", "version", "text_files", "yaml_files", "overrides",  # what people and stages hand over
+    "integrity", "locks", "scratch", "console", "artifacts",  # what stages leave
+    "report", "dropout", "fusion", "gelu", "residual", "token_dense", "recompute",
     "config", "buckets", "vocabulary", "features", "tasks", "record_checks",  # raw data to features
     "masking", "dataset",
     "attention", "encoder", "heads",  # the model

@@ -7,12 +7,12 @@ steps after it see what is really read: the cache then knows yesterday's data fr
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from bigbird.errors import InputError, ServiceError
+from bigbird.text_files import decode, parse_json
 from components.model_names import LABEL, REGISTRY, check_model_name
 from components.preprocess import storage
 
@@ -111,7 +111,8 @@ def trained_model(name: str, project: str, location: str) -> str:
             f"{REGISTRY}{name}: the Model Registry of project {project} in {location} cannot be read ({error}); the steps' service "
             "account needs roles/aiplatform.user"
         ) from None
-    manifest = json.loads(storage.read_bytes(f"{folder}/signature.json", "manifest of the registered SavedModel"))
+    file, what = f"{folder}/signature.json", "manifest of the registered SavedModel"
+    manifest = parse_json(decode(storage.read_bytes(file, what), file, f"the {what}"), file, f"the {what}")
     model = manifest.get("trained_model")
     if not model:
         raise InputError(

@@ -28,6 +28,7 @@ def train_component(image: str) -> BaseComponent:
         metrics: dsl.Output[dsl.Metrics],
     ) -> None:
         from bigbird.console import load_tensorflow
+        from bigbird.overrides import join_overrides
         from components.recipes import resolve_experiment
         from components.stage import run_stage
 
@@ -40,7 +41,7 @@ def train_component(image: str) -> BaseComponent:
                 learning_rate=learning_rate,
                 epochs=epochs,
                 init_checkpoint=init_checkpoint,
-                overrides=",".join(part for part in (runtime, overrides) if part),  # the machine's, then the user's
+                overrides=join_overrides((runtime, overrides)),  # the machine's, then the user's
             )
             load_tensorflow(experiment.runtime.backend)  # before Keras is imported, which is then fixed
             from components.train.train import train as run_training

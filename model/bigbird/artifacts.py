@@ -17,6 +17,7 @@ from bigbird import integrity
 from bigbird.errors import InputError
 from bigbird.integrity import Facts
 from bigbird.locks import locked
+from bigbird.text_files import parse_json, read_text
 
 # What each stage, and a conversion, leaves behind: the manifest that makes its folder whole.
 MANIFESTS = {
@@ -115,23 +116,10 @@ def read_json(path: str | os.PathLike[str], what: str) -> Any:
     Raises:
         InputError: the file is missing, is not UTF-8, or is not JSON; names the line and column.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected the {what}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected the {what}, a JSON file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 at byte {error.start}; expected the {what}, a JSON file in UTF-8"
-        ) from None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}:{error.lineno}:{error.colno}: not valid JSON ({error.msg}); "
-            f"is the {what} truncated? The file has {len(text)} characters"
-        ) from None
+    expected = f"the {what}, a JSON file in UTF-8"
+    text = read_text(path, expected)
+    hint = f"; is the {what} truncated? The file has {len(text)} characters"
+    return parse_json(text, str(path), expected, hint=hint)
 
 
 def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:

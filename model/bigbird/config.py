@@ -8,18 +8,20 @@ the same tree. A key that means nothing here is refused, never ignored.
 from __future__ import annotations
 
 import difflib
-import re
 import types
 import typing
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bigbird.errors import InputError
+from bigbird.overrides import merge, parse_override
+from bigbird.text_files import MOST_PROBLEMS, cut, problem_list, read_text, shown
+from bigbird.yaml_files import dump_yaml, parse_yaml_mapping
 
+TREE = "a mapping with task, trainer, runtime"  # a configuration's top level, for messages
 PLACEHOLDER = "TODO"  # what the Model Garden's recipes hold where a path is to be filled in
 
 # Sizes of the paper (base, large; appendix E) and one for a laptop.
@@ -30,16 +32,6 @@ SIZES: dict[str, dict[str, int]] = {
 }
 
 
-def _yaml_float(value: Any) -> Any:
-    """YAML 1.1 reads `3e-05` as text; people mean a number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
 def _no_truth_value(value: Any) -> Any:
     """In Python true is the number 1; in a configuration it is a mistake."""
     if isinstance(value, bool):
@@ -47,7 +39,7 @@ def _no_truth_value(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_yaml_float), BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
 Amount = Annotated[Number, Field(ge=0.0)]
 Fraction = Annotated[Number, Field(ge=0.0, lt=1.0)]
 Integer = Annotated[int, BeforeValidator(_no_truth_value)]
@@ -450,7 +442,7 @@ class Experiment(Section):
 
     def to_yaml(self) -> str:
         """The resolved configuration, loadable with `load_experiment`."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return dump_yaml(self.model_dump(mode="json"))
 
 
 TASKS: dict[str, type[Task]] = {
@@ -489,24 +481,26 @@ def load_experiment(
     chosen = experiment_type or stated
     if chosen is None:
         raise InputError(f"the experiment's type is not given; pass --experiment_type, one of {', '.join(TASKS)}")
-    if chosen not in TASKS:
-        raise InputError(f"experiment type {chosen!r} is not known; expected one of {', '.join(TASKS)}")
+    if not isinstance(chosen, str) or chosen not in TASKS:
+        raise InputError(f"experiment type {shown(chosen)} is not known; expected one of {', '.join(TASKS)}")
     if stated is not None and stated != chosen:
-        raise InputError(f"--experiment_type is {chosen!r} but the configuration file says type: {stated!r}")
+        raise InputError(f"--experiment_type is {chosen!r} but the configuration file says type: {shown(stated)}")
     unknown = sorted(set(tree) - {"task", "trainer", "runtime"}, key=str)
     if unknown:
-        raise InputError("\n".join(_unknown_key((key,), Experiment) for key in unknown))
+        told = [_unknown_key((key,), Experiment) for key in unknown[:MOST_PROBLEMS]]
+        raise InputError(problem_list(told, more=len(unknown) - len(told)))
     sections: dict[str, type[Section]] = {"task": TASKS[chosen], "trainer": TrainerConfig, "runtime": RuntimeConfig}
     built: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: list[tuple[Any, str, type[Section]]] = []
     for name, section in sections.items():
         try:
             given = tree.get(name)  # a heading with nothing under it is None in YAML
             built[name] = section.model_validate({} if given is None else given)
         except ValidationError as error:
-            problems += [_describe(problem, (name,), section) for problem in error.errors(include_url=False)]
+            problems += [(problem, name, section) for problem in error.errors(include_url=False)]
     if problems:
-        raise InputError("\n".join(problems))
+        told = [_describe(problem, (name,), section) for problem, name, section in problems[:MOST_PROBLEMS]]
+        raise InputError(problem_list(told, more=len(problems) - len(told)))
     if built["task"].encoder.attention.implementation == "pallas" and built["runtime"].backend != "jax":
         raise InputError(
             f"task.model.encoder.bigbird.attention.implementation is pallas, a kernel of JAX', but runtime.backend is "
@@ -522,51 +516,7 @@ def replace(section: Any, **changes: Any) -> Any:
 
 def read_yaml(file: str | Path) -> dict[str, Any]:
     """Reads one YAML file whose top level is a mapping; `InputError` names the line of a syntax error."""
-    try:
-        value = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file; expected a YAML configuration") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as UTF-8 text ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        raise InputError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InputError(f"{file}: holds {type(value).__name__}; expected a mapping with task, trainer, runtime")
-    return value
-
-
-def parse_override(text: str) -> dict[str, Any]:
-    """Reads `a.b=1,c=[2,3]` into `{"a": {"b": 1}, "c": [2, 3]}`; values are YAML.
-
-    Commas separate assignments only where `key=` follows, so values may hold commas.
-    """
-    tree: dict[str, Any] = {}
-    for assignment in filter(None, re.split(r",(?=\s*[A-Za-z_][\w.]*=)", text.strip())):
-        key, equals, value = assignment.partition("=")
-        key = key.strip()
-        if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key):
-            raise InputError(f"override {assignment!r}: expected key.path=value")
-        try:
-            parsed: Any = yaml.safe_load(value) if value.strip() else ""
-        except yaml.YAMLError:
-            parsed = value
-        for part in reversed(key.split(".")):
-            parsed = {part: parsed}
-        tree = merge(tree, parsed)
-    return tree
-
-
-def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, mapping by mapping; neither is altered."""
-    result = dict(base)
-    for key, value in changes.items():
-        inner = result.get(key)
-        result[key] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return result
+    return parse_yaml_mapping(read_text(file, "a YAML configuration in UTF-8"), str(file), TREE)
 
 
 def _section_at(path: tuple[Any, ...], root: type[Section]) -> type[Section]:
@@ -594,9 +544,13 @@ def _unknown_key(path: tuple[Any, ...], section: type[Section], prefix: tuple[An
     allowed = [
         name for name in _section_at(path[:-1], section).model_fields if not (section is Experiment and name == "type")
     ]
-    close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
+    close = difflib.get_close_matches(cut(path[-1], 100), allowed, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{'.'.join(map(str, prefix + path))}: unknown key{hint} Allowed here: {', '.join(allowed)}"
+    return f"{_dotted(prefix + path)}: unknown key{hint} Allowed here: {', '.join(allowed)}"
+
+
+def _dotted(path: Iterable[Any]) -> str:
+    return ".".join(cut(part, 100) for part in path)
 
 
 def _describe(problem: Any, prefix: tuple[Any, ...], section: type[Section]) -> str:
@@ -606,8 +560,8 @@ def _describe(problem: Any, prefix: tuple[Any, ...], section: type[Section]) -> 
         return _unknown_key(path, section, prefix)
     # Of a choice of types pydantic names the one it tried, as if that were a key.
     keys = [part for at, part in enumerate(path) if isinstance(part, int) or _has_key(path[:at], part, section)]
-    where = ".".join(map(str, (*prefix, *keys)))
+    where = _dotted((*prefix, *keys))
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{where}: found {problem['input']!r}; {message.replace('input should be', 'expected')}"
+    return f"{where}: found {shown(problem['input'])}; {message.replace('input should be', 'expected')}"

@@ -10,7 +10,6 @@ Shapes: B batch, C classes, L padded tokens, N examples.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from bigbird.tasks import families, triviaqa
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.pretraining import METRICS as PRETRAINING_METRICS
 from bigbird.tasks.squad_decoding import Answer, Candidate, Spans, Window, decode, window_spans
+from bigbird.text_files import read_json_lines
 
 # Names that recipes may use for a metric, besides its own.
 ALIASES = {"cls_accuracy": "accuracy", "final_f1": "f1", "final_exact_match": "exact_match", "exact": "exact_match"}
@@ -530,19 +530,10 @@ def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
         InputError: the file is missing or a line is not JSON.
     """
     path = Path(folder) / f"{split}.examples.jsonl"
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise InputError(
-                        f"{path}:{number}: not valid JSON ({error.msg}); write the dataset again"
-                    ) from None
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; only evaluation splits have one, and {split!r} needs it to be scored"
-        ) from None
+    if not path.exists():
+        raise InputError(f"{path}: no such file; only evaluation splits have one, and {split!r} needs it to be scored")
+    for _, example in read_json_lines(path, "JSON lines as preprocessing writes them; write the dataset again"):
+        yield example
 
 
 def _read_split(

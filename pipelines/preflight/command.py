@@ -11,10 +11,10 @@ from pathlib import Path
 from bigbird.config import Experiment, replace
 from bigbird.console import EXIT_DOES_NOT_FIT
 from bigbird.errors import InputError
+from bigbird.overrides import join_overrides
 from components.recipes import resolve_experiment
 from pipelines.images import Backend
 from pipelines.machines import GIB, MACHINES, Machine, check_backend, check_batch
-from pipelines.parameters import joined
 from pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
 from pipelines.preflight.programs import Compiler, Program
 from pipelines.preflight.report import Findings, as_json, print_report
@@ -39,7 +39,7 @@ def preflight_command(
     profile = _tpu(machine)
     experiment = resolve_experiment(
         task, recipe_text(recipe or default_recipe(task, "published")), max_length=max_length or 0,
-        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=joined((profile.runtime(backend), *overrides)),
+        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=join_overrides((profile.runtime(backend), *overrides)),
     )  # fmt: skip
     if dataset is not None:
         experiment, found = with_manifest(experiment, dataset)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from bigbird.artifacts import MANIFESTS, delete, remove_left_over
+from bigbird.artifacts import MANIFESTS, delete, read_json, remove_left_over
 from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.console import EXIT_INTERRUPTED, format_duration
 from bigbird.serving.saved_model import IN_RUN
@@ -202,7 +202,7 @@ class Steps:
 
     def _reason(self, failure_file: Path, ended: Ended, log_file: Path) -> str:
         if failure_file.exists():
-            return json.loads(failure_file.read_text(encoding="utf-8"))["message"]
+            return read_json(failure_file, "reason of the failure")["message"]
         how = f"it was ended by signal {-ended.code}" if ended.code < 0 else f"it exited with code {ended.code}"
         if ended.cause:
             how = ended.cause

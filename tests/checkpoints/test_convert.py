@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from bigbird.artifacts import new_folder
 from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.settings import from_params
 from bigbird.errors import InputError
 from pipelines.cli import CHECKPOINTS, cli
 
@@ -85,6 +86,24 @@ def test_full_attention_is_carried_along_where_the_kind_can_say_it(tmp_path):
     assert "attends fully at every length, which a model_garden checkpoint does not say" in result.output
     sparse = convert(str(SOURCES["hugging_face"]), str(tmp_path / "sparse"), "bigbird", num_heads=2)
     assert "attention" not in (sparse.checkpoint / "params.yaml").read_text().replace("attention_", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: 5", "p.yaml: no task.model.encoder.bigbird in it, task is 5; expected a mapping"),
+        ("task: {model: {encoder: {bigbird: [1]}}}", r"no task.model.encoder.bigbird in it, bigbird is \[1\]"),
+        ("[1]", "p.yaml: holds list; expected a mapping with task.model.encoder.bigbird"),
+        ("task: {model: !!timestamp x}", "p.yaml:1:15: not valid YAML"),
+        ("[" * 2000, "p.yaml:1:101: not valid YAML"),
+    ],
+)
+def test_a_params_file_that_says_nothing_of_an_encoder_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        from_params(text, "p.yaml")
+    assert from_params("", "p.yaml") == from_params("task: {model: {}}", "p.yaml") == {}
+    read = from_params("\ufefftask: {model: {encoder: {bigbird: {num_layers: 03}}}}", "p.yaml")
+    assert read == {"num_layers": 3}
 
 
 def test_what_does_not_fit_is_refused(tmp_path):

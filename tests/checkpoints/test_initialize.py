@@ -174,8 +174,15 @@ def test_hugging_faces_config_must_be_of_the_same_arithmetic(tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"block_size": 32}))
     notes = initialize_from(str(folder), model(HUGGING))
     assert "block_size is 32 in the checkpoint's config.json, task.model.encoder.bigbird.block_size is 64 here" in notes
-    (folder / "config.json").write_text("{")
-    assert "config.json: not valid JSON" in refused(folder, model(HUGGING))
+    (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(config | {"block_size": 32}).encode())
+    assert initialize_from(str(folder), model(HUGGING)) == notes
+    for content, problem in (
+        (b"{", "config.json: not valid JSON"),
+        (b"[" * 100_000, "config.json: not valid JSON (maximum recursion"),
+        (b"\xff", "config.json: not UTF-8 at byte 0"),
+    ):
+        (folder / "config.json").write_bytes(content)
+        assert problem in refused(folder, model(HUGGING))
 
 
 def test_pickles_are_never_loaded(tmp_path):

@@ -83,5 +83,6 @@ def test_without_a_runner_a_step_does_not_look_at_its_input():
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (0, "on\n")

@@ -87,6 +87,10 @@ def test_preprocessing_reads_the_same_recipe():
     ("recipe", "message"),
     [
         ("task: [", "recipe, line 1: not valid YAML"),
+        ("task:\n  x: !!int y", "recipe, line 2: not valid YAML .'y' is no !!int, at column 6"),
+        ("trainer: {train_steps: 1:30}", "trainer.train_steps: found '1:30'; expected a valid integer"),
+        ("trainer: 5", "trainer: found 5; expected a valid dictionary"),
+        ("task: [1]", "task: found [1]; expected a valid dictionary"),
         ("- task", "holds list; expected a mapping"),
         ("trainer: {train_step: 5}", "trainer.train_step: unknown key; did you mean 'train_steps'"),
     ],

@@ -5,6 +5,7 @@ import yaml
 from click.testing import CliRunner
 
 from bigbird.errors import InputError
+from bigbird.overrides import assignment
 from bigbird.serving.saved_model import named_probabilities
 from bigbird.tasks.glue import TASKS as GLUE_TASKS
 from pipelines import cli
@@ -218,6 +219,22 @@ def test_a_checkpoint_that_a_recipe_names_is_checked_and_found_from_anywhere(tmp
     assert scratch.experiment.task.init_checkpoint == ""
 
 
+@pytest.mark.parametrize("folder", ["lr=0.1,bs=32", "a,task.x=2", "[1", "1:30 #2", "it's"])
+def test_weights_in_a_folder_of_any_name_arrive(tmp_path, data, folder):
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "ckpt-1.index").touch()
+    path = str(tmp_path / folder / "ckpt-1")
+    for overrides in ((assignment("task.init_checkpoint", path), "runtime.seed=7"), ("runtime.seed=7",)):
+        given = {} if len(overrides) > 1 else {"init_checkpoint": path, "recipe": "small_sst2"}
+        plan = make_plan(**options(tmp_path, task="sst2", data=str(data), overrides=overrides, **given))
+        assert (plan.experiment.task.init_checkpoint, plan.experiment.runtime.seed) == (path, 7)
+
+
+def test_an_override_cannot_hide_in_the_one_before_it(tmp_path, data):
+    with pytest.raises(InputError, match="override 'seed=3': seed is no key; expected task, trainer, runtime"):
+        make_plan(**options(tmp_path, task="sst2", data=str(data), overrides=("task.init_checkpoint=", "seed=3")))
+
+
 def test_triviaqas_documents_count_as_inputs_wherever_its_files_may_name_them(tmp_path):
     for folder in ("tri/qa", "tri/evidence"):
         (tmp_path / folder).mkdir(parents=True)
@@ -241,8 +258,28 @@ def test_prediction_files_are_text_or_json_lines(tmp_path):
     assert list(read_examples(lines)) == [(f"{lines}:1", {"question": "q", "context": "c"})]
 
 
+def test_prediction_files_are_cut_at_line_feeds_alone(tmp_path):
+    text, lines = tmp_path / "a.txt", tmp_path / "a.jsonl"
+    text.write_bytes("\ufefffirst\u2028still first\r\n \r\nsecond\fstill second\x85\n".encode())
+    assert list(read_examples(text)) == [
+        (f"{text}:1", {"text_a": "first\u2028still first"}),
+        (f"{text}:3", {"text_a": "second\fstill second\x85"}),
+    ]
+    lines.write_bytes('\ufeff{"text_a": "one\u2028text"}\r\n\r\n{"text_a": "\\ud83d\\ude00"}'.encode())
+    assert list(read_examples(lines)) == [
+        (f"{lines}:1", {"text_a": "one\u2028text"}),
+        (f"{lines}:3", {"text_a": "\U0001f600"}),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("content", "message"), [('{"a": ', "a.jsonl:1: not valid JSON"), ("[1]", "a.jsonl:1: holds list")]
+    ("content", "message"),
+    [
+        ('{"a": ', "a.jsonl:1: not valid JSON"),
+        ("[1]", "a.jsonl:1: holds list"),
+        ('{"text_a": "\\ud800"}', "a.jsonl:1: holds half of a surrogate pair"),
+        ("[" * 100_000, "a.jsonl:1: not valid JSON"),
+    ],
 )
 def test_a_broken_prediction_file_is_refused_with_its_line(tmp_path, content, message):
     file = tmp_path / "a.jsonl"

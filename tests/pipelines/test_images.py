@@ -77,6 +77,12 @@ def test_a_file_without_an_image_of_each_stage_is_refused(tmp_path, content):
         Images.from_file(file)
 
 
+def test_an_image_is_named_by_a_text(pushed):
+    pushed.write_text(json.dumps({**DIGESTS, "train": ["a"]}))
+    with pytest.raises(InputError, match=r"images\.json: train is \['a'\]; expected the name of an image"):
+        Images.from_file(pushed)
+
+
 def test_a_file_and_a_name_contradict_each_other(pushed):
     with pytest.raises(InputError, match="--images is given with --image-prefix or --image-tag"):
         choose_images("bigbird", "7", pushed)

@@ -70,6 +70,11 @@ def test_addresses_of_mail_may_stand_in_one_string():
             "bigbird.toml: region is 'Belgium'; expected: Region of Vertex AI, as europe-west4",
         ),
         ("[bigbird]\nbucket = 'my-bucket'\n", "bucket is 'my-bucket'; expected: .*gs://"),
+        ("[bigbird]\nproject = " + "[" * 5000, "bigbird.toml: not TOML .maximum recursion depth exceeded"),
+        ("[bigbird]\nproject = " + "9" * 6000, "bigbird.toml: not TOML .Exceeds the limit"),
+        ("[bigbird]\nproject = 0x" + "f" * 6000, "project is a value too long to show .int.; Input should be"),
+        (f"[bigbird]\n{'x' * 100_000} = 1\n", "x…: no such setting; expected project, region"),
+        ("[bigbird]\n" + "".join(f"x{n} = 1\n" for n in range(500)), "x0: no such setting.*and 49[0-9] more problems"),
         ("[bigbird]\nproject = 3\n", "project is 3; Input should be a valid string"),
         (
             "[bigbird]\nnotify_webhook = 'https://hooks.example/s3cret'\n",
@@ -81,6 +86,15 @@ def test_what_is_wrong_is_told_with_its_source(tmp_path, content, message):
     file = tmp_path / "bigbird.toml"
     file.write_text(content)
     with pytest.raises(InputError, match=message):
+        load_settings({}, file=file, environment={})
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does(tmp_path):
+    file = tmp_path / "bigbird.toml"
+    file.write_bytes('\ufeff[bigbird]\r\nregion = "europe-west4"\r\n'.encode())
+    assert load_settings({}, file=file, environment={})[0].region == "europe-west4"
+    file.write_bytes(b"[bigbird]\nregion = '\xff'\n")
+    with pytest.raises(InputError, match=r"bigbird\.toml: not UTF-8 at byte 20; expected TOML"):
         load_settings({}, file=file, environment={})
 
 

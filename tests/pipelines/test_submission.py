@@ -86,6 +86,11 @@ def test_what_the_benchmark_would_refuse_is_refused_here(evaluations, tmp_path):
     (wrong / "WNLI.tsv").write_text("\n".join([*text[:3], "2\tentailment", *text[4:]]))
     message = _submit([wrong], "--output", tmp_path / "x.zip", "--partial").stderr
     assert "WNLI.tsv:4: has '2\\tentailment'; expected 2, a tab and 0 or 1" in message
+    for content, problem in ((b"", "has the header ''"), (b"\xff", "not UTF-8 at byte 0")):
+        (wrong / "WNLI.tsv").write_bytes(content)
+        message = _submit([wrong], "--output", tmp_path / "x.zip", "--partial").stderr
+        assert "WNLI.tsv" in message
+        assert problem in message
     assert "expected a file name that ends in .zip" in _submit([wrong], "--output", tmp_path / "x").stderr
     assert _submit([tmp_path / "nowhere"], "--output", tmp_path / "x.zip").exit_code == 2
     assert not (tmp_path / "x.zip").exists()

@@ -296,6 +296,7 @@ def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, st
             "--recipe is not given with",
         ),
         ((*SST2, "--override", "task.init_checkpoint=gs://b/x"), "expected --init-checkpoint"),
+        ((*SST2, "--override", "task={init_checkpoint: gs://b/x}"), "expected --init-checkpoint"),
         ((*SST2, "--timeout-hours", "nan"), "nan is not a finite number"),
         ((*SST2, "--max-wait-hours", "inf"), "inf is not a finite number"),
         (("--task", "sst2", "--data", "gs://bucket/none"), "--data gs://bucket/none: .* holds nothing"),

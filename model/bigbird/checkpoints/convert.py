@@ -15,6 +15,7 @@ from bigbird.checkpoints import names, native, settings
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
+from bigbird.text_files import decode
 from bigbird.version import provenance
 
 Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
@@ -95,8 +96,8 @@ def _settings_beside(path: str, params: str | None) -> dict[str, Any]:
     candidates = [f"{place}/{name}" for place in places for name in (settings.PARAMS_FILE, "config.yaml")]
     for file in [params] if params else candidates:
         if gfile.exists(file) and not gfile.isdir(file):
-            with gfile.GFile(file) as stream:
-                return settings.from_params(stream.read(), file)
+            with gfile.GFile(file, "rb") as stream:
+                return settings.from_params(decode(stream.read(), file, "YAML in UTF-8"), file)
     return {}
 
 

@@ -6,7 +6,6 @@ Nothing here unpickles: PyTorch's own files are refused. Paths may be remote (gs
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +15,7 @@ import numpy as np
 from bigbird.artifacts import MANIFESTS
 from bigbird.checkpoints import names, native
 from bigbird.errors import InputError
+from bigbird.text_files import decode, parse_json
 
 CONFIG_FILE, SHARDS_FILE = "config.json", "model.safetensors.index.json"  # Hugging Face's
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
@@ -207,11 +207,9 @@ def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoi
 def _read_json(path: str) -> dict[str, Any]:
     from tensorflow.io import gfile
 
-    try:
-        with gfile.GFile(path) as file:
-            value = json.loads(file.read())
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
+    expected = "a JSON object in UTF-8"
+    with gfile.GFile(path, "rb") as file:
+        value = parse_json(decode(file.read(), path, expected), path, expected, place="{source}")
     if not isinstance(value, dict):
         raise InputError(f"{path}: holds {type(value).__name__}; expected a JSON object")
     return value

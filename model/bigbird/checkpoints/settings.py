@@ -14,6 +14,8 @@ import numpy as np
 from bigbird.checkpoints.names import Kind
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
+from bigbird.text_files import shown
+from bigbird.yaml_files import dump_yaml, parse_yaml_mapping
 
 PARAMS_FILE, CONFIG_FILE = "params.yaml", "config.json"
 
@@ -88,15 +90,13 @@ def from_hugging_face(config: dict[str, Any]) -> dict[str, Any]:
 
 def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
     """The text of a params.yaml; for the Model Garden without what its configuration does not know."""
-    import yaml
-
     hidden = {"size"}
     if kind is not None or encoder.attention.implementation != "dense":  # the others are a run's own choice
         hidden.add("attention")
     if kind == "model_garden":
         hidden |= set(_PATTERN)
     tree = {"type": "bigbird", "bigbird": encoder.model_dump(mode="json", exclude=hidden)}
-    return yaml.safe_dump({"task": {"model": {"encoder": tree}}}, sort_keys=False)
+    return dump_yaml({"task": {"model": {"encoder": tree}}})
 
 
 def from_params(text: str, source: str) -> dict[str, Any]:
@@ -105,12 +105,10 @@ def from_params(text: str, source: str) -> dict[str, Any]:
     Raises:
         InputError: not YAML, or no such tree.
     """
-    import yaml
-
-    try:
-        tree = yaml.safe_load(text)
-        for key in ("task", "model", "encoder", "bigbird"):
-            tree = tree.get(key, {})
-    except (yaml.YAMLError, AttributeError) as error:
-        raise InputError(f"{source}: no task.model.encoder.bigbird in it ({error})") from None
-    return dict(tree)
+    path = "task.model.encoder.bigbird"
+    tree: Any = parse_yaml_mapping(text, source, f"a mapping with {path}")
+    for key in path.split("."):
+        tree = tree.get(key, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"{source}: no {path} in it, {key} is {shown(tree)}; expected a mapping")
+    return tree
