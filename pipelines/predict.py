@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import read_manifest
 from bigbird.errors import InputError
-from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities
+from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities, open_saved_model
 from bigbird.text_files import read_json_lines, read_lines
 
 BATCH = 16  # examples sent to the model at once
@@ -26,7 +25,7 @@ def predict_command(model: Path, file: Path | None, **texts: str | None) -> None
     if bool(given) == bool(file):
         raise InputError("expected either a FILE or --text, or --question with --context")
     folder = find_saved_model(model)
-    manifest = read_manifest(folder, "saved_model")
+    manifest = open_saved_model(folder)
     examples = list(read_examples(file)) if file else [("the command line", given)]
     predictor = Predictor(folder)
     for where, example in examples:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bigbird.artifacts import read_manifest
+from bigbird.artifacts import check_files, read_manifest
 from bigbird.errors import InputError
 from bigbird.tasks.glue import TASKS, GlueSpec
 from bigbird.text_files import decode, shown, split_lines
@@ -66,7 +67,7 @@ def write_submission(evaluations: tuple[Path, ...], output: Path, *, partial: bo
         raise InputError("the submission is not whole; --partial writes it all the same:\n  " + "\n  ".join(problems))
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
-    temporary = output.with_name(f".{output.name}.tmp")
+    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -90,6 +91,7 @@ def _entry(folder: Path) -> _Entry:
             f"its {' and '.join(spec.submissions)} split{'s' * (len(spec.submissions) > 1)}" if spec else "GLUE tasks"
         )
         raise InputError(f"{folder}: is an evaluation of {task}'s {split} split; the benchmark takes {splits}")
+    check_files(folder, "evaluation", manifest, [spec.submissions[split]])
     return _Entry(spec.submissions[split], folder / spec.submissions[split])
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from bigbird.artifacts import read_manifest
 from bigbird.console import load_tensorflow
 from bigbird.errors import InputError, ServiceError
 from components.register.challenger import Challenger
@@ -76,17 +75,11 @@ def champion_metric(champion: Version, challenger: Challenger, project: str) -> 
 
 def _evaluate(champion: Version, challenger: Challenger, project: str) -> float:
     load_tensorflow()
-    import tensorflow as tf
-
-    from bigbird.serving.saved_model import Predictor
+    from bigbird.serving.saved_model import Predictor, open_saved_model
     from components.register.answers import measure
 
     with local_folder(champion.uri, project) as folder:
-        task = read_manifest(folder, "saved_model")["task"]
+        task = open_saved_model(folder)["task"]
         if task != challenger.task:
             raise InputError(f"{champion.uri}: is a model for {task!r}, the new one for {challenger.task!r}")
-        try:
-            predictor = Predictor(folder)
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise InputError(f"{champion.uri}: cannot be loaded ({' '.join(str(error).split())[:300]})") from None
-        return measure(predictor, challenger.dataset, challenger.manifest, challenger.split, challenger.metric)
+        return measure(Predictor(folder), challenger.dataset, challenger.manifest, challenger.split, challenger.metric)

@@ -82,10 +82,11 @@ def answer(copies: Copies) -> None:
     open_saved_model(copies.saved_model)
 
 
-def submit(copies: Copies) -> None:
-    from pipelines.submission import write_submission
+def take_evaluation(copies: Copies) -> None:
+    """What registration, the submission and a run's summary read of an evaluation."""
+    from bigbird.artifacts import check_files, read_manifest
 
-    write_submission((copies.evaluation,), copies.out / "submission.zip", partial=True, overwrite=True)
+    check_files(copies.evaluation, "evaluation", read_manifest(copies.evaluation, "evaluation"))
 
 
 KINDS: dict[str, tuple[str, str, Read]] = {
@@ -113,7 +114,8 @@ KINDS: dict[str, tuple[str, str, Read]] = {
     "the recorded request": ("saved_model", "request.json", answer),
     "the recorded response": ("saved_model", "response.json", answer),
     "signature.json": ("saved_model", "signature.json", answer),
-    "metrics.json": ("evaluation", "metrics.json", submit),
+    "metrics.json": ("evaluation", "metrics.json", take_evaluation),
+    "predictions": ("evaluation", "predictions.tsv", take_evaluation),
 }
 
 

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -300,25 +300,35 @@ def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(ops.convert_to_numpy(variable), order="C") for name, variable in variables.items()}
 
 
-def read_arrays(file: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_arrays(file: str | os.PathLike[str], facts: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, local or remote.
 
+    Args:
+        file: the file.
+        facts: its size and SHA-256, where they are known.
+
     Raises:
+        DamagedError: it is not what `facts` say.
         InputError: there is none, or it is not whole.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load, load_file
 
-    missing = f"{file}: no such file; expected the weights of a checkpoint"
+    missing, remedy = f"{file}: no such file; expected the weights of a checkpoint", "it is not used"
     try:
         if "://" not in str(file):
+            if facts is not None:
+                integrity.check_file(file, facts, remedy)
             return load_file(file)
         import tensorflow as tf
 
         if not tf.io.gfile.exists(str(file)):
             raise InputError(missing)
         with tf.io.gfile.GFile(str(file), "rb") as stream:
-            return load(stream.read())
+            content = stream.read()
+        if facts is not None:
+            integrity.check_bytes(str(file), content, facts, remedy)
+        return load(content)
     except FileNotFoundError:
         raise InputError(missing) from None
     except SafetensorError as error:

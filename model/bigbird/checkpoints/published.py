@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from bigbird.artifacts import MANIFESTS
+from bigbird import integrity
+from bigbird.artifacts import MANIFESTS, check_files, inside, read_manifest
 from bigbird.checkpoints import names, native
 from bigbird.errors import InputError
+from bigbird.integrity import Facts
 from bigbird.text_files import decode, parse_json
 
 CONFIG_FILE, SHARDS_FILE = "config.json", "model.safetensors.index.json"  # Hugging Face's
@@ -61,6 +64,7 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
     path = path.rstrip("/") or path
     if path.endswith(_PICKLES):
         raise _pickle(path)
+    _check_conversion(path)
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
     if gfile.exists(f"{prefix}.index"):
         return _read_tensorflow(prefix, num_heads)
@@ -100,8 +104,10 @@ def find_weights(folder: str) -> str:
 
     places = [folder]
     if gfile.exists(f"{folder}/{MANIFESTS['model']}"):
-        best = _read_json(f"{folder}/{MANIFESTS['model']}").get("best")
-        places += [f"{folder}/{best}"] if best else []
+        manifest = _read_json(f"{folder}/{MANIFESTS['model']}")
+        integrity.check_seal(f"{folder}/{MANIFESTS['model']}", manifest, "model manifest")
+        best = manifest.get("best")
+        places += [_inside(folder, best)] if best else []
     steps = f"{folder}/{native.CHECKPOINTS}"
     if gfile.isdir(steps):
         names_of_steps = [name.rstrip("/") for name in gfile.listdir(steps) if name.startswith("step-")]
@@ -114,6 +120,15 @@ def find_weights(folder: str) -> str:
     raise InputError(
         f"{folder}: no checkpoint there; expected a model folder, or a checkpoint folder with {native.MODEL_FILE}"
     )
+
+
+def _inside(folder: str, name: object) -> str:
+    """A checkpoint that a manifest names, which must lie in its folder."""
+    if "://" not in folder:
+        return str(inside(folder, name, f"{folder}/{MANIFESTS['model']}: best"))
+    if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
+        raise InputError(f"{folder}/{MANIFESTS['model']}: best: {str(name)[:100]!r} leads out of its folder")
+    return f"{folder}/{name}"
 
 
 def _pickle(path: str) -> InputError:
@@ -182,10 +197,30 @@ def _with_prefix(name: str) -> str:
 
 
 def _read_safetensors(file: Any, num_heads: int) -> Checkpoint:
-    stored = native.read_arrays(file)
+    stored = native.read_arrays(file, _facts(str(file)))
     if any(name.startswith("encoder/") for name in stored):
         return Checkpoint("bigbird", str(file), stored)
     return _from_hugging_face(str(file), stored, num_heads, {})
+
+
+def _facts(file: str) -> Facts | None:
+    """What the state of a checkpoint of ours, beside a file, says of it; None where there is none, or it says nothing."""
+    from tensorflow.io import gfile
+
+    folder, _, name = file.rpartition("/")
+    place = f"{folder}/{native.STATE_FILE}"
+    if not folder or not gfile.exists(place):
+        return None
+    state = _read_json(place)
+    integrity.check_seal(place, state, "state of a checkpoint")
+    return state.get(integrity.CHECKSUMS, {}).get(name)
+
+
+def _check_conversion(path: str) -> None:
+    """Checks the files of a conversion of ours against its manifest: those of this machine."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if "://" not in path and (folder / MANIFESTS["checkpoint"]).exists():
+        check_files(folder, "checkpoint", read_manifest(folder, "checkpoint"))
 
 
 def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoint:

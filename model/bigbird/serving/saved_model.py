@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bigbird.artifacts import check_files, read_manifest
 from bigbird.console import hidden_native_stderr, load_tensorflow
 from bigbird.errors import InputError
 
@@ -38,6 +39,18 @@ def find_saved_model(folder: Path) -> Path:
             f"{folder}: this run exported no model; its metric was below the threshold, or it did not finish"
         )
     return folder
+
+
+def open_saved_model(folder: Path) -> dict[str, Any]:
+    """The manifest of an exported model's folder, whose files are those that it names.
+
+    Raises:
+        DamagedError: a file is missing, damaged or was changed.
+        InputError: the folder is none of an exported model.
+    """
+    manifest = read_manifest(folder, "saved_model")
+    check_files(folder, "saved_model", manifest)
+    return manifest
 
 
 def check_example(where: str, example: Mapping[str, Any], fields: Sequence[str]) -> None:
@@ -79,6 +92,9 @@ class Predictor:
 
     Args:
         folder: the SavedModel's folder.
+
+    Raises:
+        InputError: it holds no SavedModel that can be loaded.
     """
 
     def __init__(self, folder: Path):
@@ -87,9 +103,14 @@ class Predictor:
         import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
 
         self._tf = tf
-        with hidden_native_stderr():
-            self._model = tf.saved_model.load(str(folder))
-        self._signature = self._model.signatures["serving_default"]
+        try:
+            with hidden_native_stderr():
+                self._model = tf.saved_model.load(str(folder))
+            self._signature = self._model.signatures["serving_default"]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, IndexError, tf.errors.OpError) as error:
+            raise InputError(
+                f"{folder}: cannot be loaded as a SavedModel ({' '.join(str(error).split())[:300]}); export the model again"
+            ) from None
         self.fields = tuple(sorted(self._signature.structured_input_signature[1]))  # in no order of its own
         self._chatters = True
 
