@@ -26,12 +26,8 @@ TASKS = {"squad_v1": False, "squad_v2": True}
 
 METRICS = ("f1", "exact_match")
 
-# How a split's file may be named in a folder, in this order.
-_FILES = {
-    "train": (r"train-v{}.*\.json", r"train\.json"),
-    "validation": (r"dev-v{}.*\.json", r"dev\.json"),
-    "test": (r"test-v{}.*\.json", r"test\.json"),
-}
+# How the names of a split's files begin.
+_BEGINNINGS = {"train": "train", "validation": "dev", "test": "test"}
 
 # unique_ids is the question's number times this, plus the window's number.
 WINDOWS_PER_QUESTION = 100_000
@@ -86,15 +82,27 @@ class WindowOptions:
 # ------------------------------------------------------------------------------------------------------ reading
 
 
+def file_names(version_2: bool) -> dict[str, tuple[str, ...]]:
+    """split -> the official name, and a plain one."""
+    version = "2.0" if version_2 else "1.1"
+    return {split: (f"{start}-v{version}.json", f"{start}.json") for split, start in _BEGINNINGS.items()}
+
+
 def find_files(names: Iterable[str], version_2: bool) -> dict[str, str]:
-    """split -> file name, of the official names found among a folder's file names; the wanted version's first."""
+    """split -> file name, of the names found among a folder's file names.
+
+    The official name comes first. Without it the only one that is plain or begins as the version's do is taken; of
+    several none, as nothing tells which is meant.
+    """
     present = sorted(names)
     found: dict[str, str] = {}
-    for split, patterns in _FILES.items():
-        for pattern in patterns:
-            match = [name for name in present if re.fullmatch(pattern.format("2" if version_2 else "1"), name)]
-            if match and split not in found:
-                found[split] = match[0]
+    for split, (official, plain) in file_names(version_2).items():
+        pattern = rf"{_BEGINNINGS[split]}-v{'2' if version_2 else '1'}.*\.json"
+        alike = [name for name in present if name == plain or re.fullmatch(pattern, name)]
+        if official in present:
+            found[split] = official
+        elif len(alike) == 1:
+            found[split] = alike[0]
     return found
 
 

@@ -56,11 +56,14 @@ class Document(TypedDict):
 # ------------------------------------------------------------------------------------------------------ reading
 
 
+def file_names(task: str) -> dict[str, tuple[str, ...]]:
+    """split -> the official name."""
+    return {split: (pattern.format(TASKS[task].lower()),) for split, pattern in _FILES.items()}
+
+
 def find_files(names: Sequence[str], task: str) -> dict[str, str]:
     """split -> file name, of the official names found among the names of the folder `qa`."""
-    domain = TASKS[task].lower()
-    expected = {split: pattern.format(domain) for split, pattern in _FILES.items()}
-    return {split: name for split, name in expected.items() if name in names}
+    return {split: name for split, (name,) in file_names(task).items() if name in names}
 
 
 def parse(
@@ -149,11 +152,10 @@ def _page(page: Any) -> tuple[str, str]:
     """The file's name and the title of an entry of a list of documents."""
     if not isinstance(page, dict):
         raise _BadQuestionError(f"has a document that is {shown(page)}; expected an object with Filename")
-    name, title = page.get("Filename"), page.get("Title")
-    _check_text(name, "Filename")
-    if title is not None:
-        _check_text(title, "Title", may_be_empty=True)
-    return name, title or ""
+    for key in ("Filename", "Title"):
+        if key == "Filename" or page.get(key) is not None:
+            _check_text(page.get(key), key, may_be_empty=key == "Title")
+    return page["Filename"], page.get("Title") or ""
 
 
 def _context(name: str, folder: str, read: Callable[[str], bytes | None], seen: set[str], identifier: str) -> str:
