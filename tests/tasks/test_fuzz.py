@@ -91,7 +91,7 @@ def trees(draw, make):
             place = place[step]
         change = draw(st.sampled_from(["exchange"] * 6 + ["remove", "double", "rename"]))
         if change == "exchange":
-            place[key] = draw(JUNK)
+            place[key] = copy.deepcopy(draw(JUNK))
         elif change == "remove":
             del place[key]
         elif isinstance(place, list):
