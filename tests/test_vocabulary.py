@@ -188,7 +188,9 @@ def test_a_model_of_which_bytes_are_damaged_is_refused(model, old, new, message)
 def test_another_unknown_piece_than_unk_is_refused(model):
     exchanged = model.replace(b"<unk>\x15\0\0\0\0\x18\x02", b"<unk>\x15\0\0\0\0\x18\x03", 1)
     exchanged = exchanged.replace(b"<pad>\x15\0\0\0\0\x18\x03", b"<pad>\x15\0\0\0\0\x18\x02", 1)
-    with pytest.raises(InputError, match=r"its piece <unk>, number 1, is not the one for unknown characters\. The file"):
+    with pytest.raises(
+        InputError, match=r"its piece <unk>, number 1, is not the one for unknown characters\. The file"
+    ):
         Vocabulary(exchanged)
 
 
