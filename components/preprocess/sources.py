@@ -67,8 +67,10 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
             task does not have.
     """
     found: dict[str, str] = {}
+    names: list[str] = []
     if folder:
-        found = _in_folder(task, folder, [kind for kind, path in files.items() if path is not None])
+        named = [kind for kind, path in files.items() if path is not None]
+        folder, found, names = _in_folder(task, folder, named)
     splits = _splits(task)
     for kind, path in files.items():
         if path is None:
@@ -82,9 +84,26 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
             "no input is given; expected --input with the task's folder, or --train_file, --validation_file, --test_file"
         )
     sources = [Source(split, found[split]) for split in splits if split in found]
+    if folder:
+        _say_unread(folder, names, sources)
     for source in sources:
         print(f"reading {source.split} from {source.path}", file=sys.stderr)
     return sources
+
+
+def _say_unread(folder: str, names: list[str], sources: list[Source]) -> None:
+    """Names the files of a folder that are no source."""
+    read = {_place(source.path) for source in sources}
+    unread = [name for name in names if _place(storage.join(folder, name)) not in read]
+    unread = [name_of(name) for name in unread if not Path(folder, name).is_dir()]
+    if unread:
+        more = f" and {len(unread) - 10:,} more" if len(unread) > 10 else ""
+        print(f"not read in {folder}: {', '.join(unread[:10])}{more}", file=sys.stderr)
+
+
+def _place(path: str) -> str:
+    """The same text for the same file, however its path is written."""
+    return path if storage.is_remote(path) else str(Path(path).absolute())
 
 
 def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Lines:
@@ -201,13 +220,16 @@ def _splits(task: str) -> list[str]:
     return list(glue.TASKS[task].splits) if task in glue.TASKS else ["train", "validation", "test"]
 
 
-def _in_folder(task: str, folder: str, named: Collection[str]) -> dict[str, str]:
-    """split -> path of the official files in a folder, or in the task's own folder inside it.
+def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dict[str, str], list[str]]:
+    """The official files in a folder, or in the task's own folder inside it.
 
     Args:
         task: its name.
         folder: where to look.
         named: kinds of splits whose files the user names.
+
+    Returns:
+        The folder that holds the files, split -> path, and the names of all that it holds.
     """
     names = storage.list_names(folder)
     if not names:
@@ -219,9 +241,5 @@ def _in_folder(task: str, folder: str, named: Collection[str]) -> dict[str, str]
     inner = inner_folder(task, names)
     if inner:
         return _in_folder(task, storage.join(folder, inner), named)
-    found, others = official_files(task, folder, names, named)
-    unread = [name for name in others if not Path(folder, name).is_dir()]
-    if unread:
-        more = f" and {len(unread) - 10:,} more" if len(unread) > 10 else ""
-        print(f"not read in {folder}: {', '.join(map(name_of, unread[:10]))}{more}", file=sys.stderr)
-    return {split: storage.join(folder, name) for split, name in found.items()}
+    found = official_files(task, folder, names, named)
+    return folder, {split: storage.join(folder, name) for split, name in found.items()}, names

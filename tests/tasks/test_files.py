@@ -9,21 +9,21 @@ MNLI = ["train.tsv", "dev_matched.tsv", "dev_mismatched.tsv"]
 
 
 @pytest.mark.parametrize(
-    ("task", "names", "splits", "others"),
+    ("task", "names", "splits"),
     [
-        ("squad_v1", ["train-v1.1 (1).json", "train-v1.1.json"], {"train": "train-v1.1.json"}, ["train-v1.1 (1).json"]),
-        ("squad_v1", ["train-v1.1 (1).json"], {"train": "train-v1.1 (1).json"}, []),
-        ("squad_v2", ["dev-v2.0.json", "dev-v1.1.json", "x.py"], {"validation": "dev-v2.0.json"}, ["dev-v1.1.json", "x.py"]),
-        ("mnli", [*MNLI, "dev.tsv"], dict(zip(("train", "validation_matched", "validation_mismatched"), MNLI, strict=True)), ["dev.tsv"]),
-        ("ax", ["diagnostic.tsv", "train.tsv"], {"test": "diagnostic.tsv"}, ["train.tsv"]),
-        ("sst2", ["train.tsv", "dev.csv", "dev"], {"train": "train.tsv"}, ["dev", "dev.csv"]),
-        ("pretraining", ["train.txt", "dev.txt", "validation.txt"], {"train": "train.txt", "validation": "validation.txt"}, ["dev.txt"]),
-        ("triviaqa_web", ["web-dev.json", "verified-web-dev.json"], {"validation": "web-dev.json"}, ["verified-web-dev.json"]),
+        ("squad_v1", ["train-v1.1 (1).json", "train-v1.1.json"], {"train": "train-v1.1.json"}),
+        ("squad_v1", ["train-v1.1 (1).json"], {"train": "train-v1.1 (1).json"}),
+        ("squad_v2", ["dev-v2.0.json", "dev-v1.1.json", "x.py"], {"validation": "dev-v2.0.json"}),
+        ("mnli", [*MNLI, "dev.tsv"], dict(zip(("train", "validation_matched", "validation_mismatched"), MNLI, strict=True))),
+        ("ax", ["diagnostic.tsv", "train.tsv"], {"test": "diagnostic.tsv"}),
+        ("sst2", ["train.tsv", "dev.csv", "dev"], {"train": "train.tsv"}),
+        ("pretraining", ["train.txt", "dev.txt", "validation.txt"], {"train": "train.txt", "validation": "validation.txt"}),
+        ("triviaqa_web", ["web-dev.json", "verified-web-dev.json"], {"validation": "web-dev.json"}),
     ],
     ids=str,
 )  # fmt: skip
-def test_official_names_come_first_and_the_rest_is_told(task, names, splits, others):
-    assert official_files(task, "folder", names) == (splits, others)
+def test_official_names_come_first(task, names, splits):
+    assert official_files(task, "folder", names) == splits
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,6 @@ def test_what_may_be_a_missing_split_is_refused(task, names, message):
 
 def test_a_split_whose_file_is_named_may_be_missing_and_the_command_s_own_spelling_is_told():
     names = ["train_a.tsv", "dev.tsv"]
-    assert official_files("sst2", "folder", names, ["train"]) == ({"validation": "dev.tsv"}, ["train_a.tsv"])
+    assert official_files("sst2", "folder", names, ["train"]) == {"validation": "dev.tsv"}
     with pytest.raises(InputError, match=r"name the file to read with --train-file, rename it to train\.tsv"):
         official_files("sst2", "folder", names, ["validation"], "--{}-file")

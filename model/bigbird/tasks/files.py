@@ -16,13 +16,6 @@ _COMPRESSED = r"(\.(gz|bz2|xz|zst|zip))?"
 _SHOWN = 12  # names of a folder that a message has
 
 
-class Files(NamedTuple):
-    """What a folder holds for a task: split -> name, and the names of the rest."""
-
-    splits: dict[str, str]
-    others: list[str]
-
-
 class _Names(NamedTuple):
     """How a task's files are named.
 
@@ -51,7 +44,7 @@ def inner_folder(task: str, names: Collection[str]) -> str | None:
 
 def official_files(
     task: str, place: str, names: Collection[str], named: Collection[str] = (), option: str = "--{}_file"
-) -> Files:
+) -> dict[str, str]:
     """Finds a task's files in a folder.
 
     Args:
@@ -60,6 +53,9 @@ def official_files(
         names: of what the folder holds.
         named: of "train", "validation" and "test" those whose file the user names; the folder's does not matter then.
         option: how the user names one.
+
+    Returns:
+        Split -> name.
 
     Raises:
         InputError: there is no file of the task; or a split has none, and a file that is not read, or one of several,
@@ -82,7 +78,7 @@ def official_files(
         raise InputError(
             f"{place}: has no file of task {task}; expected {rules.expected}; found {_listed(names) or 'nothing'}"
         )
-    return Files(found, others)
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

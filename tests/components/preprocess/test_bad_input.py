@@ -310,12 +310,12 @@ def test_the_files_that_are_read_and_those_that_are_not_are_said(raw, run, capsy
     files = ["train.tsv", "train (1).tsv", "dev.tsv", "dev_new.tsv", "notes.txt"]
     folder = raw(**dict.fromkeys(files, GOOD))
     (folder / "original").mkdir()
-    run("sst2", folder, test_file=str(folder / "notes.txt"))
+    run("sst2", folder, test_file=f"{folder}/notes.txt", validation_file=f"{folder}/dev_new.tsv")
     said = capsys.readouterr().err.splitlines()
     assert said[:4] == [
-        f"not read in {folder}: dev_new.tsv, notes.txt, train (1).tsv",
+        f"not read in {folder}: dev.tsv, train (1).tsv",
         f"reading train from {folder}/train.tsv",
-        f"reading validation from {folder}/dev.tsv",
+        f"reading validation from {folder}/dev_new.tsv",
         f"reading test from {folder}/notes.txt",
     ]
 
