@@ -6,6 +6,7 @@ import datetime
 import functools
 import glob
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ _TIMEOUT_S = 20.0
 class LocalFiles:
     """Files of this machine, by their one absolute name; an address such as gs://… stays as it is."""
 
-    def folder(self, option: str, path: str, task: str) -> str:
+    def folder(self, option: str, path: str, task: str, named: Collection[str]) -> str:
         """A folder that exists."""
         return self._existing(option, path, "folder")
 
@@ -76,8 +77,8 @@ class RemoteFiles:
         self._settings, self._day, self._registry, self._later = settings, day, registry, later
         self.warnings: list[str] = []
 
-    def folder(self, option: str, path: str, task: str) -> str:
-        """A folder that holds the task's official files."""
+    def folder(self, option: str, path: str, task: str, named: Collection[str]) -> str:
+        """A folder that holds the task's official files, but for the splits whose files are named one by one."""
         address = self._address(option, path)
         if not address:
             return path
@@ -87,10 +88,8 @@ class RemoteFiles:
         if not names:
             raise InputError(f"{option} {path}: {address} holds nothing; expected the folder with the task's files")
         inner = inner_folder(task, names)
-        found, expected = official_files(task, self._names(f"{address.rstrip('/')}/{inner}") if inner else names)
-        if not found:
-            shown = ", ".join(sorted(names)[:12])
-            raise InputError(f"{option} {path}: has no file of task {task}; expected {expected}; found {shown}")
+        names = self._names(f"{address.rstrip('/')}/{inner}") if inner else names
+        official_files(task, f"{option} {path}", names, named, "--{}-file")
         return path
 
     def file(self, option: str, path: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from bigbird.config import PLACEHOLDER, Experiment
@@ -20,8 +20,8 @@ class Files(Protocol):
         InputError: there is no such file; names the option.
     """
 
-    def folder(self, option: str, path: str, task: str) -> str:
-        """A folder with a task's official files."""
+    def folder(self, option: str, path: str, task: str, named: Collection[str]) -> str:
+        """A folder with a task's official files, but for the splits whose files are named one by one."""
 
     def file(self, option: str, path: str) -> str:
         """A file."""
@@ -54,7 +54,7 @@ def pipeline_parameters(
     recipe = recipe or default_recipe(task, options["init_checkpoint"])
     parameters: dict[str, Any] = {
         "task": task,
-        "data": files.folder("--data", options["data"] or "", task),
+        "data": files.folder("--data", options["data"] or "", task, _named_splits(options)),
         "train_file": files.file("--train-file", options["train_file"]),
         "validation_file": files.file("--validation-file", options["validation_file"]),
         "test_file": files.file("--test-file", options["test_file"]),
@@ -88,6 +88,11 @@ def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backe
     recipe = options["recipe"] or default_recipe(task, options["init_checkpoint"])
     described = {"task": task, "init_checkpoint": options["init_checkpoint"], **_training(options, recipe)}
     return _resolve(described, runtime).runtime.backend
+
+
+def _named_splits(options: Mapping[str, Any]) -> list[str]:
+    """The kinds of splits whose file the user names."""
+    return [kind for kind in ("train", "validation", "test") if options[f"{kind}_file"]]
 
 
 def _training(options: Mapping[str, Any], recipe: str) -> dict[str, Any]:

@@ -134,12 +134,12 @@ QUESTIONS: tuple[tuple[str, list[tuple[str, int]]], ...] = (
 )
 
 
-def _squad_folder(folder, version_2):
+def _squad_folder(folder, version_2, asked=None):
     """One context of five words in two windows of three words; [CLS], one piece of question, [SEP] before them."""
     starts, ends = [0, 4, 10, 15, 21], [3, 9, 14, 20, 26]
     spans = [(0, 3), (2, 5)]
     best = [[1, 1, 1], [0, 1, 1]]
-    asked = QUESTIONS if version_2 else QUESTIONS[:2]
+    asked = asked or (QUESTIONS if version_2 else QUESTIONS[:2])
     with (folder / "validation-00000-of-00001.tfrecord").open("wb") as file:
         for number, (identifier, _) in enumerate(asked):
             for window, (first, last) in reversed(list(enumerate(spans))):  # out of order on purpose
@@ -239,6 +239,35 @@ def test_squad_version_2_knows_no_answer(tmp_path):
     answer_more = Scorer(_squad_task(null_score_diff_threshold=2.0), manifest, tmp_path, "validation")
     answers = _squad_results(_evaluate_version_2(answer_more)).answers
     assert [answer.text for answer in answers] == ["green", "black", ""]
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "other", "baseline"),
+    [((("q3", []),), "NoAns", "HasAns", "always no answer"), (QUESTIONS[1:2], "HasAns", "NoAns", "always “black”")],
+)
+def test_squad_version_2_with_one_kind_of_question_has_that_kinds_metrics(tmp_path, asked, kind, other, baseline):
+    manifest = _squad_folder(tmp_path, version_2=True, asked=asked)
+    scorer = Scorer(_squad_task(), manifest, tmp_path, "validation")
+    for window in range(2):
+        _add(scorer, 0, window, _scores(p0=4), _scores(p0=4))  # no answer
+    evaluation = scorer.result()
+    right = float(kind == "NoAns")
+    assert evaluation.metrics[f"{kind}_total"] == 1.0
+    assert evaluation.metrics["f1"] == evaluation.metrics[f"{kind}_f1"] == right
+    assert not [name for name in evaluation.metrics if name.startswith(other)]
+    assert (evaluation.baseline_answer, evaluation.baseline["f1"]) == (baseline, 1.0)
+    json.dumps(evaluation.metrics, allow_nan=False)
+
+
+def test_how_many_records_hold_one_question_whole(tmp_path):
+    manifest = _squad_folder(tmp_path, version_2=False)
+    assert Scorer(_squad_task(), manifest, tmp_path, "validation").least_records == 2
+    file = tmp_path / manifest["splits"]["validation"]["files"][0]
+    records = list(features.read_records(file))  # q1's two windows, then q2's
+    file.write_bytes(b"".join(features.frame(records[i]) for i in (0, 2, 3, 1)))
+    assert Scorer(_squad_task(), manifest, tmp_path, "validation").least_records == 3
+    manifest = _glue_folder(tmp_path, "rte", [None])
+    assert Scorer(_glue_task(), manifest, tmp_path, "validation").least_records == 1
 
 
 def test_squad_needs_the_offsets_of_an_evaluation_split(tmp_path):

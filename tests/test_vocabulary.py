@@ -169,6 +169,31 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
         Vocabulary(file)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"\xe2\x96\x81", b"\xe2\x96\xff", r"piece \d+ is b'\\xe2\\x96\\xff.*', which is not UTF-8\. The file is damaged"),
+        (b"[CLS]\x15\0\0\0\0", b"[CLS]\x15\0\0\xc0\x7f", r"piece 2, '\[CLS\]', has the score nan\. The file is damaged"),
+        (b"[SEP]\x15\0\0\0\0", b"[SEP]\x15\0\0\x80\xff", r"piece 3, '\[SEP\]', has the score -inf\. The file is damaged"),
+        (b"[MASK]\x15\0\0\0\0\x18\x03", b"[MASK]\x15\0\0\0\0\x18\x09", r"piece 4, '\[MASK\]', is of type 9; expected 1 to 6\. The file"),
+        (b"<unk>\x15\0\0\0\0\x18\x02", b"<unk>\x15\0\0\0\0\x18\x03", "not a SentencePiece model"),  # none is unknown
+    ],
+)  # fmt: skip
+def test_a_model_of_which_bytes_are_damaged_is_refused(model, old, new, message):
+    assert old in model
+    with pytest.raises(InputError, match=f"v.model: {message}"):
+        Vocabulary(model.replace(old, new, 1), name="v.model")
+
+
+def test_another_unknown_piece_than_unk_is_refused(model):
+    exchanged = model.replace(b"<unk>\x15\0\0\0\0\x18\x02", b"<unk>\x15\0\0\0\0\x18\x03", 1)
+    exchanged = exchanged.replace(b"<pad>\x15\0\0\0\0\x18\x03", b"<pad>\x15\0\0\0\0\x18\x02", 1)
+    with pytest.raises(
+        InputError, match=r"its piece <unk>, number 1, is not the one for unknown characters\. The file"
+    ):
+        Vocabulary(exchanged)
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"none\.model: cannot be read"):
         Vocabulary(tmp_path / "none.model")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from bigbird.errors import InputError
 from bigbird.integrity import Facts, HashingFile
 from bigbird.tasks import families, glue, pretraining, squad, triviaqa
 from bigbird.tasks.files import inner_folder, official_files
-from bigbird.tasks.records import BadRecords
+from bigbird.tasks.records import BadRecords, name_of
 from components.preprocess import storage
 
 # Examples per file: enough files to spread over workers and readers, each large enough to be worth opening.
@@ -57,7 +58,7 @@ class Lines:
 
 
 def find_sources(task: str, folder: str | None, files: dict[str, str | None]) -> list[Source]:
-    """Finds the task's files.
+    """Finds the task's files, and says on standard error which they are and which of the folder's are not read.
 
     Args:
         task: its name.
@@ -65,11 +66,14 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
         files: "train", "validation", "test" -> a file named by the user; it takes precedence over the folder's.
 
     Raises:
-        InputError: nothing is found, or a named file is for a split that the task does not have.
+        InputError: nothing is found, it is not clear which file is a split's, or a named file is for a split that the
+            task does not have.
     """
     found: dict[str, str] = {}
+    names: list[str] = []
     if folder:
-        found = _in_folder(task, folder)
+        named = [kind for kind, path in files.items() if path is not None]
+        folder, found, names = _in_folder(task, folder, named)
     splits = _splits(task)
     for kind, path in files.items():
         if path is None:
@@ -82,7 +86,27 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
         raise InputError(
             "no input is given; expected --input with the task's folder, or --train_file, --validation_file, --test_file"
         )
-    return [Source(split, found[split]) for split in splits if split in found]
+    sources = [Source(split, found[split]) for split in splits if split in found]
+    if folder:
+        _say_unread(folder, names, sources)
+    for source in sources:
+        print(f"reading {source.split} from {source.path}", file=sys.stderr)
+    return sources
+
+
+def _say_unread(folder: str, names: list[str], sources: list[Source]) -> None:
+    """Names the files of a folder that are no source."""
+    read = {_place(source.path) for source in sources}
+    unread = [name for name in names if _place(storage.join(folder, name)) not in read]
+    unread = [name_of(name) for name in unread if not Path(folder, name).is_dir()]
+    if unread:
+        more = f" and {len(unread) - 10:,} more" if len(unread) > 10 else ""
+        print(f"not read in {folder}: {', '.join(unread[:10])}{more}", file=sys.stderr)
+
+
+def _place(path: str) -> str:
+    """The same text for the same file, however its path is written."""
+    return path if storage.is_remote(path) else str(Path(path).absolute())
 
 
 def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Lines:
@@ -139,16 +163,37 @@ def _squad_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Ite
 def _evidence(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
     encoder = json.JSONEncoder(ensure_ascii=False)
     root = _evidence_folder(source.path)
+    inside = None if storage.is_remote(root) else Path(root).resolve()
 
     def read(name: str) -> bytes | None:
+        path = storage.join(root, *name.split("/"))
+        if inside is not None and not _is_file_inside(path, inside):
+            return None
         try:
-            return storage.read_bytes(storage.join(root, *name.split("/")), "document")
+            return storage.read_bytes(path, "document")
         except InputError:
             return None
 
     answers = source.split != "test"
     for document in triviaqa.parse(data, source.path, task, read, bad, answers=answers):
         yield f"{encoder.encode(document)}\n".encode(), 1, answers
+
+
+def _is_file_inside(path: str, folder: Path) -> bool:
+    """Whether there is a file of this machine at a path.
+
+    Raises:
+        InputError: it lies outside of a folder, which is given without links.
+    """
+    try:
+        if not Path(path).is_file():
+            return False
+        inside = Path(path).resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # a name that is too long, links in a circle
+        return False
+    if not inside:
+        raise InputError("lies outside of the evidence folder, where a link leads; expected a document inside it")
+    return True
 
 
 def _evidence_folder(path: str) -> str:
@@ -180,8 +225,17 @@ def _splits(task: str) -> list[str]:
     return list(glue.TASKS[task].splits) if task in glue.TASKS else ["train", "validation", "test"]
 
 
-def _in_folder(task: str, folder: str) -> dict[str, str]:
-    """split -> path of the official files in a folder, or in the task's own folder inside it."""
+def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dict[str, str], list[str]]:
+    """The official files in a folder, or in the task's own folder inside it.
+
+    Args:
+        task: its name.
+        folder: where to look.
+        named: kinds of splits whose files the user names.
+
+    Returns:
+        The folder that holds the files, split -> path, and the names of all that it holds.
+    """
     names = storage.list_names(folder)
     if not names:
         what = "is a file" if Path(folder).is_file() else "no such folder, or nothing in it"
@@ -191,10 +245,6 @@ def _in_folder(task: str, folder: str) -> dict[str, str]:
         )
     inner = inner_folder(task, names)
     if inner:
-        return _in_folder(task, storage.join(folder, inner))
-    found, expected = official_files(task, names)
-    if not found:
-        raise InputError(
-            f"{folder}: has no file of task {task}; expected {expected}; found {', '.join(names[:12]) or 'nothing'}"
-        )
-    return {split: storage.join(folder, name) for split, name in found.items()}
+        return _in_folder(task, storage.join(folder, inner), named)
+    found = official_files(task, folder, names, named)
+    return folder, {split: storage.join(folder, name) for split, name in found.items()}, names

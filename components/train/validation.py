@@ -6,6 +6,7 @@ from typing import Any
 
 from bigbird.config import Experiment
 from bigbird.console import Progress
+from bigbird.errors import InputError
 from bigbird.scoring import Scorer, default_metric
 from components.train.interruption import Interruption
 from components.train.sources import Split
@@ -21,7 +22,7 @@ class Validator:
         split: the validation split.
 
     Raises:
-        InputError: the split lacks what scoring needs.
+        InputError: the split lacks what scoring needs, or the limits on its records leave nothing to score.
     """
 
     def __init__(self, steps: Steps, experiment: Experiment, split: Split):
@@ -32,6 +33,19 @@ class Validator:
         # validation_steps counts batches of consecutive records; bucketed batches would cut another set off.
         self._limit = 0 if batches < 0 else batches * data.global_batch_size
         self._total = min(filter(None, (self._limit, data.max_records, split.records)), default=None)
+        self._check_limits(batches, data.max_records, data.global_batch_size)
+
+    def _check_limits(self, batches: int, max_records: int, batch_size: int) -> None:
+        """Refuses limits under which no question has all its windows; said now, and not after hours of training."""
+        least = self._scorer.least_records
+        reason = "no question of the validation split has all its windows in so few records; expected at least"
+        if 0 < self._limit < least:
+            raise InputError(
+                f"trainer.validation_steps is {batches}, batches of {batch_size}: {reason} {-(-least // batch_size)}, "
+                "or -1 for all"
+            )
+        if 0 < max_records < least:
+            raise InputError(f"task.validation_data.max_records is {max_records}: {reason} {least}, or 0 for all")
 
     def __call__(self, interruption: Interruption) -> tuple[dict[str, float], float]:
         """The metrics, with the mean loss, and the metric that decides.

@@ -11,7 +11,7 @@ Shapes: B batch, C classes, L padded tokens, N examples.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -227,6 +227,11 @@ class Scorer:
         """Examples or questions of the split that are not scored yet, wholly or in part."""
         return self._collector.missing
 
+    @property
+    def least_records(self) -> int:
+        """The split's first records of which so many hold a question whole, with all its windows."""
+        return self._collector.least_records
+
     def result(self) -> Evaluation:
         """Predictions and metrics over the examples that were added whole.
 
@@ -237,6 +242,8 @@ class Scorer:
 
 
 class _GlueCollector:
+    least_records = 1
+
     def __init__(self, task: GlueTask, manifest: dict[str, Any] | None, folder: Path | None, split: str):
         self.examples: dict[int, dict[str, Any]] | None = None
         self.labels: tuple[str, ...] | None = None
@@ -344,6 +351,10 @@ class _SquadCollector:
         self.spans: dict[int, Spans] = {}
 
     @property
+    def least_records(self) -> int:
+        return _least_records(self.windows, (self.of_question[question.id] for question in self.questions))
+
+    @property
     def missing(self) -> int:
         return sum(not self._whole(question) for question in self.questions)
 
@@ -414,10 +425,8 @@ class _SquadCollector:
     def _baseline(self, questions: list[Question]) -> tuple[str, dict[str, float]]:
         """The better of no answer and the most common gold answer, in words, and its metrics."""
         counts = Counter(text for question in questions for text in dict.fromkeys(question.gold))
-        common = counts.most_common(1)[0][0]
-        tried = {
-            text: self._metrics(questions, self._scores(questions, [text] * len(questions))) for text in ("", common)
-        }
+        constants = ["", *(text for text, _ in counts.most_common(1))]
+        tried = {text: self._metrics(questions, self._scores(questions, [text] * len(questions))) for text in constants}
         best = max(tried, key=lambda text: tried[text][SQUAD_METRICS[0]])
         return f"always “{best}”" if best else "always no answer", tried[best]
 
@@ -438,6 +447,10 @@ class _TriviaQACollector:
 
     def reset(self) -> None:
         self.spans: dict[int, tuple[int, int, float] | None] = {}
+
+    @property
+    def least_records(self) -> int:
+        return _least_records(self.offsets, (self.windows[document["id"]] for document in self.documents))
 
     @property
     def missing(self) -> int:
@@ -499,6 +512,7 @@ class _TriviaQACollector:
 
 class _PretrainingCollector:
     missing = 0  # any part of a text measures the model
+    least_records = 1
 
     def __init__(self) -> None:
         self.reset()
@@ -534,6 +548,12 @@ def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
         raise InputError(f"{path}: no such file; only evaluation splits have one, and {split!r} needs it to be scored")
     for _, example in read_json_lines(path, "JSON lines as preprocessing writes them; write the dataset again"):
         yield example
+
+
+def _least_records(order: Iterable[int], parts: Iterable[Iterable[int]]) -> int:
+    """How many records hold one of the parts whole: the records' ids in their order, and the ids of each part."""
+    place = {i: number for number, i in enumerate(order, 1)}
+    return min((max(place[i] for i in ids) for ids in parts), default=1)
 
 
 def _read_split(

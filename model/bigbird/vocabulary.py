@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +43,9 @@ a run to one <unk> in quadratic time: a request of a megabyte would take it seco
 
 # A user-defined piece of this form is markup, which text must not be able to forge; others (digits, say) are text.
 _MARKUP = re.compile(r"<.+>|\[.+\]")
-_NORMAL, _USER_DEFINED, _BYTE = 1, 4, 6  # sentencepiece_model.proto, ModelProto.SentencePiece.Type
+# sentencepiece_model.proto, ModelProto.SentencePiece.Type: normal, unknown, control, user-defined, unused, byte.
+_TYPES = range(1, 7)
+_NORMAL, _USER_DEFINED, _BYTE = 1, 4, 6
 _WORD_MARK = "\u2581"  # how SentencePiece writes the space before a word
 _REPLACEMENT = "("
 
@@ -80,7 +83,7 @@ class Vocabulary:
         name: what messages call it; default the file's name.
 
     Raises:
-        InputError: the file is missing or no SentencePiece model, or a special piece is not in it.
+        InputError: the file is missing, damaged or no SentencePiece model, or a special piece is not in it.
 
     Example:
         >>> vocabulary = Vocabulary("vocab.model")
@@ -96,8 +99,10 @@ class Vocabulary:
         self.lower_case = lower_case
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
+            pieces = _checked(_model_proto().FromString(self.serialized).pieces, name)
             self._processor.LoadFromSerializedProto(self.serialized)
-            pieces = _model_proto().FromString(self.serialized).pieces
+        except InputError:
+            raise
         except (RuntimeError, ValueError, _decode_error()):
             found = f"{len(self.serialized):,} bytes of another format, or cut short" if self.serialized else "empty"
             raise InputError(
@@ -113,6 +118,10 @@ class Vocabulary:
             raise InputError(
                 f"{name}: of {self.size:,} pieces none is {' or '.join(missing)}; BigBird needs {PAD}, {UNK}, {CLS}, {SEP} "
                 "and [MASK]. Give the published gpt2.model, or leave the vocabulary out to have one trained"
+            )
+        if self._processor.unk_id() != ids[UNK]:
+            raise InputError(
+                f"{name}: its piece {UNK}, number {ids[UNK]}, is not the one for unknown characters. {_DAMAGED}"
             )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (ids[p] for p in (PAD, UNK, CLS, SEP, MASK))
         # TriviaQA's, as the published vocabulary has them; others make do with the special pieces there are.
@@ -246,6 +255,34 @@ def _trimmed(text: str, mapping: dict[str, Any]) -> Pieces:
     return Pieces(ids, np.minimum(next_visible[begins], ends), np.maximum(past_visible[ends], begins))
 
 
+_DAMAGED = "The file is damaged, or not written by SentencePiece: copy it anew"
+
+
+class _Piece(NamedTuple):
+    piece: str
+    type: int
+
+
+def _checked(read: Iterable[Any], name: str) -> list[_Piece]:
+    """The pieces of a model; `InputError` where one is nothing that SentencePiece writes, though some releases load it."""
+    pieces = []
+    for number, piece in enumerate(read):
+        try:
+            text = piece.piece.decode()
+        except UnicodeDecodeError:
+            raise InputError(
+                f"{name}: piece {number} is {piece.piece[:40]!r}, which is not UTF-8. {_DAMAGED}"
+            ) from None
+        if piece.type not in _TYPES:
+            raise InputError(
+                f"{name}: piece {number}, {text[:40]!r}, is of type {piece.type}; expected {_TYPES[0]} to {_TYPES[-1]}. {_DAMAGED}"
+            )
+        if not math.isfinite(piece.score):
+            raise InputError(f"{name}: piece {number}, {text[:40]!r}, has the score {piece.score}. {_DAMAGED}")
+        pieces.append(_Piece(text, piece.type))
+    return pieces
+
+
 def _is_text(piece: str, kind: int) -> bool:
     return kind in (_NORMAL, _BYTE) or (kind == _USER_DEFINED and not _MARKUP.fullmatch(piece))
 
@@ -283,13 +320,14 @@ def _decode_error() -> type[Exception]:
 
 @cache
 def _model_proto() -> Any:
-    """SentencePiece's ModelProto, the two fields read here. (Its own module wants one certain protobuf release.)"""
+    """SentencePiece's ModelProto, the fields read here; text as bytes, to be checked. (Its own module wants one certain protobuf release.)"""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="bigbird/sentencepiece.proto", package="bigbird", syntax="proto2")
     piece = file.message_type.add(name="Piece")
-    piece.field.add(name="piece", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
+    piece.field.add(name="piece", number=1, type=field.TYPE_BYTES, label=field.LABEL_OPTIONAL)
+    piece.field.add(name="score", number=2, type=field.TYPE_FLOAT, label=field.LABEL_OPTIONAL)
     piece.field.add(name="type", number=3, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL, default_value="1")
     model = file.message_type.add(name="Model")
     model.field.add(

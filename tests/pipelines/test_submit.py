@@ -302,6 +302,10 @@ def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, st
         (("--task", "sst2", "--data", "gs://bucket/none"), "--data gs://bucket/none: .* holds nothing"),
         (("--task", "sst2", "--data", "gs://other/x"), "gs://other: no such bucket"),
         (("--task", "cola", "--data", "gs://bucket/runs"), "has no file of task cola; expected train.tsv"),
+        (
+            ("--task", "mnli", "--data", "gs://bucket/SST-2"),
+            "has no dev_matched.tsv or dev_mismatched.tsv, but dev.tsv; .* --validation-file",
+        ),
         ((*SST2, "--vocabulary", "gs://bucket/absent.model"), "--vocabulary gs://bucket/absent.model: no such file"),
         ((*SST2, "--vocabulary", "gs://bucket/SST-2/train.tsv"), "--vocabulary .*train.tsv: not a SentencePiece model"),
         ((*SST2, "--train-file", "gs://bucket/SST-2/other.tsv"), "--train-file .*: no such file"),

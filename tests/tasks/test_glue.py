@@ -95,6 +95,8 @@ def test_ids_are_row_numbers_and_keep_counting_over_bad_rows():
 
 BAD = [
     ("sst2", "text\tlabel\na\t0", r"file\.tsv:1: has the columns 'text', 'label', without 'sentence'"),
+    ("rte", "label\tsentence1\tsentence2\tsentence1\tlabel\n", r"file\.tsv:1: has more than one column 'sentence1' and 'label'; expected each of"),
+    ("sst2", "sentence\tlabel" + "\té" * 90_000 + "\nx", r"file\.tsv:2: has 1 column; expected 90002, tab-separated: sentence, label, é, [é, ]{1,300}\. Correct"),
     ("sst2", "sentence\tlabel\na\t0\nb\t1\tc", r"file\.tsv:3: has 3 columns; expected 2, tab-separated: sentence, label"),
     ("sst2", "sentence\tlabel\na", r"file\.tsv:2: has 1 column; expected 2"),
     ("sst2", "sentence\tlabel\na\t0\n\nb\t1", r"file\.tsv:3: has 1 column; expected 2"),

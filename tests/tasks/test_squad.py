@@ -176,6 +176,13 @@ def test_files_are_found_by_version_and_by_plain_names():
     assert find_files(["dev.json", "test.json", "train.json"], version_2=True) == plain
 
 
+def test_the_official_name_comes_first_and_of_several_others_none():
+    assert find_files(["train-v1.1 (1).json", "train-v1.1.json"], version_2=False) == {"train": "train-v1.1.json"}
+    assert find_files(["train.json", "train-v2.0.json"], version_2=True) == {"train": "train-v2.0.json"}
+    assert find_files(["train-v1.0.json"], version_2=False) == {"train": "train-v1.0.json"}
+    assert find_files(["train-v1.0.json", "train.json"], version_2=False) == {}
+
+
 # ------------------------------------------------------------------------------------------------------ windows
 
 

@@ -81,6 +81,85 @@ def test_what_cannot_be_used_is_refused(data, message):
         _parse(data, documents={"wikipedia/bytes.txt": b"a\xff", "wikipedia/empty.txt": b" \n"})
 
 
+def _wrong(key, *values):
+    """Entries with a wrong value of a key, which names its place: "Answer.Value", "EntityPages.0.Title"."""
+    for value in values:
+        entry = json.loads(json.dumps(_entry()))
+        *above, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+        place = entry
+        for part in above:
+            place = place[part]
+        place[last] = value
+        yield entry
+
+
+_HALF = "a half\udfff"
+_NO_TEXT = (5, True, 1.5, ["x"], {"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("QuestionId", "QuestionId"), ("Question", "Question"), ("Answer.Value", "Value"),
+        ("EntityPages.0.Filename", "Filename"), ("EntityPages.0.Title", "Title"),
+    ],
+)  # fmt: skip
+def test_a_text_that_is_none_is_a_bad_record_that_names_it(key, name):
+    for entry in _wrong(key, *_NO_TEXT):
+        found, bad = _parse(_file(entry), limit=1)
+        assert found == []
+        assert f"has {name} of type " in bad.rejected[0]["problem"]
+    (entry,) = _wrong(key, _HALF)
+    found, bad = _parse(_file(entry), limit=1)
+    assert found == []
+    assert bad.rejected[0]["problem"] == f"has half a character (\\udfff) at position 6 of its {name}"
+
+
+@pytest.mark.parametrize(
+    "key", ["EntityPages", "SearchResults", "Answer.Aliases", "Answer.NormalizedAliases", "Answer.HumanAnswers"]
+)
+def test_a_list_that_is_none_is_a_bad_record_that_names_it(key):
+    name = key.rpartition(".")[2]
+    for entry in _wrong(key, 5, 0, "", False, {"x": 1}):
+        found, bad = _parse(_file(entry), limit=1)
+        assert found == []
+        assert re.match(rf"has {name} of type \w+; expected a list", bad.rejected[0]["problem"])
+    if key.startswith("Answer"):
+        for entry in _wrong(key, ["obama", 5], ["obama", None], ["obama", _HALF]):
+            found, bad = _parse(_file(entry), limit=1)
+            assert found == []
+            assert f"{name}[1]" in bad.rejected[0]["problem"]
+    else:
+        for entry in _wrong(key, [5], [None], ["x.txt"]):
+            assert "has a document that is " in _parse(_file(entry), limit=1)[1].rejected[0]["problem"]
+
+
+def test_messages_and_rejected_records_are_short_however_long_the_values_are():
+    long = "x" * 100_000
+    entries = [
+        *_wrong("QuestionId", [long]), *_wrong("EntityPages.0.Filename", f"../{long}", f"{long}\n"),
+        *_wrong("Answer", long), *_wrong("EntityPages", [long]), _entry(QuestionId=long, EntityPages=[long]),
+    ]  # fmt: skip
+    for entry in entries:
+        with pytest.raises(InputError) as refused:
+            _parse(_file(entry))
+        assert len(str(refused.value)) < 1000 and "\n" not in str(refused.value)
+        (rejected,) = _parse(_file(entry), limit=1)[1].rejected
+        assert len(json.dumps(rejected)) < 3000
+    with pytest.raises(InputError, match="is of the domain 'xxx") as refused:
+        _parse(_file(_entry(), domain=long))
+    assert len(str(refused.value)) < 1000
+
+
+def test_why_a_document_may_not_be_read_is_said():
+    def read(path):
+        raise InputError("lies elsewhere")
+
+    bad = BadRecords(1)
+    assert list(triviaqa.parse(_file(_entry()), "f.json", "triviaqa_wikipedia", read, bad)) == []
+    assert bad.rejected[0]["problem"] == "names the document evidence/wikipedia/Barack_Obama.txt, which lies elsewhere"
+
+
 def test_bad_documents_may_be_skipped():
     pages = [{"Filename": "None.txt"}, {"Filename": "Barack_Obama.txt"}]
     found, bad = _parse(_file(_entry(EntityPages=pages)), limit=1)

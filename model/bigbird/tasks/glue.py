@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, foreign_format, has_text, shown
+from bigbird.tasks.records import BadRecords, foreign_format, has_text, name_of, shown
 from bigbird.vocabulary import Vocabulary
 
 _USUAL_SPLITS = {"train": ("train.tsv",), "validation": ("dev.tsv",), "test": ("test.tsv",)}
@@ -238,7 +238,8 @@ class _RowReader:
         if len(fields) != len(self.columns):
             found, expected = len(fields), len(self.columns)
             raise _BadRowError(
-                f"has {found} column{'s'[: found != 1]}; expected {expected}, tab-separated: {', '.join(self.columns)}",
+                f"has {found} column{'s'[: found != 1]}; expected {expected}, tab-separated: "
+                f"{name_of(', '.join(self.columns), 300)}",
                 short=found < expected,
             )
         texts = [fields[at] for at in self.text_at]
@@ -276,12 +277,22 @@ def _columns(first_line: bytes, file: str, spec: GlueSpec, labelled: bool) -> li
     needed = [*spec.text_columns, *([spec.label_column] if labelled else [])]
     missing = [name for name in needed if name not in columns]
     if missing:
-        found = ", ".join(shown(name, 40) for name in columns[:12])
         raise InputError(
-            f"{file}:1: has the columns {found}, without {' and '.join(map(repr, missing))}; "
+            f"{file}:1: has the columns {_first(columns)}, without {' and '.join(map(repr, missing))}; "
             f"expected {spec.folder}'s header with {', '.join(map(repr, needed))}, tab-separated{_hint(columns)}"
         )
+    repeated = [name for name in needed if columns.count(name) > 1]
+    if repeated:
+        raise InputError(
+            f"{file}:1: has more than one column {' and '.join(map(repr, repeated))}; expected each of "
+            f"{', '.join(map(repr, needed))} once, to know which one to read. Rename or remove the others"
+        )
     return columns
+
+
+def _first(columns: list[str]) -> str:
+    """The first columns' names, as many as a message has room for."""
+    return ", ".join(shown(name, 40) for name in columns[:8]) + (", …" if len(columns) > 8 else "")
 
 
 _OTHER_MARKS = {",": "commas", ";": "semicolons", "|": "bars"}

@@ -19,13 +19,14 @@ from bigbird.vocabulary import Vocabulary
 TASK = "pretraining"
 METRICS = ("masked_lm_accuracy", "masked_lm_loss", "perplexity")
 
-_FILES = {"train": ("train.txt",), "validation": ("validation.txt", "dev.txt"), "test": ("test.txt",)}
+FILES = {"train": ("train.txt",), "validation": ("validation.txt", "dev.txt"), "test": ("test.txt",)}
+"""Split -> the names that its file may have."""
 
 
 def find_files(names: Iterable[str]) -> dict[str, str]:
     """split -> file name, of the names expected among a folder's file names."""
     present = set(names)
-    found = {split: next((name for name in options if name in present), None) for split, options in _FILES.items()}
+    found = {split: next((name for name in options if name in present), None) for split, options in FILES.items()}
     return {split: name for split, name in found.items() if name}
 
 

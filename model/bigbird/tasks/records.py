@@ -36,8 +36,45 @@ def foreign_format(data: bytes) -> str:
 
 def shown(value: object, most: int = 100) -> str:
     """A value as messages quote it, cut where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # JSON may be nested as deep as reading it allows, which is deeper than it can be written
+        return f"a {type(value).__name__} of many levels"
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def name_of(text: str, most: int = 100) -> str:
+    """A name as messages give it without quotation marks: cut where it is long, what cannot be printed escaped."""
+    return repr(text[:most])[1:-1][:most]
+
+
+def as_json(value: object) -> str:
+    """A record as `rejected.jsonl` keeps it."""
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return shown(value)
+
+
+def text_problem(value: object, what: str, *, may_be_empty: bool = False) -> str:
+    """Why a value of a JSON file is not usable as text; nothing where it is.
+
+    Args:
+        value: as the file has it; None where it has none.
+        what: its name there.
+        may_be_empty: whether a text of whitespace only will do.
+    """
+    if value is None:
+        return f"has no {what}; expected {what} as text"
+    if not isinstance(value, str):
+        return f"has {what} of type {type(value).__name__}; expected {what} as text"
+    if not may_be_empty and not has_text(value):
+        return f"has an empty {what}"
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        return f"has half a character (\\u{ord(value[error.start]):04x}) at position {error.start} of its {what}"
+    return ""
 
 
 def load_json(data: bytes, file: str, whose: str) -> Any:
@@ -83,6 +120,10 @@ def _json_hint(error: json.JSONDecodeError, text: str) -> str:
     return " Is it another task's file?" if error.pos == 0 else ""
 
 
+# Most characters of what is kept of a bad record.
+_MOST_WHERE, _MOST_PROBLEM, _MOST_RECORD = 150, 450, 2000
+
+
 @dataclass
 class BadRecords:
     """Collects records that cannot be used, up to a limit.
@@ -102,7 +143,7 @@ class BadRecords:
 
         Args:
             file: the input file.
-            where: a line number, or a question's id.
+            where: a line number, or a question's id; cut where it is long, like the next two.
             problem: what was found and what was expected.
             record: the record as it stands in the file.
             known: a flaw that the official file is known to have.
@@ -110,7 +151,8 @@ class BadRecords:
         Raises:
             InputError: the limit is passed.
         """
-        self.rejected.append({"file": file, "where": where, "problem": problem, "record": record[:2000]})
+        where, problem = where[:_MOST_WHERE], problem[:_MOST_PROBLEM]
+        self.rejected.append({"file": file, "where": where, "problem": problem, "record": record[:_MOST_RECORD]})
         if known:
             return
         self.counted += 1

@@ -8,7 +8,6 @@ Letters: T pieces of a context, W windows, L tokens of one record.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, has_text, load_json, shown
+from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name_of, shown, text_problem
 from bigbird.vocabulary import Pieces, Vocabulary
 
 TASKS = {"squad_v1": False, "squad_v2": True}
@@ -27,12 +26,8 @@ TASKS = {"squad_v1": False, "squad_v2": True}
 
 METRICS = ("f1", "exact_match")
 
-# How a split's file may be named in a folder, in this order.
-_FILES = {
-    "train": (r"train-v{}.*\.json", r"train\.json"),
-    "validation": (r"dev-v{}.*\.json", r"dev\.json"),
-    "test": (r"test-v{}.*\.json", r"test\.json"),
-}
+# How the names of a split's files begin.
+_BEGINNINGS = {"train": "train", "validation": "dev", "test": "test"}
 
 # unique_ids is the question's number times this, plus the window's number.
 WINDOWS_PER_QUESTION = 100_000
@@ -87,15 +82,27 @@ class WindowOptions:
 # ------------------------------------------------------------------------------------------------------ reading
 
 
+def file_names(version_2: bool) -> dict[str, tuple[str, ...]]:
+    """split -> the official name, and a plain one."""
+    version = "2.0" if version_2 else "1.1"
+    return {split: (f"{start}-v{version}.json", f"{start}.json") for split, start in _BEGINNINGS.items()}
+
+
 def find_files(names: Iterable[str], version_2: bool) -> dict[str, str]:
-    """split -> file name, of the official names found among a folder's file names; the wanted version's first."""
+    """split -> file name, of the names found among a folder's file names.
+
+    The official name comes first. Without it the only one that is plain or begins as the version's do is taken; of
+    several none, as nothing tells which is meant.
+    """
     present = sorted(names)
     found: dict[str, str] = {}
-    for split, patterns in _FILES.items():
-        for pattern in patterns:
-            match = [name for name in present if re.fullmatch(pattern.format("2" if version_2 else "1"), name)]
-            if match and split not in found:
-                found[split] = match[0]
+    for split, (official, plain) in file_names(version_2).items():
+        pattern = rf"{_BEGINNINGS[split]}-v{'2' if version_2 else '1'}.*\.json"
+        alike = [name for name in present if name == plain or re.fullmatch(pattern, name)]
+        if official in present:
+            found[split] = official
+        elif len(alike) == 1:
+            found[split] = alike[0]
     return found
 
 
@@ -115,74 +122,75 @@ def parse(data: bytes, file: str, version_2: bool, bad: BadRecords, *, answers: 
     Raises:
         InputError: the file is no SQuAD JSON, or there are more bad records than allowed; names the place or the id.
     """
+    tree = load_json(data, file, "SQuAD's")
+    if not isinstance(tree, dict):
+        raise InputError(f"{file}: holds a JSON {type(tree).__name__}; expected SQuAD's object with data")
+    if problem := _list_problem(tree, "data"):
+        raise InputError(f"{file}: {problem}")
     seen: set[str] = set()
-    total = 0
-    for where, title, paragraph in _raw_paragraphs(load_json(data, file, "SQuAD's"), file):
-        context: Any = paragraph.get("context")
-        problem = _text_problem(context, "context")
+    records = 0  # questions, and paragraphs and articles that none can be read from
+    for where, title, paragraph, problem in _raw_paragraphs(tree["data"]):
         if problem:
-            bad.add(file, where, problem, json.dumps(paragraph, ensure_ascii=True))
+            records += 1
+            bad.add(file, where, problem, as_json(paragraph))
             continue
         questions: list[Question] = []
-        for number, raw in enumerate(_list(paragraph, "qas", file, where)):
-            total += 1
+        for number, raw in enumerate(paragraph["qas"]):
+            records += 1
             place = f"{where}.qas[{number}]"
             try:
-                question = _question(raw, context, version_2, answers, seen)
+                question = _question(raw, paragraph["context"], version_2, answers, seen)
             except _BadQuestionError as error:
                 identifier = raw.get("id") if isinstance(raw, dict) else None
-                place = f"question {identifier[:100]} ({place})" if isinstance(identifier, str) else place
-                bad.add(file, place, str(error), json.dumps(raw, ensure_ascii=True))
+                place = f"question {name_of(identifier)} ({place})" if isinstance(identifier, str) else place
+                bad.add(file, place, str(error), as_json(raw))
                 continue
             questions.append(question)
         if questions:
-            yield {"title": title, "context": context, "questions": questions}
-    if not total:
+            yield {"title": title, "context": paragraph["context"], "questions": questions}
+    if not records:
         raise InputError(f"{file}: holds no question; expected SQuAD's data[].paragraphs[].qas[]")
 
 
-def _raw_paragraphs(tree: Any, file: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(where, title, paragraph) of each; `InputError` where the tree is not SQuAD's."""
+def _raw_paragraphs(articles: list[Any]) -> Iterator[tuple[str, str, Any, str]]:
+    """(where, title, paragraph, problem) of each paragraph; problem is empty where it has a context and a list qas.
+
+    An article without usable paragraphs is given in the place of a paragraph.
+    """
+    for i, article in enumerate(articles):
+        where = f"data[{i}]"
+        problem = _list_problem(article, "paragraphs")
+        title = article.get("title") if not problem else None
+        if title is not None:
+            problem = text_problem(title, "title", may_be_empty=True)
+        if problem:
+            yield where, "", article, problem
+            continue
+        for j, paragraph in enumerate(article["paragraphs"]):
+            yield f"{where}.paragraphs[{j}]", title or "", paragraph, _paragraph_problem(paragraph)
+
+
+def _paragraph_problem(paragraph: Any) -> str:
+    if not isinstance(paragraph, dict):
+        return f"is {type(paragraph).__name__}; expected an object with context and qas"
+    return text_problem(paragraph.get("context"), "context") or _list_problem(paragraph, "qas")
+
+
+def _list_problem(tree: Any, key: str) -> str:
+    """Why there is no list under a key; nothing where there is one."""
     if not isinstance(tree, dict):
-        raise InputError(f"{file}: holds a JSON {type(tree).__name__}; expected SQuAD's object with data")
-    for i, article in enumerate(_list(tree, "data", file, "")):
-        for j, paragraph in enumerate(_list(article, "paragraphs", file, f"data[{i}]")):
-            where = f"data[{i}].paragraphs[{j}]"
-            if not isinstance(paragraph, dict):
-                raise InputError(
-                    f"{file}:{where}: is {type(paragraph).__name__}; expected an object with context and qas"
-                )
-            yield where, str(article.get("title", "")).encode("utf-8", "replace").decode(), paragraph
-
-
-def _list(tree: Any, key: str, file: str, where: str) -> list[Any]:
-    if not isinstance(tree, dict) or not isinstance(tree.get(key), list):
-        place = f"{file}:{where}" if where else file
-        if isinstance(tree, dict) and key in tree:
-            found = f"{key!r} of type {type(tree[key]).__name__}"
-        else:
-            found = f"the keys {', '.join(map(repr, tree))[:200]}" if isinstance(tree, dict) else type(tree).__name__
-        raise InputError(f"{place}: has {found}; expected the list {key!r}, as in SQuAD's data[].paragraphs[].qas[]")
-    return tree[key]
+        found = type(tree).__name__
+    elif key not in tree:
+        found = f"the keys {', '.join(shown(key, 30) for key in list(tree)[:8])}" if tree else "no keys"
+    elif isinstance(tree[key], list):
+        return ""
+    else:
+        found = f"{key!r} of type {type(tree[key]).__name__}"
+    return f"has {found}; expected the list {key!r}, as in SQuAD's data[].paragraphs[].qas[]"
 
 
 class _BadQuestionError(Exception):
     pass
-
-
-def _text_problem(text: Any, what: str) -> str:
-    """Why `text` cannot be used, or nothing."""
-    if not isinstance(text, str):
-        return (
-            f"has {'no ' + what if text is None else what + ' of type ' + type(text).__name__}; expected {what} as text"
-        )
-    if not has_text(text):
-        return f"has an empty {what}"
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return f"has half a character (\\u{ord(text[error.start]):04x}) at position {error.start} of its {what}"
-    return ""
 
 
 def _question(raw: Any, context: str, version_2: bool, expect_answers: bool, seen: set[str]) -> Question:
@@ -190,13 +198,14 @@ def _question(raw: Any, context: str, version_2: bool, expect_answers: bool, see
     if not isinstance(raw, dict):
         raise _BadQuestionError(f"is {type(raw).__name__}; expected an object with id, question and answers")
     for key in ("id", "question"):
-        problem = _text_problem(raw.get(key), key)
+        problem = text_problem(raw.get(key), key)
         if problem:
             raise _BadQuestionError(problem)
     if raw["id"] in seen:
         raise _BadQuestionError("has the id of an earlier question; expected ids to differ")
     seen.add(raw["id"])
-    answers = raw.get("answers") or []
+    answers = raw.get("answers")
+    answers = [] if answers is None else answers
     if not isinstance(answers, list):
         raise _BadQuestionError(f"has answers of type {type(answers).__name__}; expected a list")
     impossible = raw.get("is_impossible")
@@ -314,7 +323,9 @@ class _Cutter:
         head = [self.vocabulary.cls_id, *query[: self.options.query_length], self.vocabulary.sep_id]
         plan, best = self._plan(self.options.max_length - len(head) - 1)
         if len(plan) >= WINDOWS_PER_QUESTION:
-            raise InputError(f"question {question['id']}: its context has {len(plan):,} windows; raise doc_stride")
+            raise InputError(
+                f"question {name_of(question['id'])}: its context has {len(plan):,} windows; raise doc_stride"
+            )
         outside, identifier = [-1] * len(head), question["id"].encode()
         for index, (start, end) in enumerate(plan):
             size = end - start
@@ -351,7 +362,9 @@ class _Cutter:
         first = bisect_right(self.ends, start)  # the first piece that ends after the start
         last = bisect_left(self.starts, end) - 1  # the last that starts before the end
         if first > last:
-            raise InputError(f"question {question['id']}: no piece of the vocabulary covers its answer {text!r}")
+            raise InputError(
+                f"question {name_of(question['id'])}: no piece of the vocabulary covers its answer {shown(text)}"
+            )
         return first, last, self.starts[first] == start and self.ends[last] == end
 
     def _plan(self, room: int) -> tuple[list[tuple[int, int]], list[list[int]]]:

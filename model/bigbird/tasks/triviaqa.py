@@ -10,7 +10,6 @@ T: pieces of a document.
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from collections import Counter
@@ -23,7 +22,7 @@ import numpy as np
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, has_text, load_json
+from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name_of, shown, text_problem
 from bigbird.tasks.squad import WINDOWS_PER_QUESTION, WindowOptions, window_spans
 from bigbird.vocabulary import Pieces, Vocabulary
 
@@ -57,11 +56,14 @@ class Document(TypedDict):
 # ------------------------------------------------------------------------------------------------------ reading
 
 
+def file_names(task: str) -> dict[str, tuple[str, ...]]:
+    """split -> the official name."""
+    return {split: (pattern.format(TASKS[task].lower()),) for split, pattern in _FILES.items()}
+
+
 def find_files(names: Sequence[str], task: str) -> dict[str, str]:
     """split -> file name, of the official names found among the names of the folder `qa`."""
-    domain = TASKS[task].lower()
-    expected = {split: pattern.format(domain) for split, pattern in _FILES.items()}
-    return {split: name for split, name in expected.items() if name in names}
+    return {split: name for split, (name,) in file_names(task).items() if name in names}
 
 
 def parse(
@@ -73,7 +75,8 @@ def parse(
         data: the file's bytes, JSON in UTF-8.
         file: its name, for messages.
         task: a key of `TASKS`.
-        read: gives the bytes of a document by its path below the evidence folder, None where there is none.
+        read: gives the bytes of a document by its path below the evidence folder, None where there is none; an
+            `InputError` of it says why the document may not be read, and makes it a bad record.
         bad: takes questions and documents that cannot be used.
         answers: whether questions must have answers (all but test files).
 
@@ -85,30 +88,29 @@ def parse(
         raise InputError(f"{file}: has no list 'Data'; expected TriviaQA's JSON, with Data[].Question")
     domain = TASKS[task]
     if tree.get("Domain", domain) != domain:
-        raise InputError(f"{file}: is of the domain {tree['Domain']!r}; task {task} expects {domain!r}")
+        raise InputError(f"{file}: is of the domain {shown(tree['Domain'])}; task {task} expects {domain!r}")
     seen: set[str] = set()
     for number, entry in enumerate(tree["Data"]):
         where = f"Data[{number}]"
         try:
             question, aliases, forms = _question(entry, answers)
         except _BadQuestionError as problem:
-            bad.add(file, where, str(problem), json.dumps(entry)[:1000])
+            bad.add(file, where, str(problem), as_json(entry))
             continue
         for source, folder in _EVIDENCE.items():
             for page in entry.get(source) or []:
-                name = page.get("Filename") if isinstance(page, dict) else None
-                identifier = f"{question['id']}--{name}"
                 try:
+                    name, title = _page(page)
+                    identifier = f"{question['id']}--{name}"
                     context = _context(name, folder, read, seen, identifier)
                 except _BadQuestionError as problem:
-                    bad.add(
-                        file, f"question {question['id']} ({where}.{source})", str(problem), json.dumps(page)[:1000]
-                    )
+                    place = f"question {name_of(question['id'], 80)} ({where}.{source})"
+                    bad.add(file, place, str(problem), as_json(page))
                     continue
                 seen.add(identifier)
                 key = question["id"] if domain == "Wikipedia" else identifier
                 yield {
-                    "id": identifier, "key": key, "question": question["text"], "title": str(page.get("Title", "")),
+                    "id": identifier, "key": key, "question": question["text"], "title": title,
                     "context": context, "aliases": aliases, "forms": forms,
                 }  # fmt: skip
     if not tree["Data"]:
@@ -123,44 +125,81 @@ def _question(entry: Any, answers: bool) -> tuple[dict[str, str], list[str], lis
     if not isinstance(entry, dict):
         raise _BadQuestionError(f"is {type(entry).__name__}; expected an object with Question, QuestionId and Answer")
     for key in ("QuestionId", "Question"):
-        if not isinstance(entry.get(key), str) or not has_text(entry[key]):
+        _check_text(entry.get(key), key, may_be_empty=True)
+        if not has_text(entry[key]):
             raise _BadQuestionError(f"has no {key}; expected text")
-    if not any(entry.get(source) for source in _EVIDENCE):
+    pages = [page for source in _EVIDENCE for page in _list(entry, source)]
+    if not pages:
         raise _BadQuestionError(f"names no document; expected a list {' or '.join(_EVIDENCE)}")
     question = {"id": entry["QuestionId"], "text": entry["Question"]}
     answer = entry.get("Answer")
     if not answers:
         return question, [], []
-    if not isinstance(answer, dict) or not isinstance(answer.get("NormalizedAliases"), list):
+    if not isinstance(answer, dict) or answer.get("NormalizedAliases") is None:
         raise _BadQuestionError("has no Answer with NormalizedAliases; expected them in all but test files")
-    aliases = [str(alias) for alias in answer["NormalizedAliases"]]
-    aliases += [normalize_answer(str(text)) for text in answer.get("HumanAnswers") or []]
+    aliases = _texts(answer, "NormalizedAliases")
+    aliases += [normalize_answer(text) for text in _texts(answer, "HumanAnswers")]
     if not aliases:
         raise _BadQuestionError("has an Answer without NormalizedAliases; expected one or more")
-    spellings = [str(answer.get("Value", "")), *map(str, answer.get("Aliases") or [])]
+    value = answer.get("Value")
+    if value is not None:
+        _check_text(value, "Value", may_be_empty=True)
+    spellings = [value or "", *_texts(answer, "Aliases")]
     return question, aliases, sorted((_forms(spellings) | set(aliases)) - {""})
 
 
-def _context(name: Any, folder: str, read: Callable[[str], bytes | None], seen: set[str], identifier: str) -> str:
-    if (
-        not isinstance(name, str)
-        or not name
-        or name.startswith(("/", "\\"))
-        or ".." in name.replace("\\", "/").split("/")
-    ):
-        raise _BadQuestionError(f"names the document {name!r}; expected a path below the evidence folder")
+def _page(page: Any) -> tuple[str, str]:
+    """The file's name and the title of an entry of a list of documents."""
+    if not isinstance(page, dict):
+        raise _BadQuestionError(f"has a document that is {shown(page)}; expected an object with Filename")
+    for key in ("Filename", "Title"):
+        if key == "Filename" or page.get(key) is not None:
+            _check_text(page.get(key), key, may_be_empty=key == "Title")
+    return page["Filename"], page.get("Title") or ""
+
+
+def _context(name: str, folder: str, read: Callable[[str], bytes | None], seen: set[str], identifier: str) -> str:
+    parts = name.replace("\\", "/").split("/")
+    if not parts[0] or ".." in parts or "\0" in name:
+        raise _BadQuestionError(f"names the document {shown(name)}; expected a path below the evidence folder")
     if identifier in seen:
-        raise _BadQuestionError(f"names the document {name!r} a second time")
-    content = read(f"{folder}/{name}")
+        raise _BadQuestionError(f"names the document {shown(name)} a second time")
+    place = f"evidence/{folder}/{name_of(name)}"
+    try:
+        content = read(f"{folder}/{name}")
+    except InputError as problem:
+        raise _BadQuestionError(f"names the document {place}, which {problem}") from None
     if content is None:
-        raise _BadQuestionError(f"names the document evidence/{folder}/{name}, which is not there")
+        raise _BadQuestionError(f"names the document {place}, which is not there")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _BadQuestionError(f"names evidence/{folder}/{name}, which is not UTF-8 at byte {error.start}") from None
+        raise _BadQuestionError(f"names {place}, which is not UTF-8 at byte {error.start}") from None
     if not has_text(text):
-        raise _BadQuestionError(f"names evidence/{folder}/{name}, which holds no text")
+        raise _BadQuestionError(f"names {place}, which holds no text")
     return text
+
+
+def _check_text(value: Any, what: str, *, may_be_empty: bool = False) -> None:
+    problem = text_problem(value, what, may_be_empty=may_be_empty)
+    if problem:
+        raise _BadQuestionError(problem)
+
+
+def _list(entry: dict[str, Any], key: str) -> list[Any]:
+    """The list under a key; empty where there is none."""
+    found = entry.get(key)
+    if found is not None and not isinstance(found, list):
+        raise _BadQuestionError(f"has {key} of type {type(found).__name__}; expected a list")
+    return found or []
+
+
+def _texts(answer: dict[str, Any], key: str) -> list[str]:
+    """The list of texts under a key; empty where there is none."""
+    found = _list(answer, key)
+    for number, text in enumerate(found):
+        _check_text(text, f"{key}[{number}]", may_be_empty=True)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------ answers
@@ -272,7 +311,7 @@ def encode_documents(
         head = [*query.tolist()[: options.query_length], vocabulary.passage_id]
         plan = window_spans(len(pieces.ids), options.max_length - len(head) - 1, options.doc_stride)
         if len(plan) >= WINDOWS_PER_QUESTION:
-            raise InputError(f"{document['id']}: has {len(plan):,} windows; raise doc_stride")
+            raise InputError(f"{name_of(document['id'])}: has {len(plan):,} windows; raise doc_stride")
         answers = find_answers(document["context"], document["forms"], pieces) if labelled else []
         outside = [-1] * len(head)
         for index, (start, end) in enumerate(plan):

@@ -50,6 +50,7 @@ SKIP = "Correct it, or skip such records with --max_bad_records 1"
         ("sst2", GOOD + "  \u00a0\t1\n", "train.tsv:32: has an empty text in column 'sentence'"),
         ("sst2", GOOD.encode() + b"bad \xff text\t1\n", "train.tsv:32: is not UTF-8 at byte 4 of the line (0xff)"),
         ("sst2", "", "train.tsv: is empty; expected SST-2's tab-separated rows"),
+        ("sst2", "label\tsentence\tlabel\n1\tx\t0\n", "train.tsv:1: has more than one column 'label'; expected each of 'sentence', 'label' once, to know which one to read"),
         ("sst2", "sentence\tlabel\n", "train.tsv: has a header and no rows; expected a row of SST-2 on each line below it"),
         ("mrpc", GOOD, "train.tsv:1: has the columns 'sentence', 'label', without '#1 String' and '#2 String' and 'Quality'"),
         ("cola", GOOD, "train.tsv:1: has 2 columns; expected 4, tab-separated: source, label, star, sentence"),
@@ -60,7 +61,7 @@ SKIP = "Correct it, or skip such records with --max_bad_records 1"
     ],
 )  # fmt: skip
 def test_a_bad_glue_file_is_named_with_its_line(raw, refused, task, train, message):
-    folder = raw(**{"train.tsv": train, "dev.tsv": GOOD})
+    folder = raw(**{"train.tsv": train})
     assert message in refused(task, folder)
 
 
@@ -83,6 +84,13 @@ def _changed(edit):
         ('{"data": ' + "1" * 5000 + "}", "train-v1.1.json: not valid JSON (Exceeds the limit"),
         ({"data": 5}, "train-v1.1.json: has 'data' of type int; expected the list 'data'"),
         ({"data": ["x"]}, "train-v1.1.json:data[0]: has str; expected the list 'paragraphs'"),
+        ({"data": [{"title": ["x"], "paragraphs": []}]}, "train-v1.1.json:data[0]: has title of type list; expected title as text"),
+        ({"data": [{"title": "\ud800", "paragraphs": []}]}, "train-v1.1.json:data[0]: has half a character (\\ud800) at position 0 of its title"),
+        ({"data": [{"paragraphs": [{"context": "x", "qas": 5}]}]}, "data[0].paragraphs[0]: has 'qas' of type int; expected the list 'qas'"),
+        (squad_file(id="x\n\x1b[2J" * 500, question=5), "question x\\n\\x1b[2Jx\\n"),
+        (squad_file(question="\udc00"), "question q1 (data[0].paragraphs[0].qas[0]): has half a character (\\udc00) at position 0 of its question"),
+        (squad_file(answers=0), "has answers of type int; expected a list"),
+        ({f"{'k' * 100_000}{i}": 1 for i in range(9)}, "train-v1.1.json: has the keys 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkk… (100,003 characters)"),
         ({"data": [{"paragraphs": ["x"]}]}, "train-v1.1.json:data[0].paragraphs[0]: is str; expected an object with context and qas"),
         (b"\0" * 100, "train-v1.1.json:1: has NUL bytes at its beginning"),
         (json.dumps(squad_file()).replace("anna kern", "anna\0kern"), "train-v1.1.json:1:92: not valid JSON (Invalid control character at)"),
@@ -278,6 +286,82 @@ def test_so_many_bad_records_as_allowed_are_skipped_and_listed(raw, run, refused
     listed = [json.loads(line) for line in (dataset / "rejected.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [entry["where"] for entry in listed] == ["32", "33"]
     assert "has the label '7'" in listed[0]["problem"] and listed[1]["record"] == "\t1"
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "message"),
+    [
+        ("squad_v1", ["train-v1.1 (1).json", "train-v1.1-old.json", "dev-v1.1.json"], "has no train-v1.1.json, but train-v1.1 (1).json, train-v1.1-old.json; name the file to read with --train_file, rename it to train-v1.1.json, or move it out"),
+        ("squad_v2", ["train-v2.0.json", "dev-v1.1.json"], "has no dev-v2.0.json, but dev-v1.1.json; name the file to read with --validation_file"),
+        ("squad_v1", ["train.json.gz", "dev.json"], "has no train-v1.1.json, but train.json.gz; name"),
+        ("sst2", ["train.tsv", "validation.tsv"], "has no dev.tsv, but validation.tsv; name the file to read with --validation_file"),
+        ("sst2", ["Train.tsv", "dev.tsv"], "has no train.tsv, but Train.tsv"),
+        ("mnli", ["train.tsv", "dev.tsv"], "has no dev_matched.tsv or dev_mismatched.tsv, but dev.tsv"),
+        ("pretraining", ["training.txt", "dev.txt"], "has no train.txt, but training.txt"),
+        ("sst2", [f"train{'x' * 200}{i}.tsv" for i in range(30)], " and 18 more; name the file to read"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_file_that_may_be_a_split_is_not_passed_over(raw, refused, task, names, message):
+    assert message in refused(task, raw(**dict.fromkeys(names, GOOD)))
+
+
+def test_the_files_that_are_read_and_those_that_are_not_are_said(raw, run, capsys):
+    files = ["train.tsv", "train (1).tsv", "dev.tsv", "dev_new.tsv", "notes.txt"]
+    folder = raw(**dict.fromkeys(files, GOOD))
+    (folder / "original").mkdir()
+    run("sst2", folder, test_file=f"{folder}/notes.txt", validation_file=f"{folder}/dev_new.tsv")
+    said = capsys.readouterr().err.splitlines()
+    assert said[:4] == [
+        f"not read in {folder}: dev.tsv, train (1).tsv",
+        f"reading train from {folder}/train.tsv",
+        f"reading validation from {folder}/dev_new.tsv",
+        f"reading test from {folder}/notes.txt",
+    ]
+
+
+def test_a_file_that_is_named_takes_the_place_of_any_in_the_folder(raw, run):
+    folder = raw(**{"train_a.tsv": GOOD, "train_b.tsv": GOOD.replace("film", "mill"), "dev.tsv": GOOD})
+    dataset = run("sst2", folder, train_file=str(folder / "train_b.tsv"))
+    assert list(json.loads((dataset / "dataset.json").read_text())["splits"]) == ["train", "validation"]
+
+
+def _triviaqa(root, *names):
+    """A release whose one question names documents; the first is there."""
+    pages = [{"Filename": name} for name in names]
+    answer = {"Value": "Ada", "Aliases": ["Ada"], "NormalizedAliases": ["ada"]}
+    entry = {"QuestionId": "q1", "Question": "who built it", "Answer": answer, "SearchResults": pages}
+    (root / "qa").mkdir(parents=True)
+    (root / "qa" / "web-train.json").write_text(json.dumps({"Domain": "Web", "Data": [entry]}))
+    (root / "documents" / "web").mkdir(parents=True)
+    (root / "documents" / "web" / names[0]).write_text("in may ada kern built it by the river")
+    (root / "secret.txt").write_text("a text that belongs to nobody here")
+    (root / "evidence").symlink_to("documents")
+    return root / "documents" / "web"
+
+
+def test_a_link_that_leads_out_of_triviaqas_evidence_is_not_followed(tmp_path, run, refused):
+    web = _triviaqa(
+        tmp_path / "release", "a.txt", "inside.txt", "out.txt", "up/secret.txt", "circle.txt", "gone.txt", "up"
+    )
+    (web / "inside.txt").symlink_to("a.txt")
+    (web / "out.txt").symlink_to(tmp_path / "release" / "secret.txt")
+    (web / "up").symlink_to(tmp_path / "release")
+    (web / "circle.txt").symlink_to("circle.txt")
+    (web / "gone.txt").symlink_to("nothing.txt")
+    message = refused("triviaqa_web", tmp_path / "release")
+    assert (
+        "names the document evidence/web/out.txt, which lies outside of the evidence folder, where a link leads"
+        in message
+    )
+    dataset = run("triviaqa_web", tmp_path / "release", max_bad_records=5, max_length=32, doc_stride=16, query_length=8)
+    manifest = json.loads((dataset / "dataset.json").read_text())
+    assert manifest["splits"]["train"]["examples"] == 2
+    rejected = [json.loads(line) for line in (dataset / "rejected.jsonl").read_text().splitlines()]
+    assert [entry["problem"].partition(", which ")[2].split(",")[0] for entry in rejected] == [
+        *["lies outside of the evidence folder"] * 2, *["is not there"] * 3,
+    ]  # fmt: skip
+    assert all("nobody" not in path.read_bytes().decode("latin-1") for path in dataset.iterdir())
 
 
 @pytest.mark.parametrize(

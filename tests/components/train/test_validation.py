@@ -1,0 +1,69 @@
+"""Validation of a split with one kind of question only, or cut before any question is whole."""
+
+import json
+
+import pytest
+
+from bigbird.config import load_experiment
+from bigbird.errors import InputError
+from components.preprocess.preprocess import preprocess
+from components.train.train import train
+
+CONTEXT = "the old mill by the river was built by ada kern in the month of may . " * 3
+
+
+def _dataset(tmp_path, task, *, answered):
+    """A dataset of three questions, four windows each."""
+    answer = {"answers": [{"text": "ada kern", "answer_start": CONTEXT.index("ada")}]} if answered else {"answers": []}
+    questions = [
+        {"id": f"q{i}", "question": "who built it ?", "is_impossible": not answered, **answer} for i in range(3)
+    ]
+    tree = {"data": [{"title": "t", "paragraphs": [{"context": CONTEXT, "qas": questions}]}]}
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(tree))
+    files = {"train_file": str(tmp_path / "train.json"), "validation_file": str(tmp_path / "dev.json")}
+    sizes = {"vocabulary_size": 60, "max_length": 32, "query_length": 8, "doc_stride": 16}
+    return preprocess(task, str(tmp_path / "dataset"), **files, **sizes)["splits"]["validation"]
+
+
+def _train(tmp_path, settings, **changes):
+    tree = settings(task={"bucket_lengths": [32]}, trainer={"train_steps": 2, "validation_interval": 2, **changes})
+    experiment = load_experiment("bigbird/squad", overrides=[tree])
+    return train(experiment, tmp_path / "model", dataset=str(tmp_path / "dataset"))
+
+
+def test_a_split_without_an_answer_is_scored_by_what_it_has(tmp_path, settings):
+    _dataset(tmp_path, "squad_v2", answered=False)
+    metrics = _train(tmp_path, settings)["metrics"]
+    assert metrics["NoAns_total"] == 3 and 0 <= metrics["f1"] == metrics["NoAns_f1"] <= 1
+    assert "HasAns_f1" not in metrics
+
+
+def test_a_limit_before_the_first_whole_question_is_refused_before_training(tmp_path, settings):
+    facts = _dataset(tmp_path, "squad_v1", answered=True)
+    windows = facts["records"] // 3
+    assert windows > 2
+    least = -(-windows // 2)
+    small = {"seq_length": 32, "global_batch_size": 2}
+    for steps in (1, least - 1):
+        tree = settings(task={"bucket_lengths": [32], "validation_data": small}, trainer={"validation_steps": steps})
+        experiment = load_experiment("bigbird/squad", overrides=[tree])
+        with pytest.raises(
+            InputError, match=rf"trainer\.validation_steps is {steps}, batches of 2: .* at least {least}, or -1"
+        ):
+            train(experiment, tmp_path / "model", dataset=str(tmp_path / "dataset"))
+        assert not (tmp_path / "model" / "history.json").exists()
+    data = {"validation_data": {**small, "max_records": windows - 1}}
+    experiment = load_experiment("bigbird/squad", overrides=[settings(task={"bucket_lengths": [32], **data})])
+    with pytest.raises(
+        InputError, match=rf"validation_data\.max_records is {windows - 1}: .* at least {windows}, or 0"
+    ):
+        train(experiment, tmp_path / "model", dataset=str(tmp_path / "dataset"))
+    tree = settings(
+        task={"bucket_lengths": [32], "validation_data": small},
+        trainer={"train_steps": 2, "validation_interval": 2, "validation_steps": least},
+    )
+    manifest = train(
+        load_experiment("bigbird/squad", overrides=[tree]), tmp_path / "other", dataset=str(tmp_path / "dataset")
+    )
+    assert set(manifest["metrics"]) >= {"f1", "exact_match"}
