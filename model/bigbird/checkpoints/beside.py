@@ -101,6 +101,13 @@ def _above(folder: str) -> str:
     return f"{scheme}://{rest.rpartition('/')[0] or rest}"  # a bucket has nothing above it
 
 
+def whole_folder(path: str) -> str:
+    """The folder that holds a checkpoint and all that lies beside it."""
+    above = folders(path, Disk())[-1]
+    file = _settings_file(path, Disk())
+    return min(above, file.rpartition("/")[0], key=len) if file else above
+
+
 def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]:
     """What a checkpoint says of its encoder.
 

@@ -78,7 +78,13 @@ def convert(
     with new_folder(output, overwrite=overwrite) as folder:
         written = _WRITERS[to](checkpoint, encoder, folder)
         left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
-        manifest: dict[str, Any] = {"format": 1, "from": checkpoint.kind, "to": to, "weights": len(written), "left_out": left_out}
+        manifest: dict[str, Any] = {
+            "format": 1,
+            "from": checkpoint.kind,
+            "to": to,
+            "weights": len(written),
+            "left_out": left_out,
+        }
         if vocabulary is not None:
             manifest["vocabulary"] = {"sha256": vocabulary.sha256, "lower_case": vocabulary.lower_case}
         if vocabulary is not None and vocabulary.file:
