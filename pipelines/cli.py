@@ -159,7 +159,7 @@ def recipes() -> None:
     type=click.IntRange(min=1),
     help="Attention heads, where the source does not say.  [default: one per 64 of the hidden size]",
 )
-@click.option("--params", help="YAML file with task.model.encoder.bigbird, in place of the one beside the source.")
+@click.option("--params", help="YAML file with task.model.encoder.bigbird, laid over what the source says.")
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier conversion.")
 def convert(source: str, output: Path, to: str, heads: int | None, params: str | None, overwrite: bool) -> None:
     """Writes a checkpoint of any kind as another, no bit of a weight changed.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import functools
 import glob
+import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal
 
+from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.errors import InputError, ServiceUnreachable
 from bigbird.tasks.files import inner_folder, official_files
 from components.model_names import LABEL, REGISTRY, check_model_name
@@ -43,6 +45,14 @@ class LocalFiles:
             raise InputError(f"{option} {path}: no such file or folder, nor files whose names start so")
         return str(full)
 
+    def carried(self, checkpoint: str) -> Carried | None:
+        """What lies beside weights here; a bucket is not looked into."""
+        return None if "://" in checkpoint else vocabulary_of(checkpoint)
+
+    def digest(self, vocabulary: str) -> str:
+        """The SHA-256 of a file here."""
+        return "" if "://" in vocabulary else hashlib.sha256(Path(vocabulary).read_bytes()).hexdigest()
+
     def _existing(self, option: str, path: str, expected: Literal["file", "folder"]) -> str:
         if not path or "://" in path:
             return path
@@ -75,6 +85,7 @@ class RemoteFiles:
 
     def __init__(self, settings: Settings, day: datetime.datetime, registry: bool, later: bool = False):
         self._settings, self._day, self._registry, self._later = settings, day, registry, later
+        self._digests: dict[str, str] = {}  # of the vocabularies that were looked at
         self.warnings: list[str] = []
 
     def folder(self, option: str, path: str, task: str, named: Collection[str]) -> str:
@@ -113,10 +124,16 @@ class RemoteFiles:
             if size is None or size > _VOCABULARY_BYTES:
                 found = "no such file" if size is None else f"has {size:,} bytes"
                 raise InputError(f"{option} {path}: {found}; expected a SentencePiece .model file")
-            with _explained(address):
-                content = self._blob(address).download_as_bytes(**self._patience)
-            Vocabulary(content, name=f"{option} {path}")
+            self._digests[path] = Vocabulary(self._content(address), name=f"{option} {path}").sha256
         return path
+
+    def carried(self, checkpoint: str) -> Carried | None:
+        """What lies beside weights in a bucket, on the day of the first run."""
+        return vocabulary_of(checkpoint, _Bucket(self._names, self._content, self._day))
+
+    def digest(self, vocabulary: str) -> str:
+        """The SHA-256 of a vocabulary that was there when it was looked up."""
+        return self._digests.get(vocabulary, "")
 
     def checkpoint(self, option: str, path: str) -> str:
         """Weights of a kind that training reads, told by the names of the files; or a registered model."""
@@ -210,6 +227,11 @@ class RemoteFiles:
             blob = self._client.bucket(bucket).get_blob(name, **self._patience)
         return None if blob is None else blob.size
 
+    def _content(self, address: str) -> bytes:
+        """An object."""
+        with _explained(address):
+            return bytes(self._blob(address).download_as_bytes(**self._patience))
+
     def _names(self, address: str) -> set[str]:
         """Names of what lies directly in a folder."""
         bucket, _, name = address.removeprefix("gs://").partition("/")
@@ -219,6 +241,24 @@ class RemoteFiles:
             names = {blob.name.removeprefix(prefix) for blob in found}
             names |= {folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes}
         return names - {""}
+
+
+class _Bucket:
+    """Cloud Storage as `bigbird.checkpoints.beside` looks into it: each folder once, `{date}` filled in."""
+
+    def __init__(self, names: Callable[[str], set[str]], content: Callable[[str], bytes], day: datetime.datetime):
+        self._list, self._content, self._day = names, content, day
+        self._seen: dict[str, set[str]] = {}
+
+    def names(self, folder: str) -> set[str]:
+        """What a folder holds."""
+        if folder not in self._seen:
+            self._seen[folder] = self._list(with_date(folder, self._day))
+        return self._seen[folder]
+
+    def read(self, file: str) -> bytes:
+        """A file's content."""
+        return self._content(with_date(file, self._day))
 
 
 class _explained:  # noqa: N801 - reads as a statement

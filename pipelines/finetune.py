@@ -12,6 +12,7 @@ from kfp.dsl.base_component import BaseComponent
 from bigbird.errors import InputError
 from components.evaluate.component import evaluate_component, skip_export_component
 from components.export.component import export_component
+from components.gate import NO_THRESHOLD
 from components.preprocess.component import preprocess_component, resolve_component
 from components.register.component import register_component
 from components.train.component import train_component
@@ -49,7 +50,7 @@ def build_pipeline(target: Target) -> BaseComponent:
         batch_size: int = 0,
         learning_rate: float = 0.0,
         epochs: float = 0.0,
-        metric_threshold: float = 0.0,
+        metric_threshold: float = NO_THRESHOLD,
         overrides: str = "",
         model_name: str = "bigbird",
         margin: float = 0.0,
@@ -73,7 +74,7 @@ def build_pipeline(target: Target) -> BaseComponent:
             batch_size: examples of a step; 0 takes the recipe's.
             learning_rate: the peak; 0 takes the recipe's.
             epochs: passes over the training data; 0 takes the recipe's.
-            metric_threshold: the primary metric's least value at which the model is exported.
+            metric_threshold: the primary metric's least value at which the model is exported; every model is at -1 or less.
             overrides: key.path=value,key.path=value on top of everything.
             model_name: the registered model that this run makes a version of, where models are registered.
             margin: by how much of the primary metric it must beat the present default version to replace it.

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from bigbird import integrity
 from bigbird.artifacts import read_json, read_manifest, resolved, write_json
+from bigbird.checkpoints.beside import whole_folder
 from bigbird.config import Experiment
 from bigbird.errors import InputError
 from bigbird.locks import locked
@@ -50,8 +51,8 @@ class Plan:
             documents = [place / "evidence" for folder in folders for place in (folder, folder.parent)]
             here += [folder for folder in documents if folder.is_dir()]
         checkpoint = self.experiment.task.init_checkpoint
-        if checkpoint and "://" not in checkpoint:  # of several files, or with its settings beside it
-            here.append(Path(checkpoint) if Path(checkpoint).is_dir() else Path(checkpoint).parent)
+        if checkpoint and "://" not in checkpoint:  # of several files, with its settings beside it or above
+            here.append(Path(whole_folder(checkpoint)))
         return here
 
 

@@ -74,7 +74,9 @@ def training_options(command: Any) -> Any:
     return _decorated(
         command,
         click.option(
-            "--vocabulary", default="", help="SentencePiece model. Without one it is trained on the training text."
+            "--vocabulary",
+            default="",
+            help="SentencePiece model. Without one it is the checkpoint's, or trained on the training text.",
         ),
         click.option(
             "--vocabulary-size",
@@ -98,9 +100,7 @@ def training_options(command: Any) -> Any:
         click.option(
             "--metric-threshold",
             type=Finite(min=-1, max=1),
-            default=0.0,
-            show_default=True,
-            help="The primary metric's least value, from 0 to 1, at which the model is exported.",
+            help="The primary metric's least value, from -1 to 1, at which the model is exported.  [default: none]",
         ),
         click.option(
             "--override",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
+from bigbird.checkpoints.beside import VOCABULARY_FILE, Carried
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
 from bigbird.overrides import assignment, join_overrides, parse_override
+from components.gate import NO_THRESHOLD
+from components.model_names import REGISTRY
 from components.recipes import resolve_experiment
 from pipelines.images import Backend
 from pipelines.recipes import default_recipe, recipe_text
@@ -31,6 +35,12 @@ class Files(Protocol):
 
     def checkpoint(self, option: str, path: str) -> str:
         """Weights of any kind that training starts from."""
+
+    def carried(self, checkpoint: str) -> Carried | None:
+        """The vocabulary that such weights bring along; None where there is none, or none that can be seen."""
+
+    def digest(self, vocabulary: str) -> str:
+        """A checked vocabulary's SHA-256; "" where it cannot be seen."""
 
 
 def pipeline_parameters(
@@ -64,7 +74,7 @@ def pipeline_parameters(
         "beam_options": options["beam_options"],
         **_training(options, recipe),
         "init_checkpoint": files.checkpoint("--init-checkpoint", options["init_checkpoint"]),
-        "metric_threshold": options["metric_threshold"],
+        "metric_threshold": NO_THRESHOLD if options["metric_threshold"] is None else options["metric_threshold"],
     }
     experiment = _resolve(parameters, runtime)
     checkpoint = experiment.task.init_checkpoint
@@ -80,7 +90,49 @@ def pipeline_parameters(
         else:
             parameters["init_checkpoint"] = named
         experiment = _resolve(parameters, runtime)
+    parameters["vocabulary"] = _vocabulary(parameters["vocabulary"], experiment, files)
     return parameters, experiment
+
+
+def _vocabulary(given: str, experiment: Experiment, files: Files) -> str:
+    """The vocabulary of a run: that of the weights it starts from, whose embeddings mean nothing under another.
+
+    Args:
+        given: as the user gave it, or "".
+        experiment: the run's.
+        files: where the files lie.
+
+    Raises:
+        InputError: it is not the weights', or neither is known.
+    """
+    checkpoint = experiment.task.init_checkpoint
+    if not checkpoint or checkpoint.startswith(REGISTRY):  # the run's first step takes a registered model's
+        return given
+    carried = files.carried(checkpoint)
+    if carried is None or not (given or carried.file):
+        if given:
+            return given
+        raise InputError(
+            f"--vocabulary is not given, and --init-checkpoint {checkpoint} has no {VOCABULARY_FILE} that can be seen from "
+            "here; expected the SentencePiece model that the weights were trained with"
+        )
+    lower_case = getattr(experiment.task.validation_data, "do_lower_case", False)
+    if carried.lower_case not in (None, lower_case):
+        raise InputError(
+            f"--init-checkpoint {checkpoint}: was trained on text {'' if carried.lower_case else 'not '}lower-cased, which "
+            f"this run's is{'' if lower_case else ' not'}; set task.validation_data.do_lower_case={str(carried.lower_case).lower()}, "
+            "or where the task has no such key, preprocess and train with the stages' own commands"
+        )
+    if not given:
+        print(f"the vocabulary is that of the weights: {carried.file}", file=sys.stderr)
+        return carried.file
+    digest = files.digest(given)
+    if digest not in ("", carried.sha256):
+        raise InputError(
+            f"--vocabulary {given}: has SHA-256 {digest}, but --init-checkpoint {checkpoint} was trained with another, of "
+            f"SHA-256 {carried.sha256} in {carried.folder}; leave --vocabulary out to take that"
+        )
+    return given
 
 
 def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backend:

@@ -12,6 +12,7 @@ from typing import Any
 from bigbird.artifacts import read_manifest
 from bigbird.console import format_duration
 from bigbird.text_files import read_json_lines
+from components.gate import is_set
 from pipelines.targets.local import LocalRun
 
 LONGEST_EXAMPLE = 200  # characters of a text that still reads well in a command
@@ -31,7 +32,7 @@ def summary_lines(run: LocalRun, threshold: float) -> list[str]:
     rows = [
         (primary["name"], f"{primary['value']:.4f} on {evaluation['examples']:,} examples of {evaluation['split']}"),
         ("baseline", f"{baseline['value']:.4f} ({baseline['description']})"),
-        ("threshold", f"{threshold:.4f}, {verdict}" if threshold else "none was set"),
+        ("threshold", f"{threshold:.4f}, {verdict}" if is_set(threshold) else "none was set"),
         ("report", shown(run.path("evaluation") / "report.html")),
         ("SavedModel", shown(run.path("saved_model")) if exported else "none"),
         ("time", ", ".join(f"{step} {format_duration(seconds)}" for step, seconds in run.seconds.items())),

@@ -26,6 +26,7 @@ def evaluate_component(image: str) -> BaseComponent:
         import shutil
         from typing import NamedTuple
 
+        from components.gate import passes
         from components.stage import run_stage
 
         def evaluate_stage() -> dict:
@@ -42,7 +43,7 @@ def evaluate_component(image: str) -> BaseComponent:
         shutil.copyfile(f"{evaluation.path}/report.html", report.path)
         primary = result["primary"]
         outputs = NamedTuple("outputs", [("passed", bool), ("metric_name", str), ("metric", float)])
-        return outputs(primary["value"] >= metric_threshold, primary["name"], primary["value"])
+        return outputs(passes(primary["value"], metric_threshold), primary["name"], primary["value"])
 
     return evaluate
 

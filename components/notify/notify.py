@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bigbird.errors import InputError
+from components.gate import is_set
 from components.runs import Run, kubeflow_run, run_link, vertex_run
 
 WEBHOOK = "BIGBIRD_WEBHOOK"
@@ -79,9 +80,14 @@ def announce(
         What was to be posted; where it cannot be, the log says why.
     """
     verdict = "reached, so it is exported" if passed else "missed, so nothing is exported"
+    gate = (
+        f"threshold {metric_threshold:.4f} {verdict}"
+        if is_set(metric_threshold)
+        else "no threshold was set, so it is exported"
+    )
     link = run_link(host, run_id)
     body = {
-        "text": f"BigBird run {run_name}: evaluated\n{metric_name} {metric:.4f}; threshold {metric_threshold:.4f} {verdict}"
+        "text": f"BigBird run {run_name}: evaluated\n{metric_name} {metric:.4f}; {gate}"
         + (f"\nrun: {link}" if link else ""),
         "run": run_name,
         "state": "RUNNING",

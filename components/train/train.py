@@ -11,6 +11,7 @@ from typing import Any
 from bigbird import integrity
 from bigbird.artifacts import MANIFESTS, inside, read_manifest, resolved, write_manifest
 from bigbird.checkpoints import native
+from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment, GlueTask
 from bigbird.console import format_duration
@@ -184,7 +185,8 @@ class _Run:
         if task.init_checkpoint == PLACEHOLDER:
             raise InputError("task.init_checkpoint is 'TODO'; name a checkpoint, or set it to '' to start from scratch")
         cls_pooler = isinstance(task, GlueTask) and task.init_cls_pooler
-        notes = initialize_from(task.init_checkpoint, self.steps.model, cls_pooler=cls_pooler)
+        notes = check_vocabulary(task.init_checkpoint, self.sources.manifest)
+        notes += initialize_from(task.init_checkpoint, self.steps.model, cls_pooler=cls_pooler)
         _say(f"weights from {task.init_checkpoint}" + "".join(f"\n  {note}" for note in notes))
 
     def _is_done(self, state: State) -> bool:

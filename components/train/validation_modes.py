@@ -11,6 +11,7 @@ from typing import Any
 from bigbird import integrity
 from bigbird.artifacts import MANIFESTS, inside, read_manifest, write_json, write_manifest
 from bigbird.checkpoints import native
+from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
@@ -48,6 +49,7 @@ def validate_once(
     steps = build_steps(experiment, _NO_TRAINING, [], interruption)
     if folder is None:
         step = 0
+        check_vocabulary(experiment.task.init_checkpoint, sources.manifest)
         _initialize_whole(experiment, steps)
         model_dir.mkdir(parents=True, exist_ok=True)
     else:

@@ -164,18 +164,23 @@ def test_hugging_faces_config_must_be_of_the_same_arithmetic(tmp_path):
     config = json.loads((folder / "config.json").read_text())
     for change, expected in (
         ({"num_attention_heads": 4}, "set task.model.encoder.bigbird.num_attention_heads=4"),
-        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'; the model's is 'gelu_new'"),
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'; only 'gelu_new' or"),
+        (
+            {"hidden_act": "relu"},
+            "hidden_activation is 'relu' there, 'gelu' here; set task.model.encoder.bigbird.hidden_a",
+        ),
         ({"rescale_embeddings": True}, "rescale_embeddings is True; only False is built here"),
         ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05"),
         ({"use_bias": False}, "use_bias is False"),
+        ({"block_size": 32}, "block_size is 32 there, 64 here; set task.model.encoder.bigbird.block_size=32"),
+        ({"num_random_blocks": 2}, "num_rand_blocks is 2 there, 3 here; set"),
+        ({"attention_type": "original_full"}, "set task.model.encoder.bigbird.attention.implementation=dense"),
     ):
         (folder / "config.json").write_text(json.dumps(config | change))
-        assert expected in refused(folder, model(HUGGING))
-    (folder / "config.json").write_text(json.dumps(config | {"block_size": 32}))
-    notes = initialize_from(str(folder), model(HUGGING))
-    assert "block_size is 32 in the checkpoint's config.json, task.model.encoder.bigbird.block_size is 64 here" in notes
-    (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(config | {"block_size": 32}).encode())
-    assert initialize_from(str(folder), model(HUGGING)) == notes
+        for path in (folder, folder / "model.safetensors"):  # the settings are beside the file too
+            assert expected in refused(path, model(HUGGING))
+    (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(config).encode())
+    assert initialize_from(str(folder), model(HUGGING))
     for content, problem in (
         (b"{", "config.json: not valid JSON"),
         (b"[" * 100_000, "config.json: not valid JSON (maximum recursion"),

@@ -3,6 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
+from bigbird.vocabulary import train_vocabulary
 from pipelines import cli
 from pipelines.targets import service
 from tests.cloud import PROJECT, REGION, Cloud
@@ -28,6 +29,19 @@ def cloud(monkeypatch, tmp_path):
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture(scope="session")
+def pieces():
+    """A SentencePiece model's bytes."""
+    return train_vocabulary(["the film was good and the other one was not so good"] * 20, 40)
+
+
+@pytest.fixture
+def vocabulary(cloud, pieces):
+    """The address of a vocabulary in the project's bucket."""
+    cloud.objects["gs://bucket/vocab.model"] = pieces
+    return "gs://bucket/vocab.model"
 
 
 @pytest.fixture

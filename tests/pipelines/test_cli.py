@@ -177,6 +177,7 @@ def test_overwrite_refuses_a_folder_that_is_no_run(tmp_path):
 def test_overwrite_refuses_to_delete_what_the_run_reads(tmp_path, data):
     folder = tmp_path / "runs" / "mine"
     (folder / "train/model").mkdir(parents=True)
+    (folder / "train/model/vocab.model").touch()
     (folder / "run.json").write_text("{}")
     changes = {"task": "sst2", "data": str(data), "name": "mine", "overwrite": True, "recipe": "small_sst2"}
     with pytest.raises(InputError, match=r"is read by this run but lies in .*runs/mine, which --overwrite deletes"):
@@ -200,13 +201,14 @@ def test_paths_are_the_same_however_they_are_spelt(tmp_path, data, monkeypatch):
 def test_a_checkpoint_that_a_recipe_names_is_checked_and_found_from_anywhere(tmp_path, data, monkeypatch):
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert/ckpt-1.index").touch()
+    (data / "gpt2.model").write_bytes(b"pieces")
     recipe = tmp_path / "mine.yaml"
     monkeypatch.chdir(tmp_path)
-    given = {"task": "sst2", "data": str(data), "recipe": str(recipe)}
+    given = {"task": "sst2", "data": str(data), "recipe": str(recipe), "vocabulary": "SST-2/gpt2.model"}
     recipe.write_text("task: {init_checkpoint: bert/ckpt-1}\n")
     plan = make_plan(**options(tmp_path, **given))
     assert plan.experiment.task.init_checkpoint == str(tmp_path / "bert/ckpt-1")
-    assert plan.inputs == [data, tmp_path / "bert"]
+    assert plan.inputs == [data / "gpt2.model", data, tmp_path / "bert"]
     recipe.write_text("task: {init_checkpoint: absent}\n")
     with pytest.raises(InputError, match=r"task.init_checkpoint absent: no such file or folder"):
         make_plan(**options(tmp_path, **given))
@@ -246,7 +248,9 @@ def test_triviaqas_documents_count_as_inputs_wherever_its_files_may_name_them(tm
 
 def test_a_checkpoint_may_be_the_beginning_of_files_names(tmp_path):
     (tmp_path / "ckpt-5.index").touch()
-    plan = make_plan(**options(tmp_path, sample="glue", init_checkpoint=str(tmp_path / "ckpt-5"), recipe="sample_glue"))
+    (tmp_path / "gpt2.model").touch()
+    given = {"init_checkpoint": str(tmp_path / "ckpt-5"), "vocabulary": str(tmp_path / "gpt2.model")}
+    plan = make_plan(**options(tmp_path, sample="glue", recipe="sample_glue", **given))
     assert plan.experiment.task.init_checkpoint == str(tmp_path / "ckpt-5")
 
 

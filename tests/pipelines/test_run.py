@@ -113,6 +113,30 @@ def test_the_gate_skips_export_below_the_threshold_and_says_so(tmp_path, recipe)
 
 
 @pytest.mark.integration
+def test_a_model_of_a_metric_below_zero_is_exported_where_nobody_set_a_threshold(tmp_path, recipe):
+    """The validation is the opposite of the training, so that Matthews' correlation is -1. A run goes on from there."""
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [f"x\t{number % 2}\t\t{'dog the runs' if number % 2 else 'a cat sleeps'} here\n" for number in range(16)]
+    (data / "train.tsv").write_text("".join(rows), encoding="utf-8")
+    (data / "dev.tsv").write_text("x\t1\t\ta cat sleeps\nx\t0\t\tdog the runs\n", encoding="utf-8")
+    command = ("run", "--task", "cola", "--data", data, "--recipe", recipe)
+    result = _bigbird(tmp_path, *command, "--name", "opposite", "--vocabulary-size", 30, "--epochs", 50)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "threshold          none was set" in result.stdout
+    facts = json.loads((tmp_path / "runs/opposite/run.json").read_text())
+    assert facts["metric"] == {"name": "matthews_corrcoef", "value": pytest.approx(-1)}
+    assert facts["exported"] is True and (tmp_path / "runs/opposite/export/saved_model/signature.json").exists()
+
+    model = tmp_path / "runs/opposite/train/model"
+    again = _bigbird(tmp_path, *command, "--name", "on", "--init-checkpoint", model, "--epochs", 1,
+                     "--metric-threshold", -0.5)  # fmt: skip
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert (tmp_path / "runs/on/train/model/vocab.model").read_bytes() == (model / "vocab.model").read_bytes()
+    assert "threshold          -0.5000, missed, so nothing was exported" in again.stdout
+
+
+@pytest.mark.integration
 def test_a_failing_step_is_named_with_its_reason_and_code(tmp_path, recipe):
     data = tmp_path / "data"
     data.mkdir()

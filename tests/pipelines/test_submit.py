@@ -66,7 +66,7 @@ def test_a_submitted_run_is_a_pipeline_job_of_the_api(cloud, bigbird):
     assert values == {
         "task": "sst2", "data": "gs://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
         "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "max_length": 128,
-        "batch_size": 0, "learning_rate": 0, "epochs": 0.5, "metric_threshold": 0, "overrides": "", "model_name": "bigbird-sst2",
+        "batch_size": 0, "learning_rate": 0, "epochs": 0.5, "metric_threshold": -1.0, "overrides": "", "model_name": "bigbird-sst2",
         "margin": 0.01,
     }  # fmt: skip
     assert (
@@ -350,18 +350,8 @@ def test_cloud_storage_that_fails_for_a_moment_is_asked_again_and_for_long_is_to
     assert "gs://bucket/SST-2: Cloud Storage cannot be asked" in bigbird("submit", *SST2, "--name", "y", code=4).stderr
 
 
-def test_a_vocabulary_in_the_bucket_is_read_and_taken(cloud, bigbird, tmp_path):
-    import sentencepiece
-
-    text = tmp_path / "text.txt"
-    text.write_text("the film was good and the other one was not so good\n" * 20)
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(text), model_prefix=str(tmp_path / "vocab"), vocab_size=40, hard_vocab_limit=False, minloglevel=2,
-        pad_piece="<pad>", unk_piece="<unk>", bos_piece="<s>", eos_piece="</s>", pad_id=0, unk_id=1, bos_id=2, eos_id=3,
-        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
-    )  # fmt: skip
-    cloud.objects["gs://bucket/vocab.model"] = (tmp_path / "vocab.model").read_bytes()
-    bigbird("submit", *SST2, "--vocabulary", "gs://bucket/vocab.model")
+def test_a_vocabulary_in_the_bucket_is_read_and_taken(cloud, bigbird, vocabulary):
+    bigbird("submit", *SST2, "--vocabulary", vocabulary)
     assert job_of(cloud).runtime_config.parameter_values["vocabulary"] == "gs://bucket/vocab.model"
 
 
@@ -376,10 +366,10 @@ def test_a_pickle_is_refused_by_name(cloud, bigbird):
      ("gs://bucket/hf", ["hf/config.json", "hf/model.safetensors"]),
      ("gs://bucket/ours", ["ours/model.json"])],
 )  # fmt: skip
-def test_checkpoints_of_every_kind_are_recognised_by_their_files(cloud, bigbird, given, files):
+def test_checkpoints_of_every_kind_are_recognised_by_their_files(cloud, bigbird, vocabulary, given, files):
     for name in files:
-        cloud.objects[f"gs://bucket/{name}"] = b"x"
-    bigbird("submit", *SST2, "--init-checkpoint", given)
+        cloud.objects[f"gs://bucket/{name}"] = b"{}"
+    bigbird("submit", *SST2, "--init-checkpoint", given, "--vocabulary", vocabulary)
     assert job_of(cloud).runtime_config.parameter_values["init_checkpoint"] == given
 
 
@@ -398,10 +388,10 @@ def test_a_registered_model_to_start_from_is_looked_up(cloud, bigbird):
     assert job_of(cloud).runtime_config.parameter_values["init_checkpoint"] == "registry:bigbird-sst2"
 
 
-def test_weights_that_a_recipe_names_are_resolved_with_the_others(cloud, bigbird, tmp_path):
+def test_weights_that_a_recipe_names_are_resolved_with_the_others(cloud, bigbird, tmp_path, vocabulary):
     cloud.objects["gs://bucket/bert/model.json"] = b"{}"
     (tmp_path / "mine.yaml").write_text("task: {init_checkpoint: 'gs://bucket/bert'}\n")
-    bigbird("submit", *SST2[:4], "--recipe", str(tmp_path / "mine.yaml"))
+    bigbird("submit", *SST2[:4], "--recipe", str(tmp_path / "mine.yaml"), "--vocabulary", vocabulary)
     values = job_of(cloud).runtime_config.parameter_values
     assert (values["init_checkpoint"], values["overrides"]) == ("gs://bucket/bert", "")
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from bigbird.artifacts import new_folder, write_manifest
 from bigbird.checkpoints import names, native, settings
+from bigbird.checkpoints.beside import VOCABULARY_FILE, Disk, settings_of, vocabulary_of
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
@@ -60,16 +61,17 @@ def convert(
             (TensorFlow), model.safetensors and config.json (Hugging Face).
         to: the kind to write.
         num_heads: attention heads; default as the source says, or one for every 64 of the hidden size.
-        params: YAML file with task.model.encoder.bigbird, in place of the one beside the source.
+        params: YAML file with task.model.encoder.bigbird; what it says goes before what the source says.
         overwrite: replaces what `output` holds, if a stage or a conversion wrote it.
 
     Raises:
         InputError: no checkpoint there, settings that do not fit the weights, or an output that is in use.
     """
-    said = _settings_beside(path, params)
-    checkpoint = read_checkpoint(path, num_heads or said.get("num_attention_heads") or 1)
-    if checkpoint.settings:
-        said = settings.from_hugging_face(checkpoint.settings) | said
+    given = _given(params)
+    checkpoint = read_checkpoint(path, num_heads or 1)
+    settings.check_arithmetic(checkpoint.settings, f"{checkpoint.source}: {settings.CONFIG_FILE}")
+    said = settings_of(path, checkpoint)[0] | given
+    vocabulary = vocabulary_of(path)
     encoder = _encoder(checkpoint, said, num_heads)
     if checkpoint.kind in ("google_research", "hugging_face"):  # only now is the number of heads known
         checkpoint = read_checkpoint(path, encoder.num_attention_heads)
@@ -77,28 +79,30 @@ def convert(
     with new_folder(output, overwrite=overwrite) as folder:
         written = _WRITERS[to](checkpoint, encoder, folder)
         left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
-        manifest = {"from": checkpoint.kind, "to": to, "weights": len(written), "left_out": left_out}
+        manifest: dict[str, Any] = {
+            "from": checkpoint.kind,
+            "to": to,
+            "weights": len(written),
+            "left_out": left_out,
+        }
+        if vocabulary is not None:
+            manifest["vocabulary"] = {"sha256": vocabulary.sha256, "lower_case": vocabulary.lower_case}
+        if vocabulary is not None and vocabulary.file:
+            (folder / VOCABULARY_FILE).write_bytes(Disk().read(vocabulary.file))
         write_manifest(folder, "checkpoint", manifest | provenance())
     return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
 
 
-def _settings_beside(path: str, params: str | None) -> dict[str, Any]:
-    """What a params.yaml, or our config.yaml, says of the encoder: the given one, or the nearest one."""
+def _given(params: str | None) -> dict[str, Any]:
+    """What the file of --params says of the encoder."""
     from tensorflow.io import gfile
 
-    if params is not None and not gfile.exists(params):
+    if params is None:
+        return {}
+    if not gfile.exists(params) or gfile.isdir(params):
         raise InputError(f"--params {params}: no such file")
-    places = (
-        [path, *(str(parent) for parent in Path(path).parents[:2])]
-        if "://" not in path
-        else [path, path.rpartition("/")[0]]
-    )
-    candidates = [f"{place}/{name}" for place in places for name in (settings.PARAMS_FILE, "config.yaml")]
-    for file in [params] if params else candidates:
-        if gfile.exists(file) and not gfile.isdir(file):
-            with gfile.GFile(file, "rb") as stream:
-                return settings.from_params(decode(stream.read(), file, "YAML in UTF-8"), file)
-    return {}
+    with gfile.GFile(params, "rb") as stream:
+        return settings.from_params(decode(stream.read(), params, "YAML in UTF-8"), params)
 
 
 def _encoder(checkpoint: Checkpoint, said: dict[str, Any], num_heads: int | None) -> BigBirdEncoderConfig:

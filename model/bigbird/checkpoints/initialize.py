@@ -6,30 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bigbird.checkpoints import settings
+from bigbird.checkpoints.beside import settings_of
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
+from bigbird.tasks.records import shown
 
 if TYPE_CHECKING:
     import keras
 
-_POOLER, _TYPES, _POSITIONS = (
+_POOLER, _WORDS, _TYPES, _POSITIONS = (
     "encoder/pooler/",
+    "encoder/embeddings/word/embeddings",
     "encoder/embeddings/type/embeddings",
     "encoder/embeddings/position/embeddings",
 )
 _PRETRAINING = ("masked_lm/", "next_sentence/")  # heads that every kind computes alike
 _KEY = "task.model.encoder.bigbird"
 
-# What Hugging Face's config.json may say of the arithmetic; anything else is another model. Absent means the first.
-_ARITHMETIC: dict[str, tuple[Any, ...]] = {
-    "layer_norm_eps": (1e-12,),
-    "rescale_embeddings": (False,),
-    "use_bias": (True,),
-    "position_embedding_type": ("absolute",),
-}
-_ACTIVATIONS = {"gelu": ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "relu": ("relu",)}
+# What changes what the weights compute. The second are the attention pattern's, which a dense model has no use for.
+_COMPUTATION = ("hidden_activation", "num_attention_heads")
+_PATTERN = ("block_size", "num_rand_blocks", "random_range", "random_pattern")
 
 
 def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) -> list[str]:
@@ -45,13 +44,14 @@ def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) 
         What was not taken, a sentence per weight: weights left fresh, the checkpoint's that have no place here.
 
     Raises:
-        InputError: no checkpoint there, or an encoder weight is missing, unexpected or of another shape.
+        InputError: no checkpoint there, an encoder weight is missing, unexpected or of another shape, or the checkpoint's
+            own settings are others than the model's.
     """
     config: BigBirdEncoderConfig = model.config
     checkpoint = read_checkpoint(str(path), config.num_attention_heads)
     stored, targets = checkpoint.weights, named_weights(model)
-    notes = _check_settings(checkpoint, config)
-    notes += _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model, cls_pooler)
+    _check_settings(str(path), checkpoint, config)
+    notes = _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model, cls_pooler)
     if cls_pooler:
         for part in ("kernel", "bias"):
             if f"{_POOLER}{part}" not in stored:
@@ -132,29 +132,46 @@ def _check_encoder(checkpoint: Checkpoint, targets: dict[str, Any]) -> None:
 def _remedy(name: str, array: np.ndarray) -> str:
     if name == _POSITIONS:
         return f"; set {_KEY}.max_position_embeddings={len(array)} and seq_length to at most that"
+    if name == _WORDS:
+        return f"; make the dataset with the checkpoint's vocabulary, and set {_KEY}.vocab_size={len(array)} if that has fewer pieces"
     return f"; set {_KEY}.type_vocab_size={len(array)}" if name == _TYPES else ""
 
 
-def _check_settings(checkpoint: Checkpoint, config: BigBirdEncoderConfig) -> list[str]:
-    """Holds Hugging Face's config.json against ours: another arithmetic is refused, another pattern named."""
-    settings = checkpoint.settings
+def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderConfig) -> None:
+    """Raises unless what the checkpoint says of its encoder is what the model has: other settings compute other values."""
+    settings.check_arithmetic(checkpoint.settings, f"{checkpoint.source}: {settings.CONFIG_FILE}")
+    said, source = settings_of(path, checkpoint)
+    attention = said.get("attention")
+    dense, ours = "dense", config.attention.implementation
+    theirs = attention.get("implementation", ours) if isinstance(attention, dict) else ours
+    found = [(key, said[key], getattr(config, key)) for key in _COMPUTATION if key in said]
+    if (theirs == dense) != (ours == dense):  # the other implementations compute the same
+        found.append(("attention.implementation", theirs, ours))
+    elif ours != dense:
+        found += [(key, said[key], getattr(config, key)) for key in _PATTERN if key in said]
+        found += _full_lengths(said, config)
     problems = [
-        f"{key} is {settings[key]!r}; only {known[0]!r} is built here"
-        for key, known in _ARITHMETIC.items()
-        if settings.get(key, known[0]) not in known
+        f"{key} is {shown(value, 40)} there, {shown(own)} here; set {_KEY}.{key}={_yaml(value)}"
+        for key, value, own in found
+        if value != own
     ]
-    if settings.get("num_attention_heads", config.num_attention_heads) != config.num_attention_heads:
-        problems.append(
-            f"num_attention_heads is {settings['num_attention_heads']}, the model's {config.num_attention_heads}; "
-            f"set {_KEY}.num_attention_heads={settings['num_attention_heads']}"
-        )
-    known = _ACTIVATIONS[config.hidden_activation]
-    if settings.get("hidden_act", known[0]) not in known:
-        problems.append(f"hidden_act is {settings['hidden_act']!r}; the model's is {known[0]!r}")
     if problems:
-        raise InputError(f"{checkpoint.source}/config.json: " + "\n  ".join(problems))
-    return [
-        f"{theirs} is {settings[theirs]} in the checkpoint's config.json, {_KEY}.{ours} is {getattr(config, ours)} here"
-        for theirs, ours in (("block_size", "block_size"), ("num_random_blocks", "num_rand_blocks"))
-        if settings.get(theirs, getattr(config, ours)) != getattr(config, ours)
-    ]
+        pattern = any(key not in _COMPUTATION and value != own for key, value, own in found)
+        on_purpose = "\nTo go on with another attention pattern on purpose, write the checkpoint with it first: bigbird convert --params"
+        raise InputError(
+            f"{checkpoint.source}: these settings ({source}) are not this model's:\n  "
+            + "\n  ".join(problems)
+            + (on_purpose if pattern else "")
+        )
+
+
+def _full_lengths(said: dict[str, Any], config: BigBirdEncoderConfig) -> list[tuple[str, Any, Any]]:
+    """`full_attention_max_length` on both sides, if it makes a difference: null is as long as the random blocks need."""
+    key, ours = "full_attention_max_length", config.full_attention_max_length
+    default = (5 + 2 * config.num_rand_blocks) * config.block_size
+    same = key not in said or (said[key] or default) == (ours or default)
+    return [] if same else [(key, said[key], ours)]
+
+
+def _yaml(value: Any) -> str:
+    return "null" if value is None else str(value)[:40]

@@ -200,7 +200,8 @@ def _read_safetensors(file: Any, num_heads: int) -> Checkpoint:
     stored = native.read_arrays(file, _facts(str(file)))
     if any(name.startswith("encoder/") for name in stored):
         return Checkpoint("bigbird", str(file), stored)
-    return _from_hugging_face(str(file), stored, num_heads, {})
+    config = f"{str(file).rpartition('/')[0] or '.'}/{CONFIG_FILE}"
+    return _from_hugging_face(str(file), stored, num_heads, _read_json(config) if _exists(config) else {})
 
 
 def _facts(file: str) -> Facts | None:
@@ -237,6 +238,12 @@ def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoi
     if any(name.startswith("encoder/") for name in stored):
         return Checkpoint("bigbird", folder, stored)
     return _from_hugging_face(folder, stored, num_heads, settings)
+
+
+def _exists(path: str) -> bool:
+    from tensorflow.io import gfile
+
+    return gfile.exists(path)
 
 
 def _read_json(path: str) -> dict[str, Any]:

@@ -34,8 +34,17 @@ _HUGGING_FACE = {
     "dropout_rate": "hidden_dropout_prob",
     "attention_dropout_rate": "attention_probs_dropout_prob",
 }
-_ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu"}
+# Hugging Face's names of the tanh form are all computed alike; the first is written.
+_ACTIVATIONS = {"gelu": ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "relu": ("relu",)}
 _PATTERN = ("random_range", "random_pattern", "full_attention_max_length")  # what only this project knows
+# What config.json may say of the arithmetic; anything else is another model. Absent means the first.
+_ARITHMETIC: dict[str, tuple[Any, ...]] = {
+    "hidden_act": tuple(name for names in _ACTIVATIONS.values() for name in names),
+    "layer_norm_eps": (1e-12,),
+    "rescale_embeddings": (False,),
+    "use_bias": (True,),
+    "position_embedding_type": ("absolute",),
+}
 _FULL = "original_full"  # Hugging Face's attention_type of a model that never attends sparsely: `dense` here
 _EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
 
@@ -63,12 +72,12 @@ def to_hugging_face(encoder: BigBirdEncoderConfig, architecture: str, num_classe
     config: dict[str, Any] = {"architectures": [architecture], "model_type": "big_bird"}
     config |= {theirs: getattr(encoder, ours) for ours, theirs in _HUGGING_FACE.items()}
     config |= {
-        "hidden_act": _ACTIVATIONS[encoder.hidden_activation],
+        "hidden_act": _ACTIVATIONS[encoder.hidden_activation][0],
         "layer_norm_eps": 1e-12,
         "attention_type": _FULL if encoder.attention.implementation == "dense" else "block_sparse",
         "rescale_embeddings": False,
         "use_bias": True,
-        _EXTRA: {name: getattr(encoder, name) for name in _PATTERN},
+        _EXTRA: {name: getattr(encoder, name) for name in _PATTERN if name in encoder.model_fields_set},
     }
     if num_classes is not None:
         config["id2label"] = {str(index): f"LABEL_{index}" for index in range(num_classes)}
@@ -80,17 +89,36 @@ def from_hugging_face(config: dict[str, Any]) -> dict[str, Any]:
     """What a config.json says of the encoder, under our names; may be less than all."""
     found = {ours: config[theirs] for ours, theirs in _HUGGING_FACE.items() if theirs in config}
     for ours, theirs in _ACTIVATIONS.items():
-        if config.get("hidden_act") == theirs:
+        if config.get("hidden_act") in theirs:
             found["hidden_activation"] = ours
-    if config.get("attention_type") == _FULL:
-        found["attention"] = {"implementation": "dense"}
+    if "attention_type" in config:
+        found["attention"] = {"implementation": "dense" if config["attention_type"] == _FULL else "auto"}
     extra = config.get(_EXTRA, {})
     return found | {name: extra[name] for name in _PATTERN if isinstance(extra, dict) and name in extra}
 
 
+def check_arithmetic(config: dict[str, Any], source: str) -> None:
+    """Refuses a config.json of a model that computes something that is not built here.
+
+    Args:
+        config: its content.
+        source: its name, for messages.
+
+    Raises:
+        InputError: lists every such key.
+    """
+    problems = [
+        f"{key} is {shown(config[key], 40)}; only {' or '.join(map(repr, known))} is built here"
+        for key, known in _ARITHMETIC.items()
+        if config.get(key, known[0]) not in known
+    ]
+    if problems:
+        raise InputError(f"{source}: " + "\n  ".join(problems))
+
+
 def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
-    """The text of a params.yaml; for the Model Garden without what its configuration does not know."""
-    hidden = {"size"}
+    """The text of a params.yaml, without what nobody said of the pattern and what the Model Garden does not know of it."""
+    hidden = {"size", *(set(_PATTERN) - encoder.model_fields_set)}
     if kind is not None or encoder.attention.implementation != "dense":  # the others are a run's own choice
         hidden.add("attention")
     if kind == "model_garden":

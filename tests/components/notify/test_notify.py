@@ -119,6 +119,10 @@ def test_the_metric_is_announced_where_the_exit_task_is_not_told_of_it(webhook, 
         "run: http://kfp/#/runs/details/id-1"
     )
     assert body["metrics"] == {"accuracy": 0.93}
+    announce("weekly", "id-1", "", "matthews_corrcoef", -0.5, -1.0, True)
+    assert webhook.requests[1].body["text"] == (
+        "BigBird run weekly: evaluated\nmatthews_corrcoef -0.5000; no threshold was set, so it is exported"
+    )
 
 
 def test_a_webhook_that_does_not_take_an_announcement_fails_no_run(webhook, monkeypatch, capsys):

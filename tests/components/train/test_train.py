@@ -1,5 +1,6 @@
 """The stage as its users meet it: killed and started again, interrupted, diverging, validating, refused."""
 
+import json
 import os
 import signal
 import subprocess
@@ -301,6 +302,46 @@ def test_a_dataset_whose_vocabulary_was_exchanged_is_refused(dataset, settings, 
     (exchanged / "vocab.model").write_bytes(train_vocabulary(["some quite other words in here"] * 50, 60))
     with pytest.raises(InputError, match="is not the vocabulary the records were made with"):
         _train(settings(), exchanged, tmp_path / "model")
+
+
+def test_weights_of_another_vocabulary_or_pattern_are_refused_before_the_first_step(
+    dataset, settings, tmp_path, capsys
+):
+    """Shapes agree all the same. Bare records and weights without a vocabulary are not compared, which the log says."""
+    import shutil
+
+    from bigbird.vocabulary import Vocabulary, train_vocabulary
+
+    first = tmp_path / "first"
+    _train(settings(trainer={"train_steps": 1}), dataset, first, "train")
+    other = tmp_path / "dataset"
+    shutil.copytree(dataset, other)
+    vocabulary = Vocabulary(train_vocabulary(["some quite other words in here"] * 50, 60))
+    (other / "vocab.model").write_bytes(vocabulary.serialized)
+    manifest = read_json(other / "dataset.json", "manifest")
+    manifest["vocabulary"] |= {"sha256": vocabulary.sha256}
+    (other / "dataset.json").write_text(json.dumps(manifest))
+    for path in (first, latest_checkpoint(first)):
+        tree = settings(task={"init_checkpoint": str(path)})
+        for mode in ("train", "eval"):
+            with pytest.raises(InputError, match=f"another vocabulary than the dataset's: .*{vocabulary.sha256}"):
+                _train(tree, other, tmp_path / "model", mode)
+        pattern = settings(task={"init_checkpoint": str(path)}, encoder={"block_size": 8})
+        with pytest.raises(InputError, match="block_size is 16 there, 8 here; set "):
+            _train(pattern, dataset, tmp_path / "model", "train")
+    assert latest_checkpoint(tmp_path / "model") is None
+
+    capsys.readouterr()
+    bare = {"input_path": str(next(dataset.glob("train*.tfrecord"))), "seq_length": 32, "global_batch_size": 8}
+    tree = settings(task={"init_checkpoint": str(first), "train_data": bare}, trainer={"train_steps": 1})
+    tree["task"]["model"] |= {"num_classes": 2}
+    tree["task"]["model"]["encoder"]["bigbird"]["vocab_size"] = read_json(dataset / "dataset.json", "")["vocabulary"][
+        "size"
+    ]
+    _train(tree, dataset, tmp_path / "bare", "train")
+    assert (
+        "the records carry no vocabulary: whether it is the checkpoint's cannot be compared" in capsys.readouterr().err
+    )
 
 
 def test_the_command_line_ends_with_2_and_one_message_on_bad_input(settings, tmp_path):

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from kfp import components
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from components.gate import NO_THRESHOLD
 from pipelines.finetune import compile_pipeline
 from pipelines.images import Images
 from pipelines.machines import MACHINES, check_backend
@@ -142,6 +143,12 @@ def test_no_secret_and_no_address_of_a_webhook_is_in_a_specification(tmp_path):
     inputs = steps_of(spec_of(tmp_path / "x.yaml"))["notify"]["inputs"]["parameters"]
     assert inputs["secret"]["runtimeValue"]["constant"] == "hook"
     assert inputs["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
+
+
+def test_a_compiled_pipeline_has_no_threshold_until_one_is_given(tmp_path):
+    compile_pipeline(vertex(), tmp_path / "x.yaml")
+    given = spec_of(tmp_path / "x.yaml")["root"]["inputDefinitions"]["parameters"]["metric_threshold"]
+    assert (given["parameterType"], given["defaultValue"]) == ("NUMBER_DOUBLE", NO_THRESHOLD)
 
 
 def test_mails_go_to_the_settings_addresses(tmp_path):

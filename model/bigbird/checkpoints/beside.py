@@ -1,0 +1,225 @@
+"""What lies beside a checkpoint's weights: its encoder's settings and the vocabulary that it was trained with.
+
+Our model folder has config.yaml, vocab.model and model.json, for its `best` and `checkpoints/step-…` folders too; a
+conversion has params.yaml and conversion.json, and vocab.model where its source had one; the Model Garden keeps
+params.yaml in the folder of a run. Published checkpoints have no vocabulary beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bigbird.artifacts import MANIFESTS
+from bigbird.checkpoints import settings
+from bigbird.checkpoints.native import STATE_FILE
+from bigbird.checkpoints.published import Checkpoint
+from bigbird.errors import InputError
+from bigbird.integrity import check_seal
+from bigbird.text_files import decode, parse_json
+
+VOCABULARY_FILE, RUN_CONFIG_FILE = "vocab.model", "config.yaml"
+_TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
+_VOCABULARY_IN = {"model": ("dataset", "vocabulary"), "checkpoint": ("vocabulary",)}  # where a manifest describes it
+
+
+class Store(Protocol):
+    """Where checkpoints lie."""
+
+    def names(self, folder: str) -> set[str]:
+        """What a folder holds; nothing where there is no such folder."""
+
+    def read(self, file: str) -> bytes:
+        """A file's content."""
+
+
+class Disk:
+    """This machine's files; addresses such as gs://… through `tf.io.gfile`."""
+
+    def names(self, folder: str) -> set[str]:
+        """What a folder holds."""
+        if "://" in folder:
+            from tensorflow.io import gfile
+
+            return {name.rstrip("/") for name in gfile.listdir(folder)} if gfile.isdir(folder) else set()
+        try:
+            return {file.name for file in Path(folder).iterdir()}
+        except OSError:  # no folder, or one that may not be listed
+            return set()
+
+    def read(self, file: str) -> bytes:
+        """A file's content."""
+        if "://" in file:
+            from tensorflow.io import gfile
+
+            with gfile.GFile(file, "rb") as stream:
+                return stream.read()
+        return Path(file).read_bytes()
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The vocabulary that a checkpoint was trained with.
+
+    Attributes:
+        folder: the folder that has it, for messages.
+        file: the SentencePiece model; "" where only its digest is known.
+        sha256: its digest.
+        lower_case: whether text was lower-cased; None where nothing says so.
+    """
+
+    folder: str
+    file: str
+    sha256: str
+    lower_case: bool | None
+
+
+def folders(path: str, store: Store) -> list[str]:
+    """The folder of a checkpoint, and after it the model folder above where the checkpoint is part of one.
+
+    Args:
+        path: a checkpoint as `read_checkpoint` takes it.
+        store: where it lies.
+    """
+    folder = path.rstrip("/") or path
+    if not store.names(folder):
+        folder = _above(folder)
+    found = [folder]
+    if STATE_FILE in store.names(folder):  # best/ or checkpoints/step-…/
+        for above in (_above(folder), _above(_above(folder))):
+            if store.names(above) & {RUN_CONFIG_FILE, MANIFESTS["model"]}:
+                return [folder, above]
+    return found
+
+
+def _above(folder: str) -> str:
+    if "://" not in folder:
+        return str(Path(folder).resolve().parent)
+    scheme, _, rest = folder.partition("://")
+    return f"{scheme}://{rest.rpartition('/')[0] or rest}"  # a bucket has nothing above it
+
+
+def whole_folder(path: str) -> str:
+    """The folder that holds a checkpoint and all that lies beside it."""
+    above = folders(path, Disk())[-1]
+    file = _settings_file(path, Disk())
+    return min(above, file.rpartition("/")[0], key=len) if file else above
+
+
+def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]:
+    """What a checkpoint says of its encoder.
+
+    Args:
+        path: what was read.
+        checkpoint: as it was read.
+
+    Returns:
+        Keys of `task.model.encoder.bigbird`, perhaps few or none; and the files that say so, for messages.
+
+    Raises:
+        InputError: a file of settings cannot be read.
+    """
+    file = _settings_file(path, Disk())
+    said = settings.from_params(Disk().read(file).decode("utf-8", "replace"), file) if file else {}
+    if said and checkpoint.kind == "bigbird":  # params.yaml speaks of attention only where it is dense
+        said = {"attention": {"implementation": "auto"}} | said
+    if checkpoint.settings:
+        said = settings.from_hugging_face(checkpoint.settings) | said
+        file = " and ".join(filter(None, [settings.CONFIG_FILE, file]))
+    return said, file
+
+
+def _settings_file(path: str, store: Store) -> str:
+    """The nearest params.yaml or config.yaml; "" where there is none."""
+    places = folders(path, store)
+    for place in places:
+        for name in (settings.PARAMS_FILE, RUN_CONFIG_FILE):
+            if name in store.names(place):
+                return f"{place}/{name}"
+    run = _above(places[0])  # the Model Garden keeps its best checkpoints in a folder of the run's
+    return f"{run}/{settings.PARAMS_FILE}" if {settings.PARAMS_FILE, _TF_POINTER} <= store.names(run) else ""
+
+
+def vocabulary_of(path: str, store: Store | None = None) -> Carried | None:
+    """The vocabulary that a checkpoint was trained with, None where it carries none.
+
+    Args:
+        path: a checkpoint as `read_checkpoint` takes it.
+        store: where it lies; by default on this machine, or where `tf.io.gfile` finds it.
+
+    Raises:
+        InputError: a manifest is not JSON, or its vocabulary is not the file beside it.
+    """
+    store = store or Disk()
+    for folder in folders(path, store):
+        names = store.names(folder)
+        stated = _stated_vocabulary(folder, names, store)
+        lower_case = stated.get("lower_case") if isinstance(stated.get("lower_case"), bool) else None
+        if VOCABULARY_FILE in names:
+            file = f"{folder}/{VOCABULARY_FILE}"
+            sha256 = hashlib.sha256(store.read(file)).hexdigest()
+            if stated.get("sha256", sha256) != sha256:
+                raise InputError(
+                    f"{file}: is not the vocabulary that the weights were trained with; expected SHA-256 "
+                    f"{str(stated['sha256'])[:64]}, found {sha256}. Put the model's own file back"
+                )
+            return Carried(folder, file, sha256, lower_case)
+        if isinstance(stated.get("sha256"), str):
+            return Carried(folder, "", stated["sha256"], lower_case)
+    return None
+
+
+def _stated_vocabulary(folder: str, names: set[str], store: Store) -> Mapping[str, Any]:
+    """What a folder's manifest says of the vocabulary."""
+    for kind, keys in _VOCABULARY_IN.items():
+        if MANIFESTS[kind] not in names:
+            continue
+        path = f"{folder}/{MANIFESTS[kind]}"
+        value = parse_json(decode(store.read(path), path, f"the {kind} manifest"), path, f"the {kind} manifest")
+        if isinstance(value, dict):
+            check_seal(path, value, f"{kind} manifest")
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def check_vocabulary(path: str, dataset: Mapping[str, Any] | None) -> list[str]:
+    """Holds a dataset's vocabulary against the one that a checkpoint's embeddings were trained for.
+
+    Args:
+        path: a checkpoint as `read_checkpoint` takes it.
+        dataset: the dataset's manifest; None for bare TFRecords.
+
+    Returns:
+        A sentence where the two cannot be compared, else nothing.
+
+    Raises:
+        InputError: they differ, or text was lower-cased for one of them only.
+    """
+    carried = vocabulary_of(path)
+    if carried is None:
+        return ["the checkpoint carries no vocabulary: whether it is the records' cannot be compared"]
+    if dataset is None:
+        return ["the records carry no vocabulary: whether it is the checkpoint's cannot be compared"]
+    found = dataset["vocabulary"]
+    remedy = f"preprocess with --vocabulary {carried.file}" if carried.file else "preprocess with the checkpoint's"
+    if found["sha256"] != carried.sha256:
+        raise InputError(
+            f"{path}: was trained with another vocabulary than the dataset's: SHA-256 {carried.sha256} in {carried.folder}, "
+            f"{found['sha256']} in the dataset of task {dataset['task']}. Its embeddings mean nothing there; {remedy}"
+        )
+    if carried.lower_case not in (None, found["lower_case"]):
+        raise InputError(
+            f"{path}: was trained on text {_cased(carried.lower_case)}, but the dataset of task {dataset['task']} was made "
+            f"{_cased(found['lower_case'])}; preprocess {_cased(carried.lower_case)}"
+        )
+    return []
+
+
+def _cased(lower_case: object) -> str:
+    return "with --lower_case" if lower_case else "without --lower_case"

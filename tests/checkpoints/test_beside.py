@@ -1,0 +1,226 @@
+"""What lies beside weights goes with them: other settings or another vocabulary are refused, whatever the kind."""
+
+import hashlib
+import json
+import re
+import shutil
+
+import keras
+import pytest
+import tensorflow as tf
+import yaml
+
+from bigbird.artifacts import write_json
+from bigbird.checkpoints import native
+from bigbird.checkpoints.beside import check_vocabulary, vocabulary_of
+from bigbird.checkpoints.convert import TARGETS, convert
+from bigbird.checkpoints.initialize import initialize_from
+from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
+from bigbird.errors import InputError
+from bigbird.heads import build_model
+from bigbird.optimization import AdamW, build_schedule
+
+SIZES = {"hidden_size": 8, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
+PIECES = b"stands for a SentencePiece model"
+SHA256 = hashlib.sha256(PIECES).hexdigest()
+KEY = "task.model.encoder.bigbird"
+
+# One change each of what decides what the weights compute, as an override.
+CHANGES = {
+    "hidden_activation": "relu", "num_attention_heads": "4", "block_size": "32", "num_rand_blocks": "2",
+    "random_range": "2048", "random_pattern": "google_research", "full_attention_max_length": "1024",
+    "attention.implementation": "dense",
+}  # fmt: skip
+# What a kind's settings have no word for.
+UNSAID = {"google_research": {"attention.implementation"}, "model_garden": {*list(CHANGES)[4:]}}
+
+
+def experiment(*overrides):
+    tree = {"task": {"model": {"encoder": {"bigbird": SIZES}, "num_classes": 2}}}
+    return load_experiment("bigbird/glue", overrides=[tree, *overrides])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A whole model folder, as a run leaves it."""
+    folder = tmp_path_factory.mktemp("run") / "model"
+    keras.utils.set_random_seed(0)
+    model = build_model(experiment().task)
+    optimizer = AdamW(build_schedule(OptimizerConfig(), 10), AdamWConfig())
+    optimizer.build(model.trainable_variables)
+    native.save_checkpoint(folder, model, optimizer, {"step": 3}, max_to_keep=1)
+    native.save_best(folder / "best", model, {"step": 3})
+    (folder / "config.yaml").write_text(experiment().to_yaml())
+    (folder / "vocab.model").write_bytes(PIECES)
+    stated = {"file": "vocab.model", "sha256": SHA256, "size": 20, "lower_case": True}
+    write_json(folder / "model.json", {"best": "best", "dataset": {"task": "sst2", "vocabulary": stated}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def forms(run, tmp_path_factory):
+    """The same weights by every name that a user may give them: {name: path}."""
+    step = run / "checkpoints" / "step-00000003"
+    found = {"model": run, "best": run / "best", "step": step, "file": step / "model.safetensors"}
+    converted = tmp_path_factory.mktemp("converted")
+    return found | {kind: convert(str(step), str(converted / kind), kind).checkpoint for kind in TARGETS}
+
+
+def refusal(path, model):
+    try:
+        initialize_from(str(path), model)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def test_the_same_settings_are_no_reason_to_refuse(forms):
+    model = build_model(experiment().task)
+    assert {name: refusal(path, model) for name, path in forms.items()} == dict.fromkeys(forms, "")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_settings_are_refused_with_the_override_that_mends_it(forms, change):
+    override = f"{KEY}.{change}={CHANGES[change]}"
+    model = build_model(experiment(override).task)
+    for name, path in forms.items():
+        message = refusal(path, model)
+        if change in UNSAID.get(name, ()):
+            assert message == ""
+            continue
+        assert f"{change} is " in message and len(message) < 1000
+        remedy = re.search(r"set (\S+=\S+)", message)[1]
+        assert experiment(override, remedy).task.encoder == experiment().task.encoder
+        on_purpose = change not in ("hidden_activation", "num_attention_heads")
+        assert ("bigbird convert --params" in message) == on_purpose
+
+
+def test_a_pattern_that_does_not_matter_is_not_compared(run, tmp_path):
+    """A model that attends fully has none; a stated full length that is the default is the default."""
+    same = build_model(experiment(f"{KEY}.full_attention_max_length=704").task)
+    assert refusal(run, same) == ""
+    params = tmp_path / "params.yaml"
+    params.write_text(
+        yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": {"attention": {"implementation": "dense"}}}}}})
+    )
+    dense = convert(str(run), str(tmp_path / "dense"), "bigbird", params=str(params)).checkpoint
+    assert (
+        refusal(dense, build_model(experiment(f"{KEY}.attention.implementation=dense,{KEY}.block_size=32").task)) == ""
+    )
+    assert "attention.implementation is 'dense' there, 'auto' here" in refusal(dense, same)
+
+
+def test_another_pattern_on_purpose_is_written_first(run, tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": {"block_size": 32}}}}}))
+    done = convert(str(run), str(tmp_path / "written"), "bigbird", params=str(params))
+    assert (done.encoder.block_size, done.encoder.num_rand_blocks) == (32, 3)
+    model = build_model(experiment(f"{KEY}.block_size=32").task)
+    assert "block_size is 64 there" in refusal(run, model)
+    assert refusal(done.checkpoint, model) == ""
+    assert vocabulary_of(str(done.checkpoint)).sha256 == SHA256
+
+
+def test_a_conversion_says_only_what_its_source_said_of_the_pattern(forms, tmp_path):
+    """google-research's files say nothing: neither does what is made of them, and both patterns may be trained on."""
+    bare = tmp_path / "published"
+    bare.mkdir()
+    for file in forms["google_research"].parent.glob("ckpt*"):
+        shutil.copy(file, bare)
+    for kind in ("bigbird", "hugging_face", "google_research"):
+        made = convert(str(bare), str(tmp_path / kind), kind, num_heads=2).checkpoint
+        for pattern in ("model_garden", "google_research"):
+            assert refusal(made, build_model(experiment(f"{KEY}.random_pattern={pattern}").task)) == ""
+
+
+def test_folders_above_a_checkpoint_of_their_own_are_not_asked(forms, tmp_path):
+    """What happens to lie above published weights, or above a conversion, is not about them."""
+    other = experiment(f"{KEY}.block_size=32").to_yaml()
+    (tmp_path / "config.yaml").write_text(other)
+    (tmp_path / "params.yaml").write_text(other)
+    (tmp_path / "vocab.model").write_bytes(b"another")
+    model = build_model(experiment().task)
+    for kind in TARGETS:
+        shutil.copytree(forms[kind].parent if forms[kind].name == "ckpt" else forms[kind], tmp_path / kind)
+        assert refusal(tmp_path / kind, model) == ""
+        assert vocabulary_of(str(tmp_path / kind)).sha256 == SHA256
+        for name in ("vocab.model", "conversion.json"):
+            (tmp_path / kind / name).unlink()
+        assert vocabulary_of(str(tmp_path / kind)) is None
+
+
+def test_the_model_gardens_best_checkpoints_have_their_runs_settings(forms, tmp_path):
+    best = tmp_path / "best_ckpt"
+    best.mkdir()
+    for file in forms["model_garden"].parent.glob("ckpt*"):
+        shutil.copy(file, best)
+    (tmp_path / "params.yaml").write_text(experiment(f"{KEY}.block_size=32").to_yaml())
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-9"\n')
+    assert "block_size is 32 there, 64 here" in refusal(best / "ckpt", build_model(experiment().task))
+
+
+@pytest.mark.parametrize("text", ["- 1", "task: {model: {encoder: {bigbird: [1]}}}", "[" * 5000, "a: {"])
+def test_settings_that_are_none_are_refused_by_name(run, tmp_path, text):
+    shutil.copytree(run, tmp_path / "model")
+    (tmp_path / "model" / "config.yaml").write_text(text)
+    message = refusal(tmp_path / "model", build_model(experiment().task))
+    assert "config.yaml: no task.model.encoder.bigbird in it" in message and len(message) < 1000
+
+
+def test_the_vocabulary_of_every_form_is_the_runs(forms):
+    for name, path in forms.items():
+        carried = vocabulary_of(str(path))
+        assert (carried.sha256, carried.lower_case) == (SHA256, True), name
+        assert carried.file.endswith("/vocab.model")
+
+
+def test_an_unfinished_run_and_remote_ones_have_their_vocabulary_too(run, tmp_path):
+    shutil.copytree(run, tmp_path / "model")
+    (tmp_path / "model" / "model.json").unlink()
+    carried = vocabulary_of(str(tmp_path / "model" / "checkpoints" / "step-00000003"))
+    assert (carried.sha256, carried.lower_case) == (SHA256, None)
+    for file in run.rglob("*"):
+        if file.is_file():
+            target = f"ram://remote/model/{file.relative_to(run)}"
+            tf.io.gfile.makedirs(target.rpartition("/")[0])
+            tf.io.gfile.copy(str(file), target, overwrite=True)
+    assert vocabulary_of("ram://remote/model/best").file == "ram://remote/model/vocab.model"
+    other = build_model(experiment(f"{KEY}.block_size=32").task)
+    assert "ram://remote/model/config.yaml" in refusal("ram://remote/model/best", other)
+
+
+def test_a_vocabulary_whose_file_is_gone_or_exchanged_is_known_by_its_digest(run, tmp_path):
+    shutil.copytree(run, tmp_path / "model")
+    (tmp_path / "model" / "vocab.model").unlink()
+    carried = vocabulary_of(str(tmp_path / "model"))
+    assert (carried.file, carried.sha256) == ("", SHA256)
+    (tmp_path / "model" / "vocab.model").write_bytes(b"another")
+    with pytest.raises(InputError, match=f"is not the vocabulary that the weights were trained with; .*{SHA256}"):
+        vocabulary_of(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("manifest", [{}, {"dataset": None}, {"dataset": {"vocabulary": "x"}}, {"dataset": []}])
+def test_manifests_that_say_nothing_of_a_vocabulary_are_no_mistake(tmp_path, manifest):
+    write_json(tmp_path / "model.json", manifest)
+    assert vocabulary_of(str(tmp_path)) is None
+
+
+def test_a_datasets_vocabulary_is_held_against_the_checkpoints(run, forms, tmp_path):
+    manifest = json.loads((run / "model.json").read_text())["dataset"]
+
+    def dataset(**changes):
+        return {**manifest, "vocabulary": manifest["vocabulary"] | changes}
+
+    for path in map(str, forms.values()):
+        assert check_vocabulary(path, manifest) == []
+        assert check_vocabulary(path, None) == [
+            "the records carry no vocabulary: whether it is the checkpoint's cannot be compared"
+        ]
+        with pytest.raises(InputError, match=f"SHA-256 {SHA256} in .*, 77 in the dataset of task sst2.*--vocabulary "):
+            check_vocabulary(path, dataset(sha256="77"))
+        with pytest.raises(InputError, match="preprocess with --lower_case"):
+            check_vocabulary(path, dataset(lower_case=False))
+    (tmp_path / "model.ckpt-0.index").touch()
+    assert check_vocabulary(str(tmp_path / "model.ckpt-0"), manifest) == [
+        "the checkpoint carries no vocabulary: whether it is the records' cannot be compared"
+    ]
