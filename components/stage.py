@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from bigbird.addresses import without_passwords
 from bigbird.console import EXIT_CODES, EXIT_INTERRUPTED, load_tensorflow, stoppable
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
@@ -45,7 +46,7 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
                     sys.exit(code)
             if isinstance(error, Exception):  # a bug of ours: told in full, and the process ends
                 traceback.print_exc()
-                _report(f"{type(error).__name__}: {error}", 1)
+                _report(without_passwords(f"{type(error).__name__}: {error}"), 1)
                 sys.exit(1)
             raise
 

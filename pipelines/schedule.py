@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from bigbird.addresses import without_passwords
 from bigbird.errors import InputError, ServiceError
 from pipelines.remote import Place, Placement, make_request, service_of, settings_from
 from pipelines.targets.service import Request, Schedule, Service, Timing
@@ -46,9 +47,13 @@ def create_command(
         placement, settings, options, name=name, labels=labels, caching=caching, later=True
     )
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {without_passwords(warning)}", file=sys.stderr)
     if dry_run:
-        print(json.dumps(service.described_schedule(name, request, timing), indent=2, ensure_ascii=False))
+        print(
+            without_passwords(
+                json.dumps(service.described_schedule(name, request, timing), indent=2, ensure_ascii=False)
+            )
+        )
         return
     schedule, done = create_or_replace(service, name, request, timing)
     print(f"schedule {name}: {done}\n{schedule.link}")

@@ -18,7 +18,7 @@ HEAVY = (
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
-    "errors", "version", "console", "artifacts", "report", "dropout", "fusion", "gelu", "residual", "token_dense", "recompute",
+    "addresses", "errors", "version", "console", "artifacts", "report", "dropout", "fusion", "gelu", "residual", "token_dense", "recompute",
     "config", "buckets", "vocabulary", "features", "tasks", "record_checks",  # raw data to features
     "masking", "dataset",
     "attention", "encoder", "heads",  # the model
