@@ -12,6 +12,7 @@ import numpy as np
 
 from bigbird.console import hidden_native_stderr, load_tensorflow
 from bigbird.errors import InputError
+from bigbird.paths import plain_path
 
 IN_RUN = Path("export/saved_model")  # where a run has it
 SHORT = 40  # characters of a value that a message shows
@@ -87,8 +88,8 @@ class Predictor:
         import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
 
         self._tf = tf
-        with hidden_native_stderr():
-            self._model = tf.saved_model.load(str(folder))
+        with hidden_native_stderr(), plain_path(folder) as plain:
+            self._model = tf.saved_model.load(plain)
         self._signature = self._model.signatures["serving_default"]
         self.fields = tuple(sorted(self._signature.structured_input_signature[1]))  # in no order of its own
         self._chatters = True
