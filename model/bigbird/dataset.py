@@ -75,14 +75,11 @@ def _matches(pattern: str) -> list[str]:
     """The files of a pattern; folders in it that are there are taken as they are."""
     if not pattern:
         return []
-    folders = () if "://" in pattern else Path(pattern).parents
-    folder = str(next((folder for folder in folders if folder.is_dir()), ""))
-    rest = pattern[len(folder) :] if pattern.startswith(folder) else ""
+    folder = "" if "://" in pattern else pattern.rpartition("/")[0]
+    while folder and not Path(folder).is_dir():
+        folder = folder.rpartition("/")[0]
     with plain_path(folder) as plain:
-        if not rest or plain == folder:
-            found = tf.io.gfile.glob(pattern)
-        else:
-            found = [folder + file.removeprefix(plain) for file in tf.io.gfile.glob(plain + rest)]
+        found = [folder + file.removeprefix(plain) for file in tf.io.gfile.glob(plain + pattern.removeprefix(folder))]
     return sorted(file for file in found if not tf.io.gfile.isdir(file))
 
 

@@ -72,7 +72,7 @@ def test_a_checkpoints_own_name_may_be_odd_too(tmp_path):
         assert read_checkpoint(str(given), 2).weights.keys() == expected.keys()
 
 
-def test_a_path_that_is_there_is_no_pattern(tmp_path):
+def test_a_path_that_is_there_is_no_pattern(tmp_path, monkeypatch):
     folder, other = tmp_path / ODD, tmp_path / "run 1 axxbx"
     for place in (folder, other):
         place.mkdir()
@@ -85,6 +85,12 @@ def test_a_path_that_is_there_is_no_pattern(tmp_path):
     assert find_files([f"{folder}/train-*.tfrecord"]) == [*found, str(folder / "train-[01].tfrecord")]
     with pytest.raises(InputError, match="matches no file"):
         find_files([f"{folder}/none-*"])
+    monkeypatch.chdir(folder)
+    assert find_files(["train-?.tfrecord"]) == ["./train-0.tfrecord", "./train-1.tfrecord"]  # as TensorFlow says it
+    monkeypatch.chdir(tmp_path)
+    assert find_files([f"./{ODD}/train-0.*", f"{ODD}/train-1.*"]) == [
+        f"./{ODD}/train-0.tfrecord", f"{ODD}/train-1.tfrecord",
+    ]  # fmt: skip
 
 
 def test_a_digest_of_files_is_of_those_in_the_folder_that_is_named(tmp_path):
