@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from bigbird.addresses import without_password, without_passwords
+
 # Vertex's and Kubeflow's words for a state, in one spelling.
 _STATES = {
     "CANCELED": "CANCELLED",
@@ -93,7 +95,7 @@ def vertex_run(job: Any) -> Run:
         failed=next((step for step in alone if step.state == "FAILED"), None),
         metrics=_vertex_metrics(tasks),
         link=vertex_link(job.name),
-        error=job.error.message if job.error else "",
+        error=without_passwords(job.error.message) if job.error else "",
     )
 
 
@@ -114,7 +116,7 @@ def _vertex_step(task: Any, project: str) -> Step:
         name=task.task_name,
         state=_state(task.state.name),
         cached=task.state.name == "SKIPPED",
-        error=" ".join(task.error.message.split()) if task.error else "",
+        error=_shown(task.error.message) if task.error else "",
         logs=f"https://console.cloud.google.com/logs/query;query={query}?project={project}" if job else "",
         job=job,
     )
@@ -145,20 +147,20 @@ def kubeflow_run(run: Any, host: str = "") -> Run:
         below = [by_pod[child.pod_name] for child in task.child_tasks or [] if child.pod_name in by_pod]
         error = next((other.error.message for other in [task, *below] if other.error and other.error.message), "")
         state = _state(str(task.state or "PENDING"))
-        steps.append(Step(task.display_name, state, state == "SKIPPED", " ".join(error.split()), link))
+        steps.append(Step(task.display_name, state, state == "SKIPPED", _shown(error), link))
     return Run(
         name=run.display_name,
         state=_state(str(run.state or "PENDING")),
         steps=tuple(steps),
         failed=next((step for step in steps if step.state == "FAILED"), None),
         link=link,
-        error=run.error.message if run.error and run.error.message else "",
+        error=without_passwords(run.error.message) if run.error and run.error.message else "",
     )
 
 
 def run_link(host: str, identifier: str) -> str:
-    """The page of a run on Kubeflow; empty where its address is not known."""
-    return f"{host.rstrip('/')}/#/runs/details/{identifier}" if host else ""
+    """The page of a run on Kubeflow, without the address's password; empty where its address is not known."""
+    return f"{without_password(host).rstrip('/')}/#/runs/details/{identifier}" if host else ""
 
 
 # What Kubeflow adds to a pipeline's own steps: the drivers that prepare them, the pods they run in, groups of them.
@@ -172,6 +174,11 @@ def _is_step(task: Any) -> bool:
         and not name.endswith("-driver")
         and not name.startswith(("exit-handler", "condition", "iteration"))
     )
+
+
+def _shown(error: str) -> str:
+    """An error in one line."""
+    return " ".join(without_passwords(error).split())
 
 
 def _state(name: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from bigbird.addresses import without_passwords
 from bigbird.console import EXIT_INTERRUPTED, explained, load_tensorflow, stoppable
 from bigbird.scratch import scratch_folder
 from components.lifeline import end_with_starter
@@ -49,7 +50,7 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
                 sys.exit(told[1])
             if isinstance(error, Exception):  # a bug of ours: told in full, and the process ends
                 traceback.print_exc()
-                _report(f"{type(error).__name__}: {error}", 1)
+                _report(without_passwords(f"{type(error).__name__}: {error}"), 1)
                 sys.exit(1)
             raise
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from bigbird.addresses import without_password, without_passwords
 from bigbird.errors import InputError, ServiceError
 from pipelines.images import Images
 from pipelines.machines import MACHINES, check_strategy
 from pipelines.remote import Placement, images_from, settings_from
-from pipelines.settings import Settings, require
+from pipelines.settings import ADDRESSES, Settings, require
 
 _TIMEOUT_S = 30.0
 # What a user who submits, schedules and registers does there; roles/aiplatform.user has all of them.
@@ -57,12 +58,14 @@ def doctor_command(*, placement: Placement, **options: Any) -> None:
     """
     settings, sources = settings_from(options)
     for name, source in sources.items():
-        print(f"{'setting':<8} {name} = {getattr(settings, name)}  ({source})")
+        value = getattr(settings, name)
+        shown = without_password(value) if name in ADDRESSES else value
+        print(f"{'setting':<8} {name} = {shown}  ({source})")
     findings = check_vertex if placement.place == "vertex" else check_kubeflow
     failed = 0
     for finding in findings(placement, settings):
         word = {True: "ok", False: "FAILED", None: "unknown"}[finding.good]
-        print(f"{word:<8} {finding.check}: {finding.detail}", flush=True)
+        print(f"{word:<8} {finding.check}: {without_passwords(finding.detail)}", flush=True)
         if finding.good is not True and finding.remedy:
             print(f"{'':<8} -> {finding.remedy}")
         failed += finding.good is False

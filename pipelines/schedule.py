@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from bigbird.addresses import without_passwords
 from bigbird.errors import InputError, ServiceError
 from pipelines.remote import Place, Placement, make_request, service_of, settings_from
 from pipelines.targets.service import Request, Schedule, Service, Timing
@@ -19,6 +21,8 @@ NEXT_TIMES = 3  # shown when a schedule is made
 _CRON = set("0123456789*,-/ ")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 LAST_RUNS = 5  # shown of a schedule
+# Among a computer's time zones, but no places: what is behind them differs from one computer to the next.
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 
 
 def create_command(
@@ -43,9 +47,13 @@ def create_command(
         placement, settings, options, name=name, labels=labels, caching=caching, later=True
     )
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {without_passwords(warning)}", file=sys.stderr)
     if dry_run:
-        print(json.dumps(service.described_schedule(name, request, timing), indent=2, ensure_ascii=False))
+        print(
+            without_passwords(
+                json.dumps(service.described_schedule(name, request, timing), indent=2, ensure_ascii=False)
+            )
+        )
         return
     schedule, done = create_or_replace(service, name, request, timing)
     print(f"schedule {name}: {done}\n{schedule.link}")
@@ -67,34 +75,49 @@ def make_timing(cron: str, time_zone: str, start: str, end: str, catch_up: bool)
     Raises:
         InputError: one of them is not usable.
     """
+    if time_zone not in zoneinfo.available_timezones() - _NO_ZONES:
+        raise InputError(
+            f"--time-zone {time_zone[:100]}: no such time zone; expected one of IANA's names, as Europe/Paris"
+        )
+    zone = zoneinfo.ZoneInfo(time_zone)
+    _check_cron(cron, zone)
+    starts, ends = _moment("--start", start, zone), _moment("--end", end, zone)
+    now = datetime.datetime.now(datetime.UTC)
+    if ends is not None and ends <= now:
+        raise InputError(f"--end {end}: is in the past (it is {now:%Y-%m-%d %H:%M} UTC now), so nothing would ever run")
+    if starts is not None and ends is not None and ends <= starts:
+        raise InputError(f"--end {end}: is not after --start {start}, so nothing would ever run")
+    timing = Timing(" ".join(cron.split()), time_zone, starts, ends, catch_up)
+    if not next_times(timing, 1):
+        bounds = [f"{option} {text}" for option, text in (("after --start", start), ("before --end", end)) if text]
+        raise InputError(f"--cron {cron!r}: never comes true{''.join(f' {bound}' for bound in bounds)}")
+    return timing
+
+
+def _check_cron(cron: str, zone: datetime.tzinfo) -> None:
     from cronsim import CronSim, CronSimError
 
-    try:
-        zone = zoneinfo.ZoneInfo(time_zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise InputError(
-            f"--time-zone {time_zone}: no such time zone; expected one of IANA's names, as Europe/Paris"
-        ) from None
+    shown = f"--cron {cron[:100]!r}"
     strange = sorted(set(cron) - _CRON)
     if strange:  # extensions of the library below that the services do not have
-        raise InputError(f"--cron {cron!r}: holds {strange[0]!r}; expected digits, *, ',', '-' and '/'")
+        raise InputError(f"{shown}: holds {strange[0]!r}; expected digits, *, ',', '-' and '/'")
+    expected = (
+        'expected five fields (minute, hour, day of month, month, day of week), as "0 3 * * 1" for Mondays at 3:00'
+    )
+    fields = cron.split()
+    if len(fields) != 5:
+        raise InputError(f"{shown}: has {len(fields)}; {expected}")
+    now = datetime.datetime.now(zone)
+    days, months = fields[2], fields[3]
     try:
-        CronSim(cron, datetime.datetime.now(zone))
-    except CronSimError as error:
-        raise InputError(
-            f"--cron {cron!r}: {error}; expected five fields (minute, hour, day of month, month, day of week), as "
-            '"0 3 * * 1" for Mondays at 3:00'
-        ) from None
-    if len(cron.split()) != 5:
-        raise InputError(f"--cron {cron!r}: has {len(cron.split())} fields; expected five")
-    bounds = {"--start": _moment("--start", start, zone), "--end": _moment("--end", end, zone)}
-    now = datetime.datetime.now(datetime.UTC)
-    if bounds["--end"] is not None and bounds["--end"] <= max(now, bounds["--start"] or now):
-        raise InputError(f"--end {end}: is not after {'--start' if start else 'now'}, so nothing would ever run")
-    timing = Timing(" ".join(cron.split()), time_zone, bounds["--start"], bounds["--end"], catch_up)
-    if not next_times(timing, 1):
-        raise InputError(f"--cron {cron!r}: never comes true between --start and --end")
-    return timing
+        CronSim(" ".join([*fields[:3], "*", fields[4]]), now)  # each field by itself
+        CronSim(f"0 0 1 {months} *", now)
+    except (CronSimError, ValueError) as error:
+        raise InputError(f"{shown}: {str(error)[:100]}; {expected}") from None
+    try:
+        CronSim(cron, now)  # and day and month together
+    except CronSimError:
+        raise InputError(f"{shown}: never comes true: no month of {months!r} has a day of {days!r}") from None
 
 
 def _moment(option: str, text: str, zone: datetime.tzinfo) -> datetime.datetime | None:
@@ -103,8 +126,10 @@ def _moment(option: str, text: str, zone: datetime.tzinfo) -> datetime.datetime 
     try:
         moment = datetime.datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(datetime.UTC)
-    except (ValueError, OverflowError):
-        raise InputError(f"{option} {text}: not a time; expected one as 2026-01-31 or 2026-01-31T03:00") from None
+    except OverflowError:
+        raise InputError(f"{option} {text}: is not within the years 1 to 9999 in UTC") from None
+    except ValueError:
+        raise InputError(f"{option} {text[:100]}: not a time; expected one as 2026-01-31 or 2026-01-31T03:00") from None
 
 
 def next_times(timing: Timing, count: int) -> list[datetime.datetime]:
@@ -113,8 +138,13 @@ def next_times(timing: Timing, count: int) -> list[datetime.datetime]:
 
     zone = zoneinfo.ZoneInfo(timing.time_zone)
     first = max(datetime.datetime.now(datetime.UTC), timing.start or datetime.datetime.min.replace(tzinfo=datetime.UTC))
-    times = islice(CronSim(timing.cron, first.astimezone(zone)), count)
-    return [moment for moment in times if timing.end is None or moment <= timing.end]
+    found: list[datetime.datetime] = []
+    with contextlib.suppress(OverflowError, ValueError):  # past the year 9999 there are no times
+        for moment in islice(CronSim(timing.cron, first.astimezone(zone)), count):
+            if timing.end is not None and moment > timing.end:
+                break
+            found.append(moment)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ one of a name

@@ -16,11 +16,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bigbird.addresses import never_an_address
 from bigbird.errors import InputError
 from bigbird.text_files import cut, problem_list, read_text, shown
 
 FILE = Path("bigbird.toml")
 _PREFIX = "BIGBIRD_"
+_NO_SPACES = r'^[^\s"]*$'
+ADDRESSES = ("host", "api_endpoint", "bucket", "pipeline_root")
+"""The settings that may hold a name and a password before an @; shown without."""
 
 
 class Settings(BaseModel):
@@ -34,13 +38,13 @@ class Settings(BaseModel):
     region: str = Field("", pattern=r"^([a-z]+-[a-z]+\d+)?$", description="Region of Vertex AI, as europe-west4.")
     bucket: str = Field(
         "",
-        pattern=r"^([a-z][a-z0-9+.-]*://[^/\s]+(/\S*)?)?$",
+        pattern=r'^([a-z][a-z0-9+.-]*://[^/\s"]+(/[^\s"]*)?)?$',
         description="Where runs keep their files, as gs://bucket/folder.",
     )
     service_account: str = Field("", description="Google Cloud's account that the steps run as.")
     kubernetes_service_account: str = Field("", description="Kubernetes' account that the steps run as, on Kubeflow.")
     pipeline_root: str = Field(
-        "", description="Where Kubeflow keeps a run's files; the installation's place by default."
+        "", pattern=_NO_SPACES, description="Where Kubeflow keeps a run's files; the installation's place by default."
     )
     network: str = Field(
         "", pattern=r"^(projects/[^/]+/global/networks/[^/]+)?$",
@@ -50,9 +54,11 @@ class Settings(BaseModel):
     images: str = Field("", description="File of `make push`: the images by digest.")
     image_prefix: str = Field("", description="Images are PREFIX-preprocess and so on, in place of a file.")
     image_tag: str = Field("", description="Tag of those images.")
-    api_endpoint: str = Field("", description="Another address of Vertex AI's API, as Private Service Connect's.")
+    api_endpoint: str = Field(
+        "", pattern=_NO_SPACES, description="Another address of Vertex AI's API, as Private Service Connect's."
+    )
     host: str = Field(
-        "", pattern=r"^(https?://\S+)?$", description="Address of Kubeflow Pipelines, as http://localhost:8080."
+        "", pattern=r'^(https?://[^\s"]+)?$', description="Address of Kubeflow Pipelines, as http://localhost:8080."
     )
     namespace: str = Field("", description="Kubernetes namespace, where Kubeflow has many users.")
     notify_emails: tuple[str, ...] = Field((), description="Who gets a mail when a run ends; Vertex AI only.")
@@ -141,7 +147,9 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
     where = sources.get(name, name)
     if problem["type"] == "extra_forbidden":
         return f"{where}: {name}: no such setting; expected {', '.join(Settings.model_fields)}"
-    what = f"{where}: {name} is {shown(problem['input'])}"
+    found = never_an_address(str(problem["input"])) if name in ADDRESSES else problem["input"]
+    # A webhook's address is as good as a password.
+    what = f"{where}: {name} is {"no secret's name" if name == 'notify_webhook' else shown(found)}"
     if problem["type"] == "string_pattern_mismatch":
         return f"{what}; expected: {_meaning(name)}"
     return f"{what}; {problem['msg']}"

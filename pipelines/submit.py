@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bigbird.addresses import without_passwords
 from bigbird.console import EXIT_CODES, format_duration
 from bigbird.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step
@@ -38,9 +39,9 @@ def submit_command(
     service = service_of(placement.place, settings)
     request, warnings = make_request(placement, settings, options, name=name, labels=labels, caching=caching)
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {without_passwords(warning)}", file=sys.stderr)
     if dry_run:
-        print(json.dumps(service.described(request), indent=2, ensure_ascii=False))
+        print(without_passwords(json.dumps(service.described(request), indent=2, ensure_ascii=False)))
         return
     identifier = service.submit(request)
     print(f"submitted {request.name}\n{service.link(identifier)}", flush=True)

@@ -18,8 +18,8 @@ HEAVY = (
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
-    "errors", "version", "text_files", "yaml_files", "overrides",  # what people and stages hand over
-    "integrity", "locks", "scratch", "console", "artifacts",  # what stages leave
+    "addresses", "errors", "version", "text_files", "yaml_files", "overrides",  # what people and stages hand over
+    "integrity", "locks", "scratch", "console", "artifacts", "paths",  # what stages leave
     "report", "dropout", "fusion", "gelu", "residual", "token_dense", "recompute",
     "config", "buckets", "vocabulary", "features", "tasks", "record_checks",  # raw data to features
     "masking", "dataset",
@@ -111,7 +111,7 @@ def _environment() -> dict[str, str]:
 
 
 LIGHT = (
-    "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.report", "bigbird.serving.saved_model",
+    "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.paths", "bigbird.report", "bigbird.serving.saved_model",
     "bigbird.tasks.glue", "bigbird.tasks.squad", "bigbird.vocabulary",
     "components.evaluate.__main__", "components.export.__main__", "components.notify.notify", "components.preprocess.__main__",
     "components.preprocess.inputs", "components.recipes", "components.register.__main__", "components.register.register",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bigbird.artifacts import check_files, new_folder, read_manifest, write_json, write_manifest
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
+from bigbird.paths import plain_path
 from bigbird.version import provenance
 from components.export.request import recorded_request
 
@@ -74,7 +75,8 @@ def export(
         concrete = {name: function.get_concrete_function() for name, function in signatures.items()}
         fields = tuple(concrete["serving_default"].structured_input_signature[1] or _names(concrete["serving_default"]))
         request = recorded_request(dataset, given, fields)
-        tf.saved_model.save(module, str(folder), signatures=signatures)
+        with plain_path(folder) as plain:
+            tf.saved_model.save(module, plain, signatures=signatures)
         response = signatures["serving_default"](**{name: tf.constant(texts) for name, texts in request.items()})
         (folder / "assets").mkdir(exist_ok=True)
         (folder / "assets" / "vocab.model").write_bytes(vocabulary_file)
@@ -109,9 +111,10 @@ def _check_dataset(trained_on: dict[str, Any], given: dict[str, Any], folder: st
 
 def _check_by_itself(folder: Path) -> None:
     """Loads the SavedModel in a process that has none of our code, and compares its answers."""
-    result = subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-I", str(CHECK), str(folder)], capture_output=True, text=True, check=False
-    )
+    with plain_path(folder) as plain:
+        result = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, "-I", str(CHECK), plain], capture_output=True, text=True, check=False
+        )
     if result.returncode:
         raise RuntimeError(
             f"the SavedModel, loaded by itself, does not answer as it did before: {result.stderr[-2000:]}"

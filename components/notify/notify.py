@@ -11,6 +11,7 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
+from bigbird.addresses import without_passwords
 from bigbird.errors import InputError
 from components.gate import is_set
 from components.runs import Run, kubeflow_run, run_link, vertex_run
@@ -121,7 +122,7 @@ def _run(platform: str, name: str, identifier: str, host: str, job: str) -> Run:
             return vertex_run(aiplatform.PipelineJob.get(job).gca_resource)
         return kubeflow_run(_kubeflow_runs().run_service_get_run(run_id=identifier), host)
     except Exception as error:  # noqa: BLE001 - whatever a client raises
-        print(f"the run's steps are not known: {error}", file=sys.stderr)
+        print(f"the run's steps are not known: {without_passwords(str(error))}", file=sys.stderr)
         return Run(name, "RUNNING", ())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -81,16 +82,35 @@ def fingerprint(paths: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         try:
-            results = _filesystems().match([path, f"{path}.*", join(path, "**")])
+            found = _match_remote(path) if is_remote(path) else _match_local(path)
         except (OSError, BeamIOError, ValueError) as error:
             raise InputError(f"{path}: cannot be listed: {_reason(error)}") from None
-        found = {file.path: file for result in results for file in result.metadata_list}
         if not found:
             raise InputError(f"{path}: no such file or folder")
         for name in sorted(found):
-            file = found[name]
-            digest.update(f"{name}\0{file.size_in_bytes}\0{file.last_updated_in_seconds}\n".encode())
+            size, time = found[name]
+            digest.update(os.fsencode(f"{name}\0{size}\0{time}\n"))
     return digest.hexdigest()
+
+
+def _match_remote(path: str) -> dict[str, tuple[int, float]]:
+    """Size and time of the files that a path names, or begins the names of, before a dot or a slash."""
+    results = _filesystems().match([path, f"{path}.*", join(path, "**")])
+    files = [file for result in results for file in result.metadata_list]
+    return {file.path: (file.size_in_bytes, file.last_updated_in_seconds) for file in files}
+
+
+def _match_local(path: str) -> dict[str, tuple[int, float]]:
+    """The same for files here, where Beam would take a name such as `run [1]` for a pattern."""
+    start = path.rpartition("/")[2]
+    above = path.removesuffix(start)
+    names = [path] if start else []
+    if start and Path(above).is_dir():
+        beside = (entry for entry in Path(above).iterdir() if entry.name.startswith(f"{start}.") and entry.is_file())
+        names += [above + entry.name for entry in beside]
+    names += [join(folder, name) for folder, _, files in os.walk(path) for name in files]
+    facts = {name: Path(name).stat() for name in names if Path(name).exists()}
+    return {name: (facts[name].st_size, facts[name].st_mtime) for name in facts}
 
 
 def read_bytes(path: str, what: str) -> bytes:
@@ -154,8 +174,14 @@ def write_bytes(path: str, content: bytes) -> None:
 
 def delete(paths: list[str]) -> None:
     """Deletes files and folders with all they hold."""
-    if paths:
-        _filesystems().delete(paths)
+    remote = [path for path in paths if is_remote(path)]
+    if remote:
+        _filesystems().delete(remote)
+    for path in (Path(path) for path in paths if not is_remote(path)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from bigbird.config import DataConfig, PretrainingDataConfig, Task
 from bigbird.errors import DamagedError, InputError
 from bigbird.integrity import CHECKSUMS
 from bigbird.masking import Masker
+from bigbird.paths import plain_path
 from bigbird.record_checks import check_records, record_features, record_identity, target_features
 from bigbird.vocabulary import Vocabulary
 
@@ -48,19 +49,40 @@ class Rows:
 def find_files(input_path: str | Sequence[str]) -> list[str]:
     """TFRecord files of one or more paths or patterns (comma-separated, or a list), sorted within each.
 
+    A path that is there is taken as it is, also where it holds characters of a pattern or a comma.
+
     Raises:
         InputError: a path matches no file.
     """
-    paths = input_path.split(",") if isinstance(input_path, str) else list(input_path)
+    if isinstance(input_path, str):
+        paths = [input_path] if _is_file(input_path) else input_path.split(",")
+    else:
+        paths = list(input_path)
     files: list[str] = []
-    for path in (path.strip() for path in paths):
-        found = sorted(file for file in tf.io.gfile.glob(path) if not tf.io.gfile.isdir(file)) if path else []
+    for path in (path if _is_file(path) else path.strip() for path in paths):
+        found = [path] if _is_file(path) else _matches(path)
         if not found:
             raise InputError(
                 f"input_path {path!r}: matches no file; expected TFRecord files, patterns or a dataset folder"
             )
         files += found
     return files
+
+
+def _is_file(path: str) -> bool:
+    return bool(path) and tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path)
+
+
+def _matches(pattern: str) -> list[str]:
+    """The files of a pattern; folders in it that are there are taken as they are."""
+    if not pattern:
+        return []
+    folder = "" if "://" in pattern else pattern.rpartition("/")[0]
+    while folder and not Path(folder).is_dir():
+        folder = folder.rpartition("/")[0]
+    with plain_path(folder) as plain:
+        found = [folder + file.removeprefix(plain) for file in tf.io.gfile.glob(plain + pattern.removeprefix(folder))]
+    return sorted(file for file in found if not tf.io.gfile.isdir(file))
 
 
 def split_files(folder: str | Path, manifest: dict[str, Any], split: str) -> list[str]:

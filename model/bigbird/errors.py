@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from bigbird.addresses import without_passwords
 
-class InputError(ValueError):
+
+class _Told(Exception):
+    """An exception whose message is shown, so that it holds no password of an address, whoever quoted that."""
+
+    def __str__(self) -> str:
+        return without_passwords(super().__str__())
+
+
+class InputError(_Told, ValueError):
     """Something the user gave cannot be used.
 
     The message stands alone: it names the file and line (or record id, or configuration key), what was
@@ -16,11 +25,11 @@ class DamagedError(InputError):
     """A file is not what was written: it is missing, cut short, damaged or was changed."""
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(_Told, RuntimeError):
     """The loss became NaN or passed its bound; the message names the step and the records of the batch."""
 
 
-class ServiceError(Exception):
+class ServiceError(_Told):
     """A service elsewhere refused, failed or could not be reached; its message says which, and what to do."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from kfp import dsl
 
+from bigbird.addresses import without_password
 from bigbird.errors import InputError
 from components.notify.component import announce_component
 from components.notify.notify import WEBHOOK
@@ -77,7 +78,7 @@ class Kubeflow(Target):
             task = announce_component(self.images.preprocess)(
                 run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
                 run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-                host=self.settings.host,
+                host=without_password(self.settings.host),
                 metric_name=evaluation.outputs["metric_name"],
                 metric=evaluation.outputs["metric"],
                 metric_threshold=metric_threshold,

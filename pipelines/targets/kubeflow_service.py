@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from bigbird.addresses import without_password
 from bigbird.errors import InputError, ServiceError, ServiceUnreachable
 from components.runs import Run, Step, kubeflow_run, run_link
 from pipelines.settings import Settings, require
@@ -242,7 +243,7 @@ class KubeflowService:
             ),
             digest=_digest(found),
             created=found.created_at,
-            link=f"{self._settings.host.rstrip('/')}/#/recurringrun/details/{found.recurring_run_id}",
+            link=f"{without_password(self._settings.host).rstrip('/')}/#/recurringrun/details/{found.recurring_run_id}",
             last_runs=runs,
         )
 

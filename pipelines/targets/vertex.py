@@ -10,6 +10,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
+from bigbird.addresses import without_password
 from bigbird.errors import InputError
 from components.notify.component import notify_component
 from pipelines.images import Backend
@@ -97,7 +98,7 @@ def notify_task(target: Target, settings: Settings, platform: str) -> Any:
         secret=settings.notify_webhook,
         run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-        host=settings.host,
+        host=without_password(settings.host),
         project=settings.project,
     )
 

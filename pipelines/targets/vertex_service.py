@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from bigbird.addresses import without_passwords
 from bigbird.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step, vertex_link, vertex_run
 from pipelines.settings import Settings, require
@@ -103,7 +104,7 @@ class VertexService:
         except (requests.RequestException, GoogleAuthError, ValueError):
             return []
         texts = [entry.get("textPayload") or (entry.get("jsonPayload") or {}).get("message") for entry in entries]
-        return [str(text).rstrip() for text in reversed(texts) if text]
+        return [without_passwords(str(text)).rstrip() for text in reversed(texts) if text]
 
     # -------------------------------------------------------------------------------------------- schedules
 

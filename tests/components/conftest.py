@@ -19,7 +19,7 @@ def _words(rng, most):
     return [rng.choice(_WORDS) for _ in range(rng.randint(1, most))]
 
 
-def _train(experiment_type, stages, length, buckets, steps):
+def train_small(experiment_type, stages, length, buckets, steps):
     from components.train.train import train
 
     data = {"seq_length": length, "global_batch_size": 8}
@@ -36,7 +36,7 @@ def _train(experiment_type, stages, length, buckets, steps):
     train(load_experiment(experiment_type, overrides=[tree]), stages / "model", dataset=str(stages / "dataset"))
 
 
-def _finish(stages):
+def finish(stages):
     from components.evaluate.evaluate import evaluate
     from components.export.export import export
 
@@ -80,8 +80,8 @@ def _classify(stages, task):
             lines.append("\t".join([*texts, str(i % 2)]))
         (stages / "data" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     preprocess(task, str(stages / "dataset"), input=str(stages / "data"), max_length=128, vocabulary_size=120)
-    _train("bigbird/glue", stages, 128, [32, 128], 180 if task == "sst2" else 60)
-    return _finish(stages)
+    train_small("bigbird/glue", stages, 128, [32, 128], 180 if task == "sst2" else 60)
+    return finish(stages)
 
 
 @pytest.fixture(scope="session", params=["squad_v1", "squad_v2"])
@@ -100,8 +100,8 @@ def answered(request, tmp_path_factory):
         request.param, str(stages / "dataset"), input=str(stages / "data"), vocabulary_size=120,
         max_length=128, doc_stride=40, query_length=16,
     )  # fmt: skip
-    _train("bigbird/squad", stages, 128, [64, 128], 60)
-    return _finish(stages)
+    train_small("bigbird/squad", stages, 128, [64, 128], 60)
+    return finish(stages)
 
 
 def _article(rng, name, version_2):

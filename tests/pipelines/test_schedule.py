@@ -208,23 +208,57 @@ def test_a_path_may_hold_the_day(cloud, bigbird):
     ("given", "message"),
     [
         ({"cron": "0 3 * *"}, "--cron '0 3 \\* \\*': .*expected five fields"),
+        ({"cron": "9" * 5000 + " 3 * * 1"}, "^--cron '9{100}': .{,400}$"),
         ({"cron": "0 25 * * 1"}, "--cron '0 25 .*: Bad hour"),
-        ({"cron": "0 0 3 * * 1"}, "--cron .*has 6 fields; expected five"),
+        ({"cron": "0 0 3 * * 1"}, "--cron .*has 6; expected five fields"),
         ({"cron": "0 3 L * *"}, "holds 'L'; expected digits"),
         ({"cron": "0 3 * * 1#2"}, "holds '#'"),
-        ({"start": "0001-01-01", "time_zone": "Asia/Tokyo"}, "--start 0001-01-01: not a time"),
-        ({"cron": "0 0 30 2 *"}, "--cron '0 0 30 2 \\*'"),
-        ({"time_zone": "Europe/Atlantis"}, "no such time zone"),
+        ({"start": "0001-01-01", "time_zone": "Asia/Tokyo"}, "--start 0001-01-01: is not within the years 1 to 9999"),
+        ({"cron": "0 3 32 * *"}, "--cron '0 3 32 .*: Bad day-of-month; expected five fields"),
+        ({"cron": "0 3 * 13 *"}, "--cron '0 3 .*: Bad month; expected five fields"),
+        ({"cron": "0 0 30 2 *"}, "--cron '0 0 30 2 \\*': never comes true: no month of '2' has a day of '30'"),
+        ({"cron": "0 0 31 4,6 *"}, "never comes true: no month of '4,6' has a day of '31'"),
         ({"start": "Monday"}, "--start Monday: not a time"),
-        ({"end": "2020-01-01"}, "--end 2020-01-01: is not after now"),
-        ({"start": "2030-01-02", "end": "2030-01-01"}, "--end 2030-01-01: is not after --start"),
-        ({"start": "2030-01-01", "end": "2030-01-02"}, "never comes true between"),
+        ({"end": "2025-02-29"}, "--end 2025-02-29: not a time"),
+        ({"end": "2020-01-01"}, "--end 2020-01-01: is in the past .it is 20.* UTC now."),
+        ({"start": "2019-01-01", "end": "2020-01-01"}, "--end 2020-01-01: is in the past"),
+        ({"start": "2190-01-01", "end": "2020-01-01"}, "--end 2020-01-01: is in the past"),
+        ({"start": "2190-01-02", "end": "2190-01-01"}, "--end 2190-01-01: is not after --start 2190-01-02"),
+        ({"start": "2190-01-02", "end": "2190-01-02"}, "--end 2190-01-02: is not after --start 2190-01-02"),
+        (
+            {"start": "2190-01-02", "end": "2190-01-03"},
+            "never comes true after --start 2190-01-02 before --end 2190-01-03",
+        ),
+        ({"start": "9999-12-31"}, "never comes true after --start 9999-12-31"),
+        (
+            {"start": "9999-12-31T23:59:59", "time_zone": "Asia/Tokyo", "cron": "* * * * *"},
+            "never comes true|within the years",
+        ),
+        ({"start": "9999-12-31T23:00+00:00", "time_zone": "Asia/Tokyo"}, "never comes true after --start"),
     ],
 )
 def test_times_that_cannot_be_meant_are_refused(given, message):
     arguments = {"cron": "0 3 * * 1", "time_zone": "UTC", "start": "", "end": "", "catch_up": False}
     with pytest.raises(InputError, match=message):
         make_timing(**(arguments | given))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Europe/Atlantis", "localtime", "posixrules", "Factory", "posix/Europe/Paris", "right/Europe/Paris", "Europe",
+        "europe/paris", "../../etc/localtime", "/etc/localtime", "zone.tab", "", " UTC", "x" * 5000,
+    ],
+)  # fmt: skip
+def test_what_is_no_place_with_a_time_of_its_own_is_no_time_zone(name):
+    with pytest.raises(InputError, match="no such time zone") as caught:
+        make_timing("0 3 * * 1", name, "", "", False)
+    assert len(str(caught.value)) < 1000
+
+
+def test_next_times_end_with_the_last_year_there_is():
+    timing = make_timing("0 3 31 12 *", "UTC", "9998-01-01", "9999-12-31T23:59", False)
+    assert [moment.year for moment in next_times(timing, 9)] == [9998, 9999]
 
 
 def test_next_times_are_in_the_schedules_time_zone_over_a_change_of_clocks():

@@ -16,6 +16,7 @@ from bigbird.checkpoints.beside import VOCABULARY_FILE, Disk, settings_of, vocab
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
+from bigbird.paths import plain_path
 from bigbird.text_files import decode
 from bigbird.version import provenance
 
@@ -183,12 +184,13 @@ def _write_google_research(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig
     import tensorflow as tf
 
     arrays, written = _renamed(checkpoint, encoder, "google_research")
-    tf.raw_ops.SaveV2(
-        prefix=str(folder / TENSORFLOW_PREFIX),
-        tensor_names=list(arrays),
-        shape_and_slices=[""] * len(arrays),
-        tensors=[tf.constant(array) for array in arrays.values()],
-    )
+    with plain_path(folder) as plain:
+        tf.raw_ops.SaveV2(
+            prefix=f"{plain}/{TENSORFLOW_PREFIX}",
+            tensor_names=list(arrays),
+            shape_and_slices=[""] * len(arrays),
+            tensors=[tf.constant(array) for array in arrays.values()],
+        )
     (folder / settings.PARAMS_FILE).write_text(settings.to_params(encoder, "google_research"), encoding="utf-8")
     return written
 
@@ -209,7 +211,8 @@ def _write_model_garden(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, f
         children = {name: trackable(child) if isinstance(child, dict) else child for name, child in node.items()}
         return tf.train.Checkpoint(**children)
 
-    trackable(tree).write(str(folder / TENSORFLOW_PREFIX))
+    with plain_path(folder) as plain:
+        trackable(tree).write(f"{plain}/{TENSORFLOW_PREFIX}")
     (folder / settings.PARAMS_FILE).write_text(settings.to_params(encoder, "model_garden"), encoding="utf-8")
     return written
 

@@ -18,6 +18,7 @@ from bigbird.artifacts import MANIFESTS, check_files, inside, read_manifest
 from bigbird.checkpoints import names, native
 from bigbird.errors import InputError
 from bigbird.integrity import Facts
+from bigbird.paths import plain_path
 from bigbird.text_files import decode, parse_json
 
 CONFIG_FILE, SHARDS_FILE = "config.json", "model.safetensors.index.json"  # Hugging Face's
@@ -146,9 +147,10 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
     """The prefix that the folder's `checkpoint` file names, or that of its only .index file."""
     import tensorflow as tf
 
-    newest = tf.train.latest_checkpoint(folder) if "checkpoint" in files else None
+    with plain_path(folder) as plain:
+        newest = tf.train.latest_checkpoint(plain) if "checkpoint" in files else None
     if newest is not None:
-        return newest
+        return folder + newest.removeprefix(plain) if newest.startswith(plain) else newest
     found = sorted(name.removesuffix(".index") for name in files if name.endswith(".index"))
     if len(found) > 1:
         raise InputError(f"{folder}: holds several checkpoints ({', '.join(found)}); name one: {folder}/{found[-1]}")
@@ -156,11 +158,17 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
 
 
 def _read_tensorflow(prefix: str, num_heads: int) -> Checkpoint:
+    with plain_path(prefix) as plain:
+        return _read_prefix(plain, prefix, num_heads)
+
+
+def _read_prefix(plain: str, prefix: str, num_heads: int) -> Checkpoint:
+    """Reads the checkpoint at `plain`; messages name it `prefix`."""
     import tensorflow as tf
 
     unreadable = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
     try:
-        reader = tf.compat.v1.train.NewCheckpointReader(prefix)
+        reader = tf.compat.v1.train.NewCheckpointReader(plain)
         stored = sorted(reader.get_variable_to_shape_map())
     except unreadable as error:
         raise InputError(f"{prefix}: not a whole TensorFlow checkpoint ({error})") from None

@@ -13,6 +13,7 @@ import numpy as np
 from bigbird.artifacts import check_files, read_manifest
 from bigbird.console import hidden_native_stderr, load_tensorflow
 from bigbird.errors import InputError
+from bigbird.paths import plain_path
 
 IN_RUN = Path("export/saved_model")  # where a run has it
 SHORT = 40  # characters of a value that a message shows
@@ -104,8 +105,8 @@ class Predictor:
 
         self._tf = tf
         try:
-            with hidden_native_stderr():
-                self._model = tf.saved_model.load(str(folder))
+            with hidden_native_stderr(), plain_path(folder) as plain:
+                self._model = tf.saved_model.load(plain)
             self._signature = self._model.signatures["serving_default"]
         except (OSError, ValueError, KeyError, AttributeError, TypeError, IndexError, tf.errors.OpError) as error:
             raise InputError(

@@ -1,0 +1,125 @@
+"""Names and passwords in an address are in nothing that a command prints, sends to be kept, or writes."""
+
+import json
+
+import click
+import pytest
+
+from components.runs import run_link
+from pipelines.cli import cli
+from tests.cloud import PROJECT
+
+SECRET = "HUSH-1"
+SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
+CREATE = ("--cron", "0 3 * * 1", *SST2)
+COMMANDS = {
+    "compile": [["--output", "pipeline.yaml", "--notify-webhook", "hook"]],
+    "doctor": [[]],
+    "submit": [
+        [*SST2],
+        [*SST2, "--dry-run", "--notify-webhook", "hook"],
+        [*SST2, "--notify-webhook", "hook", "--wait", "--poll", "0.01"],
+    ],
+    "schedule create": [["weekly", *CREATE], ["weekly", *CREATE, "--dry-run", "--notify-webhook", "hook"]],
+    "schedule list": [[], ["--json"]],
+    "schedule show": [["weekly"], ["weekly", "--json"]],
+    "schedule pause": [["weekly"]],
+    "schedule resume": [["weekly"]],
+    "schedule trigger": [["weekly"]],
+    "schedule delete": [["weekly"]],
+}
+CALLS = [(*name.split(), *words) for name, calls in COMMANDS.items() for words in calls]
+
+
+def with_password(address):
+    return address.replace("://", f"://user:{SECRET}@")
+
+
+def test_every_command_that_takes_an_address_is_tried_here():
+    def named(group, before=()):
+        for name, command in group.commands.items():
+            if isinstance(command, click.Group):
+                yield from named(command, (*before, name))
+            elif any("--host" in parameter.opts for parameter in command.params):
+                yield " ".join((*before, name))
+
+    assert set(named(cli)) == set(COMMANDS)
+
+
+@pytest.fixture
+def invoked(bigbird, monkeypatch, tmp_path):
+    """Function (words, environment) -> exit code; fails where the password is in an output or a file."""
+    from click.testing import CliRunner
+
+    def call(*words, **environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        result = CliRunner().invoke(cli, [str(word) for word in words])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert SECRET not in result.output + result.stderr
+        for file in tmp_path.rglob("*"):
+            assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+        return result
+
+    return call
+
+
+HOSTS = [
+    f"http://user:{SECRET}@127.0.0.1:9", f"http://{SECRET}@127.0.0.1:9", f"http://user:a/{SECRET}@127.0.0.1:9",
+    f"http://user:a@{SECRET}@127.0.0.1:9", f"user:{SECRET}@127.0.0.1:9", f"http://user:a {SECRET}@127.0.0.1:9",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "host"), [*((words, HOSTS[0]) for words in CALLS), *((("doctor",), host) for host in HOSTS)]
+)
+def test_where_nothing_answers(kubeflow, invoked, words, host):
+    result = invoked(*words, "--target", "kubeflow", "--host", host)
+    assert result.exit_code in (0, 2, 4)
+
+
+def test_where_kubeflow_answers(kubeflow, invoked):
+    place = ("--target", "kubeflow", "--host", with_password(kubeflow.url))
+    kubeflow.progress = [("FAILED", [
+        {"display_name": "train", "state": "FAILED", "error": {"message": f"no answer of {with_password('http://a')}"}},
+    ])]  # fmt: skip
+    for words in CALLS:
+        result = invoked(*words, *place)
+        assert result.exit_code == (1 if "--wait" in words else 0), (words, result.output, result.stderr)
+    assert kubeflow.runs and SECRET not in json.dumps([kubeflow.runs, kubeflow.recurring])
+    kubeflow.trouble("GET .*recurringruns", 99, status=400, message=f"look at {with_password('http://a')}")
+    result = invoked("schedule", "list", *place)
+    assert "look at http://***@a" in result.stderr
+
+
+def test_where_vertex_ai_answers(cloud, invoked):
+    place = ("--api-endpoint", with_password(cloud.url), "--host", with_password("http://kubeflow"))
+    for words in CALLS:
+        if "--wait" not in words:
+            invoked(*words, "--target", "vertex", *place)
+    assert cloud.jobs and SECRET not in json.dumps([cloud.jobs, cloud.schedules])
+    cloud.routes.insert(0, (r"GET /v1/projects/.*services:batchGet", lambda *_: 1 / 0))
+    assert f"project = {PROJECT}" in invoked("doctor", *place).stdout
+
+
+@pytest.mark.parametrize("name", ["host", "api_endpoint", "bucket", "pipeline_root", "notify_webhook"])
+@pytest.mark.parametrize(
+    "value",
+    [f"http://u:{SECRET}@h", f"u:{SECRET}@h", f"http://u:a {SECRET}@h", f"x\n{SECRET}@h", f'https://u:"{SECRET}@h'],
+)
+def test_a_setting_wherever_it_is_from(kubeflow, invoked, tmp_path, name, value):
+    invoked("doctor", f"--{name.replace('_', '-')}", value, "--target", "kubeflow")
+    (tmp_path / "new").mkdir()
+    file = tmp_path.parent / f"{tmp_path.name}.toml"
+    file.write_text(f"[bigbird]\n{name} = {json.dumps(value)}\n", encoding="utf-8")
+    invoked("doctor", "--settings", file, "--target", "vertex")
+    invoked("doctor", "--target", "kubeflow", **{f"BIGBIRD_{name.upper()}": value})
+
+
+def test_a_webhooks_address_in_place_of_its_secrets_name_is_not_told(invoked, kubeflow):
+    result = invoked("submit", *SST2, "--target", "kubeflow", "--notify-webhook", f"https://hooks/T/{SECRET}")
+    assert "--notify-webhook: notify_webhook is no secret's name; expected: Secret" in result.stderr
+
+
+def test_a_link_holds_none():
+    assert run_link(with_password("https://kubeflow/x/"), "7") == "https://***@kubeflow/x/#/runs/details/7"
