@@ -199,6 +199,7 @@ def make_plan(
     recipe: str | None,
     name: str | None,
     runs: Path,
+    overwrite: bool,
     backend: str | None = None,
     **options: Any,
 ) -> Plan:
@@ -217,6 +218,8 @@ def make_plan(
     if sample:
         arguments["data"] = str(folder / "sample_data")
     plan = Plan(arguments, folder, experiment, sample)
+    if name is not None:
+        _check_folder(plan, overwrite)
     for path in plan.inputs:
         if path.resolve().is_relative_to(folder):
             raise InputError(
@@ -268,6 +271,38 @@ def _checked_name(name: str) -> str:
     return name
 
 
+def _check_folder(plan: Plan, overwrite: bool) -> bool:
+    """Whether a plan's folder holds the same run, begun and not ended, to go on with.
+
+    Raises:
+        InputError: it holds another run, or something else.
+    """
+    folder = plan.folder
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; expected a new folder. Choose another --name")
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    if not (folder / RECORD).exists():
+        raise InputError(f"{folder}: holds files but no {RECORD}, so it is not a run; choose another --name")
+    if overwrite:
+        return False
+    exists = f"{folder}: a run of this name exists"
+    remedy = "choose another --name, or pass --overwrite to replace it"
+    try:
+        record = read_record(folder)
+    except InputError as error:
+        raise InputError(f"{exists}, and {error}; {remedy}") from None
+    if _has_ended(record):
+        raise InputError(f"{exists}; {remedy}")
+    before, now = record["arguments"], plan.arguments
+    different = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if different:
+        raise InputError(
+            f"{exists}, begun with other options ({', '.join(different)}); --resume goes on with its own. Else {remedy}"
+        )
+    return True
+
+
 def _prepare_folder(plan: Plan, *, overwrite: bool, named: bool) -> bool:
     """Makes the run's folder ready; its lock is held.
 
@@ -283,30 +318,11 @@ def _prepare_folder(plan: Plan, *, overwrite: bool, named: bool) -> bool:
         InputError: the folder holds another run, or something else.
     """
     folder = plan.folder
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; expected a new folder. Choose another --name")
-    if not folder.exists() or not any(folder.iterdir()):
-        folder.mkdir(parents=True, exist_ok=True)
-        return True
-    if not named:
+    if not named and folder.exists():
         return False
-    if not (folder / RECORD).exists():
-        raise InputError(f"{folder}: holds files but no {RECORD}, so it is not a run; choose another --name")
-    if overwrite:
+    if _check_folder(plan, overwrite):
+        print(f"going on with the run in {folder}, which did not end", file=sys.stderr)
+    elif overwrite and folder.exists():
         shutil.rmtree(folder)
-        folder.mkdir()
-        return True
-    record = read_record(folder)
-    if _has_ended(record):
-        raise InputError(
-            f"{folder}: a run of this name exists; choose another --name, or pass --overwrite to replace it"
-        )
-    before, now = record["arguments"], plan.arguments
-    different = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    if different:
-        raise InputError(
-            f"{folder}: a run of this name was begun with other options ({', '.join(different)}); --resume goes on with its own, "
-            "--overwrite replaces it, or choose another --name"
-        )
-    print(f"going on with the run in {folder}, which did not end", file=sys.stderr)
+    folder.mkdir(parents=True, exist_ok=True)
     return True

@@ -149,7 +149,8 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
         return f"{where}: {name}: no such setting; expected {', '.join(Settings.model_fields)}"
     found = never_an_address(str(problem["input"])) if name in ADDRESSES else problem["input"]
     # A webhook's address is as good as a password.
-    what = f"{where}: {name} is {"no secret's name" if name == 'notify_webhook' else shown(found)}"
+    told = "no secret's name" if name == "notify_webhook" else shown(found)
+    what = f"{where}: {name} is {told}"
     if problem["type"] == "string_pattern_mismatch":
         return f"{what}; expected: {_meaning(name)}"
     return f"{what}; {problem['msg']}"

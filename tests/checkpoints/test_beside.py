@@ -164,7 +164,8 @@ def test_settings_that_are_none_are_refused_by_name(run, tmp_path, text):
     shutil.copytree(run, tmp_path / "model")
     (tmp_path / "model" / "config.yaml").write_text(text)
     message = refusal(tmp_path / "model", build_model(experiment().task))
-    assert "config.yaml: no task.model.encoder.bigbird in it" in message and len(message) < 1000
+    assert re.search(r"config\.yaml(:\d+:\d+)?: (no task\.model\.encoder\.bigbird in it|holds|not valid YAML)", message)
+    assert len(message) < 1000
 
 
 def test_the_vocabulary_of_every_form_is_the_runs(forms):

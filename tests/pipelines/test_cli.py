@@ -17,7 +17,15 @@ from pipelines.predict import predict_command, read_examples
 def options(tmp_path: Path, **changes) -> dict:
     """`bigbird run`'s options as click gives them, with changes."""
     defaults = cli.run.make_context("run", []).params
-    for name in ("docker", "memory", "gpus", "image_prefix", "image_tag", "images"):  # where it runs, not what
+    for name in (
+        "docker",
+        "resume",
+        "memory",
+        "gpus",
+        "image_prefix",
+        "image_tag",
+        "images",
+    ):  # where it runs, not what
         del defaults[name]
     return {**defaults, "overrides": (), "runs": tmp_path / "runs", **changes}
 
@@ -224,10 +232,12 @@ def test_a_checkpoint_that_a_recipe_names_is_checked_and_found_from_anywhere(tmp
 @pytest.mark.parametrize("folder", ["lr=0.1,bs=32", "a,task.x=2", "[1", "1:30 #2", "it's"])
 def test_weights_in_a_folder_of_any_name_arrive(tmp_path, data, folder):
     (tmp_path / folder).mkdir()
+    (tmp_path / "vocab.model").write_bytes(b"pieces")
     (tmp_path / folder / "ckpt-1.index").touch()
     path = str(tmp_path / folder / "ckpt-1")
     for overrides in ((assignment("task.init_checkpoint", path), "runtime.seed=7"), ("runtime.seed=7",)):
         given = {} if len(overrides) > 1 else {"init_checkpoint": path, "recipe": "small_sst2"}
+        given["vocabulary"] = str(tmp_path / "vocab.model")
         plan = make_plan(**options(tmp_path, task="sst2", data=str(data), overrides=overrides, **given))
         assert (plan.experiment.task.init_checkpoint, plan.experiment.runtime.seed) == (path, 7)
 
