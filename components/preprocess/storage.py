@@ -11,12 +11,13 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from bigbird.artifacts import check_replaceable, new_folder
 from bigbird.errors import InputError
+from components.preprocess.bucket_lock import locked_in_bucket
 
 # Vertex mounts buckets here; remote workers have no such mount.
 _MOUNT = "/gcs/"
@@ -189,22 +190,24 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
     """Yields the folder to write to; it becomes `target` when the block succeeds and vanishes when it fails.
 
     Raises:
-        InputError: `target` holds files, and `overwrite` is not set or no stage wrote them.
+        InputError: `target` holds files, and `overwrite` is not set or no stage wrote them; or another process writes it.
+        ServiceError: a bucket cannot be written.
     """
     if not is_remote(target):
         with new_folder(target, overwrite=overwrite) as folder:
             yield str(folder)
         return
-    names = list_names(target)
-    check_replaceable(target, names, overwrite)
-    if names:
-        delete([target])
-    make_folder(target)
-    try:
-        yield target
-    except BaseException:
-        delete([target])
-        raise
+    with locked_in_bucket(target, "preprocessing") if target.startswith("gs://") else nullcontext():
+        names = list_names(target)
+        check_replaceable(target, names, overwrite)
+        if names:
+            delete([target])
+        make_folder(target)
+        try:
+            yield target
+        except BaseException:
+            delete([target])
+            raise
 
 
 def check_output(target: str, inputs: Sequence[str]) -> None:

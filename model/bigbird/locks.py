@@ -46,13 +46,7 @@ def locked(folder: str | os.PathLike[str], what: str, *, inside: bool = False) -
     folder = Path(folder).resolve()
     path = folder / ".lock" if inside else folder.with_name(f".{folder.name}.lock")
     descriptor = _take(path, folder)
-    holder = {
-        "what": what,
-        "process": os.getpid(),
-        "host": socket.gethostname(),
-        "boot": _boot(),
-        "since": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
+    holder = this_holder(what)
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(descriptor, holder, ended), name="lock", daemon=True)
     try:
@@ -68,6 +62,17 @@ def locked(folder: str | os.PathLike[str], what: str, *, inside: bool = False) -
         os.close(descriptor)
 
 
+def this_holder(what: str) -> dict[str, Any]:
+    """What a lock file says of its holder: this process."""
+    return {
+        "what": what,
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "since": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
 def _take(path: Path, folder: Path) -> int:
     """A descriptor that holds the lock file's lock."""
     while True:
@@ -75,13 +80,13 @@ def _take(path: Path, folder: Path) -> int:
         try:
             has_locks = _lock(descriptor)
             if has_locks is None:
-                raise _refusal(folder, _read(descriptor))
+                raise refusal(folder, _read(descriptor))
             if not _is_at(path, descriptor):  # its holder deleted it just now
                 os.close(descriptor)
                 continue
             holder = _read(descriptor)
             if holder and not (has_locks and holder.get("boot") == _boot()) and _is_renewed(path, holder, folder):
-                raise _refusal(folder, holder)
+                raise refusal(folder, holder)
         except BaseException:
             with suppress(OSError):
                 os.close(descriptor)
@@ -109,23 +114,29 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 def _is_renewed(path: Path, holder: dict[str, Any], folder: Path) -> bool:
     """Watches a lock file of another machine for as long as its holder could take to renew it."""
-    print(
-        f"{folder}: was being written by {holder.get('what')} on {holder.get('host')}; watching for {WATCH_S:g} s whether it goes on",
-        file=sys.stderr,
-        flush=True,
-    )
+    say_watching(folder, holder)
     until = time.monotonic() + WATCH_S
     while time.monotonic() < until:
         time.sleep(min(1.0, WATCH_S / 10))
         try:
-            if _parse(path.read_bytes()) != holder:
+            if parse_holder(path.read_bytes()) != holder:
                 return True
         except FileNotFoundError:  # it ended just now
             return False
     return False
 
 
-def _refusal(folder: Path, holder: dict[str, Any]) -> InputError:
+def say_watching(folder: str | Path, holder: dict[str, Any]) -> None:
+    """Tells why nothing happens for a while."""
+    print(
+        f"{folder}: was being written by {holder.get('what')} on {holder.get('host')}; watching for {WATCH_S:g} s whether it goes on",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def refusal(folder: str | Path, holder: dict[str, Any]) -> InputError:
+    """What to tell who wants a folder that another process holds."""
     if not holder:
         return InputError(f"{folder}: is being written by another process; wait until it ends, or give another folder")
     return InputError(
@@ -135,10 +146,10 @@ def _refusal(folder: Path, holder: dict[str, Any]) -> InputError:
 
 
 def _read(descriptor: int) -> dict[str, Any]:
-    return _parse(os.pread(descriptor, 4096, 0))
+    return parse_holder(os.pread(descriptor, 4096, 0))
 
 
-def _parse(content: bytes) -> dict[str, Any]:
+def parse_holder(content: bytes) -> dict[str, Any]:
     """Who holds the lock; empty where nobody wrote it."""
     try:
         holder = json.loads(content)

@@ -115,12 +115,7 @@ def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(dat
     assert {name: resumed[name] for name in ("metrics", "best_step", "steps")} == {
         name: manifest[name] for name in ("metrics", "best_step", "steps")
     }
-    timeless = ("kind", "step", "loss", "gradient_norm", "learning_rate", "accuracy")
-    histories = [
-        [{name: entry.get(name) for name in timeless} for entry in _history(folder) if entry["step"] > step]
-        for folder in (killed, unbroken)
-    ]
-    assert histories[0] == histories[1]
+    assert (killed / "history.json").read_bytes() == (unbroken / "history.json").read_bytes()
 
 
 @pytest.mark.slow
