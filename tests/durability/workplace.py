@@ -188,7 +188,7 @@ def contents(folder: Path) -> dict[str, Any]:
         name = path.relative_to(folder)
         if not path.is_file() or set(name.parts) & set(OTHER_EVERY_TIME) or ".finished" in name.parts:
             continue
-        if path.suffix in (".json", ".html", ".log"):
+        if path.suffix in (".json", ".html", ".log") or path.name == "report":
             found[str(name)] = _timeless(json.loads(path.read_bytes())) if path.suffix == ".json" else "there"
         else:
             found[str(name)] = hashlib.sha256(path.read_bytes()).hexdigest()
