@@ -19,7 +19,7 @@ HEADER_BYTES = 16_384  # the longest header
 PIECE = 1024  # bytes of a header that h11 gets at once: it holds the limit only against what is not whole yet
 SHOWN = 200  # characters of what is wrong with a request
 MOST_LEAVING = 24  # connections that are being refused, each for a moment; RESERVE in listening.py has room for them
-PATIENCE_S = 1.0  # for how long nobody else gets the place of a client that is slow
+PATIENCE_S = 0.25  # for how long nobody else gets the place of a client that is slow
 
 
 @dataclass
@@ -245,4 +245,4 @@ class Connection(H11Protocol):
 
 def _without_bytes(told: str) -> str:
     """h11's reason, with what it quotes as text and not as Python has it."""
-    return re.sub(r"(?:bytearray\()?b(['\"])(.*)\1\)?", r'"\2"', told, flags=re.DOTALL)[:SHOWN]
+    return re.sub(r"\bb(['\"])(.*?)(?<!\\)\1", r'"\2"', re.sub(r"bytearray\((b.*?)\)", r"\1", told))[:SHOWN]

@@ -14,7 +14,7 @@ BACKLOG = 2048  # connections that the kernel holds until they are accepted; it 
 TURN = 16  # accepted before the loop does other work: each holds a file descriptor before it can be counted out again
 RETRY_S = 0.25  # after the system had no file descriptor or memory for a connection
 MOST = 1000  # connections by default, where file descriptors are plenty: each may hold a body of a megabyte
-RESERVE = 80  # file descriptors for all but connections: the model's, the log's, and connections that are being refused
+RESERVE = 64  # file descriptors for all but connections: the model's, the log's, and connections that are being refused
 
 
 def bind(host: str, port: int) -> socket.socket:

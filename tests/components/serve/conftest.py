@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -24,11 +25,12 @@ class RunningServer:
         port: where it listens, once `until("listening")` has returned.
     """
 
-    def __init__(self, *arguments, environment=None):
+    def __init__(self, *arguments, environment=None, files=None):
         settings = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", **(environment or {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "components.serve", "--host", "127.0.0.1", "--port", "0", *map(str, arguments)],
+            [sys.executable, "-m", "components.serve", "--port", "0", *map(str, arguments)],
             env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))),
         )  # fmt: skip
         self.lines = []
         self.port = 0
