@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +19,11 @@ JSON = {"Content-Type": "application/json"}
 class RunningServer:
     """`python -m components.serve` as a process.
 
+    Args:
+        arguments: the command's.
+        environment: variables beside this process'.
+        files: most file descriptors that it may have; as many as this process, unless given.
+
     Attributes:
         lines: its log so far.
         port: where it listens, once `until("listening")` has returned.
@@ -27,10 +31,10 @@ class RunningServer:
 
     def __init__(self, *arguments, environment=None, files=None):
         settings = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", **(environment or {})}
+        limited = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files)] if files else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "components.serve", "--port", "0", *map(str, arguments)],
+            [*limited, sys.executable, "-m", "components.serve", "--port", "0", *map(str, arguments)],
             env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))),
         )  # fmt: skip
         self.lines = []
         self.port = 0

@@ -4,7 +4,6 @@ import json
 import random
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,5 +109,3 @@ def test_malformed_requests_and_slow_clients_get_in_nobodys_way(classified, serv
     assert sum(map(len, log)) < 20_000
     assert (code, server.lines[-1]["unanswered"]) == (0, 0)
     assert took < 5
-
-
