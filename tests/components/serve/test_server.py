@@ -107,6 +107,7 @@ def _post(body, length=None, extra=b""):
 def _answers(connection):
     """(status, parsed body or None) of each response, read to the end of the connection."""
     received, found = b"".join(iter(lambda: connection.recv(65536), b"")), []
+    received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     while received:
         header, _, rest = received.partition(b"\r\n\r\n")
         (length,) = re.findall(rb"content-length: (\d+)", header)
