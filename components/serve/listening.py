@@ -11,7 +11,7 @@ from bigbird.errors import InputError
 from components.serve.log import Seldom
 
 BACKLOG = 2048  # connections that the kernel holds until they are accepted; it may hold fewer
-TURN = 16  # accepted before the loop does other work: each holds a file descriptor before it can be counted out again
+TURN = 8  # accepted before the loop does other work: each holds a file descriptor before it can be counted out again
 RETRY_S = 0.25  # after the system had no file descriptor or memory for a connection
 MOST = 1000  # connections by default, where file descriptors are plenty: each may hold a body of a megabyte
 RESERVE = 64  # file descriptors for all but connections: the model's, the log's, and connections that are being refused
@@ -79,9 +79,9 @@ class Listener:
 
     def _resume(self) -> None:
         if self._bound.fileno() >= 0:  # not closed meanwhile
-            self._loop.add_reader(self._bound.fileno(), self._accept, TURN)
+            self._loop.add_reader(self._bound.fileno(), self._accept, TURN, self._admit)
 
-    def _accept(self, most: int) -> None:
+    def _accept(self, most: int, admit: Callable[[socket.socket], None]) -> None:
         for _ in range(most):
             try:
                 accepted, _ = self._bound.accept()
@@ -96,14 +96,17 @@ class Listener:
                 self._loop.remove_reader(self._bound.fileno())
                 self._loop.call_later(RETRY_S, self._resume)
                 return
-            self._admit(accepted)
+            admit(accepted)
 
     def close(self) -> None:
         """Accepts those that have connected already, which a mere close would reset, and closes the port.
 
-        Measured with 16 clients that connect all the time: reset were connections in 11 of 100 ends by a mere close, in none
-        of 100 this way.
+        Measured with 16 clients that connect all the time: a mere close reset connections in 11 of 100 ends, this way it
+        was none in 100.
         """
         self._loop.remove_reader(self._bound.fileno())
-        self._accept(BACKLOG)
+        arrived: list[socket.socket] = []
+        self._accept(BACKLOG, arrived.append)  # and nothing else, so that this is faster than they come
         self._bound.close()
+        for accepted in arrived:
+            self._admit(accepted)

@@ -17,7 +17,7 @@ import time
 
 POST = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
 GET = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-REST = 1.0  # seconds after which a slow client that was sent away comes again
+REST = (0.5, 1.5)  # seconds after which a slow client that was sent away comes again, each in its own time
 
 SLOW = {  # name -> (what is sent at once, whether a byte a second follows)
     "says nothing": (b"", False),
@@ -111,8 +111,8 @@ def is_reason(body):
 class SlowClient:
     """One that comes, keeps the server waiting, is sent away, and comes again."""
 
-    def __init__(self, port, kind, ends):
-        self._port, self._kind, self._ends = port, kind, ends
+    def __init__(self, port, kind, ends, rng):
+        self._port, self._kind, self._ends, self._rng = port, kind, ends, rng
         self.connection, self._begun, self._next, self._received = None, 0.0, 0.0, b""
 
     def step(self, now):
@@ -149,12 +149,12 @@ class SlowClient:
             self.connection.close()
         answer = self._received.split(b" ")[1].decode() if self._received else "closed"
         self._ends[self._kind][answer].append(now - self._begun)
-        self.connection, self._next = None, now + REST
+        self.connection, self._next = None, now + self._rng.uniform(*REST)
 
 
-def be_slow(port, count, over, ends):
+def be_slow(port, count, over, ends, rng):
     """Runs the slow clients until `over` is set."""
-    clients = [SlowClient(port, kind, ends) for _ in range(count) for kind in SLOW][:count]
+    clients = [SlowClient(port, kind, ends, rng) for _ in range(count) for kind in SLOW][:count]
     while not over.is_set():
         now = time.monotonic()
         for client in clients:
@@ -173,7 +173,7 @@ def be_slow(port, count, over, ends):
 def main(port, slow, malformed, seconds, seed):
     ends = collections.defaultdict(lambda: collections.defaultdict(list))
     over, rng, wrong, busy = threading.Event(), random.Random(seed), [], 0
-    thread = threading.Thread(target=be_slow, args=(port, slow, over, ends))
+    thread = threading.Thread(target=be_slow, args=(port, slow, over, ends, random.Random(seed)))
     thread.start()
     began, shapes = time.monotonic(), sorted(MALFORMED)
     for number in range(malformed):

@@ -67,13 +67,13 @@ def _crowd(server, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("slow", "malformed", "seconds"),
+    ("slow", "malformed", "seconds", "slack"),
     [
-        (300, 500, 12),
-        pytest.param(300, 5000, 120, marks=pytest.mark.slow),
+        (300, 500, 12, 0.02),  # so short a time is marked by how they all come at once
+        pytest.param(300, 5000, 120, 0.0, marks=pytest.mark.slow),
     ],
 )
-def test_malformed_requests_and_slow_clients_get_in_nobodys_way(classified, serving, slow, malformed, seconds):
+def test_malformed_requests_and_slow_clients_get_in_nobodys_way(classified, serving, slow, malformed, seconds, slack):
     limits = ("--header-s", "4", "--body-s", "6", "--grace-s", "5")
     with serving("--model", classified / "saved_model", *limits, files=FILES) as server:
         server.until("ready")
@@ -103,7 +103,7 @@ def test_malformed_requests_and_slow_clients_get_in_nobodys_way(classified, serv
     assert set(told["slow"]) == set(crowd.SLOW)
     # A deadline of 4 or 6 seconds, and a second to leave; none stayed longer.
     assert max(longest for ends in told["slow"].values() for _, longest in ends.values()) < 8
-    assert _p99(beside) <= 2 * _p99(alone) + 0.02
+    assert _p99(beside) <= 2 * _p99(alone) + slack
     assert after - before < 20
     assert "raceback" not in "".join(log) + errors
     assert sum(map(len, log)) < 20_000
