@@ -101,8 +101,8 @@ class Listener:
     def close(self) -> None:
         """Accepts those that have connected already, which a mere close would reset, and closes the port.
 
-        Measured with 16 clients that connect all the time: a mere close reset connections in 11 of 100 ends, this way it
-        was none in 100.
+        Measured with 16 clients that connect all the time: at some 3,000 connections a second a mere close reset some in 11
+        of 100 ends, this way it was none; at some 10,000 in 84 of 100, this way 5. The served model answers fewer than 1,000.
         """
         self._loop.remove_reader(self._bound.fileno())
         arrived: list[socket.socket] = []
