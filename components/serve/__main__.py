@@ -15,7 +15,7 @@ def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
     return value
 
 
-@click.command(epilog="Example: python -m components.serve --model runs/NAME --host 127.0.0.1")
+@click.command(epilog="Example: python -m components.serve --model runs/NAME")
 @click.option(
     "--model",
     envvar="AIP_STORAGE_URI",
@@ -23,7 +23,14 @@ def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
     show_envvar=True,
     help="Folder of a SavedModel or of a run, here or as gs://BUCKET/FOLDER.",
 )
-@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - a container's
+@click.option(
+    "--host",
+    envvar="BIGBIRD_HOST",
+    default="127.0.0.1",
+    show_default=True,
+    show_envvar=True,
+    help="Address to listen on; the image sets the variable to all.",
+)
 @click.option(
     "--port",
     envvar="AIP_HTTP_PORT",
@@ -77,6 +84,26 @@ def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
     default=1_500_000,
     show_default=True,
     help="Longest request; Vertex AI's own limit by default.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1),
+    show_default="1000, or what the limit of open files allows",
+    help="Most connections; beyond them those that sent half a request make room, or new ones get 503.",
+)
+@click.option(
+    "--header-s",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds for a request's header to arrive; then 408.",
+)
+@click.option(
+    "--body-s",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds for its body to arrive, then 408, and for its answer to be taken.",
 )
 @click.option(
     "--grace-s",

@@ -62,7 +62,7 @@ def build_app(service: Service, health_route: str, predict_route: str, *, access
         except InputError as error:
             return _error(400, str(error))
         except ClientDisconnect:  # while it was sending
-            return _error(400, "the body ended early")
+            return _error(408, "the body did not arrive")  # for the log alone
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - the model's, or ours: this request's, not the server's
@@ -73,19 +73,23 @@ def build_app(service: Service, health_route: str, predict_route: str, *, access
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for these
         reasons = {
             404: f"no such path; expected {predict_route} or {health_route}",
-            405: f"{request.method} is not allowed here; expected {(error.headers or {}).get('Allow')}",
+            405: f"{request.method[:20]} is not allowed here; expected {(error.headers or {}).get('Allow')}",
         }
         return _error(error.status_code, reasons.get(error.status_code, error.detail), error.headers)
+
+    async def fail(_: Request, error: Exception) -> Response:
+        log_exception("a request failed", error)
+        return _error(500, f"the server failed ({type(error).__name__}); its log says where")
 
     app = Starlette(
         routes=[
             Route(health_route, health, methods=["GET"]),
             Route(predict_route, predict, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: refuse},
+        exception_handlers={HTTPException: refuse, Exception: fail},
     )
     app.router.redirect_slashes = False
-    closing = _closing_when_draining(app, service)
+    closing = _closing_when_draining(_of_known_versions(app), service)
     return _logged(closing, (health_route, predict_route)) if access_log else closing
 
 
@@ -134,6 +138,20 @@ def _error(status: int, reason: str, headers: Any = None) -> Response:
 def _json(status: int, value: Any, headers: Any = None) -> Response:
     content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     return Response(content, status, headers, media_type="application/json")
+
+
+def _of_known_versions(app: ASGIApp) -> ASGIApp:
+    """Refuses other versions of HTTP; the first line with which a client begins HTTP/2 reads like a request."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        version = scope["http_version"]
+        if version in ("1.0", "1.1"):
+            await app(scope, receive, send)
+        else:
+            reason = f"the request is of HTTP/{version}; expected HTTP/1.1"
+            await _error(505, reason, {"Connection": "close"})(scope, receive, send)
+
+    return application
 
 
 def _closing_when_draining(app: ASGIApp, service: Service) -> ASGIApp:

@@ -46,7 +46,7 @@ def read_instances(body: bytes, fields: Sequence[str], max_instances: int) -> li
 
 def _parse(body: bytes) -> Any:
     try:
-        return json.loads(body.decode("utf-8"))
+        return json.loads(body.decode("utf-8").removeprefix("\ufeff"))  # a byte order mark
     except UnicodeDecodeError as error:
         raise InputError(f"the body is not UTF-8 at byte {error.start}; expected JSON in UTF-8") from None
     except json.JSONDecodeError as error:

@@ -15,8 +15,9 @@ from bigbird.artifacts import read_manifest
 from bigbird.serving.saved_model import Predictor, named_probabilities
 from components.serve.app import Service, build_app
 from components.serve.batching import Answer, Batcher, Example
+from components.serve.connection import Clients
 from components.serve.download import local_model
-from components.serve.listening import bind
+from components.serve.listening import bind, most_connections
 from components.serve.log import log
 from components.serve.server import Server
 from components.serve.warm_up import WrongAnswers, warm_up
@@ -38,6 +39,9 @@ class Settings:
     max_queue: int
     max_instances: int
     max_body_bytes: int
+    max_connections: int | None
+    header_s: float
+    body_s: float
     grace_s: int
     access_log: bool
 
@@ -46,8 +50,9 @@ def serve(settings: Settings) -> NoReturn:
     """Serves until SIGTERM or SIGINT, then ends the process: with 1 where the model is wrong or requests stayed unanswered.
 
     Raises:
-        InputError: there is no such model, or the address is taken.
+        InputError: there is no such model, the address is taken, or so many connections cannot be.
     """
+    clients = Clients(most_connections(settings.max_connections), settings.header_s, settings.body_s)
     bound = bind(settings.host, settings.port)
     with bound, local_model(settings.model) as folder:
         manifest = read_manifest(folder, "saved_model")
@@ -56,12 +61,12 @@ def serve(settings: Settings) -> NoReturn:
         batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, settings.max_queue)
         service = Service(batcher, settings.max_body_bytes, settings.max_instances)
         app = build_app(service, settings.health_route, settings.predict_route, access_log=settings.access_log)
-        server = Server(app, service, settings.grace_s)
+        server = Server(app, service, clients, settings.grace_s)
         worker = Worker(folder, manifest, service, server)
         worker.start()
         server.run_until_signal(bound)
         batcher.close()
-        worker.join(JOIN_S)
+        worker.join(min(JOIN_S, server.left_s()))
     log("stopped", calls=batcher.calls, examples=batcher.answered, unanswered=service.unanswered)
     if isinstance(worker.failure, WrongAnswers):
         log(f"{settings.model}: does not answer as when it was exported: {worker.failure}", "ERROR")

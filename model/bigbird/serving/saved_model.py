@@ -120,12 +120,13 @@ class Predictor:
         check_example(where, example, self.fields)
 
     def outputs(self, examples: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
-        """Answers a batch: output name -> array, a row for each example."""
+        """Answers a batch: output name -> array, a row for each example, in the order of the names."""
         inputs = {name: self._tf.constant([example[name] for example in examples]) for name in self.fields}
         chatter = hidden_native_stderr() if self._chatters else nullcontext()
         self._chatters = False  # from the second call on, what native code says is worth reading
         with chatter:
-            return {name: value.numpy() for name, value in self._signature(**inputs).items()}
+            outputs = self._signature(**inputs)  # in no order of its own
+            return {name: outputs[name].numpy() for name in sorted(outputs)}
 
     def __call__(self, examples: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
         """Answers a batch; yields each example's outputs as plain values."""

@@ -19,15 +19,21 @@ JSON = {"Content-Type": "application/json"}
 class RunningServer:
     """`python -m components.serve` as a process.
 
+    Args:
+        arguments: the command's.
+        environment: variables beside this process'.
+        files: most file descriptors that it may have; as many as this process, unless given.
+
     Attributes:
         lines: its log so far.
         port: where it listens, once `until("listening")` has returned.
     """
 
-    def __init__(self, *arguments, environment=None):
+    def __init__(self, *arguments, environment=None, files=None):
         settings = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", **(environment or {})}
+        limited = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files)] if files else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "components.serve", "--host", "127.0.0.1", "--port", "0", *map(str, arguments)],
+            [*limited, sys.executable, "-m", "components.serve", "--port", "0", *map(str, arguments)],
             env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lines = []

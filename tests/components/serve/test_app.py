@@ -107,6 +107,21 @@ def test_every_refusal_is_json_with_the_reason(client, method, path, options, st
     assert reason in response.json()["error"]
 
 
+def test_what_fails_outside_the_model_is_json_too(service, capsys):
+    app = build_app(service, "/health", "/predict")
+    service.phase = object()  # no JSON
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    async def send():
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.get("/health")
+
+    response = asyncio.run(send())
+    assert response.status_code == 500
+    assert response.json() == {"error": "the server failed (TypeError); its log says where"}
+    assert json.loads(capsys.readouterr().out)["message"] == "a request failed"
+
+
 def test_a_full_queue_is_429_and_says_when_to_come_again(client, service):
     waiting = service.batcher.submit([{"text_a": "a"}] * 4)
     response = _post(client, {"instances": ["b"] * 5})

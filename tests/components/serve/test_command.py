@@ -1,9 +1,14 @@
 """Options that cannot be are refused before anything is loaded."""
 
+import re
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from components.serve.__main__ import main
+
+DOCKERFILE = Path(__file__).parents[3] / "docker" / "Dockerfile"
 
 
 @pytest.mark.parametrize(
@@ -15,6 +20,8 @@ from components.serve.__main__ import main
         (["--model", "m"], {"AIP_HTTP_PORT": "http"}, "'http' is not a valid integer"),
         (["--model", "m", "--health-route", "/predict"], {}, "--health-route and --predict-route are the same"),
         (["--model", "m", "--max-queue", "9"], {}, "--max-instances is above --max-queue"),
+        (["--model", "m", "--max-connections", "0"], {}, "'--max-connections': 0 is not in the range"),
+        (["--model", "m", "--header-s", "0"], {}, "'--header-s': 0.0 is not in the range"),
         (["--model", "m", "--max-batch", "0"], {}, "'--max-batch': 0 is not in the range"),
     ],
 )
@@ -22,6 +29,15 @@ def test_a_setting_that_cannot_be_is_refused_by_name(arguments, environment, mes
     result = CliRunner().invoke(main, arguments, env=environment)
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
+
+
+def test_by_hand_it_listens_on_this_machine_alone_and_in_the_image_on_every_interface():
+    (host,) = (option for option in main.params if option.name == "host")
+    assert (host.default, host.envvar) == ("127.0.0.1", "BIGBIRD_HOST")
+    stages = re.split(r"^FROM ", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (serve,) = (stage for stage in stages if "components.serve" in stage)
+    assert "\nENV BIGBIRD_HOST=0.0.0.0\n" in serve
+    assert not [stage for stage in stages if "BIGBIRD_HOST" in stage and stage != serve]
 
 
 def test_help_names_the_variables():

@@ -21,14 +21,21 @@ def test_an_instance_is_an_object_or_where_there_is_one_field_its_text():
     assert read_instances(_body({"instances": [both]}), TWO, 8) == [both]
 
 
+def test_a_byte_order_mark_is_read():
+    assert read_instances(b"\xef\xbb\xbf" + _body({"instances": ["\ufeffa"]}), ONE, 8) == [{"text_a": "\ufeffa"}]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         (b"", "the body is not valid JSON at line 1, column 1"),
         (b'{"instances": ["a"', "not valid JSON at line 1, column 19"),
         (b"\xff", "the body is not UTF-8 at byte 0; expected JSON in UTF-8"),
+        (b"\xef\xbb\xbf" * 2 + _body({"instances": ["a"]}), "the body is not valid JSON at line 1, column 1"),
+        (b"\xef\xbb\xbf\xff", "the body is not UTF-8 at byte 3"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"instances": [' + b"1" * 5000 + b"]}", "a number that is too long"),
+        (b'{"instances": [NaN, -Infinity]}', r"instances\[0\]: is a number"),
         (_body([]), 'the body is a list; expected {"instances": [...]}'),
         (_body(None), "the body is null"),
         (_body({}), "the body has no instances"),

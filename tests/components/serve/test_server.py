@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import socket
@@ -96,6 +97,143 @@ def test_what_is_no_http_or_breaks_off_leaves_the_server_up(classifying):
         with socket.create_connection(("127.0.0.1", classifying.port)) as connection:
             connection.sendall(data)
     assert classifying.get("/health")[:2] == (200, {"status": "ready"})
+
+
+def _post(body, length=None, extra=b""):
+    header = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + extra
+    return header + b"Content-Length: %d\r\n\r\n" % (len(body) if length is None else length) + body
+
+
+def _answers(connection):
+    """(status, parsed body or None) of each response, read to the end of the connection."""
+    received, found = b"".join(iter(lambda: connection.recv(65536), b"")), []
+    received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    while received:
+        header, _, rest = received.partition(b"\r\n\r\n")
+        (length,) = re.findall(rb"content-length: (\d+)", header)
+        found.append((int(header.split()[1]), json.loads(rest[: int(length)])))
+        received = rest[int(length) :]
+    return found
+
+
+@pytest.fixture(scope="module")
+def impatient(classified, serving):
+    """A ready server that gives a header half a second, and a body one."""
+    options = ("--header-s", "0.5", "--body-s", "1")
+    with serving("--model", classified / "saved_model", *options) as server:
+        yield server.until("ready")
+
+
+EARLY = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n"  # answered before its body has come
+LATE = {"error": "the body did not arrive within 1 seconds"}
+
+
+@pytest.mark.parametrize(
+    ("before", "drip", "answers", "seconds"),
+    [
+        (b"", b"", [], 0.5),
+        (b"POST /predict HT", b"", [(408, {"error": "the header did not arrive within 0.5 seconds"})], 0.5),
+        (b"GET /health HTTP/1.1\r\nA: b", b"b", [(408, {"error": "the header did not arrive within 0.5 seconds"})], 0.5),
+        (_post(b"{", 99), b"", [(408, LATE)], 1),
+        (_post(b"{", 99), b" ", [(408, LATE)], 1),
+        (_post(b"{", 99, b"Expect: 100-continue\r\n"), b" ", [(408, LATE)], 1),
+        (_post(b'{"instances": 7}') + _post(b"{", 99), b" ", [(400, None), (408, LATE)], 1),
+        (EARLY, b" ", [(404, None)], 1),
+    ],
+    ids=["silent", "half a line", "dripping header", "half a body", "dripping body", "expecting", "second", "answered"],
+)  # fmt: skip
+def test_half_a_request_is_given_up_at_its_deadline_however_it_drips(impatient, before, drip, answers, seconds):
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=10) as connection:
+        began, ended = time.monotonic(), threading.Event()
+        connection.sendall(before)
+
+        def send():
+            while drip and not ended.wait(0.1):
+                try:
+                    connection.sendall(drip)
+                except OSError:  # it was sent away
+                    return
+
+        dripping = threading.Thread(target=send)
+        dripping.start()
+        found = _answers(connection)
+        ended.set()
+        dripping.join()
+        assert seconds - 0.1 < time.monotonic() - began < seconds + 2
+    assert [status for status, _ in found] == [status for status, _ in answers]
+    assert all(expected in (None, answer) for (_, answer), (_, expected) in zip(found, answers, strict=True))
+
+
+def test_between_two_requests_a_client_may_take_longer_than_over_one(impatient):
+    connection = impatient.connect()
+    assert ask(connection, "GET", "/health")[0] == 200
+    time.sleep(1.5)
+    assert ask(connection, "POST", "/predict", {"instances": ["a"]})[0] == 200
+
+
+def test_a_client_that_says_it_is_done_gets_what_it_asked_for(impatient):
+    whole = _post(b'\xef\xbb\xbf{"instances": ["a"]}')
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=10) as connection:
+        connection.sendall(whole + whole + whole[:-1])
+        connection.shutdown(socket.SHUT_WR)
+        assert [status for status, _ in _answers(connection)] == [200, 200, 400]
+
+
+def test_a_client_that_takes_no_answers_is_cut_off(impatient):
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=1) as connection:
+        until, cut_off = time.monotonic() + 30, False
+        while not cut_off and time.monotonic() < until:
+            try:
+                connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+            except TimeoutError:  # the server reads no more while its answers are not taken
+                continue
+            except ConnectionError:
+                cut_off = True
+        assert cut_off
+    assert impatient.get("/health")[0] == 200
+
+
+def test_where_all_places_are_taken_one_who_comes_gets_503_at_once_and_later_the_place_of_one_who_is_slow(
+    classified, serving
+):
+    with serving("--model", classified / "saved_model", "--max-connections", 3) as server:
+        server.until("ready")
+        kept = server.connect()
+        assert ask(kept, "GET", "/health")[0] == 200
+        slow = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(2)]
+        began, refusals = time.monotonic(), []
+        while time.monotonic() - began < 0.2:
+            refusals.append(server.post({"instances": ["a"]}))
+        for status, answer, headers in refusals:
+            assert (status, headers["connection"], headers["retry-after"]) == (503, "close", "1")
+            assert answer == {"error": "the server has 3 connections, as many as it takes; try again later"}
+        assert refusals
+        slow[0].sendall(b"GET /he")
+        time.sleep(0.5)
+        assert server.post({"instances": ["a"]})[0] == 200
+        reason = {"error": "the header did not arrive and other clients wait for a connection"}
+        assert _answers(slow[0]) == [(408, reason)]
+        assert ask(kept, "GET", "/health")[0] == 200  # those who are slow go first
+        slow[1].close()
+        assert server.stop() == 0
+        told = [line for line in server.lines if line["severity"] == "WARNING"]
+        assert len(told) == 1 and told[0]["places"] == 3
+
+
+def test_more_connections_than_open_files_are_refused_by_name_and_none_asked_for_are_as_many_as_fit(
+    classified, serving
+):
+    model = ("--model", classified / "saved_model")
+    with serving(*model, "--max-connections", "201", files=256) as server:
+        assert server.wait() == 2
+        assert (
+            "--max-connections 201 is more than 256 open files allow; expected at most 192"
+            in server.process.stderr.read()
+        )
+    for files, expected in ((256, 192), (2000, 1000)):
+        with serving(*model, files=files) as server:
+            server.until("listening")
+            assert server.lines[-1]["connections"] == expected
 
 
 def test_questions_get_evaluations_answers(answered, serving):
@@ -193,6 +331,19 @@ def test_a_request_that_never_ends_is_given_up_after_the_grace(classified, servi
             half.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{")
             server.get("/health")
             assert server.stop() == 0  # it was never whole, so none was accepted
+
+
+def test_half_a_request_holds_the_end_up_for_two_seconds_of_a_long_grace(classified, serving):
+    with serving("--model", classified / "saved_model", "--grace-s", "60") as server:
+        server.until("ready")
+        with socket.create_connection(("127.0.0.1", server.port)) as half:
+            half.sendall(_post(b"{", 99))
+            server.get("/health")
+            began = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            assert _answers(half) == [(408, {"error": "the body did not arrive within 2 seconds"})]
+        assert server.wait() == 0
+        assert time.monotonic() - began < 10
 
 
 def test_a_request_that_is_not_answered_within_the_grace_is_counted_and_the_code_is_1(classified, serving):

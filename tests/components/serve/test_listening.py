@@ -1,0 +1,62 @@
+"""Running out of file descriptors makes clients wait, and nothing else; closing the port resets nobody."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from components.serve.listening import Listener, bind
+
+ROOT = Path(__file__).parents[3]
+WITHOUT_FILES = """
+import asyncio, resource, socket
+from components.serve.listening import Listener, bind
+
+async def main():
+    bound, admitted = bind("127.0.0.1", 0), asyncio.Queue()
+    Listener(bound, admitted.put_nowait)
+    clients = [socket.create_connection(bound.getsockname()) for _ in range(40)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    await asyncio.sleep(1)
+    assert admitted.empty()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for _ in clients:
+        await asyncio.wait_for(admitted.get(), 5)
+
+asyncio.run(main())
+"""
+
+
+def test_without_file_descriptors_connections_wait_and_the_log_has_one_line():
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FILES], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line == {
+        "severity": "WARNING", "message": "connections have to wait", "times": 1, "reason": "Too many open files",
+    }  # fmt: skip
+
+
+def test_who_has_connected_when_the_port_closes_is_still_accepted():
+    async def run():
+        bound, admitted = bind("127.0.0.1", 0), []
+        address = bound.getsockname()
+        listener = Listener(bound, admitted.append)
+        clients = [socket.create_connection(address) for _ in range(100)]
+        listener.close()
+        assert {accepted.getpeername() for accepted in admitted} == {client.getsockname() for client in clients}
+        for connection in (*admitted, *clients):
+            connection.close()
+        try:
+            socket.create_connection(address).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    assert asyncio.run(run())
