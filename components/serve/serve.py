@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bigbird.artifacts import read_manifest
+from bigbird.artifacts import check_files, read_manifest
+from bigbird.scratch import delete_scratch_folders
 from bigbird.serving.saved_model import Predictor, named_probabilities
 from components.serve.app import Service, build_app
 from components.serve.batching import Answer, Batcher, Example
@@ -76,6 +77,7 @@ def serve(settings: Settings) -> NoReturn:
     # code of 139 in some 30 containers), and the worker may still be loading, or busy with what was given up.
     sys.stdout.flush()
     sys.stderr.flush()
+    delete_scratch_folders()
     os._exit(1 if worker.failure or service.unanswered else 0)
 
 
@@ -94,7 +96,8 @@ class Worker(threading.Thread):
 
     def __init__(self, folder: Path, manifest: dict[str, Any], service: Service, server: Server):
         super().__init__(name="model", daemon=True)
-        self._folder, self._labels, self._service, self._server = folder, manifest["labels"], service, server
+        self._folder, self._manifest, self._labels = folder, manifest, manifest["labels"]
+        self._service, self._server = service, server
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -114,6 +117,9 @@ class Worker(threading.Thread):
             self._server.should_exit = True
 
     def _load(self) -> Predictor:
+        started = time.monotonic()
+        check_files(self._folder, "saved_model", self._manifest)
+        log("checked the model's files", seconds=round(time.monotonic() - started, 1))
         started = time.monotonic()
         predictor = Predictor(self._folder)
         log("loaded the model", seconds=round(time.monotonic() - started, 1))

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "bigbird-scratch-"
+_open: list[Path] = []  # this process's own, the innermost last
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def scratch_folder() -> Iterator[Path]:
     folder = parent / f"{PREFIX}{uuid.uuid4().hex[:8]}"
     descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     before = tempfile.tempdir, os.environ.get("TMPDIR")
+    _open.append(folder)
     try:
         with suppress(OSError):  # without locks it is deleted by its own command only
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,6 +51,13 @@ def scratch_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(made, ignore_errors=True)
         os.close(descriptor)
+        _open.remove(folder)
+
+
+def delete_scratch_folders() -> None:
+    """Deletes this process's folders; for one that ends without leaving its blocks."""
+    for folder in _open:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:
