@@ -119,8 +119,6 @@ class Worker(threading.Thread):
     def _load(self) -> Predictor:
         started = time.monotonic()
         check_files(self._folder, "saved_model", self._manifest)
-        log("checked the model's files", seconds=round(time.monotonic() - started, 1))
-        started = time.monotonic()
         predictor = Predictor(self._folder)
         log("loaded the model", seconds=round(time.monotonic() - started, 1))
         started = time.monotonic()

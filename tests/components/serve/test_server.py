@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from bigbird.artifacts import read_json, write_json
+from bigbird.artifacts import read_json, write_json, write_manifest
+from bigbird.integrity import content
 from bigbird.scoring import read_examples
 from tests.components.serve.conftest import JSON, ask
 
@@ -379,6 +380,10 @@ def test_a_model_that_answers_otherwise_is_never_ready(classified, serving, tmp_
     response = read_json(folder / "response.json", "response")
     response["logits"][0][0] += 0.01
     write_json(folder / "response.json", response)
+    with serving("--model", folder) as server:
+        assert server.wait() == 2
+        assert "response.json: " in server.process.stderr.read()
+    write_manifest(folder, "saved_model", content(read_json(folder / "signature.json", "manifest")))
     with serving("--model", folder) as server:
         assert server.wait() == 1
         assert "ready" not in [line["message"] for line in server.lines]
