@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,65 @@ def test_diverging_training_ends_the_run_with_3(tmp_path, recipe):
     assert "error: step 'train' failed: training diverged at step 1: the loss is" in result.stderr
     assert (tmp_path / "runs" / "diverging" / "preprocess" / "dataset" / "dataset.json").exists()
     assert not (tmp_path / "runs" / "diverging" / "train" / "model").exists()
+
+
+@pytest.mark.integration
+def test_a_killed_run_ends_with_its_step_and_the_same_command_goes_on_where_it_stopped(tmp_path, recipe):
+    data = tmp_path / "data"
+    data.mkdir()
+    for split, size in (("train", 160), ("dev", 40)):
+        (data / f"{split}.tsv").write_text(_pairs(size, seed=size), encoding="utf-8")
+    command = [
+        "run", "--task", "rte", "--data", str(data), "--recipe", str(recipe), "--name", "mine", "--vocabulary-size", "60",
+        "--override", "trainer.checkpoint_interval=5", "--override", "trainer.epochs=20",
+    ]  # fmt: skip
+    run = tmp_path / "runs" / "mine"
+    code = "import sys; from pipelines.cli import cli; sys.argv[0] = 'bigbird'; cli()"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    killed = subprocess.Popen(
+        [sys.executable, "-c", code, *command], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 300
+        while not (run / "train/model/checkpoints/step-00000020").exists():
+            assert killed.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+        second = _bigbird(tmp_path, *command)
+        assert second.returncode == 2
+        assert f"mine: is being written by bigbird run, process {killed.pid} on" in second.stderr
+    finally:
+        killed.kill()
+        killed.wait()
+    mark = f"TMPDIR={tmp_path / 'tmp'}".encode()
+    until = time.monotonic() + 30
+    while [pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and mark in _environment_of(pid)]:
+        assert time.monotonic() < until, "the killed run's step goes on"
+        time.sleep(0.05)
+
+    other = _bigbird(tmp_path, *command, "--epochs", "1")
+    assert other.returncode == 2
+    assert "a run of this name exists, begun with other options (epochs); --resume goes on with its own" in other.stderr
+    misused = _bigbird(tmp_path, "run", "--resume", "--epochs", "1")
+    assert misused.returncode == 2
+    assert "--resume goes on with the run's own options; leave --epochs out" in misused.stderr
+
+    again = _bigbird(tmp_path, "run", "--resume")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert f"going on with the run in {run}, which did not end" in again.stderr
+    assert "-- preprocess: done before" in again.stderr
+    assert re.search(r"resuming at step \d+", again.stderr)
+    assert not [
+        path for path in (*run.rglob("*"), *run.parent.iterdir()) if path.name.endswith((".lock", ".tmp", ".old"))
+    ]
+    ended = _bigbird(tmp_path, "run", "--resume", "--name", "mine")
+    assert ended.returncode == 2 and "this run has ended" in ended.stderr
+    assert _bigbird(tmp_path, *command).returncode == 2
+
+
+def _environment_of(process):
+    try:
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return b"" if state == "Z" else (process / "environ").read_bytes()
+    except OSError:
+        return b""
