@@ -27,6 +27,7 @@ RENEW_S = 10.0
 WATCH_S = 35.0
 """How long the lock file of another machine is watched; if it does not change, its holder is gone."""
 
+_MOST_ATTEMPTS = 100  # after so many a file system is taken to number its files anew each time
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of this machine since it started, the same in its containers
 
 
@@ -75,13 +76,17 @@ def this_holder(what: str) -> dict[str, Any]:
 
 def _take(path: Path, folder: Path) -> int:
     """A descriptor that holds the lock file's lock."""
+    attempts = 0
     while True:
+        attempts += 1
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             has_locks = _lock(descriptor)
             if has_locks is None:
                 raise refusal(folder, _read(descriptor))
-            if not _is_at(path, descriptor):  # its holder deleted it just now
+            if (
+                has_locks and attempts < _MOST_ATTEMPTS and not _is_at(path, descriptor)
+            ):  # its holder deleted it just now
                 os.close(descriptor)
                 continue
             holder = _read(descriptor)
@@ -162,6 +167,7 @@ def _write(descriptor: int, holder: dict[str, Any], renewals: int) -> None:
     content = json.dumps({**holder, "renewals": renewals}).encode()
     os.pwrite(descriptor, content, 0)
     os.ftruncate(descriptor, len(content))
+    os.fsync(descriptor)  # for other machines: Cloud Storage FUSE uploads only now
 
 
 def _renew(descriptor: int, holder: dict[str, Any], ended: threading.Event) -> None:

@@ -543,7 +543,7 @@ def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: the file is missing or a line is not JSON.
     """
-    path = Path(folder) / f"{split}.examples.jsonl"
+    path = inside(folder, f"{split}.examples.jsonl", f"{folder}: split {split[:100]!r}")
     if not path.exists():
         raise InputError(f"{path}: no such file; only evaluation splits have one, and {split!r} needs it to be scored")
     for _, example in read_json_lines(path, "JSON lines as preprocessing writes them; write the dataset again"):

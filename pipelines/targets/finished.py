@@ -89,5 +89,7 @@ def _kind(path: Path) -> str | None:
 
 def _work(command: Sequence[str]) -> str:
     """What tells a step's work from another: its command with all its inputs, and the code that does it."""
-    words = [json.loads(word) if word.startswith("{") else word for word in command]  # KFP's input, in no order of its own
+    words = [
+        json.loads(word) if word.startswith("{") else word for word in command
+    ]  # KFP's input, in no order of its own
     return hashlib.sha256(json.dumps([words, provenance()], sort_keys=True).encode()).hexdigest()
