@@ -79,7 +79,12 @@ def _evaluate(champion: Version, challenger: Challenger, project: str) -> float:
     from components.register.answers import measure
 
     with local_folder(champion.uri, project) as folder:
-        task = open_saved_model(folder)["task"]
-        if task != challenger.task:
-            raise InputError(f"{champion.uri}: is a model for {task!r}, the new one for {challenger.task!r}")
-        return measure(Predictor(folder), challenger.dataset, challenger.manifest, challenger.split, challenger.metric)
+        try:
+            task = open_saved_model(folder)["task"]
+            if task != challenger.task:
+                raise InputError(f"it is a model for {task!r}, the new one for {challenger.task!r}")
+            predictor = Predictor(folder)
+        except InputError as error:  # the folder is a copy that nobody else sees
+            reason = str(error).replace(str(folder), champion.uri)
+            raise InputError(f"{champion.uri}: cannot be loaded ({reason})") from None
+        return measure(predictor, challenger.dataset, challenger.manifest, challenger.split, challenger.metric)

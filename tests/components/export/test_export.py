@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from bigbird import features
-from bigbird.artifacts import read_json
+from bigbird.artifacts import read_json, write_manifest
 from bigbird.errors import InputError
+from bigbird.integrity import content
 from bigbird.scoring import read_examples
 from components.export import export as export_stage
 from components.export.export import export
@@ -195,13 +196,12 @@ def test_a_saved_model_that_fails_its_check_is_not_left_behind(classified, tmp_p
 
 def test_another_datasets_vocabulary_or_task_is_refused(classified, tmp_path):
     shutil.copytree(classified / "dataset", tmp_path / "dataset")
-    file = tmp_path / "dataset" / "dataset.json"
-    manifest = json.loads(file.read_text())
+    manifest = read_json(tmp_path / "dataset" / "dataset.json", "manifest")
     for change, message in (
         ({"task": "cola"}, "its task is cola, but the model was trained on sst2"),
         ({"vocabulary": {**manifest["vocabulary"], "sha256": "0" * 64}}, f"its vocabulary is {'0' * 64}"),
     ):
-        file.write_text(json.dumps({**manifest, **change}))
+        write_manifest(tmp_path / "dataset", "dataset", content({**manifest, **change}))
         with pytest.raises(InputError, match=message):
             export(str(classified / "model"), str(tmp_path / "out"), str(tmp_path / "dataset"))
     assert not (tmp_path / "out").exists()

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from bigbird.artifacts import read_json, write_json
+from bigbird.artifacts import read_json, write_manifest
 from bigbird.errors import InputError, ServiceError
+from bigbird.integrity import content
 from bigbird.serving.saved_model import Predictor
 from bigbird.tasks.metrics import accuracy
 from components.register import storage
@@ -91,7 +92,9 @@ def newer(classified, tmp_path):
     metrics = read_json(classified / "evaluation" / "metrics.json", "metrics")
     primary = {"name": "accuracy", "value": expected + 0.05}
     (tmp_path / "newer" / "evaluation").mkdir()
-    write_json(tmp_path / "newer" / "evaluation" / "metrics.json", {**metrics, "primary": primary})
+    write_manifest(tmp_path / "newer" / "evaluation", "evaluation", content({**metrics, "primary": primary}))
+    dataset = tmp_path / "newer" / "dataset"
+    write_manifest(dataset, "dataset", content(read_json(dataset / "dataset.json", "manifest")))
     return arguments(tmp_path / "newer", "newer"), expected
 
 
