@@ -4,14 +4,17 @@ import os
 
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from components.preprocess import beam_run
 
 
 def _workers(*flags, total_bytes=beam_run.MANY_BYTES, shards=4):
     options = beam_run.parse_options(flags)
-    beam_run._local_runner(options, total_bytes, shards)
+    runner = beam_run._local_runner(options, total_bytes, shards)
     direct = options.view_as(DirectOptions)
+    if isinstance(runner._default_environment, SubprocessSDKEnvironment):
+        return "multi_processing", direct.direct_num_workers
     return direct.direct_running_mode, direct.direct_num_workers
 
 

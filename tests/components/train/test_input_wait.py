@@ -66,7 +66,7 @@ def test_one_warning_after_warm_up_and_enough_time(capsys):
 
 @pytest.fixture
 def trained(dataset, settings, tmp_path, monkeypatch):
-    """Function (seconds that each batch takes to come) -> the shares in the run's history."""
+    """Function (seconds that each batch takes to come) -> the shares in the run's speed.json."""
     monkeypatch.setattr(input_wait, "LEAST_SECONDS", 1.0)
     real = TensorFlowSteps.training_batches
 
@@ -80,8 +80,8 @@ def trained(dataset, settings, tmp_path, monkeypatch):
         trainer = {"train_steps": 120, "checkpoint_interval": 120, "summary_interval": 30, "validation_interval": 120}
         tree = settings(trainer=trainer)
         train(load_experiment("bigbird/glue", overrides=[tree]), tmp_path / str(delay), "train", str(dataset))
-        history = read_json(Path(tmp_path / str(delay)) / "history.json", "history")
-        return [entry["input_wait"] for entry in history]
+        speed = read_json(Path(tmp_path / str(delay)) / "speed.json", "speed")
+        return [entry["input_wait"] for entry in speed]
 
     return run
 
