@@ -20,10 +20,18 @@ def pytest_addoption(parser):
     parser.addoption(
         "--docker", action="store_true", help="run the tests of the images: `make test-docker` builds them"
     )
+    parser.addoption("--long", action="store_true", help="run the tests of more than an hour")
     parser.addoption("--repeats", type=int, default=3, help="how often a failure that must never be missed is provoked")
 
 
 def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        long = pytest.mark.skip(
+            reason="NOT RUN without --long: takes more than an hour; see python -m tests.durability --help"
+        )
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(long)
     if config.getoption("--docker"):
         return
     why = pytest.mark.skip(

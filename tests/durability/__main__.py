@@ -80,10 +80,20 @@ def main(
         if "damage" in parts:
             for kind in damage.KINDS:
                 failed += _repeat(
-                    f"flip {kind}", flips, seed, 1, place, lambda r, t, k=kind: damage.damage(place, k, r, t, cut=False)
+                    f"flip {kind}",
+                    flips,
+                    seed,
+                    1,
+                    place,
+                    lambda r, t, k=kind: damage.damage(place.reference, k, r, t, cut=False),
                 )
                 failed += _repeat(
-                    f"cut {kind}", cuts, seed, 1, place, lambda r, t, k=kind: damage.damage(place, k, r, t, cut=True)
+                    f"cut {kind}",
+                    cuts,
+                    seed,
+                    1,
+                    place,
+                    lambda r, t, k=kind: damage.damage(place.reference, k, r, t, cut=True),
                 )
     click.echo(f"{failed} trials did not hold" if failed else "everything held")
     sys.exit(1 if failed else 0)

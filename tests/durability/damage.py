@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.errors import InputError
-from tests.durability.workplace import Workplace
 
 # A kind of file -> the folder of the stage that wrote it, the file inside, and how a later stage reads it.
 Read = Callable[["Copies"], None]
@@ -96,9 +95,9 @@ KINDS: dict[str, tuple[str, str, Read]] = {
     "examples.jsonl, by export": ("dataset", "validation.examples.jsonl", export),
     "the dataset's vocabulary": ("dataset", "vocab.model", train_again),
     "dataset.json": ("dataset", "dataset.json", train_again),
-    "a checkpoint's weights": ("model", "checkpoints/step-00000120/model.safetensors", resume),
-    "a checkpoint's optimizer": ("model", "checkpoints/step-00000120/optimizer.safetensors", resume),
-    "a checkpoint's state": ("model", "checkpoints/step-00000120/state.json", resume),
+    "a checkpoint's weights": ("model", "checkpoints/*/model.safetensors", resume),
+    "a checkpoint's optimizer": ("model", "checkpoints/*/optimizer.safetensors", resume),
+    "a checkpoint's state": ("model", "checkpoints/*/state.json", resume),
     "the best weights": ("model", "best/model.safetensors", evaluate),
     "the best weights, by export": ("model", "best/model.safetensors", export),
     "the best weights, as a start": ("model", "best/model.safetensors", start_from),
@@ -119,14 +118,25 @@ KINDS: dict[str, tuple[str, str, Read]] = {
 }
 
 
-def damage(place: Workplace, kind: str, rng: random.Random, trial: Path, *, cut: bool) -> list[str]:
-    """One file is changed in a copy of all folders; whoever reads it must refuse it, and name it."""
+def damage(stages: Path, kind: str, rng: random.Random, trial: Path, *, cut: bool) -> list[str]:
+    """One file is changed in a copy of all folders; whoever reads it must refuse it, and name it.
+
+    Args:
+        stages: the folder that holds dataset, model, evaluation and saved_model of one run.
+        kind: a key of `KINDS`.
+        rng: chooses what is changed.
+        trial: a new folder, gone afterwards.
+        cut: cuts the file in place of flipping a bit.
+    """
     part, pattern, read = KINDS[kind]
     copies = Copies(*(trial / name for name in ("dataset", "model", "evaluation", "saved_model", "out")))
     for name in ("dataset", "model", "evaluation", "saved_model"):
-        shutil.copytree(place.reference / name, trial / name)
+        shutil.copytree(stages / name, trial / name)
     copies.out.mkdir()
-    file = rng.choice(sorted((trial / part).glob(pattern)))
+    found = sorted((trial / part).glob(pattern))
+    file = (
+        found[-1] if pattern.startswith("checkpoints") else rng.choice(found)
+    )  # the newest checkpoint is the one that is read
     before = file.read_bytes()
     after = before[: rng.randrange(len(before))] if cut else _flipped(before, rng)
     if file.suffix == ".tfrecord" and cut and rng.random() < 0.5:  # between two records
