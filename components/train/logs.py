@@ -50,6 +50,7 @@ class Logs:
             return
         self.history = [entry for entry in self.history if (entry["kind"], entry["step"]) != (kind, step)]
         self.history.append({"kind": kind, "step": step, **figures})
+        self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._folder / "history.json", self.history)
         if speed:
             self._speed = [*(entry for entry in self._speed if entry["step"] != step), {"step": step, **speed}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,12 @@ def train(
     _check_places(experiment, model_dir)
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, Interruption().listen() as interruption:
         experiment, sources = resolve(experiment, dataset, mode, Path(scratch), _buckets_before(model_dir))
-        if mode == "continuous_eval":  # beside a run in mode train
-            return validate_continuously(experiment, sources, model_dir, interruption)
+        if mode == "continuous_eval":  # beside a run in mode train, which has the folder's own lock
+            model_dir.mkdir(parents=True, exist_ok=True)
+            with locked(model_dir / "validation", "continuous validation"):
+                return validate_continuously(experiment, sources, model_dir, interruption)
         if mode == "eval":
-            with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else ExitStack():
+            with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else nullcontext():
                 return validate_once(experiment, sources, model_dir, interruption)
         return _Run(experiment, sources, model_dir, interruption).train()
 
