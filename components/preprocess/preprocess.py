@@ -194,7 +194,14 @@ def _encode(
     statistics = {split.split: Statistics() for split in splits}
     checksums: dict[str, Facts] = {}
     for shard in shards:
-        outcome = json.loads(storage.read_bytes(shard.done, "shard's statistics"))
+        try:
+            outcome = json.loads(
+                storage.read_bytes(shard.done, "shard's statistics") if storage.exists(shard.done) else b""
+            )
+        except ValueError:  # not there, or cut short
+            raise InputError(
+                f"{shard.output}: could not be written; there is no space left on the device, or it failed"
+            ) from None
         if "error" in outcome:
             raise InputError(outcome["error"])
         statistics[shard.split].merge(Statistics.from_json(outcome["statistics"]))

@@ -110,9 +110,14 @@ class EncodeShard(beam.DoFn):
                 for record in self._records(element, lines, statistics):
                     out.write(features.frame(record))
             outcome = {"statistics": statistics.to_json(), "facts": out.facts()}
+            storage.write_text(element.done, json.dumps(outcome))
         except InputError as error:
-            outcome = {"error": str(error)}
-        storage.write_text(element.done, json.dumps(outcome))
+            storage.write_text(element.done, json.dumps({"error": str(error)}))
+        except OSError:
+            # On this machine a runner with several processes may wait for ever after an exception of a worker's. The main
+            # process finds that the shard's statistics are not there. Elsewhere a runner tries again.
+            if storage.is_remote(element.output):
+                raise
         yield element.output
 
     def _records(self, shard: Shard, lines: Iterable[bytes], statistics: Statistics) -> Iterator[bytes]:

@@ -52,6 +52,11 @@ def name(path: str) -> str:
     return path.replace(os.sep, "/").rpartition("/")[2]
 
 
+def exists(path: str) -> bool:
+    """Whether a file is there."""
+    return bool(_filesystems().exists(path)) if is_remote(path) else Path(path).exists()
+
+
 def list_names(folder: str) -> list[str]:
     """The names of a folder's files, sorted; none where there is no such folder.
 
