@@ -20,15 +20,13 @@ def pytest_addoption(parser):
     parser.addoption(
         "--docker", action="store_true", help="run the tests of the images: `make test-docker` builds them"
     )
-    parser.addoption("--long", action="store_true", help="run the tests of more than an hour")
+    parser.addoption("--long", action="store_true", help="run the tests that take long or want a quiet machine")
     parser.addoption("--repeats", type=int, default=3, help="how often a failure that must never be missed is provoked")
 
 
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--long"):
-        long = pytest.mark.skip(
-            reason="NOT RUN without --long: takes more than an hour; see python -m tests.durability --help"
-        )
+        long = pytest.mark.skip(reason="NOT RUN without --long: takes long, or wants a quiet machine")
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(long)

@@ -69,8 +69,13 @@ def _crowd(server, *arguments):
 @pytest.mark.parametrize(
     ("slow", "malformed", "seconds", "slack"),
     [
-        (300, 500, 12, 0.02),  # so short a time is marked by how they all come at once
-        pytest.param(300, 5000, 120, 0.0, marks=pytest.mark.slow),
+        (
+            300,
+            500,
+            12,
+            0.5,
+        ),  # so short a time is marked by how they all come at once, and by what else the machine does
+        pytest.param(300, 5000, 120, 0.0, marks=pytest.mark.long),
     ],
 )
 def test_malformed_requests_and_slow_clients_get_in_nobodys_way(classified, serving, slow, malformed, seconds, slack):
