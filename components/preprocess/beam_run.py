@@ -8,15 +8,14 @@ import io
 import logging
 import os
 import shlex
-import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.console import Progress, hidden_native_stderr
 from bigbird.errors import InputError
 from components.preprocess import storage
+from components.preprocess.processes import encode_in_processes
 
 if TYPE_CHECKING:
     from components.preprocess.shards import Encoding, Shard
@@ -104,49 +103,60 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
         encoding: how.
         options: Beam's, from `parse_options`.
         done_folder: where every finished shard leaves its statistics.
+
+    Raises:
+        InputError: a worker process of this machine was killed.
+        WorkerError: one failed.
     """
+    if is_local(options) and (processes := _processes(options, sum(shard.size for shard in shards), len(shards))) > 1:
+        with _progress(shards, done_folder, local=True):
+            encode_in_processes(shards, encoding, processes)
+        return
     import apache_beam as beam
 
     from components.preprocess.shards import encode_shards
 
-    runner = None
-    if is_local(options):
-        runner = _local_runner(options, sum(shard.size for shard in shards), len(shards))
+    runner = _local_runner(options) if is_local(options) else None
     with (
-        hidden_native_stderr() if runner is not None else contextlib.nullcontext(),  # worker processes' notes
+        hidden_native_stderr() if runner is not None else contextlib.nullcontext(),
         _quiet_beam(),
-        _worker_path(),
         _progress(shards, done_folder, local=runner is not None),
         beam.Pipeline(runner=runner, options=options) as pipeline,
     ):
         encode_shards(pipeline | "Shards" >> beam.Create(shards, reshuffle=False), encoding)
 
 
-def _local_runner(options: Any, total_bytes: int, shards: int) -> Any:
-    """Beam's Python runner, with as many processes as the work is worth where the user left that open.
+def _processes(options: Any, total_bytes: int, shards: int) -> int:
+    """How many processes of this machine encode: as the user says, or as many as the work is worth.
 
-    DirectRunner may fetch another runner's binary and start it; this is the part of it that runs in Python.
+    Args:
+        options: Beam's.
+        total_bytes: of JSON lines.
+        shards: files to write; one is a process' work.
     """
-    from apache_beam.options.pipeline_options import DirectOptions, WorkerOptions
+    from apache_beam.options.pipeline_options import DirectOptions
+
+    direct = options.view_as(DirectOptions)
+    cores = len(os.sched_getaffinity(0))  # that this process may use
+    if direct.direct_running_mode == "multi_processing":
+        return min(direct.direct_num_workers or cores, shards)
+    untouched = direct.direct_running_mode == "in_memory" and direct.direct_num_workers in (None, 1)
+    return min(cores, shards) if untouched and total_bytes >= MANY_BYTES else 1
+
+
+def _local_runner(options: Any) -> Any:
+    """Beam's Python runner in this process. DirectRunner may fetch another runner's binary and start it."""
+    from apache_beam.options.pipeline_options import DirectOptions
     from apache_beam.portability.api import beam_provision_api_pb2
     from apache_beam.runners.portability.fn_api_runner import fn_runner
     from apache_beam.runners.portability.portable_runner import JobServiceHandle
-    from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-    direct, worker = options.view_as(DirectOptions), options.view_as(WorkerOptions)
-    processes = min(len(os.sched_getaffinity(0)), shards)  # the cores that this process may use
-    untouched = direct.direct_running_mode == "in_memory" and direct.direct_num_workers in (None, 1)
-    if untouched and total_bytes >= MANY_BYTES and processes > 1:
-        direct.direct_running_mode, direct.direct_num_workers = "multi_processing", processes
-    worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "ERROR"
-    environment = None
-    if direct.direct_running_mode == "multi_processing":
-        direct.direct_running_mode = "in_memory"  # else Beam starts workers that outlive this process when it is killed
-        command = f"exec {shlex.quote(sys.executable)} -m components.preprocess.worker {os.getpid()}"
-        environment = SubprocessSDKEnvironment.from_command_string(command)
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode == "multi_processing":  # of which the work needs one
+        direct.direct_running_mode, direct.direct_num_workers = "in_memory", 1
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-    return fn_runner.FnApiRunner(environment, provision_info=fn_runner.ExtendedProvisionInfo(provision))
+    return fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(provision))
 
 
 @contextlib.contextmanager
@@ -159,20 +169,6 @@ def _quiet_beam() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _worker_path() -> Iterator[None]:
-    """Lets worker processes import what this one can."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(str(Path(path).resolve()) for path in sys.path)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
 
 
 @contextlib.contextmanager

@@ -171,9 +171,10 @@ def _encode(
     """Writes the TFRecord files; gives each split's statistics and each file's facts.
 
     Raises:
-        InputError: what a worker found wrong with an example.
+        InputError: what a worker found wrong with an example, or that it ended early.
+        WorkerError: a bug of ours in a worker.
     """
-    from components.preprocess.shards import Encoding, Shard
+    from components.preprocess.shards import Encoding, Shard, read_outcome
 
     encoding = Encoding(
         task=task,
@@ -194,18 +195,9 @@ def _encode(
     statistics = {split.split: Statistics() for split in splits}
     checksums: dict[str, Facts] = {}
     for shard in shards:
-        try:
-            outcome = json.loads(
-                storage.read_bytes(shard.done, "shard's statistics") if storage.exists(shard.done) else b""
-            )
-        except ValueError:  # not there, or cut short
-            raise InputError(
-                f"{shard.output}: could not be written; there is no space left on the device, or it failed"
-            ) from None
-        if "error" in outcome:
-            raise InputError(outcome["error"])
-        statistics[shard.split].merge(Statistics.from_json(outcome["statistics"]))
-        checksums[storage.name(shard.output)] = outcome["facts"]
+        found, facts = read_outcome(shard)
+        statistics[shard.split].merge(found)
+        checksums[storage.name(shard.output)] = facts
     return statistics, checksums
 
 

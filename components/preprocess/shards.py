@@ -7,7 +7,9 @@ runner tries twice writes the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,11 +17,13 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from bigbird import features
+from bigbird.console import explained
 from bigbird.errors import InputError
-from bigbird.integrity import HashingFile
+from bigbird.integrity import Facts, HashingFile
 from bigbird.tasks import families, glue, pretraining, squad, triviaqa
 from bigbird.vocabulary import Vocabulary
 from components.preprocess import storage
+from components.preprocess.processes import WorkerError
 from components.preprocess.statistics import Statistics
 
 # Lines per call of SentencePiece: enough to amortise the call, few enough to keep little in memory.
@@ -88,16 +92,12 @@ class EncodeShard(beam.DoFn):
         self.encoding = encoding
         self._vocabulary: Vocabulary | None = None
 
-    def setup(self) -> None:
-        """Loads the vocabulary once per worker."""
-        model = storage.read_bytes(self.encoding.vocabulary, "vocabulary")
-        self._vocabulary = Vocabulary(model, self.encoding.lower_case)
-
     def process(self, element: Shard) -> Iterator[str]:
         """Writes one shard; yields its path.
 
-        A mistake of the user's that shows only here goes into the `done` file, which the main process reads: raised,
-        it would reach the user wrapped in the runner's own errors.
+        What goes wrong is written to the `done` file, which the main process reads (see `read_outcome`). Raised, it would
+        arrive wrapped in the runner's own errors. Where the output is remote, all but the user's mistakes are raised: that
+        runner tries again.
         """
         statistics = Statistics()
         outcome: dict[str, Any]
@@ -110,26 +110,60 @@ class EncodeShard(beam.DoFn):
                 for record in self._records(element, lines, statistics):
                     out.write(features.frame(record))
             outcome = {"statistics": statistics.to_json(), "facts": out.facts()}
+        except Exception as error:
+            told = explained(error)
+            if storage.is_remote(element.output) and not isinstance(error, InputError):
+                raise
+            outcome = {"error": told[0]} if told else {"traceback": traceback.format_exc()}
+            with contextlib.suppress(OSError):  # where the disk is full, this makes room for the reason
+                storage.delete([element.output])
+        try:
             storage.write_text(element.done, json.dumps(outcome))
-        except InputError as error:
-            storage.write_text(element.done, json.dumps({"error": str(error)}))
         except OSError:
-            # On this machine a runner with several processes may wait for ever after an exception of a worker's. The main
-            # process finds that the shard's statistics are not there. Elsewhere a runner tries again.
-            if storage.is_remote(element.output):
+            if storage.is_remote(element.done):
                 raise
         yield element.output
 
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary, which is loaded once per worker."""
+        if self._vocabulary is None:
+            model = storage.read_bytes(self.encoding.vocabulary, "vocabulary")
+            self._vocabulary = Vocabulary(model, self.encoding.lower_case)
+        return self._vocabulary
+
     def _records(self, shard: Shard, lines: Iterable[bytes], statistics: Statistics) -> Iterator[bytes]:
-        assert self._vocabulary is not None  # noqa: S101 - Beam calls setup first
+        vocabulary = self.vocabulary()
         kind = families.family(self.encoding.task)
         if kind == "glue":
-            return glue_records(lines, self.encoding, self._vocabulary, statistics)
+            return glue_records(lines, self.encoding, vocabulary, statistics)
         if kind == "triviaqa":
-            return triviaqa_records(lines, shard, self.encoding, self._vocabulary, statistics)
+            return triviaqa_records(lines, shard, self.encoding, vocabulary, statistics)
         if kind == "pretraining":
-            return pretraining_records(lines, shard, self.encoding, self._vocabulary, statistics)
-        return squad_records(lines, shard, self.encoding, self._vocabulary, statistics)
+            return pretraining_records(lines, shard, self.encoding, vocabulary, statistics)
+        return squad_records(lines, shard, self.encoding, vocabulary, statistics)
+
+
+def read_outcome(shard: Shard) -> tuple[Statistics, Facts]:
+    """What a shard's worker left: the shard's statistics, and its file's facts.
+
+    Raises:
+        InputError: what the worker found wrong; or it could not even write that down.
+        WorkerError: a bug of ours.
+    """
+    try:
+        outcome = json.loads(
+            storage.read_bytes(shard.done, "shard's statistics") if storage.exists(shard.done) else b""
+        )
+    except ValueError:  # not there, or cut short
+        raise InputError(
+            f"{shard.done}: could not be written; most likely there is no space left on the device: free some, or write "
+            "elsewhere, and start again"
+        ) from None
+    if "error" in outcome:
+        raise InputError(outcome["error"])
+    if "traceback" in outcome:
+        raise WorkerError(f"{shard.output}: its worker failed\n{outcome['traceback']}")
+    return Statistics.from_json(outcome["statistics"]), outcome["facts"]
 
 
 def glue_records(

@@ -1,18 +1,30 @@
-"""A worker process of Beam on this machine that ends with the process that started it: `python -m …worker PARENT`."""
+"""One of several processes that encode on this machine: `python -m …worker PARENT`, its work on standard input.
+
+See `processes`.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import Any
 
 from components.lifeline import end_with_parent
 
 
 def main() -> None:
-    """Runs Beam's worker."""
-    end_with_parent(int(sys.argv.pop(1)))
-    from apache_beam.runners.worker import sdk_worker_main
+    """Encodes the shards that standard input names; ends with the process of the given id."""
+    end_with_parent(int(sys.argv[1]))
+    encoding, shards = json.load(sys.stdin)
+    from components.preprocess.shards import EncodeShard, Encoding, Shard
 
-    sdk_worker_main.main(sys.argv)
+    settings: dict[str, Any] = {
+        name: frozenset(value) if isinstance(value, list) else value for name, value in encoding.items()
+    }
+    encoder = EncodeShard(Encoding(**settings))
+    for shard in shards:
+        for _ in encoder.process(Shard(*shard)):
+            pass
 
 
 if __name__ == "__main__":

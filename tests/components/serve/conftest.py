@@ -82,6 +82,15 @@ class RunningServer:
         return ask(self.connect(), "POST", "/predict", body, headers)
 
 
+def connects(connection):
+    """Whether the port is open: not if it refuses, nor if it closes while the connection is being made."""
+    try:
+        connection.connect()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return False
+    return True
+
+
 def ask(connection, method, path, body=None, headers=JSON):
     """(status, parsed body, headers) of one request; `body` is JSON unless it is bytes."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()

@@ -16,7 +16,7 @@ import pytest
 from bigbird.artifacts import read_json, write_json, write_manifest
 from bigbird.integrity import content
 from bigbird.scoring import read_examples
-from tests.components.serve.conftest import JSON, ask
+from tests.components.serve.conftest import JSON, ask, connects
 
 pytestmark = pytest.mark.integration
 
@@ -261,16 +261,12 @@ def _load(server, evaluated, begun, keep_alive):
     rng, done, connection = random.Random(threading.get_ident()), 0, None
     while True:
         chosen = [rng.choice(evaluated) for _ in range(rng.randint(1, 8))]
-        try:
-            if connection is None or not keep_alive:
-                connection = server.connect()
-                connection.connect()
-        except ConnectionRefusedError:
+        if connection is None or not keep_alive:
+            connection = server.connect()
+        if connection.sock is None and not connects(connection):  # a new one, or one that was told to close
             return done, 1, []
         try:
             status, answer, _ = ask(connection, "POST", "/predict", {"instances": [text for text, _, _ in chosen]})
-        except ConnectionRefusedError:  # on connecting anew, told to close before
-            return done, 1, []
         except Exception as error:  # noqa: BLE001 - a lost request, whichever way
             return done, 0, [repr(error)]
         pairs = zip(answer.get("predictions", ()), chosen, strict=True)
@@ -311,11 +307,8 @@ def test_a_request_on_its_way_when_the_signal_comes_is_answered(classifying, cla
         assert ask(kept, "GET", "/health")[0] == 200
         half.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:9])
         server.process.send_signal(signal.SIGTERM)
-        while True:  # until the port is closed
-            try:
-                server.connect().connect()
-            except ConnectionRefusedError:
-                break
+        while connects(server.connect()):
+            pass
         status, answer, headers = ask(kept, "GET", "/health")
         assert (status, answer, headers["connection"]) == (503, {"status": "draining"}, "close")
         half.sendall(body[9:])
