@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bigbird.config import TREE, Experiment, SquadTask, TriviaQATask, load_experiment
+from bigbird.config import TREE, Experiment, load_experiment
 from bigbird.overrides import merge, parse_override
-from bigbird.tasks.families import experiment_type
-from bigbird.tasks.glue import TASKS
+from bigbird.tasks.registry import family_of, family_of_task
 from bigbird.yaml_files import parse_yaml_mapping
 
 
@@ -37,26 +36,14 @@ def resolve_experiment(
     Raises:
         InputError: the recipe or an override is not usable; every problem is named with its full key.
     """
+    family = family_of_task(task)
     tree = parse_yaml_mapping(recipe, "recipe", TREE, place="recipe, line {line}")
-    tree = merge(_task_defaults(task), tree)
+    tree = merge(family.task_defaults(task), tree)
     changes = _parameter_changes(max_length, batch_size, learning_rate, epochs, init_checkpoint)
     tree = merge(tree, changes)
     if max_length:
         tree = _fit_buckets(tree, max_length)
-    return load_experiment(experiment_type(task), overrides=[tree, parse_override(overrides)])
-
-
-def _task_defaults(task: str) -> dict[str, Any]:
-    """What follows from the task alone, under the recipe's own words."""
-    if task in TASKS:
-        first = TASKS[task].metrics[0]
-        data = {"label_type": "int" if TASKS[task].labels else "float"}
-        metric_type = "pearson_spearman_corr" if first == "pearson" else first
-        return {"task": {"metric_type": metric_type, "train_data": data, "validation_data": data}}
-    if not task.startswith("squad"):
-        return {}
-    negatives = {"version_2_with_negative": task == "squad_v2"}
-    return {"task": {"train_data": negatives, "validation_data": negatives}}
+    return load_experiment(family.experiment_type, overrides=[tree, parse_override(overrides)])
 
 
 def _parameter_changes(
@@ -102,8 +89,4 @@ def _fit_buckets(tree: dict[str, Any], max_length: int) -> dict[str, Any]:
 def preprocessing_options(task: str, recipe: str = "", *, max_length: int = 0, overrides: str = "") -> dict[str, Any]:
     """What the experiment says about preprocessing, as the preprocessing stage's keyword arguments (in tokens)."""
     experiment = resolve_experiment(task, recipe, max_length=max_length, overrides=overrides)
-    options: dict[str, Any] = {"max_length": experiment.task.train_data.seq_length}
-    if isinstance(experiment.task, (SquadTask, TriviaQATask)):
-        data = experiment.task.validation_data
-        options |= {"doc_stride": data.doc_stride, "query_length": data.query_length, "lower_case": data.do_lower_case}
-    return options
+    return family_of(experiment.task).preprocessing_settings(experiment.task)

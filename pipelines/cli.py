@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bigbird.console import run_command
+from bigbird.tasks.registry import samples
 from bigbird.version import provenance
 from pipelines.cli_cloud import doctor, placement_of, preflight, schedule, submit
 from pipelines.options import (
@@ -56,7 +57,7 @@ def cli() -> None:
 )
 @data_options
 @click.option(
-    "--sample", type=click.Choice(["glue", "squad"]), help="The sample to take without --data.  [default: glue]"
+    "--sample", type=click.Choice(list(samples())), help="The sample to take without --data.  [default: glue]"
 )
 @training_options
 @backend_option("the recipe's runtime.backend, or tensorflow")

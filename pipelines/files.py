@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.errors import InputError, ServiceUnreachable
-from bigbird.tasks.files import inner_folder, official_files
+from bigbird.tasks.files import official_files
+from bigbird.tasks.registry import family_of_task
 from components.model_names import LABEL, REGISTRY, check_model_name
 from components.preprocess.inputs import with_date
 from pipelines.settings import Settings
@@ -98,7 +99,7 @@ class RemoteFiles:
             return path
         if not names:
             raise InputError(f"{option} {path}: {address} holds nothing; expected the folder with the task's files")
-        inner = inner_folder(task, names)
+        inner = family_of_task(task).inner_folder(task, names)
         names = self._names(f"{address.rstrip('/')}/{inner}") if inner else names
         official_files(task, f"{option} {path}", names, named, "--{}-file")
         return path

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bigbird import integrity
 from bigbird.artifacts import read_json, read_manifest, resolved, write_json
@@ -18,18 +18,14 @@ from bigbird.checkpoints.beside import whole_folder
 from bigbird.config import Experiment
 from bigbird.errors import InputError
 from bigbird.locks import locked
-from bigbird.tasks.families import family
+from bigbird.tasks.registry import family_of_task, samples
 from bigbird.version import provenance
 from components.recipes import resolve_experiment
 from pipelines.files import LocalFiles
 from pipelines.images import TRAINING_IMAGES, Images, choose_images
 from pipelines.parameters import pipeline_parameters
 
-Sample = Literal["glue", "squad"]
-
 RECORD = "run.json"
-
-SAMPLE_TASKS: dict[Sample, str] = {"glue": "sst2", "squad": "squad_v1"}
 
 
 @dataclass(frozen=True)
@@ -39,17 +35,14 @@ class Plan:
     arguments: dict[str, Any]
     folder: Path
     experiment: Experiment
-    sample: Sample | None
+    sample: str | None
 
     @property
     def inputs(self) -> list[Path]:
         """The user's files and folders on this machine that the steps read."""
         names = ("train_file", "validation_file", "test_file", "vocabulary", *(() if self.sample else ("data",)))
         here = [Path(path) for path in map(self.arguments.get, names) if path and "://" not in path]
-        if family(self.arguments["task"]) == "triviaqa":  # its files name documents in a folder there or beside them
-            folders = [path if path.is_dir() else path.parent for path in here]
-            documents = [place / "evidence" for folder in folders for place in (folder, folder.parent)]
-            here += [folder for folder in documents if folder.is_dir()]
+        here += family_of_task(self.arguments["task"]).further_folders(here)
         checkpoint = self.experiment.task.init_checkpoint
         if checkpoint and "://" not in checkpoint:  # of several files, with its settings beside it or above
             here.append(Path(whole_folder(checkpoint)))
@@ -194,7 +187,7 @@ def _has_ended(record: dict[str, Any]) -> bool:
 
 def make_plan(
     *,
-    sample: Sample | None,
+    sample: str | None,
     task: str | None,
     recipe: str | None,
     name: str | None,
@@ -228,7 +221,7 @@ def make_plan(
     return plan
 
 
-def _check_sample(sample: Sample | None, task: str | None, own_data: bool) -> tuple[Sample | None, str]:
+def _check_sample(sample: str | None, task: str | None, own_data: bool) -> tuple[str | None, str]:
     """The sample to use, None where the user has data; and the task."""
     if own_data:
         if sample:
@@ -236,17 +229,18 @@ def _check_sample(sample: Sample | None, task: str | None, own_data: bool) -> tu
         if not task:
             raise InputError("--task is not given; --data needs it, for example --task sst2")
         return None, task
-    if task and sample and SAMPLE_TASKS[sample] != task:
-        raise InputError(f"--sample {sample} is for --task {SAMPLE_TASKS[sample]}, not {task}")
+    tasks = samples()
+    if task and sample and tasks[sample] != task:
+        raise InputError(f"--sample {sample} is for --task {tasks[sample]}, not {task}")
     if task and not sample:
-        matching = [kind for kind, its_task in SAMPLE_TASKS.items() if its_task == task]
+        matching = [name for name, its_task in tasks.items() if its_task == task]
         if not matching:
             raise InputError(
-                f"--task {task} is given without --data; there are samples for {', '.join(SAMPLE_TASKS.values())} only"
+                f"--task {task} is given without --data; there are samples for {', '.join(tasks.values())} only"
             )
         return matching[0], task
-    sample = sample or "glue"
-    return sample, SAMPLE_TASKS[sample]
+    sample = sample or next(iter(tasks))
+    return sample, tasks[sample]
 
 
 def _default_name(sample: str | None, task: str) -> str:

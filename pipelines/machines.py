@@ -253,7 +253,7 @@ def check_fits(name: str, experiment: Experiment) -> list[str]:
     """
     check_batch(name, experiment)
     machine = MACHINES[name]
-    data, encoder = experiment.task.train_data, experiment.task.model.encoder.bigbird
+    data, encoder = experiment.task.train_data, experiment.task.encoder
     batch = data.global_batch_size
     if not machine.chip_memory_gib:
         return []

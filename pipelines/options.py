@@ -9,13 +9,13 @@ from typing import Any, get_args
 
 import click
 
-from bigbird.tasks import families
+from bigbird.tasks.registry import pipeline_task_names
 from pipelines.images import PREFIX, Backend
 from pipelines.machines import MACHINES, STRATEGIES
 from pipelines.settings import FILE, Settings
 
-TASKS = tuple(task for task in families.TASKS if task not in ("ax", "pretraining"))
-"""What `bigbird run` takes: AX is only answered, and pre-training is two stages by hand."""
+TASKS = pipeline_task_names()
+"""What `bigbird run` takes."""
 
 
 MOST_EPOCHS = 1e6

@@ -7,7 +7,7 @@ from pathlib import Path
 from bigbird.config import read_yaml
 from bigbird.errors import InputError
 from bigbird.overrides import merge
-from bigbird.tasks.families import family
+from bigbird.tasks.registry import family_of_task
 from bigbird.text_files import read_text
 from bigbird.yaml_files import dump_yaml
 
@@ -55,7 +55,4 @@ def recipe_file(name_or_file: str) -> Path:
 
 def default_recipe(task: str, init_checkpoint: str = "") -> str:
     """The published recipe where training starts from published weights, else one small enough for a laptop."""
-    kind = family(task)
-    if init_checkpoint:
-        return {"glue": f"glue_{task}", "squad": task, "triviaqa": "triviaqa"}[kind]
-    return f"small_{task}" if f"small_{task}" in recipe_names() else f"small_{kind}"
+    return family_of_task(task).recipe(task, published=bool(init_checkpoint))

@@ -3,6 +3,7 @@ import pytest
 
 from bigbird import features
 from bigbird.errors import InputError
+from bigbird.tasks.registry import families
 
 RECORD = {
     "input_ids": [2, 300, 7, 3],
@@ -63,6 +64,7 @@ def test_a_damaged_record_is_refused(tmp_path):
         list(features.read_records(tmp_path / "a.tfrecord"))
 
 
-@pytest.mark.parametrize("table", [features.GLUE_FEATURES, features.GLUE_REGRESSION_FEATURES, features.SQUAD_FEATURES])
-def test_feature_names_of_a_table_differ(table):
+@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+def test_feature_names_of_a_table_differ(family):
+    table = family.record_features(family.config())
     assert len({feature.name for feature in table}) == len(table)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.config import PretrainingDataConfig
-from bigbird.masking import Masker
+from bigbird.tasks.pretraining.config import PretrainingDataConfig
+from bigbird.tasks.pretraining.masking import Masker
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 
 WORDS = "antelope beetle caterpillar dragonfly elephant flamingo grasshopper hedgehog".split()

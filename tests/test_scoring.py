@@ -8,9 +8,11 @@ import pytest
 from bigbird import features
 from bigbird.config import load_experiment
 from bigbird.errors import InputError, TrainingDiverged
-from bigbird.scoring import GlueResults, Scorer, SquadResults, default_metric
+from bigbird.scoring import Scorer, default_metric
 from bigbird.tasks import squad
 from bigbird.tasks.glue import TASKS
+from bigbird.tasks.glue.scoring import GlueResults
+from bigbird.tasks.squad.scoring import SquadResults
 
 
 def _glue_task(**task):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,18 +11,11 @@ from bigbird.checkpoints.native import load_model, read_state, weights_folder
 from bigbird.config import Task
 from bigbird.console import Progress, format_duration
 from bigbird.errors import InputError
-from bigbird.scoring import Evaluation, GlueResults, Scorer, SquadResults
-from bigbird.tasks.families import experiment_type
-from bigbird.tasks.glue import TASKS
-from bigbird.tasks.metrics import confusion
-from bigbird.tasks.pretraining import TASK as PRETRAINING
+from bigbird.scoring import Scorer
+from bigbird.tasks.family import Evaluation, TaskFamily
+from bigbird.tasks.registry import family_of, family_of_task, family_of_type
 from bigbird.version import provenance
-from components.evaluate.predictions import write_glue, write_squad
 from components.evaluate.report_page import evaluation_page
-
-# Models that also answer another task's data, as its labels are theirs.
-ALSO_ANSWERS = {"mnli": ("ax",)}
-MODEL_INPUTS = ("input_word_ids", "input_mask", "input_type_ids", "paragraph_mask")
 
 
 def evaluate(
@@ -51,7 +43,8 @@ def evaluate(
         InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary.
     """
     model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
-    if model_manifest.get("experiment_type") == experiment_type(PRETRAINING):
+    family = family_of_type(model_manifest["experiment_type"])
+    if not family.has_answers:
         raise InputError(
             f"{model}: is a pre-trained model, which answers nothing yet. Its masked-LM metrics are in its model.json "
             "(`python -m components.train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"
@@ -70,10 +63,10 @@ def evaluate(
                 f"{dataset}: {scorer.missing} examples of split {split!r} have no record; write the dataset again"
             )
         evaluation = scorer.result()
-        manifest = _manifest(dataset_manifest["task"], split, evaluation)
+        manifest = _manifest(family, dataset_manifest["task"], split, evaluation)
         manifest["checkpoint"] = read_state(weights)["step"]
         manifest["which"] = "best" if weights == Path(model) / str(model_manifest["best"]) else "last"
-        manifest["files"] = _write_predictions(folder, evaluation, dataset_manifest["task"], split)
+        manifest["files"] = family.write_predictions(folder, evaluation.results, dataset_manifest["task"], split)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         page = evaluation_page(evaluation, manifest, model, model_manifest, dataset_manifest, tokens)
         (folder / "report.html").write_text(page, encoding="utf-8")
@@ -93,11 +86,11 @@ def check_compatible(
         if model_manifest["experiment_type"] != dataset_manifest["experiment_type"]:
             kind = model_manifest["experiment_type"]
             raise InputError(f"{dataset}: is a dataset of task {other!r}, but {model} was trained for {kind}")
-        classes, wanted = model_manifest["num_classes"], TASKS[other].num_classes if other in TASKS else None
+        classes, wanted = model_manifest["num_classes"], family_of_task(other).num_classes(other)
         if classes != wanted:
             raise InputError(f"{dataset}: task {other!r} has {wanted} classes, but {model} has {classes}")
         return
-    if other != task and other not in ALSO_ANSWERS.get(task, ()):
+    if other != task and other not in family_of_task(task).answers_too(task):
         raise InputError(
             f"{dataset}: is a dataset of task {other!r}, but {model} is a model for {task!r}; give a dataset of {task!r}"
         )
@@ -142,14 +135,15 @@ def run_model(
 
     from bigbird.dataset import evaluation_dataset, explain_bad_records, split_files
 
-    files = split_files(dataset, manifest, split)
+    family, files = family_of(task), split_files(dataset, manifest, split)
     predict = tf.function(lambda inputs: model(inputs, training=False))
     progress = Progress(f"evaluate {split}", manifest["splits"][split]["records"])
     lengths: dict[int, int] = {}
     started = time.monotonic()
     with explain_bad_records(files, task, task.validation_data, labels=False):
         for batch in evaluation_dataset(files, task, labels=False):
-            outputs = {name: value.numpy() for name, value in predict(_inputs(batch)).items()}
+            inputs = {name: batch[name] for name in family.model_inputs}
+            outputs = {name: value.numpy() for name, value in predict(inputs).items()}
             ids, weight = batch["record_id"].numpy(), batch["weight"].numpy()
             scorer.add(ids, outputs, weight)
             counts = batch["input_mask"].numpy().sum(axis=1)
@@ -159,13 +153,9 @@ def run_model(
     return lengths
 
 
-def _inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
-
-
-def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
+def _manifest(family: TaskFamily, task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
     """What metrics.json says of the result."""
-    results, primary = evaluation.answers, evaluation.primary
+    primary = evaluation.primary
     labelled = bool(evaluation.metrics)
     manifest: dict[str, Any] = {
         "task": task,
@@ -174,7 +164,7 @@ def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
         "metrics": evaluation.metrics,
         "primary": {"name": primary, "value": evaluation.metrics[primary]} if labelled else None,
         "baseline": None,
-        "examples": len(results.ids if isinstance(results, GlueResults) else results.questions),
+        "examples": family.count(evaluation.results),
         **provenance(),
     }
     if labelled:
@@ -184,13 +174,6 @@ def _manifest(task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
             "value": value,
             "metrics": evaluation.baseline,
         }
-    if isinstance(results, GlueResults) and results.gold is not None and results.labels is not None:
-        counts = confusion(results.gold, results.predicted, len(results.labels))
-        manifest["confusion"] = {"labels": list(results.labels), "counts": counts.tolist()}
+    if confusion := family.confusion(evaluation.results):
+        manifest["confusion"] = confusion
     return manifest
-
-
-def _write_predictions(folder: Path, evaluation: Evaluation, task: str, split: str) -> list[str]:
-    if isinstance(evaluation.answers, SquadResults):
-        return write_squad(folder, evaluation.answers)
-    return write_glue(folder, evaluation.answers, TASKS[task], split)

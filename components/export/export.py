@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from bigbird.artifacts import check_files, new_folder, read_manifest, write_json
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
 from bigbird.paths import plain_path
+from bigbird.tasks.registry import family_of_type
 from bigbird.version import provenance
 from components.export.request import recorded_request
 
@@ -51,10 +53,10 @@ def export(
     import tensorflow as tf
 
     from bigbird.checkpoints.native import load_model
-    from bigbird.serving.module import build_module, meanings
     from bigbird.vocabulary import Vocabulary
 
-    if read_manifest(model, "model").get("experiment_type") == "bigbird/pretraining":
+    family = family_of_type(read_manifest(model, "model")["experiment_type"])
+    if not family.has_answers:
         raise InputError(
             f"{model}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
         )
@@ -70,11 +72,11 @@ def export(
     vocabulary_file = (Path(model) / "vocab.model").read_bytes()
     vocabulary = Vocabulary(vocabulary_file, lower_case=manifest["dataset"]["vocabulary"]["lower_case"])
     with new_folder(output, overwrite=overwrite) as folder, hidden_native_stderr():
-        module = build_module(keras_model, manifest, experiment, vocabulary)
+        module = family.serving_module(keras_model, manifest, experiment.task, vocabulary)
         signatures: dict[str, Any] = module.signatures()
         concrete = {name: function.get_concrete_function() for name, function in signatures.items()}
         fields = tuple(concrete["serving_default"].structured_input_signature[1] or _names(concrete["serving_default"]))
-        request = recorded_request(dataset, given, fields)
+        request = recorded_request(family, dataset, given, fields)
         with plain_path(folder) as plain:
             tf.saved_model.save(module, plain, signatures=signatures)
         response = signatures["serving_default"](**{name: tf.constant(texts) for name, texts in request.items()})
@@ -91,7 +93,9 @@ def export(
             "max_length": manifest["dataset"]["max_length"],
             "vocabulary": manifest["dataset"]["vocabulary"],
             "trained_model": model_uri or model,
-            "signatures": {name: _describe(function, meanings(module)) for name, function in concrete.items()},
+            "signatures": {
+                name: _describe(function, family.signature_meanings()) for name, function in concrete.items()
+            },
             "example": EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),
             **provenance(),
         }
@@ -129,7 +133,7 @@ def _names(function: tf.types.experimental.ConcreteFunction) -> list[str]:
     return [spec.name for spec in function.structured_input_signature[0]]
 
 
-def _describe(function: tf.types.experimental.ConcreteFunction, meanings: dict[str, str]) -> dict[str, Any]:
+def _describe(function: tf.types.experimental.ConcreteFunction, meanings: Mapping[str, str]) -> dict[str, Any]:
     """Names, dtypes, shapes (null is any size) and meanings of what goes in and comes out."""
     positional, named = function.structured_input_signature
     inputs = {spec.name: spec for spec in positional} | dict(named)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bigbird.console import run_command
-from bigbird.tasks import families
+from bigbird.tasks.registry import task_names
 
 EPILOG = """\b
 Examples:
@@ -26,7 +26,7 @@ SETTINGS = {
 
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
-@click.option("--task", required=True, type=click.Choice(families.TASKS), help="What the files are.")
+@click.option("--task", required=True, type=click.Choice(task_names()), help="What the files are.")
 @click.option("--output", required=True, help="Dataset folder to write: new or empty.")
 @click.option("--input", help="Folder with the task's official files (train.tsv, dev.tsv, train-v1.1.json, ...).")
 @click.option("--train_file", help="Training file, beside or instead of --input.")

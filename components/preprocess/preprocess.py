@@ -16,24 +16,18 @@ from bigbird import integrity
 from bigbird.artifacts import MANIFESTS, json_bytes
 from bigbird.errors import InputError
 from bigbird.integrity import Facts
-from bigbird.tasks import families, glue, squad, triviaqa
+from bigbird.tasks.family import Source
 from bigbird.tasks.records import BadRecords
+from bigbird.tasks.registry import family_of_task
+from bigbird.tasks.statistics import Statistics
 from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
 from components.preprocess.beam_run import is_local, parse_options, run_shards
-from components.preprocess.sources import Lines, Source, find_sources, read_source
-from components.preprocess.statistics import Statistics
+from components.preprocess.sources import Lines, find_sources, read_source
 from components.preprocess.summary import summary_page
 
 VOCABULARY = "vocab.model"
-# What the published recipes take, by family; in tokens.
-DEFAULTS = {
-    "glue": {"max_length": 1024, "doc_stride": 128, "query_length": 64},
-    "squad": {"max_length": 1024, "doc_stride": 128, "query_length": 64},
-    "triviaqa": {"max_length": 4096, "doc_stride": 3072, "query_length": 256},
-    "pretraining": {"max_length": 4096, "doc_stride": 128, "query_length": 64},
-}
 WORK = "work"  # a folder inside the output's, gone when it is whole
 
 
@@ -57,13 +51,13 @@ def preprocess(
     """Makes a dataset folder.
 
     Args:
-        task: a name of `families.TASKS`.
+        task: its name.
         output: the folder to write, here or in a bucket.
         input: the folder with the task's official files.
         train_file, validation_file, test_file: single files instead of, or beside, the folder's. For MNLI the matched ones.
         vocabulary: a SentencePiece `.model`; None trains one on the training text.
         vocabulary_size: pieces of the vocabulary trained here.
-        max_length: most tokens of a record; default as `DEFAULTS` has it, like the next two.
+        max_length: most tokens of a record; default the task family's, like the next two.
         doc_stride: tokens from one window to the next (SQuAD, TriviaQA).
         query_length: most tokens of a question (SQuAD, TriviaQA).
         lower_case: lower-cases all text.
@@ -79,8 +73,10 @@ def preprocess(
     """
     started = time.monotonic()
     given = {"max_length": max_length, "doc_stride": doc_stride, "query_length": query_length}
-    settings = DEFAULTS[families.family(task)] | {name: value for name, value in given.items() if value is not None}
-    _check(task, settings, vocabulary_size, max_bad_records)
+    family = family_of_task(task)
+    settings = dict(family.defaults) | {name: value for name, value in given.items() if value is not None}
+    _check(vocabulary_size, max_bad_records)
+    family.check_settings(settings)
     inputs = [path for path in (input, train_file, validation_file, test_file, vocabulary) if path]
     for path in (output, *inputs):
         storage.check(path)
@@ -110,16 +106,10 @@ def preprocess(
     return manifest
 
 
-def _check(task: str, settings: dict[str, int], vocabulary_size: int, max_bad_records: int) -> None:
+def _check(vocabulary_size: int, max_bad_records: int) -> None:
     if vocabulary_size < 1 or max_bad_records < 0:
         raise InputError(
             f"vocabulary_size must be at least 1 and max_bad_records at least 0; found {vocabulary_size} and {max_bad_records}"
-        )
-    if task in (*squad.TASKS, *triviaqa.TASKS):
-        squad.WindowOptions(**settings)
-    elif settings["max_length"] < 8:
-        raise InputError(
-            f"max_length {settings['max_length']} leaves no room beside the special pieces; expected at least 8"
         )
 
 
@@ -151,18 +141,9 @@ def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
 
 def _texts(task: str, lines_path: str) -> Iterator[str]:
     """Every text of a file of JSON lines, contexts once."""
+    family = family_of_task(task)
     for line in storage.read_bytes(lines_path, "training text").splitlines():
-        example = json.loads(line)
-        kind = families.family(task)
-        if kind == "glue":
-            yield from filter(None, (example["text_a"], example["text_b"]))
-        elif kind == "pretraining":
-            yield example["text"]
-        elif kind == "triviaqa":
-            yield from (example["question"], example["context"])
-        else:
-            yield example["context"]
-            yield from (question["question"] for question in example["questions"])
+        yield from family.texts(json.loads(line))
 
 
 def _encode(
@@ -182,7 +163,7 @@ def _encode(
         lower_case=lower_case,
         labelled=frozenset(split.split for split in splits if split.labelled),
         evaluation=frozenset(split.split for split in splits if split.split != "train"),
-        **settings,
+        settings=settings,
     )
     done = storage.join(folder, WORK, "done")
     storage.make_folder(done)
@@ -205,23 +186,19 @@ def _manifest(
     task: str, splits: list[Lines], statistics: dict[str, Statistics], settings: dict[str, int]
 ) -> dict[str, Any]:
     """What `dataset.json` says of task and splits."""
-    spec = glue.TASKS.get(task)
+    family, labels = family_of_task(task), family_of_task(task).labels(task)
     facts = {
         split.split: {"files": split.files, "labelled": split.labelled, **statistics[split.split].to_json()}
         for split in splits
     }
-    common = {
+    return {
         "task": task,
-        "experiment_type": families.experiment_type(task),
-        "labels": list(spec.labels) if spec and spec.labels else None,
-        "metrics": list(families.metrics(task)),
+        "experiment_type": family.experiment_type,
+        "labels": list(labels) if labels else None,
+        "metrics": list(family.metrics(task)),
         "splits": facts,
+        **family.manifest_facts(task, settings),
     }
-    if task in squad.TASKS:
-        return common | settings | {"version_2": squad.TASKS[task]}
-    if task in triviaqa.TASKS:
-        return common | settings
-    return common | {"max_length": settings["max_length"]}
 
 
 def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> dict[str, Any]:

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from bigbird.console import Progress
 from bigbird.errors import InputError
 from bigbird.integrity import Facts, HashingFile
-from bigbird.tasks import families, glue, pretraining, squad, triviaqa
-from bigbird.tasks.files import inner_folder, official_files
+from bigbird.tasks.family import Source
+from bigbird.tasks.files import official_files
 from bigbird.tasks.records import BadRecords, name_of
+from bigbird.tasks.registry import family_of_task
 from components.preprocess import storage
-
-# Examples per file: enough files to spread over workers and readers, each large enough to be worth opening.
-GLUE_SHARD = 8192
-SQUAD_SHARD = 2048
-DOCUMENT_SHARD = 4096
-EVIDENCE_SHARD = 1024
-
-
-@dataclass(frozen=True)
-class Source:
-    """One raw file."""
-
-    split: str
-    path: str
 
 
 @dataclass
@@ -38,7 +25,7 @@ class Lines:
     Attributes:
         split: its name.
         path: the file of lines.
-        examples: GLUE rows or SQuAD questions.
+        examples: how many, as the task counts them.
         labelled: whether they have labels.
         cuts: (first byte, bytes, examples, number of the first example) of each shard.
         facts: size and SHA-256 of the file of lines.
@@ -74,7 +61,7 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
     if folder:
         named = [kind for kind, path in files.items() if path is not None]
         folder, found, names = _in_folder(task, folder, named)
-    splits = _splits(task)
+    splits = family_of_task(task).splits(task)
     for kind, path in files.items():
         if path is None:
             continue
@@ -113,24 +100,24 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
     """Reads and checks one raw file and writes its examples as JSON lines to `output`.
 
     Raises:
-        InputError: the file cannot be used; see the `parse` of the task's family.
+        InputError: the file cannot be used; see the task's family.
     """
-    data = storage.read_bytes(source.path, f"{source.split} file of {task}")
-    read, per_shard = _READERS[families.family(task)]
+    family, encoder = family_of_task(task), json.JSONEncoder(ensure_ascii=False)
     rejected_before = len(bad.rejected)
-    items = read(data, source, task, bad)
+    items = family.read(task, source, storage, bad)
     progress = Progress(f"read {source.split}")
     cuts: list[tuple[int, int, int, int]] = []
     start = size = count = first = 0
     unlabelled = 0
     with storage.create(output) as file:
         out = HashingFile(file)
-        for line, examples, labelled in items:
+        for example, examples, labelled in items:
+            line = f"{encoder.encode(example)}\n".encode()
             out.write(line)
             size += len(line)
             count += examples
             unlabelled += not labelled
-            if count >= per_shard:
+            if count >= family.examples_per_file:
                 cuts.append((start, size, count, first))
                 start, size, count, first = start + size, 0, 0, first + count
                 progress.update(first)
@@ -143,86 +130,6 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
             f"{first_bad['problem']}"
         )
     return Lines(source.split, output, first + count, not unlabelled, cuts, out.facts())
-
-
-def _glue_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
-    encoder = json.JSONEncoder(ensure_ascii=False)
-    for example in glue.parse(data, source.path, glue.TASKS[task], source.split, bad):
-        yield f"{encoder.encode(example._asdict())}\n".encode(), 1, example.label is not None
-
-
-def _squad_items(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
-    encoder = json.JSONEncoder(ensure_ascii=False)
-    answers = source.split != "test"
-    for paragraph in squad.parse(data, source.path, squad.TASKS[task], bad, answers=answers):
-        questions = paragraph["questions"]
-        labelled = all(question["answers"] or question["is_impossible"] for question in questions)
-        yield f"{encoder.encode(paragraph)}\n".encode(), len(questions), labelled
-
-
-def _evidence(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
-    encoder = json.JSONEncoder(ensure_ascii=False)
-    root = _evidence_folder(source.path)
-    inside = None if storage.is_remote(root) else Path(root).resolve()
-
-    def read(name: str) -> bytes | None:
-        path = storage.join(root, *name.split("/"))
-        if inside is not None and not _is_file_inside(path, inside):
-            return None
-        try:
-            return storage.read_bytes(path, "document")
-        except InputError:
-            return None
-
-    answers = source.split != "test"
-    for document in triviaqa.parse(data, source.path, task, read, bad, answers=answers):
-        yield f"{encoder.encode(document)}\n".encode(), 1, answers
-
-
-def _is_file_inside(path: str, folder: Path) -> bool:
-    """Whether there is a file of this machine at a path.
-
-    Raises:
-        InputError: it lies outside of a folder, which is given without links.
-    """
-    try:
-        if not Path(path).is_file():
-            return False
-        inside = Path(path).resolve().is_relative_to(folder)
-    except (OSError, RuntimeError):  # a name that is too long, links in a circle
-        return False
-    if not inside:
-        raise InputError("lies outside of the evidence folder, where a link leads; expected a document inside it")
-    return True
-
-
-def _evidence_folder(path: str) -> str:
-    """TriviaQA's documents: in `evidence` beside the folder that holds the questions, or in it."""
-    folder = path.replace("\\", "/").rpartition("/")[0] or "."
-    beside, inside = storage.join(folder, "..", "evidence"), storage.join(folder, "evidence")
-    if storage.is_remote(path):
-        beside = storage.join(folder.rpartition("/")[0], "evidence")
-    return inside if storage.list_names(inside) else beside
-
-
-def _documents(data: bytes, source: Source, task: str, bad: BadRecords) -> Iterator[tuple[bytes, int, bool]]:
-    del task, bad  # any text will do
-    encoder = json.JSONEncoder(ensure_ascii=False)
-    for document in pretraining.parse(data, source.path):
-        yield f"{encoder.encode({'text': document})}\n".encode(), 1, True
-
-
-# How a family's files are read, and its examples per TFRecord file.
-_READERS = {
-    "glue": (_glue_items, GLUE_SHARD),
-    "squad": (_squad_items, SQUAD_SHARD),
-    "triviaqa": (_evidence, EVIDENCE_SHARD),
-    "pretraining": (_documents, DOCUMENT_SHARD),
-}
-
-
-def _splits(task: str) -> list[str]:
-    return list(glue.TASKS[task].splits) if task in glue.TASKS else ["train", "validation", "test"]
 
 
 def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dict[str, str], list[str]]:
@@ -243,7 +150,7 @@ def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dic
             f"{folder}: {what}; expected the folder with the task's files "
             "(a single file goes to --train_file, --validation_file or --test_file)"
         )
-    inner = inner_folder(task, names)
+    inner = family_of_task(task).inner_folder(task, names)
     if inner:
         return _in_folder(task, storage.join(folder, inner), named)
     found = official_files(task, folder, names, named)

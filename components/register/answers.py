@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,7 @@ from bigbird.console import Progress, format_duration
 from bigbird.errors import InputError
 from bigbird.scoring import read_examples
 from bigbird.serving.saved_model import Predictor
-from bigbird.tasks import metrics as metric
-from bigbird.tasks import triviaqa
-from bigbird.tasks.families import family
+from bigbird.tasks.registry import family_of_task
 
 BATCH = 16  # examples sent to the model at once
 
@@ -37,13 +34,8 @@ def measure(predictor: Predictor, dataset: str, manifest: Mapping[str, Any], spl
         InputError: the model takes other texts, knows other labels, or gives numbers that are not finite.
     """
     lines = list(read_examples(dataset, split))
-    kind = family(manifest["task"])
-    if kind == "glue":
-        return _glue(lines, _ask(predictor, lines, split), manifest["labels"], name)
-    if kind == "squad":
-        asked = [{**question, "context": line["context"]} for line in lines for question in line["questions"]]
-        return _squad(asked, _ask(predictor, asked, split), manifest["version_2"], name)
-    return _triviaqa(lines, _ask(predictor, lines, split), name)
+    family = family_of_task(manifest["task"])
+    return family.score_answers(lines, lambda examples: _ask(predictor, examples, split), manifest, name)
 
 
 def _ask(predictor: Predictor, examples: Sequence[Example], split: str) -> Outputs:
@@ -62,38 +54,3 @@ def _ask(predictor: Predictor, examples: Sequence[Example], split: str) -> Outpu
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise InputError(f"the model's {name} are not all finite")
     return outputs
-
-
-def _glue(examples: Sequence[Example], outputs: Outputs, labels: Sequence[str] | None, name: str) -> float:
-    gold = [example["label"] for example in examples]
-    if labels is None:
-        return metric.GLUE_METRICS[name](np.array(gold, np.float32), outputs["score"])
-    # By name: an older model may have its classes in another order.
-    index = {label: number for number, label in enumerate(labels)}
-    predicted = list(_texts(outputs["label"]))
-    if unknown := set(predicted) - index.keys():
-        raise InputError(f"the model answers {', '.join(sorted(unknown))}; the dataset has {', '.join(labels)}")
-    as_classes = [np.array([index[label] for label in column], np.int64) for column in (gold, predicted)]
-    return metric.GLUE_METRICS[name](*as_classes)
-
-
-def _squad(questions: Sequence[Example], outputs: Outputs, version_2: bool, name: str) -> float:
-    answers = zip(questions, _texts(outputs["answer"]), strict=True)
-    predictions = {question["id"]: text for question, text in answers}
-    golds = {question["id"]: [answer["text"] for answer in question["answers"]] for question in questions}
-    return metric.squad_metrics(metric.squad_scores(predictions, golds, version_2=version_2))[name]
-
-
-def _triviaqa(documents: Sequence[Example], outputs: Outputs, name: str) -> float:
-    """Of all documents that a key has, the one with the best span answers; the first of equals."""
-    best: dict[str, tuple[float, str]] = defaultdict(lambda: (-np.inf, ""))
-    for document, score, text in zip(documents, outputs["score"].tolist(), _texts(outputs["answer"]), strict=True):
-        if score > best[document["key"]][0]:
-            best[document["key"]] = score, text
-    predictions = {key: text for key, (_, text) in best.items() if text}
-    golds = {document["key"]: document["aliases"] for document in reversed(documents)}
-    return metric.squad_metrics(triviaqa.scores(predictions, golds))[name]
-
-
-def _texts(values: np.ndarray) -> Iterator[str]:
-    return (value.decode("utf-8") for value in values)

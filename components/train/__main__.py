@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from bigbird.config import TASKS, load_experiment
+from bigbird.config import load_experiment
 from bigbird.console import load_tensorflow, run_command
+from bigbird.tasks.registry import experiment_types
 
 EPILOG = """\b
 Examples:
@@ -22,7 +23,7 @@ Exit codes: 0 done, 2 input that cannot be used, 3 training diverged, 130 Ctrl-C
 
 
 @click.command(epilog=EPILOG, context_settings={"max_content_width": 120})
-@click.option("--experiment_type", type=click.Choice(list(TASKS)), help="Kind of task; or `type:` in a file.")
+@click.option("--experiment_type", type=click.Choice(experiment_types()), help="Kind of task; or `type:` in a file.")
 @click.option("--config_file", multiple=True, help="YAML with task, trainer, runtime; repeatable, later wins.")
 @click.option("--params_override", multiple=True, help="key.path=value,key.path=value; repeatable, after the files.")
 @click.option(

@@ -18,7 +18,7 @@ import keras
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bigbird.config import Task
-from bigbird.heads import TARGETS, per_example_loss, summarize
+from bigbird.heads import has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, clip_by_global_norm
 
 AXIS = "rows"
@@ -110,7 +110,7 @@ def build_prediction(
     def predict(weights: list[jax.Array], batch: dict[str, Any]) -> dict[str, jax.Array]:
         outputs, _ = model.stateless_call(weights, [], batch, training=False)
         results = summarize(task, outputs, batch)
-        if TARGETS & batch.keys():
+        if has_targets(task, batch):
             results = {**results, "loss": per_example_loss(task, outputs, batch)}
         return results
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from bigbird.artifacts import MANIFESTS, check_files, inside, read_manifest
 from bigbird.buckets import choose_buckets
-from bigbird.config import PLACEHOLDER, DataConfig, Experiment, GlueTask, PretrainingTask, SquadTask, replace
+from bigbird.config import PLACEHOLDER, DataConfig, Experiment, replace
 from bigbird.dataset import count_batches, count_records, find_files, split_files
 from bigbird.errors import InputError
+from bigbird.overrides import merge
 from bigbird.record_checks import check_records
-from components.train.raw_squad import encode_raw_squad
+from bigbird.tasks.registry import family_of
 
 Mode = Literal["train", "eval", "train_and_eval", "continuous_eval"]
 MODES: tuple[Mode, ...] = typing.get_args(Mode)
@@ -83,18 +84,8 @@ def resolve(
     if manifest is not None:
         vocabulary = _vocabulary(splits[0].folder or Path(), manifest)
         experiment = _set_buckets(_fill(experiment, manifest, vocabulary), manifest, buckets)
-    elif isinstance(task, PretrainingTask):
-        for split in found:
-            name = "train_data" if split is train else "validation_data"
-            if not getattr(task, name).vocab_file:
-                raise InputError(
-                    f"task.{name}.vocab_file is not set; name the SentencePiece model that the records were made with, "
-                    "or give --dataset, which has it"
-                )
-    elif isinstance(task, GlueTask) and not task.model.num_classes:
-        raise InputError(
-            "task.model.num_classes is not set; set it (1 is regression) or give --dataset, which knows it"
-        )
+    else:
+        family_of(task).check_without_dataset(task, [split.name for split in found])
     for split in found:
         _check_length(split, experiment)
     return _count_steps(experiment, train), Sources(train, validation, manifest, vocabulary)
@@ -111,11 +102,11 @@ def _open(name: str, data: DataConfig, experiment: Experiment, dataset: str | No
     if isinstance(path, str) and Path(path).is_dir():
         return _open_folder(name, Path(path))
     if isinstance(path, str) and path.endswith(".json"):
-        if name == "train" or not isinstance(experiment.task, SquadTask):
+        if name == "train":
             raise InputError(
                 f"task.{name}_data.input_path is {path!r}; expected TFRecords: run the preprocess stage first"
             )
-        manifest = encode_raw_squad(path, experiment.task.validation_data, scratch)
+        manifest = family_of(experiment.task).raw_validation(path, experiment.task.validation_data, scratch)
         return Split(name, split_files(scratch, manifest, name), scratch, manifest)
     return Split(name, find_files(path))
 
@@ -166,23 +157,7 @@ def _fill(experiment: Experiment, manifest: dict[str, Any], vocabulary: Path) ->
             f"task.model.encoder.bigbird.vocab_size is {task.encoder.vocab_size}, but the dataset's vocabulary has {size} "
             "pieces; expected at least as many"
         )
-    if isinstance(task, PretrainingTask):
-        changes |= {name: {"vocab_file": str(vocabulary)} for name in ("train_data", "validation_data")}
-    if isinstance(task, GlueTask):
-        labels = manifest["labels"]
-        classes, label_type = (len(labels), "int") if labels else (1, "float")
-        if task.model.num_classes not in (0, classes):
-            raise InputError(
-                f"task.model.num_classes is {task.model.num_classes}, but {manifest['task']} has {classes}"
-            )
-        for name in ("train_data", "validation_data"):
-            data = getattr(task, name)
-            if "label_type" in data.model_fields_set and data.label_type != label_type:
-                raise InputError(
-                    f"task.{name}.label_type is {data.label_type}, but {manifest['task']} has {label_type} labels"
-                )
-            changes[name] = {"label_type": label_type}
-        changes["model"] = {**changes.get("model", {}), "num_classes": classes}
+    changes = merge(changes, family_of(task).from_dataset(task, manifest, str(vocabulary)))
     return experiment.model_copy(update={"task": replace(task, **changes)})
 
 

@@ -16,7 +16,7 @@ from bigbird.checkpoints.native import precision
 from bigbird.config import Experiment
 from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.errors import InputError
-from bigbird.heads import TARGETS, build_model, per_example_loss, summarize
+from bigbird.heads import build_model, has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
 from components.train.distribution import build_strategy
 from components.train.steps import HOST_ONLY, Prediction
@@ -159,7 +159,7 @@ class TensorFlowSteps:
     def _replica_forward(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = self.model(batch, training=False)
         results = summarize(self._task, outputs, batch)
-        if TARGETS & batch.keys():
+        if has_targets(self._task, batch):
             results = {**results, "loss": per_example_loss(self._task, outputs, batch)}
         return results
 

@@ -13,7 +13,7 @@ from bigbird.artifacts import MANIFESTS, inside, read_manifest, resolved, write_
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
-from bigbird.config import PLACEHOLDER, Experiment, GlueTask
+from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.console import format_duration
 from bigbird.dataset import checksum
 from bigbird.errors import DamagedError, InputError
@@ -186,7 +186,7 @@ class _Run:
             return
         if task.init_checkpoint == PLACEHOLDER:
             raise InputError("task.init_checkpoint is 'TODO'; name a checkpoint, or set it to '' to start from scratch")
-        cls_pooler = isinstance(task, GlueTask) and task.init_cls_pooler
+        cls_pooler = getattr(task, "init_cls_pooler", False)  # only classifiers have a pooler
         notes = check_vocabulary(task.init_checkpoint, self.sources.manifest)
         notes += initialize_from(task.init_checkpoint, self.steps.model, cls_pooler=cls_pooler)
         _say(f"weights from {task.init_checkpoint}" + "".join(f"\n  {note}" for note in notes))

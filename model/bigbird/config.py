@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from bigbird.errors import InputError
 from bigbird.overrides import merge, parse_override
@@ -147,29 +147,9 @@ class EncoderConfig(Section):
 Head = Literal["model_garden", "hugging_face"]
 
 
-class ClassifierModelConfig(Section):
-    num_classes: Count = Field(0, description="1 is regression; 0 takes it from the dataset's manifest")
-    use_encoder_pooler: bool = Field(False, description="the encoder's pooler under the head instead of a new one")
-    head: Head = Field(
-        "model_garden", description="a tanh layer and logits, or Hugging Face's with the hidden activation"
-    )
-    encoder: EncoderConfig = EncoderConfig()
-
-    @model_validator(mode="after")
-    def _check_head(self) -> ClassifierModelConfig:
-        if self.head == "hugging_face" and self.use_encoder_pooler:
-            raise ValueError("use_encoder_pooler goes with head: model_garden; Hugging Face's head has its own layer")
-        return self
-
-
 class PlainModelConfig(Section):
     """A model whose head has no settings of its own."""
 
-    encoder: EncoderConfig = EncoderConfig()
-
-
-class SpanModelConfig(Section):
-    head: Head = Field("model_garden", description="logits alone, or Hugging Face's feed-forward layer before them")
     encoder: EncoderConfig = EncoderConfig()
 
 
@@ -199,37 +179,6 @@ class DataConfig(Section):
         if self.tokens_per_batch is None:
             return self.global_batch_size
         return max(1, self.tokens_per_batch // (length * self.global_batch_size)) * self.global_batch_size
-
-
-class ClassifierDataConfig(DataConfig):
-    label_type: Literal["int", "float"] = "int"
-
-
-class SquadDataConfig(DataConfig):
-    """`doc_stride` and the keys below it matter where `input_path` is raw SQuAD JSON."""
-
-    doc_stride: Positive = Field(128, description="tokens from one window's start to the next")
-    query_length: Positive = 64
-    vocab_file: str = ""
-    tokenization: Literal["SentencePiece"] = "SentencePiece"
-    do_lower_case: bool = False
-    version_2_with_negative: bool = False
-
-
-class TriviaQADataConfig(DataConfig):
-    """`doc_stride` and the keys below it matter while preprocessing."""
-
-    seq_length: Positive = Field(4096, description="tokens; longer records are refused")
-    doc_stride: Positive = Field(3072, description="tokens from one window's start to the next")
-    query_length: Positive = Field(256, description="a question's most tokens")
-    do_lower_case: bool = False
-
-
-class PretrainingDataConfig(DataConfig):
-    seq_length: Positive = Field(4096, description="tokens; longer records are refused")
-    vocab_file: str = Field("", description="what the records were made with; default the dataset's")
-    masking: Literal["whole_word", "piece"] = Field("whole_word", description="what is drawn at once")
-    masked_share: Annotated[Number, Field(gt=0.0, lt=1.0)] = Field(0.15, description="of the tokens, as published")
 
 
 # ---------------------------------------------------------------------------------------------------- tasks
@@ -290,45 +239,6 @@ class Task(Section):
             lengths.append(length)
             length *= 2
         return [*lengths, longest]
-
-
-class GlueTask(Task):
-    """Sentence or sentence-pair classification or regression."""
-
-    model: ClassifierModelConfig = ClassifierModelConfig()
-    init_cls_pooler: bool = Field(False, description="starts the head's pooler from the checkpoint's pooler")
-    metric_type: Literal["accuracy", "f1", "matthews_corrcoef", "pearson_spearman_corr"] = "accuracy"
-    train_data: ClassifierDataConfig = ClassifierDataConfig()
-    validation_data: ClassifierDataConfig = ClassifierDataConfig(is_training=False, drop_remainder=False)
-
-
-class SquadTask(Task):
-    """Answers as spans of a context."""
-
-    model: SpanModelConfig = SpanModelConfig()
-    n_best_size: Positive = 20
-    max_answer_length: Positive = Field(30, description="tokens")
-    null_score_diff_threshold: Number = 0.0
-    train_data: SquadDataConfig = SquadDataConfig(global_batch_size=48)
-    validation_data: SquadDataConfig = SquadDataConfig(global_batch_size=48, is_training=False, drop_remainder=False)
-
-
-class TriviaQATask(Task):
-    """Answers as spans of documents, trained on every place that reads like one."""
-
-    model: PlainModelConfig = PlainModelConfig()
-    top_k: Positive = Field(8, description="best starts and ends that are paired")
-    max_answer_width: Count = Field(16, description="tokens from an answer's first to its last")
-    train_data: TriviaQADataConfig = TriviaQADataConfig()
-    validation_data: TriviaQADataConfig = TriviaQADataConfig(is_training=False, drop_remainder=False)
-
-
-class PretrainingTask(Task):
-    """Masked-language modelling; its checkpoints are what the other tasks start from."""
-
-    model: PlainModelConfig = PlainModelConfig()
-    train_data: PretrainingDataConfig = PretrainingDataConfig()
-    validation_data: PretrainingDataConfig = PretrainingDataConfig(is_training=False, drop_remainder=False)
 
 
 # -------------------------------------------------------------------------------------------------- trainer
@@ -435,22 +345,14 @@ class RuntimeConfig(Section):
 class Experiment(Section):
     """A whole run. `type` is the Model Garden's experiment_type."""
 
-    type: Literal["bigbird/glue", "bigbird/squad", "bigbird/triviaqa", "bigbird/pretraining"]
-    task: GlueTask | SquadTask | TriviaQATask | PretrainingTask
+    type: str = Field(description="of a task family: bigbird/glue, ...")
+    task: SerializeAsAny[Task]
     trainer: TrainerConfig = TrainerConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     def to_yaml(self) -> str:
         """The resolved configuration, loadable with `load_experiment`."""
         return dump_yaml(self.model_dump(mode="json"))
-
-
-TASKS: dict[str, type[Task]] = {
-    "bigbird/glue": GlueTask,
-    "bigbird/squad": SquadTask,
-    "bigbird/triviaqa": TriviaQATask,
-    "bigbird/pretraining": PretrainingTask,
-}
 
 
 # -------------------------------------------------------------------------------------------------- loading
@@ -464,7 +366,7 @@ def load_experiment(
     """Builds an experiment: defaults, then each file, then each override; the later wins key by key.
 
     Args:
-        experiment_type: a key of `TASKS`; None where a file states `type`.
+        experiment_type: of a task family; None where a file states `type`.
         config_files: YAML files whose top level is `task`, `trainer`, `runtime` (and optionally `type`).
         overrides: `task.model.num_classes=3,trainer.train_steps=10` or nested dicts.
 
@@ -472,6 +374,11 @@ def load_experiment(
         InputError: a file that cannot be read, an unknown key, a wrong type or an impossible combination;
             every problem is listed with its full path, the value found and what is allowed.
     """
+    from bigbird.tasks.registry import (  # each family's configuration is built on this module
+        experiment_types,
+        family_of_type,
+    )
+
     tree: dict[str, Any] = {}
     for file in config_files:
         tree = merge(tree, read_yaml(file))
@@ -480,16 +387,24 @@ def load_experiment(
     stated = tree.pop("type", None)
     chosen = experiment_type or stated
     if chosen is None:
-        raise InputError(f"the experiment's type is not given; pass --experiment_type, one of {', '.join(TASKS)}")
-    if not isinstance(chosen, str) or chosen not in TASKS:
-        raise InputError(f"experiment type {shown(chosen)} is not known; expected one of {', '.join(TASKS)}")
+        raise InputError(
+            f"the experiment's type is not given; pass --experiment_type, one of {', '.join(experiment_types())}"
+        )
+    if not isinstance(chosen, str) or chosen not in experiment_types():
+        raise InputError(
+            f"experiment type {shown(chosen)} is not known; expected one of {', '.join(experiment_types())}"
+        )
     if stated is not None and stated != chosen:
         raise InputError(f"--experiment_type is {chosen!r} but the configuration file says type: {shown(stated)}")
     unknown = sorted(set(tree) - {"task", "trainer", "runtime"}, key=str)
     if unknown:
         told = [_unknown_key((key,), Experiment) for key in unknown[:MOST_PROBLEMS]]
         raise InputError(problem_list(told, more=len(unknown) - len(told)))
-    sections: dict[str, type[Section]] = {"task": TASKS[chosen], "trainer": TrainerConfig, "runtime": RuntimeConfig}
+    sections: dict[str, type[Section]] = {
+        "task": family_of_type(chosen).config,
+        "trainer": TrainerConfig,
+        "runtime": RuntimeConfig,
+    }
     built: dict[str, Any] = {}
     problems: list[tuple[Any, str, type[Section]]] = []
     for name, section in sections.items():

@@ -20,13 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from bigbird.artifacts import MANIFESTS, check_files, inside
-from bigbird.config import DataConfig, PretrainingDataConfig, Task
+from bigbird.config import DataConfig, Task
 from bigbird.errors import DamagedError, InputError
 from bigbird.integrity import CHECKSUMS
-from bigbird.masking import Masker
 from bigbird.paths import plain_path
-from bigbird.record_checks import check_records, record_features, record_identity, target_features
-from bigbird.vocabulary import Vocabulary
+from bigbird.record_checks import check_records
+from bigbird.tasks.registry import family_of
 
 AUTOTUNE = tf.data.AUTOTUNE
 CHUNK = 256  # records whose lengths are found together: twenty times as fast as one by one
@@ -359,21 +358,22 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
 
     Only masking draws by the seeds; without them it draws by the records' ids, the same every time.
 
-    A batch holds input_word_ids, input_mask (1 = token), input_type_ids and for SQuAD paragraph_mask, int32[b, L];
+    A batch holds input_word_ids, input_mask (1 = token), input_type_ids and what else a family's records hold for each token, int32[b, L];
     the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b], or
     answer_starts and answer_ends int32[b, L] with 1 at every answer, or what `Masker` gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
     """
-    table = record_features(task)
+    family = family_of(task)
+    table = family.record_features(task)
     sequences = [feature.name for feature in table if feature.sequence and feature.when == "always"]
-    targets = target_features(task) if labels else ()
-    identity = record_identity(task)
+    targets = family.target_features(task) if labels else ()
+    identity = family.identity
     spec: dict[str, Any] = {name: _ints() for name in (*sequences, "input_mask")}
     spec[identity] = tf.io.FixedLenFeature([], tf.int64)
     spec.update(
         {feature.name: _ints() if feature.many else tf.io.FixedLenFeature([], feature.dtype) for feature in targets}
     )
     classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
-    mask = Masker(Vocabulary(data.vocab_file), data) if isinstance(data, PretrainingDataConfig) else None
+    mask = family.masker(data)
 
     def parse(records: tf.Tensor, length: tf.Tensor, seeds: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(records, spec)

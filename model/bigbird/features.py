@@ -40,44 +40,18 @@ class Feature:
     when: Literal["always", "labelled", "evaluation", "foreign"] = "always"
 
 
-_TOKENS = (
+TOKENS = (
     Feature("input_ids", "int64", sequence=True),
     Feature("segment_ids", "int64", sequence=True),
     Feature("input_mask", "int64", sequence=True, when="foreign"),  # of padded records; its sum is their length
 )
+"""What every task's records hold."""
 
-GLUE_FEATURES = (
-    *_TOKENS,
-    Feature("label_ids", "int64", when="labelled"),
-    Feature("example_id", "int64"),
-)
-GLUE_REGRESSION_FEATURES = (
-    *_TOKENS,
-    Feature("label_ids", "float32", when="labelled"),
-    Feature("example_id", "int64"),
-)
-PRETRAINING_FEATURES = (*_TOKENS, Feature("example_id", "int64"))
-TRIVIAQA_FEATURES = (
-    Feature("unique_ids", "int64"),
-    *_TOKENS,
-    Feature("answer_starts", "int64", many=True, when="labelled"),  # tokens of the record, one for each place
-    Feature("answer_ends", "int64", many=True, when="labelled"),  # the last tokens of the same places, inclusive
-    Feature("example_id", "bytes", when="evaluation"),  # question--document
-    Feature("offset_starts", "int64", sequence=True, when="evaluation"),  # characters of the document; -1 outside it
-    Feature("offset_ends", "int64", sequence=True, when="evaluation"),
-)
-SQUAD_FEATURES = (
-    Feature("unique_ids", "int64"),
-    *_TOKENS,
-    Feature("paragraph_mask", "int64", sequence=True),  # 1 on the window's tokens
-    Feature("start_positions", "int64", when="labelled"),  # token of the record; 0, the [CLS], without an answer
-    Feature("end_positions", "int64", when="labelled"),  # the answer's last token, inclusive
-    Feature("is_impossible", "int64", when="labelled"),  # 1 where the window does not hold the answer
-    Feature("example_id", "bytes", when="evaluation"),  # the question's id
-    Feature("offset_starts", "int64", sequence=True, when="evaluation"),  # characters of the context; -1 outside it
-    Feature("offset_ends", "int64", sequence=True, when="evaluation"),
-    Feature("max_context", "int64", sequence=True, when="evaluation"),  # 1 where no other window shows more around it
-)
+LABEL_IDS = {
+    "int": Feature("label_ids", "int64", when="labelled"),
+    "float": Feature("label_ids", "float32", when="labelled"),
+}
+"""A class, or a number."""
 
 
 def encode(features: Mapping[str, Value]) -> bytes:

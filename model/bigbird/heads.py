@@ -5,16 +5,17 @@ Shapes: B batch, L tokens, H hidden size, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
 from keras import ops
 
-from bigbird.config import BigBirdEncoderConfig, GlueTask, Head, PretrainingTask, SquadTask, Task, TriviaQATask
+from bigbird.config import BigBirdEncoderConfig, Head, Task
 from bigbird.dropout import dropout, fold_seed
 from bigbird.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, initializer
+from bigbird.tasks.registry import family_of
 
-TARGETS = {"label_ids", "start_positions", "answer_starts", "masked_lm_ids"}  # of which a labelled batch has one
 TRIVIAQA_EPSILON = 1e-3  # Keras' default, which the Model Garden's TriviaQaHead leaves as it is
 
 
@@ -176,86 +177,45 @@ def build_model(task: Task, *, num_classes: int | None = None, dtype: str = "flo
     Raises:
         ValueError: a classifier without a number of classes.
     """
-    model: keras.Model
-    if isinstance(task, TriviaQATask):
-        model = BigBirdSpanModel(task.encoder, head="triviaqa", dtype=dtype)
-    elif isinstance(task, SquadTask):
-        model = BigBirdSpanModel(task.encoder, head=task.model.head, dtype=dtype)
-    elif isinstance(task, GlueTask):
-        classes = num_classes or task.model.num_classes
-        if not classes:
-            raise ValueError("num_classes is not known: set task.model.num_classes or give a dataset folder")
-        model = BigBirdClassifier(
-            task.encoder, classes, use_encoder_pooler=task.model.use_encoder_pooler, head=task.model.head, dtype=dtype
-        )
-    elif isinstance(task, PretrainingTask):
-        model = BigBirdMaskedLM(task.encoder, dtype=dtype)
-    else:
-        raise TypeError(f"no model for {type(task).__name__}")
-    names = ["input_word_ids", "input_mask", "input_type_ids"]
-    names += ["masked_lm_positions"] if isinstance(task, PretrainingTask) else []
+    family = family_of(task)
+    model: keras.Model = family.build_model(task, num_classes=num_classes, dtype=dtype)
     # Symbolic, for JAX would compile each operation of a call with numbers.
-    model({name: keras.KerasTensor((1, task.encoder.block_size), "int32", name=name) for name in names})
+    model({name: keras.KerasTensor((1, task.encoder.block_size), "int32", name=name) for name in family.model_inputs})
     return model
 
 
 def per_example_loss(task: Task, outputs: dict[str, Any], batch: dict[str, Any]) -> Any:
-    """The loss of each example, unweighted.
-
-    Classification: cross-entropy. Regression (one class): squared error. Spans: mean of the start's and the end's
-    cross-entropy over the tokens; padding takes no part, so the loss does not depend on the padded length. Masked
-    tokens: mean of their cross-entropies. TriviaQA: minus the log of the probability that falls on any right start,
-    plus the same of the ends (arXiv:1710.10723; the Model Garden's `SpanOrCrossEntropyLoss`).
+    """The loss of each example, unweighted, as its task family has it.
 
     Returns:
         float32[B].
     """
-    if isinstance(task, SquadTask):
-        padding = (1.0 - ops.cast(batch["input_mask"], "float32")) * -1e9
-        start = _cross_entropy(outputs["start_logits"] + padding, batch["start_positions"])
-        end = _cross_entropy(outputs["end_logits"] + padding, batch["end_positions"])
-        return (start + end) / 2.0
-    if isinstance(task, TriviaQATask):
-        return sum(_or_cross_entropy(outputs[f"{end}_logits"], batch[f"answer_{end}s"]) for end in ("start", "end"))
-    if isinstance(task, PretrainingTask):
-        count = ops.sum(batch["masked_lm_weights"], axis=1)
-        return _masked_losses(outputs, batch) / ops.maximum(count, 1.0)
-    logits = outputs["logits"]
-    if logits.shape[-1] == 1:
-        return ops.square(logits[:, 0] - ops.cast(batch["label_ids"], "float32"))
-    return _cross_entropy(logits, batch["label_ids"])
+    return family_of(task).loss(task, outputs, batch)
+
+
+def has_targets(task: Task, batch: dict[str, Any]) -> bool:
+    """Whether a batch can be compared with what is right."""
+    return family_of(task).target in batch
 
 
 def summarize(task: Task, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
-    """What scoring needs of a batch's outputs: all, but of the masked-language model's large ones three sums per row.
-
-    Returns:
-        The outputs; or masked_lm_loss, masked_lm_correct and masked_lm_count, float32[B].
-    """
-    if not isinstance(task, PretrainingTask):
-        return outputs
-    weights = batch["masked_lm_weights"]
-    right = ops.equal(ops.argmax(outputs["logits"], axis=-1), ops.cast(batch["masked_lm_ids"], "int32"))
-    return {
-        "masked_lm_loss": _masked_losses(outputs, batch),
-        "masked_lm_correct": ops.sum(ops.cast(right, "float32") * weights, axis=1),
-        "masked_lm_count": ops.sum(weights, axis=1),
-    }
+    """What scoring needs of a batch's outputs, as its task family has it; a row for each example."""
+    return family_of(task).summarize(task, outputs, batch)
 
 
-def _or_cross_entropy(logits: Any, right: Any) -> Any:
+def or_cross_entropy(logits: Any, right: Any) -> Any:
     """float32[B, L], int32[B, L] with 1 at each right place -> float32[B]."""
     kept = logits - 1e6 * (1.0 - ops.cast(right, "float32"))
     return ops.logsumexp(logits, axis=-1) - ops.logsumexp(kept, axis=-1)
 
 
-def _masked_losses(outputs: dict[str, Any], batch: dict[str, Any]) -> Any:
+def masked_losses(outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
     """Sum of the masked tokens' cross-entropies, float32[B]."""
     losses = ops.sparse_categorical_crossentropy(batch["masked_lm_ids"], outputs["logits"], from_logits=True)
     return ops.sum(losses * batch["masked_lm_weights"], axis=1)
 
 
-def _cross_entropy(logits: Any, labels: Any) -> Any:
+def cross_entropy(logits: Any, labels: Any) -> Any:
     """float32[B, K], int32[B] -> float32[B]."""
     chosen = ops.one_hot(labels, logits.shape[-1], dtype="float32")
     return ops.logsumexp(logits, axis=-1) - ops.sum(logits * chosen, axis=-1)

@@ -1,4 +1,4 @@
-"""Which features a task reads from its records, and what is wrong with a record that cannot be read.
+"""What is wrong with a record that cannot be read.
 
 `dataset` checks records in TensorFlow's graph, which cannot say which file one came from; when it finds a bad one, this
 module reads them again, one by one, and says.
@@ -10,32 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bigbird import features
-from bigbird.config import DataConfig, GlueTask, PretrainingTask, SquadTask, Task, TriviaQATask
+from bigbird.config import DataConfig, Task
 from bigbird.errors import InputError
 from bigbird.features import Feature
-
-
-def record_features(task: Task) -> tuple[Feature, ...]:
-    """The table of a task's records."""
-    if isinstance(task, SquadTask):
-        return features.SQUAD_FEATURES
-    if isinstance(task, TriviaQATask):
-        return features.TRIVIAQA_FEATURES
-    if isinstance(task, PretrainingTask):
-        return features.PRETRAINING_FEATURES
-    if isinstance(task, GlueTask) and task.train_data.label_type == "float":
-        return features.GLUE_REGRESSION_FEATURES
-    return features.GLUE_FEATURES
-
-
-def target_features(task: Task) -> tuple[Feature, ...]:
-    """What the loss compares with; a window without its answer points at [CLS], so `is_impossible` is not needed."""
-    return tuple(f for f in record_features(task) if f.when == "labelled" and f.name != "is_impossible")
-
-
-def record_identity(task: Task) -> str:
-    """The feature that numbers records."""
-    return "unique_ids" if isinstance(task, (SquadTask, TriviaQATask)) else "example_id"
+from bigbird.tasks.registry import family_of
 
 
 def check_records(files: Sequence[str], task: Task, data: DataConfig, *, labels: bool) -> None:
@@ -51,17 +29,17 @@ def check_records(files: Sequence[str], task: Task, data: DataConfig, *, labels:
 
 def check_record(where: str, record: dict[str, Any], task: Task, data: DataConfig, *, labels: bool) -> None:
     """Raises `InputError`, beginning with `where`, unless the record can be trained on or evaluated."""
-    identity = record_identity(task)
+    identity = family_of(task).identity
     if len(record.get(identity, ())) != 1:
         raise InputError(f"{where}: has no {identity}; expected one integer. Records of another task?")
     where = f"{where} (id {record[identity][0]})"
     _check_sequences(where, record, task, data)
-    for target in target_features(task) if labels else ():
+    for target in family_of(task).target_features(task) if labels else ():
         _check_target(where, record, target, getattr(task.model, "num_classes", 0))  # type: ignore[attr-defined]
 
 
 def _check_sequences(where: str, record: dict[str, Any], task: Task, data: DataConfig) -> None:
-    names = [f.name for f in record_features(task) if f.sequence and f.when == "always"]
+    names = [f.name for f in family_of(task).record_features(task) if f.sequence and f.when == "always"]
     sizes = {name: len(record.get(name, ())) for name in names}
     tokens = int(record["input_mask"].sum()) if "input_mask" in record else sizes["input_ids"]
     if tokens < 1 or len(set(sizes.values())) > 1:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.artifacts import read_manifest
-from bigbird.config import Experiment, GlueTask, replace
+from bigbird.config import Experiment, replace
 from bigbird.errors import InputError
-from bigbird.tasks import glue
+from bigbird.tasks.registry import family_of, family_of_task
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ def with_manifest(experiment: Experiment, folder: Path) -> tuple[Experiment, int
     changes: dict[str, Any] = {}
     if "vocab_size" not in experiment.task.encoder.model_fields_set:
         changes["encoder"] = {"bigbird": {"vocab_size": manifest["vocabulary"]["size"]}}
-    if isinstance(experiment.task, GlueTask) and not experiment.task.model.num_classes:
-        changes["num_classes"] = len(manifest["labels"] or ()) or 1
+    family = family_of(experiment.task)
+    if not getattr(experiment.task.model, "num_classes", 1):  # type: ignore[attr-defined]
+        changes |= family.from_dataset(experiment.task, manifest, "").get("model", {})
     if changes:
         experiment = experiment.model_copy(update={"task": replace(experiment.task, model=changes)})
     return experiment, int(splits[name]["records"])
@@ -120,7 +121,7 @@ def with_manifest(experiment: Experiment, folder: Path) -> tuple[Experiment, int
 
 def with_classes(experiment: Experiment, task: str) -> Experiment:
     """The experiment with the task's own number of classes, where the recipe leaves that to the dataset."""
-    if not isinstance(experiment.task, GlueTask) or experiment.task.model.num_classes:
+    if getattr(experiment.task.model, "num_classes", 1):  # type: ignore[attr-defined]
         return experiment
-    classes = {"num_classes": len(glue.TASKS[task].labels or ()) or 1}
+    classes = {"num_classes": family_of_task(task).num_classes(task)}
     return experiment.model_copy(update={"task": replace(experiment.task, model=classes)})

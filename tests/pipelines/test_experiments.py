@@ -3,14 +3,13 @@ import yaml
 
 from bigbird.config import load_experiment
 from bigbird.errors import InputError
-from bigbird.tasks.families import FAMILIES, experiment_type
-from bigbird.tasks.families import TASKS as FAMILY_TASKS
 from bigbird.tasks.glue import TASKS
+from bigbird.tasks.registry import families, family_of_task, pipeline_task_names
 from pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names, recipe_text
 
 
 def kind(name: str) -> str:
-    return next((f"bigbird/{family}" for family in FAMILIES if family in name), "bigbird/glue")
+    return next((f"bigbird/{family}" for family in (f.name for f in families()) if family in name), "bigbird/glue")
 
 
 FILES = [name for name in recipe_names() if not name.endswith("_large")]
@@ -86,11 +85,11 @@ def test_the_squad_recipe_is_the_model_gardens():
     assert (trainer.validation_steps, trainer.best_checkpoint_eval_metric) == (226, "final_f1")
 
 
-@pytest.mark.parametrize("task", [name for name in FAMILY_TASKS if name not in ("ax", "pretraining")])
+@pytest.mark.parametrize("task", pipeline_task_names())
 @pytest.mark.parametrize("checkpoint", ["", "weights"])
 def test_every_task_has_a_default_recipe(task, checkpoint):
     name = default_recipe(task, checkpoint)
-    assert kind(name) == experiment_type(task)
+    assert kind(name) == family_of_task(task).experiment_type
     assert name.startswith("small") is (not checkpoint)
     recipe_file(name)
 

@@ -8,9 +8,11 @@ import pytest
 
 from bigbird.config import load_experiment
 from bigbird.scoring import Scorer
+from bigbird.tasks.glue.sample import BLAME, PRAISE
+from bigbird.tasks.squad.sample import FACTS
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess.preprocess import preprocess
-from pipelines.sample_data import BLAME, FACTS, PRAISE, write_sample
+from pipelines.sample_data import write_sample
 
 
 def _rows(file):

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from bigbird.artifacts import write_json
-from bigbird.scoring import GlueResults
 from bigbird.tasks.glue import TASKS
-from components.evaluate.predictions import write_glue
+from bigbird.tasks.glue.predictions import write_predictions
+from bigbird.tasks.glue.scoring import GlueResults
 from pipelines.cli import cli
 from pipelines.submission import ROWS
 
@@ -20,7 +20,7 @@ def _evaluate(folder, spec, split, rows):
     """An evaluation folder as the stage leaves it, of a model that answers at random."""
     folder.mkdir()
     logits = np.random.default_rng(rows).normal(2, 3, (rows, spec.num_classes)).astype("float32")
-    files = write_glue(folder, GlueResults(np.arange(rows), [], spec.labels, None, logits), spec, split)
+    files = write_predictions(folder, GlueResults(np.arange(rows), [], spec.labels, None, logits), spec, split)
     write_json(folder / "metrics.json", {"format": 1, "task": spec.name, "split": split, "files": files})
     return folder
 

@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 
-from bigbird import features
 from bigbird.errors import InputError
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad import WindowOptions, encode_paragraphs, find_files, max_context, parse, window_spans
+from bigbird.tasks.squad.family import FEATURES
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 
 NAMES = "Ada Boris Clara Dmitri Élodie Farid Grete Hanako Imre Jürgen".split()
@@ -293,10 +293,7 @@ def test_unlabelled_and_training_records_leave_out_what_they_do_not_need(vocabul
     paragraphs, _ = read(one_question())
     (training,) = encode_paragraphs(paragraphs, vocabulary, WindowOptions())
     (unlabelled,) = encode_paragraphs(paragraphs, vocabulary, WindowOptions(), labelled=False, evaluation=True)
-    names = {
-        when: {f.name for f in features.SQUAD_FEATURES if f.when == when}
-        for when in ("always", "labelled", "evaluation")
-    }
+    names = {when: {f.name for f in FEATURES if f.when == when} for when in ("always", "labelled", "evaluation")}
     assert set(training.features) == names["always"] | names["labelled"]
     assert set(unlabelled.features) == names["always"] | names["evaluation"]
 

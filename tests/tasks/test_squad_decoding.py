@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigbird.tasks.squad_decoding import CERTAINLY_NULL, Window, decode, window_spans
+from bigbird.tasks.squad.decoding import CERTAINLY_NULL, Window, decode, window_spans
 
 CONTEXT = "alpha beta gamma beta delta"
 

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
 from bigbird.errors import InputError
-from bigbird.tasks import glue, pretraining, squad, triviaqa
 from bigbird.tasks.records import name_of
+from bigbird.tasks.registry import family_of_task
 
 # How the names of a split's files begin, where they are not the official ones.
 _BEGINNINGS = {"train": ("train",), "validation": ("dev", "valid"), "test": ("test",)}
 _COMPRESSED = r"(\.(gz|bz2|xz|zst|zip))?"
 _SHOWN = 12  # names of a folder that a message has
-
-
-class _Names(NamedTuple):
-    """How a task's files are named.
-
-    Attributes:
-        splits: split -> its official names, the usual one first.
-        beginning: of all names.
-        ending: of all names.
-        expected: the same in words.
-    """
-
-    splits: Mapping[str, Sequence[str]]
-    beginning: str
-    ending: str
-    expected: str
-
-
-def inner_folder(task: str, names: Collection[str]) -> str | None:
-    """The folder among `names` that holds the task's files, where the folder above it was given."""
-    if task in triviaqa.TASKS:
-        return "qa" if "qa" in names else None
-    spec = glue.TASKS.get(task)
-    if spec is not None and spec.folder in names and not glue.find_files(list(names), spec):
-        return spec.folder
-    return None
 
 
 def official_files(
@@ -62,7 +35,8 @@ def official_files(
             looks like the split's.
     """
     names = sorted(names)
-    rules, found = _names(task), _find(task, names)
+    family = family_of_task(task)
+    rules, found = family.file_names(task), family.find_files(task, names)
     others = [name for name in names if name not in found.values()]
     for kind, beginnings in _BEGINNINGS.items():
         missing = [split for split in rules.splits if split.partition("_")[0] == kind and split not in found]
@@ -84,29 +58,3 @@ def official_files(
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return ", ".join(name_of(name, 40) for name in names[:_SHOWN]) + more
-
-
-def _find(task: str, names: list[str]) -> dict[str, str]:
-    if task in triviaqa.TASKS:
-        return triviaqa.find_files(names, task)
-    if task == pretraining.TASK:
-        return pretraining.find_files(names)
-    return (
-        glue.find_files(names, glue.TASKS[task]) if task in glue.TASKS else squad.find_files(names, squad.TASKS[task])
-    )
-
-
-def _names(task: str) -> _Names:
-    if task in triviaqa.TASKS:
-        domain = triviaqa.TASKS[task].lower()
-        expected = f"qa/{domain}-train.json, qa/{domain}-dev.json, and the documents in evidence/"
-        return _Names(triviaqa.file_names(task), f"{domain}-", ".json", expected)
-    if task == pretraining.TASK:
-        return _Names(pretraining.FILES, "", ".txt", "train.txt, validation.txt (or dev.txt), test.txt")
-    if task in glue.TASKS:
-        splits = glue.TASKS[task].splits
-        return _Names(splits, "", ".tsv", ", ".join(options[0] for options in splits.values()))
-    splits = squad.file_names(squad.TASKS[task])
-    return _Names(
-        splits, "", ".json", f"{splits['train'][0]}, {splits['validation'][0]}, or train.json, dev.json, test.json"
-    )

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from bigbird import features
 from bigbird.checkpoints.native import latest_checkpoint
 from bigbird.config import load_experiment
-from components.preprocess.statistics import Statistics
+from bigbird.tasks.statistics import Statistics
 from components.train.sources import resolve
 from components.train.train import train
 

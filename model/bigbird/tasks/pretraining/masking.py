@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from bigbird.config import PretrainingDataConfig
+from bigbird.tasks.pretraining.config import PretrainingDataConfig
 from bigbird.vocabulary import Vocabulary
 
 MASK_SHARE, OTHER_SHARE = 0.8, 0.1

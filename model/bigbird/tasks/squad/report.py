@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bigbird import report
-from bigbird.scoring import Question, SquadResults
-from bigbird.tasks.squad_decoding import Answer
+from bigbird.tasks.squad.decoding import Answer
+from bigbird.tasks.squad.scoring import Question, SquadResults
 
 MISTAKES = 12
 AROUND = 220  # characters of the context shown on either side of the answer
@@ -15,7 +15,7 @@ LENGTHS = (128, 256, 512, 1024, 2048, 4096, 8192)
 Row = tuple[Question, Answer, tuple[float, float]]
 
 
-def squad_sections(results: SquadResults) -> list[report.Html]:
+def report_sections(results: SquadResults) -> list[report.Html]:
     """What went right and wrong, question by question; without gold answers only what was answered."""
     if results.scores is None:
         shown = [

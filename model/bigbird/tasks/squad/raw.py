@@ -8,10 +8,11 @@ from typing import Any
 
 from bigbird import features
 from bigbird.artifacts import write_manifest
-from bigbird.config import PLACEHOLDER, SquadDataConfig
+from bigbird.config import PLACEHOLDER
 from bigbird.errors import InputError
 from bigbird.tasks import squad
 from bigbird.tasks.records import BadRecords
+from bigbird.tasks.squad.config import SquadDataConfig
 from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary
 

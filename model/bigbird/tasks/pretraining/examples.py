@@ -2,7 +2,7 @@
 
 A file holds documents separated by blank lines; a document's line ends count as spaces. Records are filled to the last
 token: `[CLS] end of a document [SEP] whole document [SEP] beginning of the next [SEP]`. Which tokens are masked is
-drawn while training (`bigbird.masking`), anew in every pass.
+drawn while training (`masking`), anew in every pass.
 """
 
 from __future__ import annotations

@@ -6,18 +6,19 @@ N: examples. C: classes.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
 from bigbird import report
-from bigbird.scoring import GlueResults
+from bigbird.tasks.glue.scoring import GlueResults
 from bigbird.tasks.metrics import confusion
 
 MISTAKES = 12
 LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
-def glue_sections(results: GlueResults, tokens: dict[int, int]) -> list[report.Html]:
+def report_sections(results: GlueResults, tokens: Mapping[int, int]) -> list[report.Html]:
     """What went right and wrong, example by example.
 
     Args:

@@ -1,18 +1,16 @@
-"""Files of predictions: per example for people, and in the formats that GLUE and SQuAD take."""
+"""Files of predictions: per example for people, and as the GLUE benchmark takes them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from bigbird.scoring import GlueResults, SquadResults
-from bigbird.tasks.glue import GlueSpec
+from bigbird.tasks.glue.examples import GlueSpec
+from bigbird.tasks.glue.scoring import GlueResults
 
 
-def write_glue(folder: Path, results: GlueResults, spec: GlueSpec, split: str) -> list[str]:
+def write_predictions(folder: Path, results: GlueResults, spec: GlueSpec, split: str) -> list[str]:
     """Writes predictions.tsv, and the submission file where the benchmark takes this split.
 
     Args:
@@ -60,21 +58,3 @@ def _gold_names(results: GlueResults) -> list[str]:
 
 def _write_tsv(path: Path, header: list[str], lines: list[list[str]]) -> None:
     path.write_text("".join("\t".join(cells) + "\n" for cells in [header, *lines]), encoding="utf-8")
-
-
-def write_squad(folder: Path, results: SquadResults) -> list[str]:
-    """Writes predictions.json as the official scripts read it, nbest.json, and null_odds.json for version 2.
-
-    Returns:
-        The names of the files.
-    """
-    by_id = [(question.id, answer) for question, answer in zip(results.questions, results.answers, strict=True)]
-    files = {
-        "predictions.json": {key: answer.text for key, answer in by_id},
-        "nbest.json": {key: [asdict(candidate) for candidate in answer.candidates] for key, answer in by_id},
-    }
-    if results.version_2:
-        files["null_odds.json"] = {key: answer.null_odds for key, answer in by_id}
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return list(files)

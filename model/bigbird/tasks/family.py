@@ -1,0 +1,469 @@
+"""The interface of a task family: everything that depends on what is learnt, in one object.
+
+A family is a kind of learning, such as classification; its tasks share their records, model, loss and metrics. Stages and
+pipelines are written against this interface alone, find a family through `bigbird.tasks.registry`, and know no family's
+name. `docs/add_a_task.md` says how to add one.
+
+Heavy packages (TensorFlow, Keras, matplotlib) are imported inside the methods that need them: every command loads all
+families.
+
+Letters: B examples of a batch, L padded tokens, N examples of a split.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from bigbird.config import DataConfig, Task
+from bigbird.errors import InputError
+from bigbird.tasks.records import BadRecords
+from bigbird.tasks.statistics import Statistics
+
+if TYPE_CHECKING:
+    from bigbird.features import Feature
+    from bigbird.report import Html
+    from bigbird.vocabulary import Vocabulary
+
+Line = dict[str, Any]  # a checked example, as a line of examples.jsonl holds it
+Outputs = Mapping[str, np.ndarray]
+
+
+# ------------------------------------------------------------------------------------------------ raw files
+
+
+class Source(NamedTuple):
+    """One raw file: the split that it is, and its path."""
+
+    split: str
+    path: str
+
+
+class Item(NamedTuple):
+    """What reading gives: a line, the examples in it, and whether they all have labels."""
+
+    line: Line
+    examples: int
+    labelled: bool
+
+
+class FileNames(NamedTuple):
+    """How a task's files are named.
+
+    Attributes:
+        splits: split -> its official names, the usual one first.
+        beginning: of all names.
+        ending: of all names.
+        expected: the same in words.
+    """
+
+    splits: Mapping[str, Sequence[str]]
+    beginning: str
+    ending: str
+    expected: str
+
+
+class Storage(Protocol):
+    """Files here or in a bucket, as the preprocessing stage reaches them."""
+
+    def read_bytes(self, path: str, what: str) -> bytes:
+        """A whole file, unpacked where its name ends in .gz; `InputError` calls it `what`."""
+
+    def list_names(self, folder: str) -> list[str]:
+        """The names in a folder; none where there is no such folder."""
+
+    def join(self, folder: str, *parts: str) -> str:
+        """A path."""
+
+    def is_remote(self, path: str) -> bool:
+        """Whether it names a bucket."""
+
+
+# ---------------------------------------------------------------------------------------------- preprocessing
+
+
+class LineRange(NamedTuple):
+    """Consecutive lines of a split, which become one TFRecord file.
+
+    Attributes:
+        split: their split.
+        first_example: number of the first example in the split.
+        first_byte: where they begin in the split's file of lines.
+        labelled: whether the split has labels.
+        evaluation: whether the split is not trained on.
+    """
+
+    split: str
+    first_example: int
+    first_byte: int
+    labelled: bool
+    evaluation: bool
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How examples become records.
+
+    Attributes:
+        task: its name.
+        max_length: most tokens of a record.
+        settings: the family's own, by name (as `doc_stride`).
+        labels: names of the classes, where the data and not the task says what they are.
+    """
+
+    task: str
+    max_length: int
+    settings: Mapping[str, int] = field(default_factory=dict)
+
+
+# ------------------------------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What scoring gives.
+
+    Attributes:
+        metrics: fractions of 1 by name; empty where the split has no labels.
+        primary: the name of the metric that counts.
+        baseline: the same metrics for the best constant answer.
+        baseline_answer: what that answer is, in words.
+        results: the outcome of every example, in the family's own form.
+        other_names: names that recipes may use -> the metrics whose mean they are.
+    """
+
+    metrics: dict[str, float]
+    primary: str
+    baseline: dict[str, float]
+    baseline_answer: str
+    results: Any
+    other_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def metric(self, name: str) -> float:
+        """A metric by its own name or a recipe's (`cls_accuracy`, `final_f1`, `pearson_spearman_corr`).
+
+        Raises:
+            InputError: there is no such metric; lists those there are.
+        """
+        parts = self.other_names.get(name, ()) if name not in self.metrics else (name,)
+        if not parts or not self.metrics.keys() >= set(parts):
+            known = ", ".join(self.metrics) or "none, as the split has no labels"
+            raise InputError(f"metric {name!r} is not one of this task's; it has {known}")
+        return float(np.mean([self.metrics[part] for part in parts]))
+
+
+class Collector(ABC):
+    """Collects a model's outputs over a split, and scores them."""
+
+    @property
+    def least_records(self) -> int:
+        """The split's first records of which so many hold an example whole, with all its windows."""
+        return 1
+
+    @property
+    @abstractmethod
+    def missing(self) -> int:
+        """Examples of the split that are not scored yet, wholly or in part."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forgets what was added."""
+
+    @abstractmethod
+    def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        """Takes outputs, a row for each of the records int64[B]; label_ids [B] where the records hold the labels alone."""
+
+    @abstractmethod
+    def result(self) -> Evaluation:
+        """Predictions and metrics over the examples that were added whole; `InputError` where there are none."""
+
+
+def batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
+    """Lines, `size` at a time."""
+    batch = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+# ---------------------------------------------------------------------------------------------------- family
+
+
+class TaskFamily(ABC):
+    """A kind of learning.
+
+    Attributes:
+        name: of the family; its experiment type is `bigbird/NAME`.
+        tasks: the tasks' names, as commands and manifests have them.
+        pipeline_tasks: those of them that the pipeline learns; default all.
+        samples: name of an embedded sample -> its task.
+        config: the task's section of the configuration.
+        defaults: settings of preprocessing, in tokens; the command's options of the same names change them.
+        examples_per_file: enough files to spread over workers and readers, each large enough to be worth opening.
+        identity: the feature that numbers records.
+        target: a tensor that a batch has where it can be compared with what is right.
+        model_inputs: what the model takes of a batch.
+        has_answers: whether the model answers anything: it can be evaluated, exported and served.
+        unit: what an example is called.
+        metric_meanings: metric -> what it says, in a few words.
+        metric_note: a remark below the metrics in the report.
+        made_up_request: input of the exported model -> texts, for a model exported without its dataset.
+    """
+
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]]
+    pipeline_tasks: ClassVar[tuple[str, ...] | None] = None
+    samples: ClassVar[Mapping[str, str]] = {}
+    config: ClassVar[type[Task]]
+    defaults: ClassVar[Mapping[str, int]]
+    examples_per_file: ClassVar[int] = 8192
+    identity: ClassVar[str] = "example_id"
+    target: ClassVar[str] = "label_ids"
+    model_inputs: ClassVar[tuple[str, ...]] = ("input_word_ids", "input_mask", "input_type_ids")
+    has_answers: ClassVar[bool] = True
+    unit: ClassVar[str] = "examples"
+    metric_meanings: ClassVar[Mapping[str, str]] = {}
+    metric_note: ClassVar[str] = ""
+    made_up_request: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    @property
+    def experiment_type(self) -> str:
+        """As configurations and manifests have it; the Model Garden's where it has one."""
+        return f"bigbird/{self.name}"
+
+    # ------------------------------------------------------------------------------------------- configuration
+
+    @abstractmethod
+    def metrics(self, task: str) -> tuple[str, ...]:
+        """A task's own metrics, the first of which picks the best checkpoint."""
+
+    def default_metric(self, config: Task) -> str:
+        """The metric that decides for a configuration, where no dataset says which task it is."""
+        return self.metrics(self.tasks[0])[0]
+
+    def task_defaults(self, task: str) -> dict[str, Any]:
+        """What follows from a task's name alone, under the recipe's own words: a tree of the configuration."""
+        return {}
+
+    @abstractmethod
+    def recipe(self, task: str, *, published: bool) -> str:
+        """The name of the recipe that a task takes by default, from published weights or from scratch."""
+
+    def title(self, task: str) -> str:
+        """A task's name for people."""
+        return task
+
+    def write_sample(self, sample: str, folder: Path, seed: int) -> None:
+        """Writes an embedded sample's files into a folder; the same seed gives the same bytes."""
+        raise NotImplementedError
+
+    # ----------------------------------------------------------------------------------------------- raw files
+
+    def splits(self, task: str) -> tuple[str, ...]:
+        """The splits that a task may have; all but "train" are evaluated."""
+        return tuple(self.file_names(task).splits)
+
+    @abstractmethod
+    def file_names(self, task: str) -> FileNames:
+        """How a task's files are named."""
+
+    def find_files(self, task: str, names: Collection[str]) -> dict[str, str]:
+        """Split -> file name, of the official names found among a folder's file names."""
+        present = set(names)
+        options = self.file_names(task).splits.items()
+        found = {split: next((name for name in choice if name in present), None) for split, choice in options}
+        return {split: name for split, name in found.items() if name}
+
+    def inner_folder(self, task: str, names: Collection[str]) -> str | None:
+        """The folder among `names` that holds the task's files, where the folder above it was given."""
+        return None
+
+    def further_folders(self, paths: Sequence[Path]) -> list[Path]:
+        """Folders of this machine that are read besides the given files and folders."""
+        return []
+
+    @abstractmethod
+    def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
+        """Reads and checks one raw file.
+
+        Raises:
+            InputError: the file cannot be used, or holds more bad records than allowed; names file and line.
+        """
+
+    @abstractmethod
+    def texts(self, line: Line) -> Iterable[str]:
+        """The texts of a line, to train a vocabulary on."""
+
+    # ------------------------------------------------------------------------------------------- preprocessing
+
+    def preprocessing_settings(self, config: Task) -> dict[str, Any]:
+        """What a configuration says about preprocessing, as the stage's keyword arguments; in tokens."""
+        return {"max_length": config.train_data.seq_length}
+
+    def check_settings(self, settings: Mapping[str, int]) -> None:
+        """Refuses settings of preprocessing that leave no room for text; `InputError`."""
+        if settings["max_length"] < 8:
+            raise InputError(
+                f"max_length {settings['max_length']} leaves no room beside the special pieces; expected at least 8"
+            )
+
+    @abstractmethod
+    def encode(
+        self,
+        lines: Iterator[Line],
+        place: LineRange,
+        preprocessing: Preprocessing,
+        vocabulary: Vocabulary,
+        statistics: Statistics,
+    ) -> Iterator[bytes]:
+        """Makes lines into records (serialised tf.Examples), and counts them in `statistics`.
+
+        Raises:
+            InputError: an example cannot be encoded.
+        """
+
+    def labels(self, task: str) -> tuple[str, ...] | None:
+        """Names of a task's classes in the order of their ids; None where it has none."""
+        return None
+
+    def manifest_facts(self, task: str, settings: Mapping[str, int]) -> dict[str, Any]:
+        """What dataset.json says of a task besides its files, labels and metrics."""
+        return {"max_length": settings["max_length"]}
+
+    # ------------------------------------------------------------------------------------- records and training
+
+    @abstractmethod
+    def record_features(self, config: Task) -> tuple[Feature, ...]:
+        """The table of the records."""
+
+    def target_features(self, config: Task) -> tuple[Feature, ...]:
+        """Those of the records that the loss compares with."""
+        return tuple(feature for feature in self.record_features(config) if feature.when == "labelled")
+
+    def masker(self, data: DataConfig) -> Any:
+        """What draws a batch's targets while training, called as `bigbird.tasks.pretraining.masking.Masker` is.
+
+        None where the records hold the targets.
+        """
+        return None
+
+    def raw_validation(self, file: str, data: DataConfig, folder: Path) -> dict[str, Any]:
+        """Makes a raw file that a configuration names for validation into a dataset folder; gives its manifest."""
+        raise InputError(
+            f"task.validation_data.input_path is {file!r}; expected TFRecords: run the preprocess stage first"
+        )
+
+    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
+        """What a dataset says that the configuration leaves open, as changes of the configuration.
+
+        Raises:
+            InputError: the configuration says otherwise.
+        """
+        return {}
+
+    def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:  # noqa: B027 - most leave nothing open
+        """Refuses a configuration that leaves open what only a dataset folder says.
+
+        Args:
+            config: the task's.
+            splits: of "train" and "validation" those that are used.
+
+        Raises:
+            InputError: names the key.
+        """
+
+    def num_classes(self, task: str) -> int | None:
+        """Width of a classifier's output, 1 for a number; None where the model is no classifier."""
+        return None
+
+    @abstractmethod
+    def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
+        """A Keras model, not built; see `bigbird.heads.build_model`."""
+
+    @abstractmethod
+    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
+        """The loss of each example, float32[B], in Keras' operations."""
+
+    def summarize(self, config: Task, outputs: dict[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What scoring needs of a batch's outputs, a row for each example; in Keras' operations."""
+        return outputs
+
+    # ---------------------------------------------------------------------------------------------- evaluation
+
+    @abstractmethod
+    def collector(self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str) -> Collector:
+        """What scores a split; without a dataset folder against labels that the records hold.
+
+        Raises:
+            InputError: the dataset lacks what scoring needs.
+        """
+
+    def answers_too(self, task: str) -> tuple[str, ...]:
+        """Other tasks whose data a task's model answers, as their labels are its own."""
+        return ()
+
+    def count(self, results: Any) -> int:
+        """How many examples were scored."""
+        raise NotImplementedError
+
+    def confusion(self, results: Any) -> dict[str, Any] | None:
+        """`labels` and `counts` [right][answered]; None where there is no such thing."""
+        return None
+
+    def write_predictions(self, folder: Path, results: Any, task: str, split: str) -> list[str]:
+        """Writes files of predictions; gives their names."""
+        raise NotImplementedError
+
+    def report_sections(self, results: Any, tokens: Mapping[int, int]) -> list[Html]:
+        """The report's part on the outcome of the examples; `tokens` gives each record's length."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------- serving
+
+    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+        """The model on raw text, as a tf.Module whose `signatures()` gives the functions to save.
+
+        Args:
+            model: as `load_model` gives it.
+            manifest: of the model folder; its `dataset` says how the records were made.
+            config: the task's.
+            vocabulary: the model's.
+        """
+        raise NotImplementedError
+
+    def signature_meanings(self) -> Mapping[str, str]:
+        """Name of an input or output of the module's signatures -> what it is."""
+        raise NotImplementedError
+
+    def requests(self, line: Line) -> Iterator[dict[str, str]]:
+        """What a client would ask of a line: the exported model's inputs."""
+        yield line
+
+    def score_answers(
+        self,
+        lines: Sequence[Line],
+        ask: Callable[[Sequence[Line]], Outputs],
+        manifest: Mapping[str, Any],
+        metric_name: str,
+    ) -> float:
+        """A metric from an exported model's own answers, equal to what evaluation measures.
+
+        Args:
+            lines: of a split with labels.
+            ask: gives the model's outputs for examples, a row for each.
+            manifest: of the dataset.
+            metric_name: of the metric.
+
+        Raises:
+            InputError: the model knows other labels.
+        """
+        raise NotImplementedError

@@ -1,0 +1,251 @@
+"""Classification and regression of one or two texts, as a task family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bigbird.config import Task
+from bigbird.errors import InputError
+from bigbird.features import LABEL_IDS, TOKENS, Feature
+from bigbird.tasks import metrics as metric
+from bigbird.tasks.family import (
+    FileNames,
+    Item,
+    Line,
+    LineRange,
+    Outputs,
+    Preprocessing,
+    Source,
+    Storage,
+    TaskFamily,
+    batches,
+)
+from bigbird.tasks.glue.config import GlueTask
+from bigbird.tasks.glue.examples import TASKS, GlueExample, encode_examples, find_files, parse
+from bigbird.tasks.records import BadRecords
+from bigbird.tasks.statistics import Statistics
+
+if TYPE_CHECKING:
+    from bigbird.report import Html
+    from bigbird.tasks.glue.scoring import ClassificationCollector, GlueResults
+    from bigbird.vocabulary import Vocabulary
+
+# Examples per call of SentencePiece: enough to amortise the call, few enough to keep little in memory.
+BATCH = 2048
+# Models that also answer another task's data, as its labels are theirs.
+ANSWERS_TOO = {"mnli": ("ax",)}
+
+
+class GlueFamily(TaskFamily):
+    """GLUE's nine tasks and its diagnostic set."""
+
+    name = "glue"
+    tasks = tuple(TASKS)
+    pipeline_tasks = tuple(task for task in TASKS if "train" in TASKS[task].splits)
+    samples = {"glue": "sst2"}
+    config = GlueTask
+    defaults = {"max_length": 1024, "doc_stride": 128, "query_length": 64}
+    examples_per_file = 8192
+    metric_meanings = {
+        "accuracy": "share of right labels",
+        "f1": "harmonic mean of precision and recall",
+        "matthews_corrcoef": "correlation of labels; 0 is chance, 1 is perfect",
+        "pearson": "linear correlation with the right scores",
+        "spearman": "correlation of the ranks",
+    }
+    made_up_request = {
+        "text_a": ["a fine and moving film .", "dull from start to end ."],
+        "text_b": ["it is a film .", "it is fun ."],
+    }
+
+    # ------------------------------------------------------------------------------------------- configuration
+
+    def metrics(self, task: str) -> tuple[str, ...]:
+        return TASKS[task].metrics
+
+    def default_metric(self, config: Task) -> str:
+        from bigbird.tasks.glue.scoring import METRIC_TYPES
+
+        assert isinstance(config, GlueTask)  # noqa: S101 - this family's
+        return METRIC_TYPES.get(config.metric_type, (config.metric_type,))[0]
+
+    def task_defaults(self, task: str) -> dict[str, Any]:
+        first = TASKS[task].metrics[0]
+        data = {"label_type": "int" if TASKS[task].labels else "float"}
+        metric_type = "pearson_spearman_corr" if first == "pearson" else first
+        return {"task": {"metric_type": metric_type, "train_data": data, "validation_data": data}}
+
+    def recipe(self, task: str, *, published: bool) -> str:
+        if published:
+            return f"glue_{task}"
+        return "small_sst2" if task == "sst2" else "small_glue"
+
+    def title(self, task: str) -> str:
+        return TASKS[task].folder
+
+    def write_sample(self, sample: str, folder: Path, seed: int) -> None:
+        from bigbird.tasks.glue.sample import write_sample
+
+        write_sample(folder, seed)
+
+    # ----------------------------------------------------------------------------------------------- raw files
+
+    def file_names(self, task: str) -> FileNames:
+        splits = TASKS[task].splits
+        return FileNames(splits, "", ".tsv", ", ".join(options[0] for options in splits.values()))
+
+    def inner_folder(self, task: str, names: Collection[str]) -> str | None:
+        spec = TASKS[task]
+        return spec.folder if spec.folder in names and not find_files(list(names), spec) else None
+
+    def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
+        data = storage.read_bytes(source.path, f"{source.split} file of {task}")
+        for example in parse(data, source.path, TASKS[task], source.split, bad):
+            yield Item(example._asdict(), 1, example.label is not None)
+
+    def texts(self, line: Line) -> Iterable[str]:
+        return filter(None, (line["text_a"], line["text_b"]))
+
+    # ------------------------------------------------------------------------------------------- preprocessing
+
+    def encode(
+        self,
+        lines: Iterator[Line],
+        place: LineRange,
+        preprocessing: Preprocessing,
+        vocabulary: Vocabulary,
+        statistics: Statistics,
+    ) -> Iterator[bytes]:
+        spec = TASKS[preprocessing.task]
+        for batch in batches(lines, BATCH):
+            examples = [GlueExample(**line) for line in batch]
+            statistics.examples += len(examples)
+            if spec.labels is not None:
+                statistics.labels.update(str(example.label) for example in examples if example.label is not None)
+            for record, length, cut in encode_examples(examples, spec, vocabulary, preprocessing.max_length):
+                statistics.add_record(length)
+                statistics.truncated += cut
+                yield record
+
+    def labels(self, task: str) -> tuple[str, ...] | None:
+        return TASKS[task].labels
+
+    # ------------------------------------------------------------------------------------- records and training
+
+    def record_features(self, config: Task) -> tuple[Feature, ...]:
+        return (*TOKENS, LABEL_IDS[config.train_data.label_type], Feature("example_id", "int64"))  # type: ignore[attr-defined]
+
+    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
+        labels = manifest["labels"]
+        classes, label_type = (len(labels), "int") if labels else (1, "float")
+        found = config.model.num_classes  # type: ignore[attr-defined]
+        if found not in (0, classes):
+            raise InputError(f"task.model.num_classes is {found}, but {manifest['task']} has {classes}")
+        changes: dict[str, Any] = {"model": {"num_classes": classes}}
+        for name in ("train_data", "validation_data"):
+            data = getattr(config, name)
+            if "label_type" in data.model_fields_set and data.label_type != label_type:
+                raise InputError(
+                    f"task.{name}.label_type is {data.label_type}, but {manifest['task']} has {label_type} labels"
+                )
+            changes[name] = {"label_type": label_type}
+        return changes
+
+    def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:
+        if not config.model.num_classes:  # type: ignore[attr-defined]
+            raise InputError(
+                "task.model.num_classes is not set; set it (1 is regression) or give --dataset, which knows it"
+            )
+
+    def num_classes(self, task: str) -> int | None:
+        return TASKS[task].num_classes
+
+    def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
+        from bigbird.heads import BigBirdClassifier
+
+        assert isinstance(config, GlueTask)  # noqa: S101 - this family's
+        classes = num_classes or config.model.num_classes
+        if not classes:
+            raise ValueError("num_classes is not known: set task.model.num_classes or give a dataset folder")
+        pooler = config.model.use_encoder_pooler
+        return BigBirdClassifier(
+            config.encoder, classes, use_encoder_pooler=pooler, head=config.model.head, dtype=dtype
+        )
+
+    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
+        """Cross-entropy; of one class, which is a number, the squared error."""
+        from keras import ops
+
+        from bigbird.heads import cross_entropy
+
+        logits = outputs["logits"]
+        if logits.shape[-1] == 1:
+            return ops.square(logits[:, 0] - ops.cast(batch["label_ids"], "float32"))
+        return cross_entropy(logits, batch["label_ids"])
+
+    # ---------------------------------------------------------------------------------------------- evaluation
+
+    def collector(
+        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+    ) -> ClassificationCollector:
+        from bigbird.tasks.glue.scoring import ClassificationCollector
+
+        assert isinstance(config, GlueTask)  # noqa: S101 - this family's
+        return ClassificationCollector(config, manifest, folder, split)
+
+    def answers_too(self, task: str) -> tuple[str, ...]:
+        return ANSWERS_TOO.get(task, ())
+
+    def count(self, results: GlueResults) -> int:
+        return len(results.ids)
+
+    def confusion(self, results: GlueResults) -> dict[str, Any] | None:
+        if results.gold is None or results.labels is None:
+            return None
+        counts = metric.confusion(results.gold, results.predicted, len(results.labels))
+        return {"labels": list(results.labels), "counts": counts.tolist()}
+
+    def write_predictions(self, folder: Path, results: GlueResults, task: str, split: str) -> list[str]:
+        from bigbird.tasks.glue.predictions import write_predictions
+
+        return write_predictions(folder, results, TASKS[task], split)
+
+    def report_sections(self, results: GlueResults, tokens: Mapping[int, int]) -> list[Html]:
+        from bigbird.tasks.glue.report import report_sections
+
+        return report_sections(results, tokens)
+
+    # ------------------------------------------------------------------------------------------------- serving
+
+    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+        from bigbird.tasks.glue.serving import Classifier
+
+        return Classifier(
+            model,
+            vocabulary,
+            buckets=config.buckets,
+            max_length=manifest["dataset"]["max_length"],
+            pairs=len(TASKS[manifest["task"]].text_columns) == 2,
+            labels=manifest["labels"],
+        )
+
+    def signature_meanings(self) -> Mapping[str, str]:
+        from bigbird.tasks.glue.serving import MEANINGS
+
+        return MEANINGS
+
+    def score_answers(
+        self,
+        lines: Sequence[Line],
+        ask: Callable[[Sequence[Line]], Outputs],
+        manifest: Mapping[str, Any],
+        metric_name: str,
+    ) -> float:
+        from bigbird.tasks.glue.scoring import score_answers
+
+        return score_answers(lines, ask(lines), manifest["labels"], metric_name)
+
+
+FAMILY = GlueFamily()

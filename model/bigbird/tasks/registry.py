@@ -1,0 +1,118 @@
+"""Which task families there are: this package's own, and those that installed packages bring.
+
+A package brings one as an entry point of the group `bigbird.tasks`, whose value is an instance of `TaskFamily`:
+
+    [project.entry-points."bigbird.tasks"]
+    my_family = "my_package.family:FAMILY"
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from bigbird.config import Task
+from bigbird.errors import InputError
+from bigbird.tasks.family import TaskFamily
+
+GROUP = "bigbird.tasks"
+OWN = ("glue", "squad", "triviaqa", "pretraining")
+"""Folders here that hold a family, in the order in which commands list their tasks."""
+
+
+@cache
+def families() -> tuple[TaskFamily, ...]:
+    """All families, this package's first.
+
+    Raises:
+        InputError: an installed family cannot be loaded, or has the name of another or of one of its tasks.
+    """
+    found: list[TaskFamily] = [import_module(f"bigbird.tasks.{name}.family").FAMILY for name in OWN]
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        found.append(_installed(entry))
+        _check_names(found, entry.value)
+    return tuple(found)
+
+
+def _installed(entry: Any) -> TaskFamily:
+    try:
+        loaded = entry.load()
+    except Exception as error:  # whatever somebody's module does
+        raise InputError(
+            f"entry point {entry.name!r} of {GROUP} ({entry.value}): cannot be loaded ({type(error).__name__}: {error}); "
+            "mend or uninstall the package"
+        ) from error
+    if not isinstance(loaded, TaskFamily):
+        raise InputError(
+            f"entry point {entry.name!r} of {GROUP} ({entry.value}): is a {type(loaded).__name__}; expected an instance of "
+            "bigbird.tasks.family.TaskFamily"
+        )
+    return loaded
+
+
+def _check_names(found: list[TaskFamily], where: str) -> None:
+    """Refuses the last family where a name of it is taken."""
+    *others, last = found
+    taken = {name for family in others for name in (family.name, *family.tasks)}
+    if again := taken & {last.name, *last.tasks}:
+        raise InputError(f"{where}: the name {min(again)!r} is another family's or task's; expected a new one")
+
+
+def task_names() -> tuple[str, ...]:
+    """Every task's name, as commands and manifests have it."""
+    return tuple(task for family in families() for task in family.tasks)
+
+
+def pipeline_task_names() -> tuple[str, ...]:
+    """The tasks that the pipeline learns."""
+    return tuple(
+        task
+        for family in families()
+        for task in (family.tasks if family.pipeline_tasks is None else family.pipeline_tasks)
+    )
+
+
+def samples() -> dict[str, str]:
+    """Name of an embedded sample -> its task."""
+    return {sample: task for family in families() for sample, task in family.samples.items()}
+
+
+def experiment_types() -> tuple[str, ...]:
+    """Every family's experiment type."""
+    return tuple(family.experiment_type for family in families())
+
+
+def family_of_task(task: str) -> TaskFamily:
+    """The family of a task by name.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    for family in families():
+        if task in family.tasks:
+            return family
+    raise InputError(f"task {task!r} is not known; expected one of {', '.join(task_names())}")
+
+
+def family_of_type(experiment_type: str) -> TaskFamily:
+    """The family of an experiment type.
+
+    Raises:
+        InputError: there is no such type.
+    """
+    for family in families():
+        if experiment_type == family.experiment_type:
+            return family
+    raise InputError(
+        f"experiment type {experiment_type!r} is not known; expected one of {', '.join(experiment_types())}"
+    )
+
+
+def family_of(config: Task) -> TaskFamily:
+    """The family of a task's configuration."""
+    for family in families():
+        if type(config) is family.config:
+            return family
+    raise TypeError(f"no task family has the configuration {type(config).__name__}")
