@@ -241,3 +241,36 @@ def test_the_readme_describes_every_option_of_run():
 def test_the_readmes_files_exist():
     for path in re.findall(r"\]\(([\w./-]+)\)", readme()):
         assert (ROOT / path).exists(), path
+
+
+def family_words() -> set[str]:
+    """The families' names and their tasks'."""
+    from bigbird.tasks.registry import OWN, families
+
+    own = [family for family in families() if family.name in OWN]
+    return {word for family in own for word in (family.name, *family.tasks)}
+
+
+def words_of_code(file: Path) -> set[str]:
+    """Identifiers, their parts between underscores, and whole strings of a module; its documentation is left out."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [getattr(node, field, None) for field in ("id", "attr", "arg", "name", "module")]
+        names += [node.value] if isinstance(node, ast.Constant) else []
+        for name in names:
+            if isinstance(name, str) and re.fullmatch(r"[\w.]+", name):
+                found |= {name.lower(), *re.split(r"[._]", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())}
+    return found
+
+
+# The one command that is about a benchmark and not about a stage.
+ABOUT_A_FAMILY = ("pipelines.submission",)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in MODULES if not name.startswith("bigbird.") and name not in ABOUT_A_FAMILY)
+)
+def test_no_stage_and_no_pipeline_knows_a_task_family(name):
+    assert words_of_code(MODULES[name]) & family_words() == set()
+    folders = {f"bigbird.tasks.{path.name}" for path in (ROOT / "model/bigbird/tasks").iterdir() if path.is_dir()}
+    assert not [imported for imported in imports_of(name) if imported.startswith(tuple(folders))]

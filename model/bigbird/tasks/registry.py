@@ -8,10 +8,11 @@ A package brings one as an entry point of the group `bigbird.tasks`, whose value
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
 
 from bigbird.config import Task
 from bigbird.errors import InputError
@@ -26,38 +27,30 @@ OWN = ("glue", "squad", "triviaqa", "pretraining")
 def families() -> tuple[TaskFamily, ...]:
     """All families, this package's first.
 
-    Raises:
-        InputError: an installed family cannot be loaded, or has the name of another or of one of its tasks.
+    An installed one that cannot be used is left out, with a warning on standard error: other tasks go on working.
     """
     found: list[TaskFamily] = [import_module(f"bigbird.tasks.{name}.family").FAMILY for name in OWN]
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        found.append(_installed(entry))
-        _check_names(found, entry.value)
+        problem, family = _installed(entry, found)
+        if family is None:
+            print(f"warning: task family {entry.name!r} ({entry.value}) is left out: {problem}", file=sys.stderr)
+        else:
+            found.append(family)
     return tuple(found)
 
 
-def _installed(entry: Any) -> TaskFamily:
+def _installed(entry: EntryPoint, found: Sequence[TaskFamily]) -> tuple[str, TaskFamily | None]:
+    """An installed family, or why it cannot be used."""
     try:
         loaded = entry.load()
-    except Exception as error:  # whatever somebody's module does
-        raise InputError(
-            f"entry point {entry.name!r} of {GROUP} ({entry.value}): cannot be loaded ({type(error).__name__}: {error}); "
-            "mend or uninstall the package"
-        ) from error
+    except Exception as error:  # noqa: BLE001 - whatever somebody's module does
+        return f"it cannot be loaded ({type(error).__name__}: {error}); mend or uninstall the package", None
     if not isinstance(loaded, TaskFamily):
-        raise InputError(
-            f"entry point {entry.name!r} of {GROUP} ({entry.value}): is a {type(loaded).__name__}; expected an instance of "
-            "bigbird.tasks.family.TaskFamily"
-        )
-    return loaded
-
-
-def _check_names(found: list[TaskFamily], where: str) -> None:
-    """Refuses the last family where a name of it is taken."""
-    *others, last = found
-    taken = {name for family in others for name in (family.name, *family.tasks)}
-    if again := taken & {last.name, *last.tasks}:
-        raise InputError(f"{where}: the name {min(again)!r} is another family's or task's; expected a new one")
+        return f"it is a {type(loaded).__name__}; expected an instance of bigbird.tasks.family.TaskFamily", None
+    taken = {name for family in found for name in (family.name, *family.tasks)}
+    if again := taken & {loaded.name, *loaded.tasks}:
+        return f"the name {min(again)!r} is another family's or task's; expected a new one", None
+    return "", loaded
 
 
 def task_names() -> tuple[str, ...]:

@@ -29,7 +29,9 @@ def _encode(folder, lines, flags=TWO):
         path.write_text(text, encoding="utf-8")
         output = str(folder / f"{number}.tfrecord")
         cuts.append(Shard("train", str(path), 0, len(text), 1, 0, output, str(done / f"{number}.json")))
-    encoding = Encoding("sst2", str(folder / "vocab.model"), False, {"max_length": 64}, frozenset({"train"}), frozenset())
+    encoding = Encoding(
+        "sst2", str(folder / "vocab.model"), False, {"max_length": 64}, frozenset({"train"}), frozenset()
+    )
     beam_run.run_shards(cuts, encoding, beam_run.parse_options(flags), str(done))
     return cuts
 
