@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -64,8 +63,7 @@ class TableData(Section):
     @classmethod
     def _check_encoding(cls, value: str) -> str:
         try:
-            codecs.lookup(value)
-            b"a".decode(value)  # refuses codecs that are no text encoding, such as base64
+            "a".encode(value).decode(value)  # refuses codecs that are no text encoding too, such as base64
         except (LookupError, ValueError):
             raise ValueError(
                 f"found {shown(value)}; expected the name of a text encoding, such as utf-8, utf-16, latin-1, cp1252"

@@ -12,7 +12,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, NoReturn, cast
@@ -287,28 +287,11 @@ def read_json_lines(
     for number, line in enumerate(_lines(table, section, storage), 1):
         if line.isspace():
             continue
-        try:
-            record = decode(line)
-            if not isinstance(record, dict):
-                _refuse_array(line, record, number, table)
-                bad.add(
-                    name,
-                    str(number),
-                    f"is {_JSON_NAMES.get(type(record), 'a value')}; expected an object with columns",
-                    line,
-                )
-                continue
-            if "\\u" in line:
-                problem = _half_character(record)
-                if problem:
-                    bad.add(name, str(number), problem, line)
-                    continue
-        except _RepeatedKeyError as error:
-            bad.add(name, str(number), str(error), line)
-            continue
-        except (ValueError, RecursionError) as error:
-            _refuse_spread(line, number, table)
-            bad.add(name, str(number), f"is not valid JSON ({error}); expected one object on each line", line)
+        record, problem = _parsed(line, decode)
+        if record is None:
+            if number == 1:
+                _refuse_other_json(line, table)
+            bad.add(name, str(number), problem, line)
             continue
         if waiting is None:
             yield number, tuple(map(record.get, names))
@@ -333,16 +316,29 @@ _JSON_NAMES = {
 }
 
 
-def _refuse_array(line: str, record: Any, number: int, table: Table) -> None:
-    if number == 1 and isinstance(record, list) and (not record or isinstance(record[0], dict)):
+def _parsed(line: str, decode: Callable[[str], Any]) -> tuple[dict[str, Any] | None, str]:
+    """A line's object, or None and why it has none."""
+    try:
+        record = decode(line)
+    except _RepeatedKeyError as error:
+        return None, str(error)
+    except (ValueError, RecursionError) as error:
+        return None, f"is not valid JSON ({error}); expected one object on each line"
+    if not isinstance(record, dict):
+        return None, f"is {_JSON_NAMES[type(record)]}; expected an object with columns"
+    problem = _half_character(record) if "\\u" in line else ""
+    return (None, problem) if problem else (record, "")
+
+
+def _refuse_other_json(line: str, table: Table) -> None:
+    """Refuses a file whose first line begins one list, or one object of several lines."""
+    start = "".join(line[:100].split())
+    if start.startswith("[{"):
         raise InputError(
             f"{table.place(1)}: is one JSON list, {shown(line.strip(), 60)}; expected JSON Lines, one object on each line "
             "(`jq -c '.[]'` writes that)"
         )
-
-
-def _refuse_spread(line: str, number: int, table: Table) -> None:
-    if number == 1 and line.strip() in ("{", "[", "[{"):
+    if start in ("{", "["):
         raise InputError(
             f"{table.place(1)}: begins JSON of several lines; expected JSON Lines, one object on each line (`jq -c .` writes that "
             "of objects, `jq -c '.[]'` of a list)"
