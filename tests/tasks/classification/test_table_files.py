@@ -108,7 +108,7 @@ def test_files_that_look_like_splits_are_not_cut(write, tmp_path):
     for name in ("train.csv", "dev.csv", "other.csv"):
         write(f"data/{name}", "x")
     with pytest.raises(
-        InputError, match="holds files that look like splits.*train for 'train.csv', validation for 'dev.csv'"
+        InputError, match=r"holds files that look like splits.*train for 'train\.csv', validation for 'dev\.csv'"
     ):
         find_splits(TableData(files=f"{tmp_path}/data"))
 

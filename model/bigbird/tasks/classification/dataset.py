@@ -19,6 +19,7 @@ from bigbird.errors import InputError
 from bigbird.tasks.classification import splits as cutting
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.labels import BadLabelError, Label, LabelColumn, is_number
+from bigbird.tasks.classification.notices import contradiction, label_notices, shared_texts, with_several_labels
 from bigbird.tasks.classification.problems import Mistakes, Notice, listed, quoted_name
 from bigbird.tasks.classification.table_files import LOCAL, Storage, Table, Tables, described, find_splits
 from bigbird.tasks.classification.tables import Row, read_rows
@@ -119,11 +120,11 @@ class TableDataset:
             self._check_ids(part)
             self._check_unlabelled(part)
         self._plan()
-        self._drop_duplicates()
+        self.notices += self._drop_duplicates()
         self._count()
         if self.kind != "number":
-            self._notice_labels()
-        self._notice_contradictions()
+            self.notices += label_notices(self.kind, self.label_counts)
+        self.notices += self._contradictions()
 
     def examples(self) -> Iterator[tuple[str, Example]]:
         """Reads the files a second time, in their order.
@@ -139,22 +140,24 @@ class TableDataset:
             number = -1
             for number, (row, label) in enumerate(self._checked_rows(part, BadRecords(self._skipped))):
                 if part.texts[8 * number : 8 * number + 8] != _text_hash(row):
-                    raise InputError(
-                        f"{row.table.place(row.line)}: changed while it was read; run again when nothing writes it"
-                    )
+                    raise _changed(row.table.place(row.line))
                 split = part.assigned[number]
                 if split == _LEFT_OUT:
                     continue
+                if isinstance(label, str):
+                    known = label in order
+                elif isinstance(label, list):
+                    known = order.keys() >= set(label)
+                else:
+                    known = True
+                if not known:
+                    raise _changed(row.table.place(row.line))
                 if isinstance(label, list):
                     label.sort(key=order.__getitem__)
-                elif self.kind == "number" and label is not None:
-                    label = float(label)
                 name = row.id if row.id is not None else self._name(row)
                 yield _SPLITS[split], Example(name, row.table.path, row.line, row.text_a, row.text_b, label)
             if number + 1 != len(part):
-                raise InputError(
-                    f"{quoted_name(part.tables[-1].path)}: changed while it was read; run again when nothing writes it"
-                )
+                raise _changed(quoted_name(part.tables[-1].path))
 
     def examples_of(self, split: str) -> Iterator[Example]:
         """The examples of one split; errors as `examples`."""
@@ -279,7 +282,7 @@ class TableDataset:
                     )
             self.labelled |= {split for split in missing if (part.assigned == _SPLITS.index(split)).any()}
 
-    def _drop_duplicates(self) -> None:
+    def _drop_duplicates(self) -> list[Notice]:
         """Tells of texts that are in training and elsewhere; leaves them out of training where that is asked for."""
         train = self._parts[0]
         held_out = [
@@ -289,27 +292,11 @@ class TableDataset:
         shared = (train.assigned == cutting.TRAIN) & np.isin(train.hashes(), np.concatenate(held_out))
         count = int(shared.sum())
         if not count:
-            return
+            return []
         first = train.place(int(np.flatnonzero(shared)[0]))
         if self.section.drop_duplicates:
             train.assigned[shared] = _LEFT_OUT
-            remedy = "set drop_duplicates to false to train on them all the same"
-            self.notices.append(
-                Notice(
-                    f"{_records(count)} left out of training, as validation or test has the same text (first: {first})",
-                    count,
-                    remedy,
-                )
-            )
-        else:
-            remedy = "set drop_duplicates to true to leave them out of training: what was trained on is no test"
-            self.notices.append(
-                Notice(
-                    f"{_records(count)} in training with a text that validation or test has too (first: {first})",
-                    count,
-                    remedy,
-                )
-            )
+        return [shared_texts(count, first, dropped=self.section.drop_duplicates)]
 
     def _count(self) -> None:
         """Sizes, labels of the training split, and how many of each; refuses labels that training does not have."""
@@ -349,7 +336,7 @@ class TableDataset:
                 others = f" (as are {len(unseen) - 1:,} more labels)" if len(unseen) > 1 else ""
                 raise InputError(
                     f"{self._column.first_place(code)}: has the label {shown(names[code])} in column {column}, which is in "
-                    f"{counts[at, code]:,} {split} record{'s'[: counts[at, code] != 1]} and in none of training{others}; training has "
+                    f"{counts[at, code]:,} {split} record{'s'[: int(counts[at, code] != 1)]} and in none of training{others}; training has "
                     f"{listed(self.labels)}. Correct it, or add training records with it"
                 )
         if len(self.labels) < (2 if self.kind == "single" else 1):
@@ -361,60 +348,15 @@ class TableDataset:
 
     # ------------------------------------------------------------------------------------------ notices
 
-    def _notice_labels(self) -> None:
-        trained = self.label_counts["train"]
-        single = [label for label, count in trained.items() if count == 1]
-        if single:
-            self._tell(
-                f"{_labels(len(single))} with one training record: {listed(single)}",
-                len(single),
-                "add records, or join such labels to others: one record teaches little and none is left to validate",
-            )
-        alike: dict[str, list[str]] = {}
-        for label in self.labels:
-            alike.setdefault(" ".join(label.casefold().split()), []).append(label)
-        groups = [found for found in alike.values() if len(found) > 1]
-        if groups:
-            shown_groups = "; ".join(listed(found, 4) for found in groups[:3])
-            self._tell(
-                f"labels that differ by case or blanks only: {shown_groups}",
-                sum(map(len, groups)),
-                "write them alike if they are one label",
-            )
-        absent = [label for label, count in self.label_counts.get("validation", {}).items() if not count]
-        if absent:
-            self._tell(
-                f"{_labels(len(absent))} of training without a validation record: {listed(absent)}",
-                len(absent),
-                "add records, or a larger validation_fraction, to see how well they are learnt",
-            )
-        lists = [label for label in self.labels if label.startswith("[") and label.endswith("]")]
-        if lists and self.kind == "single":
-            self._tell(
-                f"{_labels(len(lists))} written like a list: {listed(lists, 3)}",
-                len(lists),
-                "if a record has several labels, write them with a separator between and set label_separator",
-            )
-
-    def _notice_contradictions(self) -> None:
-        """Equal texts with different labels."""
+    def _contradictions(self) -> list[Notice]:
+        """Tells of equal texts with different labels."""
         texts, labels = [], []
         for part in self._parts:
             has = ~self._lacking(part.split)
             texts.append(part.hashes()[has])
             labels.append(self._label_hashes(part.split)[has])
-        text, label = np.concatenate(texts), np.concatenate(labels)
-        order = np.lexsort((label, text))
-        text, label = text[order], label[order]
-        differs = (text[1:] == text[:-1]) & (label[1:] != label[:-1])
-        count = len(np.unique(text[1:][differs]))
-        if count:
-            first = self._first_with(text[1:][differs])
-            self._tell(
-                f"{_texts(count)} with different labels in different records (first: {first})",
-                count,
-                "correct the labels, or keep one record of each: a model cannot learn both",
-            )
+        hashes = with_several_labels(np.concatenate(texts), np.concatenate(labels))
+        return [contradiction(len(hashes), self._first_with(hashes))] if len(hashes) else []
 
     def _first_with(self, hashes: np.ndarray) -> str:
         """The place of the first record whose text is one of some."""
@@ -435,9 +377,6 @@ class TableDataset:
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(cutting.mixed(codes), dtype=np.uint64)])
         ends = np.frombuffer(kept.ends, np.int64)
         return sums[ends] - sums[np.concatenate([[0], ends[:-1]]).astype(np.int64)]
-
-    def _tell(self, message: str, count: int, remedy: str) -> None:
-        self.notices.append(Notice(message, count, remedy))
 
 
 def read_dataset(
@@ -466,6 +405,12 @@ def read_dataset(
     return TableDataset(section, files, bad, storage, progress)
 
 
+def _changed(place: str) -> InputError:
+    return InputError(
+        f"{place}: changed while it was read; expected what was there at first. Run again when nothing writes it"
+    )
+
+
 def _hash(text: str) -> bytes:
     """64 bits of a text, the same on every machine."""
     return blake2b(text.encode(), digest_size=8).digest()
@@ -492,15 +437,3 @@ def _first_repeated(hashes: np.ndarray) -> tuple[int, int] | None:
         return None
     at = again[np.argmin(order[again + 1])]
     return int(order[at]), int(order[at + 1])
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
-
-
-def _labels(count: int) -> str:
-    return "1 label" if count == 1 else f"{count:,} labels"
-
-
-def _texts(count: int) -> str:
-    return "1 text" if count == 1 else f"{count:,} texts"

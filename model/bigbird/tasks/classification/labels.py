@@ -38,6 +38,8 @@ _FEWEST_PER_LABEL = 5
 UNLABELLED = -1
 """The code of a record without a label, which test splits may have."""
 
+_LONGEST = 500  # characters of a label
+
 _TYPES = {str: "a text", int: "a number", float: "a number", bool: "a truth value", list: "a list"}
 
 Label = str | list[str] | float | None
@@ -238,6 +240,11 @@ class LabelColumn:
     def _code(self, name: str, table: Table, line: int) -> int:
         code = self._codes.setdefault(name, len(self._codes))
         if code == len(self._places):
+            if len(name) > _LONGEST:
+                raise InputError(
+                    f"{table.place(line)}: has a label of {len(name):,} characters in column {self.column}, {shown(name, 60)}; expected "
+                    f"{_LONGEST} at most. Name the label's column with label"
+                )
             if code >= MOST_LABELS:
                 raise InputError(
                     f"{table.place(line)}: column {self.column} has more than {MOST_LABELS:,} different labels, such as "

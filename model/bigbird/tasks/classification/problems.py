@@ -104,4 +104,4 @@ def no_such_column(place: str, missing: str, columns: Sequence[str], key: str) -
 
 def quoted_name(path: str) -> str:
     """A path as messages give it: cut where it is long, what cannot be printed escaped."""
-    return name_of(path, 300)
+    return name_of(path, 200)

@@ -179,14 +179,22 @@ def _read_parquet(
                 for values in zip(*(by_name.get(column, nothing) for column in columns), strict=True):
                     number += 1
                     yield number, values
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (InputError, UnicodeDecodeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{name}:row {number + 1} or one of the {_BATCH} after it: holds text that is not UTF-8 ({error.reason}); expected UTF-8"
+        ) from None
+    except (
+        pa.ArrowException,
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+    ) as error:  # the last two: dates without a year
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{name}: cannot be read as Parquet after row {number:,} ({reason}); expected a whole Parquet file"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{name}:row {number + 1} or one of the {_BATCH} after it: holds text that is not UTF-8 ({error.reason}); expected UTF-8"
         ) from None
 
 
