@@ -273,6 +273,13 @@ def test_all_bad_records_are_counted_before_they_are_refused(write, dataset):
     assert [record["where"] for record in found.rejected] == ["3", "4", "5", "7", "8"]
 
 
+def test_records_that_are_all_bad_are_not_to_be_skipped(write, dataset):
+    path = write("a.csv", "text,label\n,a\n,b\n")
+    assert refused(dataset, files=path).endswith(
+        "2 bad records. No record can be used: see that format, delimiter and the columns are right"
+    )
+
+
 def test_very_many_bad_records_end_the_pass(write, dataset):
     path = write("a.csv", "text,label\n" + "one\n" * 20_000)
     message = refused(dataset, files=path)

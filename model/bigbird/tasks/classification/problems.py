@@ -48,18 +48,24 @@ class Mistakes(BadRecords):
         if self.counted > self.limit + _MOST_BAD:
             self._refuse(more=True)
 
-    def check(self) -> None:
-        """Raises `InputError` with the first bad records, and how many there are, where there are more than the limit."""
-        if self.counted > self.limit:
-            self._refuse()
+    def check(self, good: int) -> None:
+        """Raises `InputError` with the first bad records, and how many there are, where there are more than the limit.
 
-    def _refuse(self, more: bool = False) -> None:
+        Args:
+            good: how many records can be used.
+        """
+        if self.counted > self.limit:
+            self._refuse(all_bad=not good)
+
+    def _refuse(self, *, more: bool = False, all_bad: bool = False) -> None:
         first = [f"{bad['file']}:{bad['where']}: {bad['problem']}" for bad in self.rejected[:_LISTED]]
         rest = self.counted - len(first)
         allowed = f", of at most {self.limit:,}" if self.limit else ""
         count = f"{self.counted:,} bad record{'s'[: self.counted != 1]}{' at least' if more else ''}{allowed}"
         remedy = f"Correct {'it' if self.counted == 1 else 'them'}, or skip such records with --max-bad-records "
         remedy += "and a larger number" if more else f"{self.counted}"
+        if all_bad:
+            remedy = "No record can be used: see that format, delimiter and the columns are right"
         room = (MOST_SHOWN - 250) // len(first)
         listed = "\n".join(cut(problem, room) for problem in first)
         raise InputError(f"{listed}\n{f'and {rest:,} more. ' if rest else ''}{count}. {remedy}")
