@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HEAVY = (
     "apache_beam", "google.cloud.aiplatform", "google.cloud.aiplatform_v1", "google.cloud.storage", "jax", "keras", "kfp",
-    "matplotlib", "scipy", "sklearn", "tensorflow", "tensorflow_text",
+    "matplotlib", "pyarrow", "scipy", "sklearn", "tensorflow", "tensorflow_text",
 )  # fmt: skip
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
@@ -122,7 +122,7 @@ def _environment() -> dict[str, str]:
 
 LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.paths", "bigbird.report", "bigbird.serving.saved_model",
-    "bigbird.tasks.files", "bigbird.tasks.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
+    "bigbird.tasks.classification.dataset", "bigbird.tasks.files", "bigbird.tasks.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
     "bigbird.tasks.squad.family", "bigbird.tasks.triviaqa.family", "bigbird.vocabulary",
     "components.evaluate.__main__", "components.export.__main__", "components.notify.notify", "components.preprocess.__main__",
     "components.preprocess.inputs", "components.recipes", "components.register.__main__", "components.register.register",
