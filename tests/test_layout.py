@@ -112,6 +112,8 @@ def _environment() -> dict[str, str]:
 
 LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.paths", "bigbird.report", "bigbird.serving.saved_model",
+    "bigbird.tasks.classification.baselines", "bigbird.tasks.classification.decisions", "bigbird.tasks.classification.intervals",
+    "bigbird.tasks.classification.metrics", "bigbird.tasks.classification.plots",
     "bigbird.tasks.glue", "bigbird.tasks.squad", "bigbird.vocabulary",
     "components.evaluate.__main__", "components.export.__main__", "components.notify.notify", "components.preprocess.__main__",
     "components.preprocess.inputs", "components.recipes", "components.register.__main__", "components.register.register",
