@@ -160,7 +160,7 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 
 
 def _number(value: Any, where: str, low: float = -math.inf, high: float = math.inf) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high or math.isinf(value):
         bounds = "a number" if math.isinf(low) else f"a number from {low} to {high}"
         raise InputError(f"{where}: is {shown(value)}; expected {bounds}. {_REMEDY}")
     return float(value)

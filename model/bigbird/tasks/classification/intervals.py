@@ -24,6 +24,7 @@ from bigbird.tasks.classification.metrics import (
     checked_numbers,
     checked_one_label,
     checked_several_labels,
+    of_sum_one,
     quiet,
 )
 
@@ -376,7 +377,7 @@ _ONE_LABEL: dict[str, Callable[[np.ndarray, np.ndarray], Statistic]] = {
     "matthews_corrcoef": _one_label(lambda gold, predicted, _: _matthews_of_classes(gold, predicted)),
     "macro_roc_auc": _one_label(lambda gold, _, scores: _ranking(_roc_auc)(gold, scores)),
     "macro_pr_auc": _one_label(lambda gold, _, scores: _ranking(_average_precision)(gold, scores)),
-    "log_loss": _one_label(lambda gold, _, scores: _mean(_log_losses(scores[gold]))),
+    "log_loss": _one_label(lambda gold, _, scores: _mean(_log_losses(of_sum_one(scores)[gold]))),
     "calibration_error": _one_label(
         lambda gold, predicted, scores: _calibration_error(scores.max(axis=1), (gold & predicted).any(axis=1))
     ),

@@ -112,7 +112,7 @@ def one_label_metrics(gold: np.ndarray, probabilities: np.ndarray, labels: Seque
             "matthews_corrcoef": lambda: _matthews_corrcoef(gold, predicted),
             "macro_roc_auc": lambda: table.mean("roc_auc"),
             "macro_pr_auc": lambda: table.mean("pr_auc"),
-            "log_loss": lambda: sk.log_loss(gold, probabilities, labels=indices),
+            "log_loss": lambda: sk.log_loss(gold, of_sum_one(probabilities), labels=indices),
             "calibration_error": lambda: expected_calibration_error(probabilities.max(axis=1), predicted == gold),
         }
         values, undefined = _computed(functions)
@@ -313,7 +313,7 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
 
 
 def checked_one_label(gold: np.ndarray, probabilities: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gold int64[N] and probabilities float64[N, C] whose rows sum to 1 exactly.
+    """Gold int64[N] and probabilities float64[N, C].
 
     Raises:
         ValueError: as in `one_label_metrics`.
@@ -325,7 +325,12 @@ def checked_one_label(gold: np.ndarray, probabilities: np.ndarray, labels: int) 
     _require(bool(((gold >= 0) & (gold < labels)).all()), f"a gold label is outside 0 to {labels - 1}")
     sums = probabilities.sum(axis=1, keepdims=True)
     _require(bool((np.abs(sums - 1) <= _SUM_TOLERANCE).all()), "the probabilities of an example do not sum to 1")
-    return gold.astype(np.int64), probabilities / sums
+    return gold.astype(np.int64), probabilities
+
+
+def of_sum_one(probabilities: np.ndarray) -> np.ndarray:
+    """Rows float64[N, C] that sum to 1 as exactly as float64 can, as log loss needs them; elsewhere it would undo ties."""
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
 def checked_several_labels(
