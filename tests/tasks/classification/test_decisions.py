@@ -255,12 +255,12 @@ def damaged(path, value):
     ],
 )
 def test_a_record_that_was_changed_is_refused(path, value, problem):
-    with pytest.raises(InputError, match=rf"model.json: decisions.{problem}") as raised:
+    with pytest.raises(InputError, match=rf"model\.json: decisions\.{problem}") as raised:
         decisions.from_record(damaged(path, value), LABELS, "model.json: decisions")
     assert str(raised.value).endswith("The file was changed: restore it, or train again")
     assert len(str(raised.value)) < 1000
 
 
 def test_no_record_at_all():
-    with pytest.raises(InputError, match="model.json: decisions: is None; expected an object"):
+    with pytest.raises(InputError, match=r"model\.json: decisions: is None; expected an object"):
         decisions.from_record(None, LABELS, "model.json: decisions")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 def one_label_data(rng, examples):
     labels = int(rng.integers(2, 5))
     gold = rng.integers(0, labels, examples)
-    scores = np.ceil((rng.random((examples, labels)) + np.eye(labels)[gold]) * rng.choice([2, 1000]))
+    scores = np.ceil((rng.random((examples, labels)) + 0.5 * np.eye(labels)[gold]) * rng.choice([2, 1000]))
     return gold, scores / scores.sum(axis=1, keepdims=True)
 
 

@@ -104,9 +104,7 @@ def calibration_by_hand(confidence, right, bins=15):
     """Bin by bin, each from its lower edge, not included, to its upper one."""
     total = 0.0
     for i in range(bins):
-        inside = [
-            k for k, c in enumerate(confidence) if (i / bins < c or (i == 0 and c == 0)) and c <= (i + 1) / bins
-        ]
+        inside = [k for k, c in enumerate(confidence) if (i / bins < c or (i == 0 and c == 0)) and c <= (i + 1) / bins]
         if inside:
             total += abs(sum(right[k] for k in inside) - sum(confidence[k] for k in inside))
     return total / len(confidence)

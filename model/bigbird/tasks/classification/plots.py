@@ -302,8 +302,9 @@ def predicted_against_gold(gold: np.ndarray, predicted: np.ndarray) -> Any:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    # Fixed places: a layout that is computed changes a little when the same figure is drawn again.
+    figure = Figure(figsize=(_WIDTH, 3.6))
+    left, right = (figure.add_axes((start, 0, 0.37, 1)) for start in (0, 0.56))
     low, high = float(min(gold.min(), predicted.min())), float(max(gold.max(), predicted.max()))
     _scatter(figure, left, gold, predicted)
     left.plot([low, high], [low, high], color=SOFT, linewidth=1, linestyle="--")
@@ -331,7 +332,8 @@ def _scatter(figure: Any, axes: Any, x: np.ndarray, y: np.ndarray) -> None:
         cmap=_shades(0.12),
         norm=LogNorm(1, max(2, counts.max())),
     )
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
+    place = axes.get_position()
+    bar = figure.colorbar(drawn, cax=figure.add_axes((place.x1 + 0.01, 0.1, 0.012, 0.8)))
     bar.set_label("examples a cell", fontsize=8, color=SOFT)
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)
