@@ -124,6 +124,8 @@ LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.paths", "bigbird.report", "bigbird.serving.saved_model",
     "bigbird.tasks.classification.dataset", "bigbird.tasks.files", "bigbird.tasks.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
     "bigbird.tasks.squad.family", "bigbird.tasks.triviaqa.family", "bigbird.vocabulary",
+    "bigbird.tasks.classification.baselines", "bigbird.tasks.classification.decisions", "bigbird.tasks.classification.intervals",
+    "bigbird.tasks.classification.metrics", "bigbird.tasks.classification.plots",
     "components.evaluate.__main__", "components.export.__main__", "components.notify.notify", "components.preprocess.__main__",
     "components.preprocess.inputs", "components.recipes", "components.register.__main__", "components.register.register",
     "components.runs", "components.serve.__main__", "components.serve.serve", "components.stage", "components.train.__main__",
