@@ -12,7 +12,7 @@ from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
-from bigbird.tasks.records import shown
+from bigbird.text_files import shown
 
 if TYPE_CHECKING:
     import keras

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bigbird.errors import InputError
+from bigbird.text_files import shown
 from bigbird.vocabulary import VISIBLE
 
 has_text = re.compile(VISIBLE).search
@@ -32,15 +33,6 @@ def foreign_format(data: bytes) -> str:
     found = next((problem for beginning, problem in _FOREIGN if start.startswith(beginning)), "")
     nul = "has NUL bytes at its beginning: it is damaged, or no text; expected UTF-8" if b"\0" in start else ""
     return found or nul
-
-
-def shown(value: object, most: int = 100) -> str:
-    """A value as messages quote it, cut where it is long."""
-    try:
-        text = repr(value)
-    except RecursionError:  # JSON may be nested as deep as reading it allows, which is deeper than it can be written
-        return f"a {type(value).__name__} of many levels"
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def name_of(text: str, most: int = 100) -> str:

@@ -22,7 +22,8 @@ from bigbird.tasks.classification.notices import contradiction, label_notices, s
 from bigbird.tasks.classification.problems import Mistakes, Notice, listed, quoted_name
 from bigbird.tasks.classification.table_files import LOCAL, Storage, Table, Tables, described, find_splits
 from bigbird.tasks.classification.tables import Row, read_rows
-from bigbird.tasks.records import BadRecords, as_json, shown
+from bigbird.tasks.records import BadRecords, as_json
+from bigbird.text_files import shown
 
 _SPLITS = ("train", "validation", "test")  # by the numbers that `splits.cut` gives
 _LEFT_OUT = 3  # the number of records that are in no split

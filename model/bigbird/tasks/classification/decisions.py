@@ -20,7 +20,7 @@ import numpy as np
 
 from bigbird.errors import InputError
 from bigbird.tasks.classification.metrics import label_set_metrics
-from bigbird.tasks.records import shown
+from bigbird.text_files import shown
 
 Activation = Literal["softmax", "sigmoid"]
 

@@ -21,7 +21,8 @@ from bigbird.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.problems import listed, no_such_column, quoted_name
 from bigbird.tasks.classification.table_files import Storage, Table
-from bigbird.tasks.records import BadRecords, foreign_format, shown
+from bigbird.tasks.records import BadRecords, foreign_format
+from bigbird.text_files import shown
 
 LONGEST = 1 << 24
 """Characters of a line or value; more is a mistake, such as a quotation mark that is never closed."""

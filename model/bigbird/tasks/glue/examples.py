@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, foreign_format, has_text, name_of, shown
+from bigbird.tasks.records import BadRecords, foreign_format, has_text, name_of
+from bigbird.text_files import shown
 from bigbird.vocabulary import Vocabulary
 
 _USUAL_SPLITS = {"train": ("train.tsv",), "validation": ("dev.tsv",), "test": ("test.tsv",)}

@@ -18,7 +18,8 @@ import numpy as np
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name_of, shown, text_problem
+from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name_of, text_problem
+from bigbird.text_files import shown
 from bigbird.vocabulary import Pieces, Vocabulary
 
 TASKS = {"squad_v1": False, "squad_v2": True}
