@@ -43,7 +43,7 @@ def evaluate(
         InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary.
     """
     model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
-    family = family_of_type(model_manifest["experiment_type"])
+    family = family_of_type(model_manifest.get("experiment_type", ""))
     if not family.has_answers:
         raise InputError(
             f"{model}: is a pre-trained model, which answers nothing yet. Its masked-LM metrics are in its model.json "

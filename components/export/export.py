@@ -55,7 +55,7 @@ def export(
     from bigbird.checkpoints.native import load_model
     from bigbird.vocabulary import Vocabulary
 
-    family = family_of_type(read_manifest(model, "model")["experiment_type"])
+    family = family_of_type(read_manifest(model, "model").get("experiment_type", ""))
     if not family.has_answers:
         raise InputError(
             f"{model}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"

@@ -113,7 +113,6 @@ class Preprocessing:
         task: its name.
         max_length: most tokens of a record.
         settings: the family's own, by name (as `doc_stride`).
-        labels: names of the classes, where the data and not the task says what they are.
     """
 
     task: str

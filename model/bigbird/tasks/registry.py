@@ -17,6 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from bigbird.config import Task
 from bigbird.errors import InputError
 from bigbird.tasks.family import TaskFamily
+from bigbird.text_files import shown
 
 GROUP = "bigbird.tasks"
 OWN = ("glue", "squad", "triviaqa", "pretraining")
@@ -86,7 +87,7 @@ def family_of_task(task: str) -> TaskFamily:
     for family in families():
         if task in family.tasks:
             return family
-    raise InputError(f"task {task!r} is not known; expected one of {', '.join(task_names())}")
+    raise InputError(f"task {shown(task)} is not known; expected one of {', '.join(task_names())}")
 
 
 def family_of_type(experiment_type: str) -> TaskFamily:
@@ -99,7 +100,7 @@ def family_of_type(experiment_type: str) -> TaskFamily:
         if experiment_type == family.experiment_type:
             return family
     raise InputError(
-        f"experiment type {experiment_type!r} is not known; expected one of {', '.join(experiment_types())}"
+        f"experiment type {shown(experiment_type)} is not known; expected one of {', '.join(experiment_types())}"
     )
 
 
