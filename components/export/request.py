@@ -34,10 +34,7 @@ def recorded_request(
             file = f"{split}.examples.jsonl"
             if (Path(dataset) / file).exists() or file in manifest.get(CHECKSUMS, {}):
                 check_files(dataset, "dataset", manifest, [file])
-                examples = list(
-                    islice(
-                        (asked for line in read_examples(dataset, split) for asked in family.requests(line)), RECORDED
-                    )
-                )
+                requests = (asked for line in read_examples(dataset, split) for asked in family.requests(line))
+                examples = list(islice(requests, RECORDED))
                 return {name: [example[name] for example in examples] for name in fields}
     return {name: list(family.made_up_request[name]) for name in fields}
