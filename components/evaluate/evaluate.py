@@ -43,8 +43,8 @@ def evaluate(
         InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary.
     """
     model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
-    family = family_of_type(model_manifest.get("experiment_type", ""))
-    if not family.has_answers:
+    kind, family = model_manifest.get("experiment_type"), family_of_task(dataset_manifest["task"])
+    if kind is not None and not family_of_type(kind).has_answers:
         raise InputError(
             f"{model}: is a pre-trained model, which answers nothing yet. Its masked-LM metrics are in its model.json "
             "(`python -m components.train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"

@@ -12,7 +12,7 @@ from bigbird.artifacts import check_files, new_folder, read_manifest, write_json
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
 from bigbird.paths import plain_path
-from bigbird.tasks.registry import family_of_type
+from bigbird.tasks.registry import family_of, family_of_type
 from bigbird.version import provenance
 from components.export.request import recorded_request
 
@@ -55,12 +55,13 @@ def export(
     from bigbird.checkpoints.native import load_model
     from bigbird.vocabulary import Vocabulary
 
-    family = family_of_type(read_manifest(model, "model").get("experiment_type", ""))
-    if not family.has_answers:
+    kind = read_manifest(model, "model").get("experiment_type")
+    if kind is not None and not family_of_type(kind).has_answers:
         raise InputError(
             f"{model}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
         )
     keras_model, manifest, experiment = load_model(model)
+    family = family_of(experiment.task)
     check_files(model, "model", manifest)
     if manifest["dataset"] is None:
         raise InputError(
