@@ -12,8 +12,8 @@ from bigbird.config import Task
 from bigbird.console import Progress, format_duration
 from bigbird.errors import InputError
 from bigbird.scoring import Scorer
-from bigbird.tasks.family import Evaluation, TaskFamily
-from bigbird.tasks.registry import family_of, family_of_task, family_of_type
+from bigbird.tasks.family import AnsweringFamily, Evaluation
+from bigbird.tasks.registry import answering_family, family_of, family_of_task, family_of_type
 from bigbird.version import provenance
 from components.evaluate.report_page import evaluation_page
 
@@ -43,13 +43,14 @@ def evaluate(
         InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary.
     """
     model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
-    kind, family = model_manifest.get("experiment_type"), family_of_task(dataset_manifest["task"])
-    if kind is not None and not family_of_type(kind).has_answers:
+    kind = model_manifest.get("experiment_type")
+    if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
         raise InputError(
             f"{model}: is a pre-trained model, which answers nothing yet. Its masked-LM metrics are in its model.json "
             "(`python -m components.train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"
         )
     check_compatible(model, model_manifest, dataset, dataset_manifest)
+    family = answering_family(dataset_manifest["task"])
     check_files(model, "model", model_manifest)
     split = choose_split(dataset, dataset_manifest, split)
     weights = weights_folder(model, model_manifest, checkpoint)
@@ -90,7 +91,7 @@ def check_compatible(
         if classes != wanted:
             raise InputError(f"{dataset}: task {other!r} has {wanted} classes, but {model} has {classes}")
         return
-    if other != task and other not in family_of_task(task).answers_too(task):
+    if other != task and other not in answering_family(task).answers_too(task):
         raise InputError(
             f"{dataset}: is a dataset of task {other!r}, but {model} is a model for {task!r}; give a dataset of {task!r}"
         )
@@ -153,7 +154,7 @@ def run_model(
     return lengths
 
 
-def _manifest(family: TaskFamily, task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
+def _manifest(family: AnsweringFamily, task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
     """What metrics.json says of the result."""
     primary = evaluation.primary
     labelled = bool(evaluation.metrics)

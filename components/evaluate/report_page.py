@@ -6,8 +6,8 @@ from typing import Any
 
 from bigbird import report
 from bigbird.console import format_duration
-from bigbird.tasks.family import Evaluation, TaskFamily
-from bigbird.tasks.registry import family_of_task
+from bigbird.tasks.family import AnsweringFamily, Evaluation
+from bigbird.tasks.registry import answering_family
 from components.evaluate.report_training import training_section
 
 
@@ -30,7 +30,7 @@ def evaluation_page(
         tokens: record id -> length in tokens.
     """
     task = manifest["task"]
-    family = family_of_task(task)
+    family = answering_family(task)
     details = family.report_sections(evaluation.results, tokens)
     training = training_section(model_dir, evaluation.primary)
     sections = [_summary(family, evaluation, manifest), *details, training, _origin(manifest, model, dataset)]
@@ -38,7 +38,7 @@ def evaluation_page(
     return report.page(f"{family.title(task)}: evaluation", sections, subtitle=subtitle)
 
 
-def _summary(family: TaskFamily, evaluation: Evaluation, manifest: dict[str, Any]) -> report.Html:
+def _summary(family: AnsweringFamily, evaluation: Evaluation, manifest: dict[str, Any]) -> report.Html:
     if not manifest["labelled"]:
         text = (
             f"The split “{manifest['split']}” has no labels, so there is nothing to score: "

@@ -12,7 +12,8 @@ from bigbird.artifacts import check_files, new_folder, read_manifest, write_json
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
 from bigbird.paths import plain_path
-from bigbird.tasks.registry import family_of, family_of_type
+from bigbird.tasks.family import AnsweringFamily
+from bigbird.tasks.registry import answering_family, family_of_type
 from bigbird.version import provenance
 from components.export.request import recorded_request
 
@@ -56,17 +57,17 @@ def export(
     from bigbird.vocabulary import Vocabulary
 
     kind = read_manifest(model, "model").get("experiment_type")
-    if kind is not None and not family_of_type(kind).has_answers:
+    if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
         raise InputError(
             f"{model}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
         )
     keras_model, manifest, experiment = load_model(model)
-    family = family_of(experiment.task)
     check_files(model, "model", manifest)
     if manifest["dataset"] is None:
         raise InputError(
             f"{model}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
         )
+    family = answering_family(manifest["task"])
     given = None if dataset is None else read_manifest(dataset, "dataset")
     if given is not None:
         _check_dataset(manifest["dataset"], given, str(dataset))

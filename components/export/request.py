@@ -10,13 +10,13 @@ from typing import Any
 from bigbird.artifacts import check_files
 from bigbird.integrity import CHECKSUMS
 from bigbird.scoring import read_examples
-from bigbird.tasks.family import TaskFamily
+from bigbird.tasks.family import AnsweringFamily
 
 RECORDED = 4  # examples; enough for several buckets and a batch, few enough to read
 
 
 def recorded_request(
-    family: TaskFamily, dataset: str | None, manifest: dict[str, Any] | None, fields: Sequence[str]
+    family: AnsweringFamily, dataset: str | None, manifest: dict[str, Any] | None, fields: Sequence[str]
 ) -> dict[str, list[str]]:
     """Texts for each of the model's fields.
 

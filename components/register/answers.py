@@ -12,7 +12,7 @@ from bigbird.console import Progress, format_duration
 from bigbird.errors import InputError
 from bigbird.scoring import read_examples
 from bigbird.serving.saved_model import Predictor
-from bigbird.tasks.registry import family_of_task
+from bigbird.tasks.registry import answering_family
 
 BATCH = 16  # examples sent to the model at once
 
@@ -34,7 +34,7 @@ def measure(predictor: Predictor, dataset: str, manifest: Mapping[str, Any], spl
         InputError: the model takes other texts, knows other labels, or gives numbers that are not finite.
     """
     lines = list(read_examples(dataset, split))
-    family = family_of_task(manifest["task"])
+    family = answering_family(manifest["task"])
     return family.score_answers(lines, lambda examples: _ask(predictor, examples, split), manifest, name)
 
 

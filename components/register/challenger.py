@@ -8,7 +8,7 @@ from typing import Any
 
 from bigbird.artifacts import check_files, read_manifest
 from bigbird.errors import InputError
-from bigbird.tasks.registry import family_of_task
+from bigbird.tasks.registry import answering_family
 from bigbird.version import revision
 from components.register.labels import (
     OURS,
@@ -95,7 +95,7 @@ def read_challenger(
             f"{evaluation}: is of task {evaluated['task']!r}, split {evaluated['split']!r}, but {dataset} holds "
             f"{manifest['task']!r} with {', '.join(manifest['splits'])}; give the dataset that was evaluated"
         )
-    if task != manifest["task"] and manifest["task"] not in family_of_task(task).answers_too(task):
+    if task != manifest["task"] and manifest["task"] not in answering_family(task).answers_too(task):
         raise InputError(
             f"{saved_model}: is a model for {task!r}, but {evaluation} is of task {manifest['task']!r}; "
             "give the folders of one run"

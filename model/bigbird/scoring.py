@@ -20,7 +20,7 @@ from bigbird import features
 from bigbird.artifacts import check_files, inside
 from bigbird.config import Task
 from bigbird.errors import InputError, TrainingDiverged
-from bigbird.tasks.family import Evaluation
+from bigbird.tasks.family import AnsweringFamily, Evaluation
 from bigbird.tasks.registry import family_of, family_of_task
 from bigbird.text_files import read_json_lines
 
@@ -45,7 +45,7 @@ class Scorer:
 
     def __init__(self, task: Task, manifest: dict[str, Any] | None, folder: str | Path | None, split: str):
         family = family_of(task)
-        if manifest is not None and folder is not None and family.has_answers:
+        if manifest is not None and folder is not None and isinstance(family, AnsweringFamily):
             check_files(folder, "dataset", manifest, [f"{split}.examples.jsonl"])
         self._collector = family.collector(task, manifest, None if folder is None else Path(folder), split)
 

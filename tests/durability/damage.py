@@ -61,12 +61,14 @@ def export(copies: Copies) -> None:
     """What the export stage reads before it does anything that takes long."""
     from bigbird.artifacts import check_files, read_manifest
     from bigbird.checkpoints.native import load_model
-    from bigbird.tasks.registry import family_of_task
+    from bigbird.tasks.registry import answering_family
     from components.export.request import recorded_request
 
     load_model(copies.model)
     check_files(copies.model, "model", read_manifest(copies.model, "model"))
-    recorded_request(family_of_task("sst2"), str(copies.dataset), read_manifest(copies.dataset, "dataset"), ["text_a"])
+    recorded_request(
+        answering_family("sst2"), str(copies.dataset), read_manifest(copies.dataset, "dataset"), ["text_a"]
+    )
 
 
 def start_from(copies: Copies) -> None:

@@ -103,6 +103,7 @@ def test_a_bad_line_is_told_with_its_place(tmp_path):
     ("entry", "told"),
     [
         ("moods.nowhere:FAMILY", "it cannot be loaded (ModuleNotFoundError: No module named 'moods.nowhere')"),
+        ("moods.unfinished:FAMILY", "it cannot be loaded (TypeError: Can't instantiate abstract class Unfinished with"),
         ("moods.family:LABELS", "it is a tuple; expected an instance of bigbird.tasks.family.TaskFamily"),
         ("bigbird.tasks.glue.family:FAMILY", "the name 'ax' is another family's or task's; expected a new one"),
     ],

@@ -211,11 +211,6 @@ class TaskFamily(ABC):
         identity: the feature that numbers records.
         target: a tensor that a batch has where it can be compared with what is right.
         model_inputs: what the model takes of a batch.
-        has_answers: whether the model answers anything: it can be evaluated, exported and served.
-        unit: what an example is called.
-        metric_meanings: metric -> what it says, in a few words.
-        metric_note: a remark below the metrics in the report.
-        made_up_request: input of the exported model -> texts, for a model exported without its dataset.
     """
 
     name: ClassVar[str]
@@ -228,11 +223,6 @@ class TaskFamily(ABC):
     identity: ClassVar[str] = "example_id"
     target: ClassVar[str] = "label_ids"
     model_inputs: ClassVar[tuple[str, ...]] = ("input_word_ids", "input_mask", "input_type_ids")
-    has_answers: ClassVar[bool] = True
-    unit: ClassVar[str] = "examples"
-    metric_meanings: ClassVar[Mapping[str, str]] = {}
-    metric_note: ClassVar[str] = ""
-    made_up_request: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     @property
     def experiment_type(self) -> str:
@@ -263,7 +253,7 @@ class TaskFamily(ABC):
 
     def write_sample(self, sample: str, folder: Path, seed: int) -> None:
         """Writes an embedded sample's files into a folder; the same seed gives the same bytes."""
-        raise NotImplementedError
+        raise InputError(f"task family {self.name} has no sample {sample!r}")
 
     # ----------------------------------------------------------------------------------------------- raw files
 
@@ -406,28 +396,45 @@ class TaskFamily(ABC):
             InputError: the dataset lacks what scoring needs.
         """
 
+
+class AnsweringFamily(TaskFamily):
+    """A family whose models answer something: they are evaluated, exported, served and registered.
+
+    Attributes:
+        unit: what an example is called.
+        metric_meanings: metric -> what it says, in a few words.
+        metric_note: a remark below the metrics in the report.
+        made_up_request: input of the exported model -> texts, for a model exported without its dataset.
+    """
+
+    unit: ClassVar[str] = "examples"
+    metric_meanings: ClassVar[Mapping[str, str]] = {}
+    metric_note: ClassVar[str] = ""
+    made_up_request: ClassVar[Mapping[str, Sequence[str]]] = {}
+
     def answers_too(self, task: str) -> tuple[str, ...]:
         """Other tasks whose data a task's model answers, as their labels are its own."""
         return ()
 
+    @abstractmethod
     def count(self, results: Any) -> int:
         """How many examples were scored."""
-        raise NotImplementedError
 
     def confusion(self, results: Any) -> dict[str, Any] | None:
         """`labels` and `counts` [right][answered]; None where there is no such thing."""
         return None
 
+    @abstractmethod
     def write_predictions(self, folder: Path, results: Any, task: str, split: str) -> list[str]:
         """Writes files of predictions; gives their names."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report_sections(self, results: Any, tokens: Mapping[int, int]) -> list[Html]:
         """The report's part on the outcome of the examples; `tokens` gives each record's length."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------- serving
 
+    @abstractmethod
     def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
         """The model on raw text, as a tf.Module whose `signatures()` gives the functions to save.
 
@@ -437,16 +444,16 @@ class TaskFamily(ABC):
             config: the task's.
             vocabulary: the model's.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def signature_meanings(self) -> Mapping[str, str]:
         """Name of an input or output of the module's signatures -> what it is."""
-        raise NotImplementedError
 
     def requests(self, line: Line) -> Iterator[dict[str, str]]:
         """What a client would ask of a line: the exported model's inputs."""
         yield line
 
+    @abstractmethod
     def score_answers(
         self,
         lines: Sequence[Line],
@@ -465,4 +472,3 @@ class TaskFamily(ABC):
         Raises:
             InputError: the model knows other labels.
         """
-        raise NotImplementedError

@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bigbird.config import Task
 from bigbird.errors import InputError
-from bigbird.tasks.family import TaskFamily
+from bigbird.tasks.family import AnsweringFamily, TaskFamily
 from bigbird.text_files import shown
 
 GROUP = "bigbird.tasks"
@@ -88,6 +88,18 @@ def family_of_task(task: str) -> TaskFamily:
         if task in family.tasks:
             return family
     raise InputError(f"task {shown(task)} is not known; expected one of {', '.join(task_names())}")
+
+
+def answering_family(task: str) -> AnsweringFamily:
+    """The family of a task whose models answer something.
+
+    Raises:
+        InputError: there is no such task, or its models answer nothing.
+    """
+    family = family_of_task(task)
+    if not isinstance(family, AnsweringFamily):
+        raise InputError(f"a model of task {shown(task)} answers nothing; fine-tune another task from it")
+    return family
 
 
 def family_of_type(experiment_type: str) -> TaskFamily:

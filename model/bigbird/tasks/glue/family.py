@@ -11,6 +11,7 @@ from bigbird.errors import InputError
 from bigbird.features import LABEL_IDS, TOKENS, Feature
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.family import (
+    AnsweringFamily,
     FileNames,
     Item,
     Line,
@@ -19,7 +20,6 @@ from bigbird.tasks.family import (
     Preprocessing,
     Source,
     Storage,
-    TaskFamily,
     batches,
 )
 from bigbird.tasks.glue.config import GlueTask
@@ -38,7 +38,7 @@ BATCH = 2048
 ANSWERS_TOO = {"mnli": ("ax",)}
 
 
-class GlueFamily(TaskFamily):
+class GlueFamily(AnsweringFamily):
     """GLUE's nine tasks and its diagnostic set."""
 
     name = "glue"

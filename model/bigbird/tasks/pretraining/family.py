@@ -34,7 +34,6 @@ class PretrainingFamily(TaskFamily):
     examples_per_file = 4096
     model_inputs = (*TaskFamily.model_inputs, "masked_lm_positions")
     target = "masked_lm_ids"
-    has_answers = False
 
     def metrics(self, task: str) -> tuple[str, ...]:
         return METRICS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
 from bigbird.errors import InputError
-from bigbird.tasks.family import TaskFamily
+from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.squad.examples import WindowOptions
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SETTINGS = ("max_length", "doc_stride", "query_length")
 
 
-class SpanFamily(TaskFamily):
+class SpanFamily(AnsweringFamily):
     """Answers as spans of windows."""
 
     identity = "unique_ids"

@@ -7,7 +7,7 @@ import numpy as np
 from bigbird import features
 from bigbird.config import DataConfig, PlainModelConfig, Task
 from bigbird.features import LABEL_IDS, TOKENS, Feature
-from bigbird.tasks.family import Collector, Evaluation, FileNames, Item, TaskFamily, batches
+from bigbird.tasks.family import AnsweringFamily, Collector, Evaluation, FileNames, Item, batches
 
 LABELS = ("sad", "glad")
 MARKS = {"-": "sad", "+": "glad"}
@@ -19,7 +19,7 @@ class MoodTask(Task):
     validation_data: DataConfig = DataConfig(is_training=False, drop_remainder=False)
 
 
-class MoodFamily(TaskFamily):
+class MoodFamily(AnsweringFamily):
     name = "moods"
     tasks = ("moods",)
     config = MoodTask
