@@ -63,7 +63,9 @@ def evaluate(
             raise InputError(
                 f"{dataset}: {scorer.missing} examples of split {split!r} have no record; write the dataset again"
             )
-        evaluation = scorer.result()
+        decisions = model_manifest.get("decisions") if weights.name == model_manifest["best"] else None
+        evaluation = family.examine(scorer.result(), experiment.task, decisions, Path(dataset), split)
+        _check_defined(dataset, split, evaluation)
         manifest = _manifest(family, dataset_manifest["task"], split, evaluation)
         manifest["checkpoint"] = read_state(weights)["step"]
         manifest["which"] = "best" if weights == Path(model) / str(model_manifest["best"]) else "last"
@@ -154,6 +156,15 @@ def run_model(
     return lengths
 
 
+def _check_defined(dataset: str, split: str, evaluation: Evaluation) -> None:
+    """Refuses a split that does not define the metric that decides."""
+    if reason := evaluation.undefined.get(evaluation.primary):
+        raise InputError(
+            f"{dataset}: {evaluation.primary} is not defined for split {split!r}: {reason}; expected a split that shows what "
+            "was learnt. Cut another one, or name its file"
+        )
+
+
 def _manifest(family: AnsweringFamily, task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
     """What metrics.json says of the result."""
     primary = evaluation.primary
@@ -166,8 +177,19 @@ def _manifest(family: AnsweringFamily, task: str, split: str, evaluation: Evalua
         "primary": {"name": primary, "value": evaluation.metrics[primary]} if labelled else None,
         "baseline": None,
         "examples": family.count(evaluation.results),
+        **evaluation.details,
         **provenance(),
     }
+    if evaluation.comparisons:
+        manifest["comparisons"] = [
+            {
+                "name": each.name,
+                "description": each.description,
+                "metrics": dict(each.metrics),
+                "seconds": round(each.seconds, 3),
+            }
+            for each in evaluation.comparisons
+        ]
     if labelled:
         value = evaluation.baseline[primary]
         manifest["baseline"] = {

@@ -6,10 +6,12 @@ import click
 
 from bigbird.console import run_command
 from bigbird.tasks.registry import task_names
+from components.table_options import TABLE_OPTIONS, data_section, table_options
 
 EPILOG = """\b
 Examples:
   python -m components.preprocess --task sst2 --input glue/SST-2 --output out/dataset
+  python -m components.preprocess --task classification --input reviews.csv --text review --label sentiment --output out/dataset
   python -m components.preprocess --task squad_v2 --input squad --vocabulary gpt2.model --output out/dataset
 \b
 Any other option goes to Apache Beam:
@@ -28,7 +30,11 @@ SETTINGS = {
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.option("--task", required=True, type=click.Choice(task_names()), help="What the files are.")
 @click.option("--output", required=True, help="Dataset folder to write: new or empty.")
-@click.option("--input", help="Folder with the task's official files (train.tsv, dev.tsv, train-v1.1.json, ...).")
+@click.option(
+    "--input",
+    help="Folder with the task's official files (train.tsv, dev.tsv, train-v1.1.json, ...); for classification your table: a "
+    "file, a folder or a pattern.",
+)
 @click.option("--train_file", help="Training file, beside or instead of --input.")
 @click.option("--validation_file", help="Validation file (MNLI: the matched one).")
 @click.option("--test_file", help="Test file; labels in it are not read.")
@@ -39,15 +45,24 @@ SETTINGS = {
 )
 @click.option("--doc_stride", type=int, help="Tokens from one window to the next.  [default: 128; 3072 for TriviaQA]")
 @click.option("--query_length", type=int, help="Most tokens of a question.  [default: 64; 256 for TriviaQA]")
+@click.option(
+    "--long_documents",
+    type=click.Choice(["head", "head_tail", "windows"]),
+    help="What is read of a document above --max_length: its beginning, beginning and end, or all in windows.  [default: head]",
+)
+@click.option("--window_stride", type=int, help="Tokens from one window to the next.  [default: 3/4 of --max_length]")
+@table_options
 @click.option("--lower_case", is_flag=True, help="Lower-case all text.")
 @click.option("--max_bad_records", default=0, show_default=True, help="Bad records to skip instead of failing.")
 @click.option("--overwrite", is_flag=True, help="Replace an output folder that holds files.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]")
 def main(**options: object) -> None:
-    """Turns raw files (GLUE, SQuAD, TriviaQA, plain text) into a dataset: TFRecords, vocabulary, manifest, report."""
+    """Turns raw files (your own tables, GLUE, SQuAD, TriviaQA, plain text) into a dataset: TFRecords, vocabulary, manifest, report."""
     from components.preprocess.preprocess import preprocess
 
-    run_command(lambda: preprocess(**options))  # type: ignore[arg-type]
+    section = data_section(options)
+    rest = {name: value for name, value in options.items() if name not in TABLE_OPTIONS}
+    run_command(lambda: preprocess(**rest, section=section))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bigbird import integrity
 from bigbird.artifacts import MANIFESTS, json_bytes
 from bigbird.errors import InputError
 from bigbird.integrity import Facts
-from bigbird.tasks.family import Source
+from bigbird.tasks.family import Inputs, Source, TaskFamily
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
@@ -24,7 +24,7 @@ from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
 from components.preprocess.beam_run import is_local, parse_options, run_shards
-from components.preprocess.sources import Lines, find_sources, read_source
+from components.preprocess.sources import Lines, find_sources, read_source, read_tables
 from components.preprocess.summary import summary_page
 
 VOCABULARY = "vocab.model"
@@ -40,30 +40,28 @@ def preprocess(
     test_file: str | None = None,
     vocabulary: str | None = None,
     vocabulary_size: int = 8000,
-    max_length: int | None = None,
-    doc_stride: int | None = None,
-    query_length: int | None = None,
     lower_case: bool = False,
     max_bad_records: int = 0,
     beam_options: Sequence[str] | str = (),
     overwrite: bool = False,
+    section: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Makes a dataset folder.
 
     Args:
         task: its name.
         output: the folder to write, here or in a bucket.
-        input: the folder with the task's official files.
+        input: the folder with the task's official files; or of a user's own tables a file, a folder or a pattern.
         train_file, validation_file, test_file: single files instead of, or beside, the folder's. For MNLI the matched ones.
         vocabulary: a SentencePiece `.model`; None trains one on the training text.
         vocabulary_size: pieces of the vocabulary trained here.
-        max_length: most tokens of a record; default the task family's, like the next two.
-        doc_stride: tokens from one window to the next (SQuAD, TriviaQA).
-        query_length: most tokens of a question (SQuAD, TriviaQA).
         lower_case: lower-cases all text.
         max_bad_records: records that may be skipped.
         beam_options: Apache Beam's options, `--name=value`; or all in one string, quoted as in a shell.
         overwrite: replaces an output folder that holds files.
+        section: the configuration's data section: the columns of a user's own tables.
+        settings: the task family's own, as `TaskFamily.defaults` names them (`max_length`, `doc_stride`); None takes the default.
 
     Returns:
         The manifest, as in `dataset.json`.
@@ -72,9 +70,8 @@ def preprocess(
         InputError: anything wrong with the input or the options.
     """
     started = time.monotonic()
-    given = {"max_length": max_length, "doc_stride": doc_stride, "query_length": query_length}
     family = family_of_task(task)
-    settings = dict(family.defaults) | {name: value for name, value in given.items() if value is not None}
+    settings = _settings(family, task, settings)
     _check(vocabulary_size, max_bad_records)
     family.check_settings(settings)
     inputs = [path for path in (input, train_file, validation_file, test_file, vocabulary) if path]
@@ -83,22 +80,33 @@ def preprocess(
     options = parse_options(beam_options)
     target = _target(output, options)
     storage.check_output(target, inputs)
-    sources = find_sources(task, input, {"train": train_file, "validation": validation_file, "test": test_file})
+    files = {"train": train_file, "validation": validation_file, "test": test_file}
+    sources: list[Source] = []
+    if not family.own_tables:
+        sources = find_sources(task, input, files)
     own = None
     if vocabulary:  # what is wrong with it is said before any long work
         own = Vocabulary(storage.read_bytes(vocabulary, "SentencePiece vocabulary"), lower_case, name=vocabulary)
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
         storage.make_folder(storage.join(folder, WORK))
-        splits = [read_source(source, task, _lines_path(source, folder), bad) for source in sources]
+        reading = None
+        if family.own_tables:
+            named = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
+            reading, splits = read_tables(family, named, lambda split: _lines_path(family, split, folder), bad)
+        else:
+            splits = [read_source(source, task, _lines_path(family, source.split, folder), bad) for source in sources]
+        labels = family.labels(task) if reading is None else reading.labels
         pieces = own or Vocabulary(_train_vocabulary(task, splits, vocabulary_size), lower_case)
         with storage.create(storage.join(folder, VOCABULARY)) as file:
             file.write(pieces.serialized)
-        statistics, checksums = _encode(task, splits, folder, settings, lower_case, options)
+        statistics, checksums = _encode(task, splits, folder, settings, labels, lower_case, options)
         checksums[VOCABULARY] = integrity.facts_of_bytes(pieces.serialized)
-        checksums |= {storage.name(split.path): split.facts for split in splits if split.split != "train"}
+        checksums |= {storage.name(split.path): split.facts for split in splits if _keeps_lines(family, split.split)}
         storage.delete([storage.join(folder, WORK)])
-        manifest = _manifest(task, splits, statistics, settings)
+        manifest = _manifest(task, splits, statistics, settings, labels)
+        if reading is not None:
+            manifest |= {"metrics": list(reading.metrics), **reading.facts}
         manifest["vocabulary"] = _vocabulary_facts(pieces, trained_here=own is None)
         manifest |= {"rejected": len(bad.rejected), **provenance()}
         manifest = _write_texts(folder, manifest, bad, checksums)
@@ -125,10 +133,23 @@ def _target(output: str, options: Any) -> str:
     return target
 
 
-def _lines_path(source: Source, folder: str) -> str:
-    """Evaluation splits keep their JSON lines in the dataset; training's are only for the workers."""
-    name = f"{source.split}.examples.jsonl"
-    return storage.join(folder, WORK, name) if source.split == "train" else storage.join(folder, name)
+def _settings(family: TaskFamily, task: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The family's settings: its defaults, with what was given."""
+    settings = dict(family.defaults)
+    for name, value in given.items():
+        if value is not None and name not in settings:
+            raise InputError(f"--{name}: task {task} has no such setting; it has {', '.join(settings)}")
+    return settings | {name: value for name, value in given.items() if value is not None}
+
+
+def _keeps_lines(family: TaskFamily, split: str) -> bool:
+    """Whether a split's JSON lines stay in the dataset: all but training's do, which most families need for the workers only."""
+    return split != "train" or family.keeps_training_lines
+
+
+def _lines_path(family: TaskFamily, split: str, folder: str) -> str:
+    name = f"{split}.examples.jsonl"
+    return storage.join(folder, name) if _keeps_lines(family, split) else storage.join(folder, WORK, name)
 
 
 def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
@@ -136,18 +157,25 @@ def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
     if training is None:
         raise InputError("no vocabulary is given and there is no training file to train one on; pass --vocabulary")
     print(f"training a vocabulary of {size:,} pieces", file=sys.stderr)
-    return train_vocabulary(_texts(task, training.path), size)
+    return train_vocabulary(_texts(task, training.path, training.size), size)
 
 
-def _texts(task: str, lines_path: str) -> Iterator[str]:
+def _texts(task: str, path: str, size: int) -> Iterator[str]:
     """Every text of a file of JSON lines, contexts once."""
     family = family_of_task(task)
-    for line in storage.read_bytes(lines_path, "training text").splitlines():
-        yield from family.texts(json.loads(line))
+    with storage.open_range(path, 0, size) as lines:
+        for line in lines:
+            yield from family.texts(json.loads(line))
 
 
 def _encode(
-    task: str, splits: list[Lines], folder: str, settings: dict[str, int], lower_case: bool, options: Any
+    task: str,
+    splits: list[Lines],
+    folder: str,
+    settings: dict[str, Any],
+    labels: Sequence[str] | None,
+    lower_case: bool,
+    options: Any,
 ) -> tuple[dict[str, Statistics], dict[str, Facts]]:
     """Writes the TFRecord files; gives each split's statistics and each file's facts.
 
@@ -164,6 +192,7 @@ def _encode(
         labelled=frozenset(split.split for split in splits if split.labelled),
         evaluation=frozenset(split.split for split in splits if split.split != "train"),
         settings=settings,
+        labels=None if labels is None else tuple(labels),
     )
     done = storage.join(folder, WORK, "done")
     storage.make_folder(done)
@@ -183,10 +212,14 @@ def _encode(
 
 
 def _manifest(
-    task: str, splits: list[Lines], statistics: dict[str, Statistics], settings: dict[str, int]
+    task: str,
+    splits: list[Lines],
+    statistics: dict[str, Statistics],
+    settings: dict[str, Any],
+    labels: Sequence[str] | None,
 ) -> dict[str, Any]:
     """What `dataset.json` says of task and splits."""
-    family, labels = family_of_task(task), family_of_task(task).labels(task)
+    family = family_of_task(task)
     facts = {
         split.split: {"files": split.files, "labelled": split.labelled, **statistics[split.split].to_json()}
         for split in splits

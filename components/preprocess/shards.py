@@ -60,7 +60,8 @@ class Encoding:
         task: its name.
         vocabulary: path of the `.model` file.
         lower_case: as in `Vocabulary`.
-        settings: the task family's, in tokens.
+        settings: the task family's; lengths in tokens.
+        labels: names of the classes in the order of their ids, where the input said them.
         labelled: the splits with labels.
         evaluation: the splits that are not trained on.
     """
@@ -68,9 +69,10 @@ class Encoding:
     task: str
     vocabulary: str
     lower_case: bool
-    settings: Mapping[str, int]
+    settings: Mapping[str, Any]
     labelled: frozenset[str]
     evaluation: frozenset[str]
+    labels: tuple[str, ...] | None = None
 
 
 def encode_shards(shards: beam.PCollection[Shard], encoding: Encoding) -> beam.PCollection[str]:
@@ -127,7 +129,9 @@ class EncodeShard(beam.DoFn):
     def _records(self, shard: Shard, lines: Iterable[bytes], statistics: Statistics) -> Iterator[bytes]:
         encoding, split = self.encoding, shard.split
         place = LineRange(split, shard.first, shard.start, split in encoding.labelled, split in encoding.evaluation)
-        preprocessing = Preprocessing(encoding.task, encoding.settings["max_length"], encoding.settings)
+        preprocessing = Preprocessing(
+            encoding.task, encoding.settings["max_length"], encoding.settings, encoding.labels
+        )
         parsed = (json.loads(line) for line in lines)
         return family_of_task(encoding.task).encode(parsed, place, preprocessing, self.vocabulary(), statistics)
 

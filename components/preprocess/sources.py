@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from bigbird.console import Progress
 from bigbird.errors import InputError
 from bigbird.integrity import Facts, HashingFile
-from bigbird.tasks.family import Source
+from bigbird.tasks.family import Inputs, Item, Reading, Source, TaskFamily
 from bigbird.tasks.files import official_files
 from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.registry import family_of_task
@@ -37,6 +38,11 @@ class Lines:
     labelled: bool
     cuts: list[tuple[int, int, int, int]]
     facts: Facts
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file of lines."""
+        return sum(cut[1] for cut in self.cuts)
 
     @property
     def files(self) -> list[str]:
@@ -96,40 +102,114 @@ def _place(path: str) -> str:
     return path if storage.is_remote(path) else str(Path(path).absolute())
 
 
+class _Writer:
+    """Writes a split's checked examples as JSON lines, and cuts them into shards.
+
+    Args:
+        split: its name.
+        path: the file to write.
+        examples_per_shard: after so many a shard ends.
+    """
+
+    def __init__(self, split: str, path: str, examples_per_shard: int):
+        self.split, self.path, self._most = split, path, examples_per_shard
+        self._encoder = json.JSONEncoder(ensure_ascii=False)
+        self._file = storage.create(path)
+        self._out = HashingFile(self._file)
+        self._cuts: list[tuple[int, int, int, int]] = []
+        self._start = self._size = self._count = self._first = 0
+        self._unlabelled = 0
+        self._progress = Progress(f"read {split}")
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, item: Item) -> None:
+        """Writes one line."""
+        line = f"{self._encoder.encode(item.line)}\n".encode()
+        self._out.write(line)
+        self._size += len(line)
+        self._count += item.examples
+        self._unlabelled += not item.labelled
+        if self._count >= self._most:
+            self._cut()
+            self._progress.update(self._first)
+
+    def _cut(self) -> None:
+        self._cuts.append((self._start, self._size, self._count, self._first))
+        self._start, self._size, self._count, self._first = (
+            self._start + self._size, 0, 0, self._first + self._count
+        )  # fmt: skip
+
+    def lines(self) -> Lines | None:
+        """What was written; None where that is nothing."""
+        if self._count:
+            self._cut()
+        if not self._cuts:
+            return None
+        return Lines(self.split, self.path, self._first, not self._unlabelled, self._cuts, self._out.facts())
+
+
 def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Lines:
     """Reads and checks one raw file and writes its examples as JSON lines to `output`.
 
     Raises:
         InputError: the file cannot be used; see the task's family.
     """
-    family, encoder = family_of_task(task), json.JSONEncoder(ensure_ascii=False)
+    family = family_of_task(task)
     rejected_before = len(bad.rejected)
-    items = family.read(task, source, storage, bad)
-    progress = Progress(f"read {source.split}")
-    cuts: list[tuple[int, int, int, int]] = []
-    start = size = count = first = 0
-    unlabelled = 0
-    with storage.create(output) as file:
-        out = HashingFile(file)
-        for example, examples, labelled in items:
-            line = f"{encoder.encode(example)}\n".encode()
-            out.write(line)
-            size += len(line)
-            count += examples
-            unlabelled += not labelled
-            if count >= family.examples_per_file:
-                cuts.append((start, size, count, first))
-                start, size, count, first = start + size, 0, 0, first + count
-                progress.update(first)
-    if count:
-        cuts.append((start, size, count, first))
-    if not cuts:
+    with _Writer(source.split, output, family.examples_per_file) as writer:
+        for item in family.read(task, source, storage, bad):
+            writer.add(item)
+    lines = writer.lines()
+    if lines is None:
         first_bad = bad.rejected[rejected_before]
         raise InputError(
             f"{source.path}: every record in it was rejected; the first, {source.path}:{first_bad['where']}: "
             f"{first_bad['problem']}"
         )
-    return Lines(source.split, output, first + count, not unlabelled, cuts, out.facts())
+    return lines
+
+
+def read_tables(
+    family: TaskFamily, inputs: Inputs, output: Callable[[str], str], bad: BadRecords
+) -> tuple[Reading, list[Lines]]:
+    """Reads and checks a user's own tables and writes each split's examples as JSON lines.
+
+    Args:
+        family: of the task.
+        inputs: what the user gave.
+        output: split -> the file to write.
+        bad: takes the records that are skipped.
+
+    Raises:
+        InputError: the tables cannot be used; see the task's family.
+    """
+    progress = Progress("check records")
+
+    def checked(split: str, records: int) -> None:
+        progress.update(records, split)
+
+    reading = family.read_table(inputs, storage, bad, _tell, checked)
+    progress.finish()
+    for message, remedy in reading.notices:
+        _tell(f"note: {message}; {remedy}")
+    with contextlib.ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(_Writer(split, output(split), family.examples_per_file))
+            for split in reading.splits
+        }
+        for split, item in reading.items():
+            writers[split].add(item)
+    found = [lines for writer in writers.values() if (lines := writer.lines()) is not None]
+    return reading, found
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dict[str, str], list[str]]:

@@ -57,6 +57,38 @@ def exists(path: str) -> bool:
     return bool(_filesystems().exists(path)) if is_remote(path) else Path(path).exists()
 
 
+def is_file(path: str) -> bool:
+    """Whether there is a file, and no folder, of this name.
+
+    Raises:
+        InputError: a bucket cannot be reached.
+    """
+    if not is_remote(path):
+        return Path(path).is_file()
+    from apache_beam.io.filesystem import BeamIOError
+
+    try:
+        return any(character in path for character in "*?[") is False and bool(_filesystems().exists(path))
+    except (OSError, BeamIOError) as error:
+        raise InputError(f"{path}: cannot be reached: {_reason(error)}") from None
+
+
+def open_raw(path: str) -> BinaryIO:
+    """A file as it is, compressed or not.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    if not is_remote(path):
+        return Path(path).open("rb")
+    from apache_beam.io.filesystem import BeamIOError
+
+    try:
+        return _filesystems().open(path, compression_type=_uncompressed())
+    except (OSError, BeamIOError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); expected a table's file") from None
+
+
 def list_names(folder: str) -> list[str]:
     """The names of a folder's files, sorted; none where there is no such folder.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from components.lifeline import end_with_parent
 
@@ -18,10 +17,8 @@ def main() -> None:
     encoding, shards = json.load(sys.stdin)
     from components.preprocess.shards import EncodeShard, Encoding, Shard
 
-    settings: dict[str, Any] = {
-        name: frozenset(value) if isinstance(value, list) else value for name, value in encoding.items()
-    }
-    encoder = EncodeShard(Encoding(**settings))
+    encoding |= {name: frozenset(encoding[name]) for name in ("labelled", "evaluation")}
+    encoder = EncodeShard(Encoding(**encoding))
     for shard in shards:
         for _ in encoder.process(Shard(*shard)):
             pass

@@ -21,12 +21,13 @@ from components.train.interruption import Interrupted, Interruption
 from components.train.logs import Logs
 from components.train.state import State
 from components.train.steps import Steps
+from components.train.validation import Validated
 
 # The host looks at the loss at least about this often; between two looks the device runs ahead without waiting.
 LOOK_EVERY_S = 1.0
 
 
-Validate = Callable[[Interruption], tuple[dict[str, float], float]]
+Validate = Callable[[Interruption], Validated]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Plan:
         trainer: intervals and bounds; `train_steps` is known.
         schedule: the learning rate, for the log.
         model_dir: where checkpoints go.
-        validate: gives the metrics of the weights as they are and the one that decides; None does not validate.
+        validate: scores the weights as they are; None does not validate.
     """
 
     trainer: TrainerConfig
@@ -217,13 +218,13 @@ class TrainingLoop:
 
     def _validate(self, validate: Validate) -> None:
         clock = time.monotonic()
-        metrics, value = validate(self._interruption)
+        metrics, value, decide = validate(self._interruption)
         self.state.seconds += time.monotonic() - clock
         self.state.validated, self._saved = self.state.step, -1
         self._logs.write("validation", self.state.step, metrics)
         best = self.state.best["value"] if self.state.best else None
         if is_better(value, best, self.plan.trainer.best_checkpoint_metric_comp):
-            self.state.best = {"step": self.state.step, "value": value, "metrics": metrics}
+            self.state.best = {"step": self.state.step, "value": value, "metrics": metrics, "decisions": decide()}
             if self.steps.is_chief:
                 folder = self.plan.model_dir / self.plan.trainer.best_checkpoint_export_subdir
                 native.save_best(folder, self.steps.model, self.state.to_json())

@@ -221,6 +221,7 @@ class _Run:
             "labels": dataset["labels"] if dataset else None,
             "num_classes": getattr(self.experiment.task.model, "num_classes", None),  # type: ignore[attr-defined]
             "metrics": best["metrics"] if best else {},
+            "decisions": best.get("decisions") if best else None,
             "best_step": best["step"] if best else None,
             "steps": state.step,
             "seconds": round(state.seconds, 1),

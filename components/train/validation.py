@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from bigbird.config import Experiment
 from bigbird.console import Progress
 from bigbird.errors import InputError
 from bigbird.scoring import Scorer, default_metric
+from bigbird.tasks.registry import family_of
 from components.train.interruption import Interruption
 from components.train.sources import Split
 from components.train.steps import Steps
+
+
+class Validated(NamedTuple):
+    """What a validation found.
+
+    Attributes:
+        metrics: by name, the mean loss among them.
+        value: of the metric that decides.
+        decide: chooses what the task's family chooses on the validation split; JSON, None where it is nothing.
+    """
+
+    metrics: dict[str, float]
+    value: float
+    decide: Callable[[], dict[str, Any] | None]
 
 
 class Validator:
@@ -26,7 +42,7 @@ class Validator:
     """
 
     def __init__(self, steps: Steps, experiment: Experiment, split: Split):
-        self._steps, self._files = steps, split.files
+        self._steps, self._files, self._task = steps, split.files, experiment.task
         self._scorer = Scorer(experiment.task, split.manifest, split.folder, split.name)
         self._metric = experiment.trainer.best_checkpoint_eval_metric or _default(experiment, split.manifest)
         data, batches = experiment.task.validation_data, experiment.trainer.validation_steps
@@ -47,8 +63,8 @@ class Validator:
         if 0 < max_records < least:
             raise InputError(f"task.validation_data.max_records is {max_records}: {reason} {least}, or 0 for all")
 
-    def __call__(self, interruption: Interruption) -> tuple[dict[str, float], float]:
-        """The metrics, with the mean loss, and the metric that decides.
+    def __call__(self, interruption: Interruption) -> Validated:
+        """Scores the split.
 
         Raises:
             Interrupted: the process was asked to stop.
@@ -64,8 +80,13 @@ class Validator:
             progress.update(seen)
         progress.finish()
         evaluation = self._scorer.result()
-        return {"loss": loss / seen, **evaluation.metrics}, evaluation.metric(self._metric)
+        task = self._task
+        return Validated(
+            {"loss": loss / seen, **evaluation.metrics},
+            evaluation.metric(self._metric),
+            lambda: family_of(task).decide(task, evaluation),
+        )
 
 
 def _default(experiment: Experiment, manifest: dict[str, Any] | None) -> str:
-    return default_metric(manifest["task"] if manifest else experiment.task)
+    return manifest["metrics"][0] if manifest else default_metric(experiment.task)

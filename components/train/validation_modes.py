@@ -106,7 +106,7 @@ def validate_continuously(
             result["value"], None if best is None else best["value"], trainer.best_checkpoint_metric_comp
         )
         if better:
-            best = {name: result[name] for name in ("step", "value", "metrics")}
+            best = {name: result[name] for name in ("step", "value", "metrics", "decisions")}
         if steps.is_chief:
             logs.write("validation", result["step"], result["metrics"])
             write_json(model_dir / VALIDATION_FILE, result)
@@ -152,6 +152,7 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
         return
     manifest = read_manifest(model_dir, "model")
     told = {**manifest, "metrics": best["metrics"], "best_step": best["step"], "best": subdir}
+    told["decisions"] = best["decisions"]
     write_manifest(model_dir, "model", told, manifest.get(integrity.CHECKSUMS, {}))
 
 
@@ -162,11 +163,12 @@ def _validator(steps: Steps, experiment: Experiment, sources: Sources) -> Valida
 
 def _measure(validator: Validator, sources: Sources, step: int, interruption: Interruption) -> dict[str, Any]:
     """The figures of the weights as they are."""
-    metrics, value = validator(interruption)
+    metrics, value, decide = validator(interruption)
     name = sources.validation.name if sources.validation else ""
     shown = "  ".join(f"{metric} {figure:.4f}" for metric, figure in metrics.items())
     print(f"step {step:,} on {name}: {shown}", file=sys.stderr, flush=True)
-    return {"format": 1, "step": step, "split": name, "value": value, "metrics": metrics}
+    decisions = decide()
+    return {"format": 1, "step": step, "split": name, "value": value, "metrics": metrics, "decisions": decisions}
 
 
 def _initialize_whole(experiment: Experiment, steps: Steps) -> None:

@@ -145,6 +145,7 @@ class EncoderConfig(Section):
 
 
 Head = Literal["model_garden", "hugging_face"]
+Pooling = Literal["cls", "mean"]
 
 
 class PlainModelConfig(Section):

@@ -359,7 +359,7 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
     Only masking draws by the seeds; without them it draws by the records' ids, the same every time.
 
     A batch holds input_word_ids, input_mask (1 = token), input_type_ids and what else a family's records hold for each token, int32[b, L];
-    the targets label_ids int32[b] or float32[b], or start_positions and end_positions int32[b], or
+    the targets label_ids int32[b] or float32[b] or, of several labels, float32[b, classes], or start_positions and end_positions int32[b], or
     answer_starts and answer_ends int32[b, L] with 1 at every answer, or what `Masker` gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
     """
     family = family_of(task)
@@ -389,9 +389,11 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
             )
             for name in sequences
         ]
-        if classes > 1 and any(target.dtype == "int64" for target in targets):
-            checks.append(tf.debugging.assert_less(parsed["label_ids"], np.int64(classes), "label above num_classes"))
-            checks.append(tf.debugging.assert_non_negative(parsed["label_ids"], "label below 0"))
+        if classes and any(target.name == "label_ids" and target.dtype == "int64" for target in targets):
+            label_ids = parsed["label_ids"]
+            found = label_ids.flat_values if isinstance(label_ids, tf.RaggedTensor) else label_ids
+            checks.append(tf.debugging.assert_less(found, np.int64(classes), "label above num_classes"))
+            checks.append(tf.debugging.assert_non_negative(found, "label below 0"))
         with tf.control_dependencies(checks):
             shape = tf.stack([tf.size(records, tf.int64), length])
             batch = {
@@ -400,6 +402,9 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
             }
         batch["input_mask"] = tf.sequence_mask(tokens, length, tf.int32)
         for target in targets:
+            if target.classes:
+                batch[target.name] = _indicators(parsed[target.name], target.classes)
+                continue
             if target.many:  # (the length of the padded records, as their tokens are)
                 batch[target.name] = _marks(parsed[target.name], tokens, length)
                 continue
@@ -411,6 +416,14 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
         return {**batch, "record_id": parsed[identity], "weight": tf.ones([tf.size(records)])}
 
     return parse
+
+
+def _indicators(values: tf.RaggedTensor, classes: int) -> tf.Tensor:
+    """1 at each record's classes; float32[b, classes]."""
+    indices = tf.stack([values.value_rowids(), values.flat_values], axis=1)
+    ones = tf.ones([tf.shape(indices)[0]])
+    shape = tf.stack([values.nrows(), np.int64(classes)])
+    return tf.ensure_shape(tf.minimum(tf.scatter_nd(indices, ones, shape), 1.0), [None, classes])
 
 
 def _marks(places: tf.RaggedTensor, tokens: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

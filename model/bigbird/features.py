@@ -29,6 +29,7 @@ class Feature:
         dtype: what it holds.
         sequence: a value per token of the record, int64[L].
         many: any number of values, none too. Neither of these two: one value.
+        classes: of `many`, where the values are classes: how many there are; a batch holds 1 at each, float32[b, classes].
         when: in every record, in those of labelled splits, in those of evaluation splits (not training), or only in
             records written elsewhere.
     """
@@ -37,6 +38,7 @@ class Feature:
     dtype: Literal["int64", "float32", "bytes"]
     sequence: bool = False
     many: bool = False
+    classes: int = 0
     when: Literal["always", "labelled", "evaluation", "foreign"] = "always"
 
 

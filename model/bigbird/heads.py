@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from bigbird.config import BigBirdEncoderConfig, Head, Task
+from bigbird.config import BigBirdEncoderConfig, Head, Pooling, Task
 from bigbird.dropout import dropout, fold_seed
 from bigbird.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, initializer
 from bigbird.tasks.registry import family_of
@@ -20,10 +20,11 @@ TRIVIAQA_EPSILON = 1e-3  # Keras' default, which the Model Garden's TriviaQaHead
 
 
 class BigBirdClassifier(keras.Model):
-    """Classes (or, with one class, a real number) from the first token.
+    """Classes (or, with one class, a real number) from the first token, or from the mean of all tokens.
 
     The Model Garden's head: tanh pooler, dropout, dense; the pooler is the encoder's or a new one. Hugging Face's:
-    dropout, dense with the hidden activation, dropout, dense.
+    dropout, dense with the hidden activation, dropout, dense. With `pooling` "mean" both take the mean over the tokens,
+    padding left out, where they otherwise take the first token.
     """
 
     def __init__(
@@ -33,10 +34,11 @@ class BigBirdClassifier(keras.Model):
         *,
         use_encoder_pooler: bool = False,
         head: Head = "model_garden",
+        pooling: Pooling = "cls",
         dtype: str = "float32",
     ):
         super().__init__(name="bigbird_classifier", dtype=dtype)
-        self.config, self.head = config, head
+        self.config, self.head, self.pooling = config, head, pooling
         self.encoder = BigBirdEncoder(config, with_pooler=use_encoder_pooler, dtype=dtype)
         self.pooler_dense = None
         if not use_encoder_pooler:
@@ -55,7 +57,7 @@ class BigBirdClassifier(keras.Model):
         if self.pooler_dense is None:
             pooled = encoded["pooled_output"]
         else:
-            first = encoded["sequence_output"][:, 0]
+            first = _pooled(encoded["sequence_output"], inputs["input_mask"], self.pooling)
             if self.head == "hugging_face":
                 first = dropout(first, rate, _head_seed(seed, 1))
             pooled = self.pooler_dense(first)
@@ -158,6 +160,15 @@ class _MaskedLMHead(keras.layers.Layer):
         return ops.cast(ops.matmul(x, ops.transpose(ops.cast(table, x.dtype))), "float32") + ops.cast(
             self.bias, "float32"
         )
+
+
+def _pooled(sequence: Any, mask: Any, pooling: Pooling) -> Any:
+    """The first token's state, or the mean of the tokens' in float32. [B, L, H], int32[B, L] -> [B, H]."""
+    if pooling == "cls":
+        return sequence[:, 0]
+    weights = ops.cast(mask, "float32")[:, :, None]
+    total = ops.sum(ops.cast(sequence, "float32") * weights, axis=1)
+    return ops.cast(total / ops.maximum(ops.sum(weights, axis=1), 1.0), sequence.dtype)
 
 
 def _question(type_ids: Any) -> Any:

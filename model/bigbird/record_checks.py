@@ -62,6 +62,12 @@ def _check_sequences(where: str, record: dict[str, Any], task: Task, data: DataC
 
 def _check_target(where: str, record: dict[str, Any], target: Feature, num_classes: int) -> None:
     values = record.get(target.name, ())
+    if target.classes:
+        if any(not 0 <= value < target.classes for value in values) or len(set(values)) != len(values):
+            raise InputError(
+                f"{where}: found {list(values)[:8]} for {target.name}; expected different classes from 0 to {target.classes - 1}"
+            )
+        return
     if target.many:
         tokens = len(record["input_ids"])
         if len(values) != len(record.get("answer_starts", ())) or any(not 0 <= value < tokens for value in values):

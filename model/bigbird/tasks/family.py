@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -71,6 +71,12 @@ class FileNames(NamedTuple):
 class Storage(Protocol):
     """Files here or in a bucket, as the preprocessing stage reaches them."""
 
+    def open_raw(self, path: str) -> BinaryIO:
+        """A file as it is, compressed or not, that can seek; raises `OSError`."""
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is such a file."""
+
     def read_bytes(self, path: str, what: str) -> bytes:
         """A whole file, unpacked where its name ends in .gz; `InputError` calls it `what`."""
 
@@ -82,6 +88,41 @@ class Storage(Protocol):
 
     def is_remote(self, path: str) -> bool:
         """Whether it names a bucket."""
+
+
+class Inputs(NamedTuple):
+    """What the user gave to read.
+
+    Attributes:
+        path: a file, a folder or a pattern; empty where files are named by split.
+        files: "train", "validation", "test" -> a file, a folder or a pattern.
+        section: the configuration's data section.
+    """
+
+    path: str
+    files: Mapping[str, str]
+    section: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A user's own input, read once and checked.
+
+    Attributes:
+        splits: that it has, in order.
+        labels: in the order of their ids; None where they are numbers.
+        metrics: of the task, the first of which decides.
+        facts: what dataset.json says of it besides.
+        notices: (what the user should know, what can be done about it).
+        items: reads it once more: (split, item) of each record, splits in any order.
+    """
+
+    splits: Sequence[str]
+    labels: Sequence[str] | None
+    metrics: Sequence[str]
+    facts: Mapping[str, Any]
+    notices: Sequence[tuple[str, str]]
+    items: Callable[[], Iterator[tuple[str, Item]]]
 
 
 # ---------------------------------------------------------------------------------------------- preprocessing
@@ -113,14 +154,33 @@ class Preprocessing:
         task: its name.
         max_length: most tokens of a record.
         settings: the family's own, by name (as `doc_stride`).
+        labels: of a user's own input, in the order of their ids.
     """
 
     task: str
     max_length: int
-    settings: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: Sequence[str] | None = None
 
 
 # ------------------------------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What another, simpler model reaches on the same examples.
+
+    Attributes:
+        name: short, for files and tables.
+        description: what it is, in words.
+        metrics: as the model's.
+        seconds: it took to fit and to answer.
+    """
+
+    name: str
+    description: str
+    metrics: Mapping[str, float]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -134,6 +194,9 @@ class Evaluation:
         baseline_answer: what that answer is, in words.
         results: the outcome of every example, in the family's own form.
         other_names: names that recipes may use -> the metrics whose mean they are.
+        undefined: metrics that these examples do not define -> why.
+        details: what metrics.json says besides.
+        comparisons: what other models reach on the same examples.
     """
 
     metrics: dict[str, float]
@@ -142,13 +205,21 @@ class Evaluation:
     baseline_answer: str
     results: Any
     other_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    comparisons: Sequence[Comparison] = ()
 
     def metric(self, name: str) -> float:
         """A metric by its own name or a recipe's (`cls_accuracy`, `final_f1`, `pearson_spearman_corr`).
 
+        Returns:
+            The value; NaN where the examples do not define it.
+
         Raises:
             InputError: there is no such metric; lists those there are.
         """
+        if name in self.undefined:
+            return float("nan")
         parts = self.other_names.get(name, ()) if name not in self.metrics else (name,)
         if not parts or not self.metrics.keys() >= set(parts):
             known = ", ".join(self.metrics) or "none, as the split has no labels"
@@ -208,6 +279,9 @@ class TaskFamily(ABC):
         config: the task's section of the configuration.
         defaults: settings of preprocessing, in tokens; the command's options of the same names change them.
         examples_per_file: enough files to spread over workers and readers, each large enough to be worth opening.
+        own_tables: whether it reads a user's own tables, any file, folder or pattern, whose columns the configuration's data
+            section names; otherwise each split is one file of an official name.
+        keeps_training_lines: whether a dataset holds the training split's lines too.
         identity: the feature that numbers records.
         target: a tensor that a batch has where it can be compared with what is right.
         model_inputs: what the model takes of a batch.
@@ -218,7 +292,9 @@ class TaskFamily(ABC):
     pipeline_tasks: ClassVar[tuple[str, ...] | None] = None
     samples: ClassVar[Mapping[str, str]] = {}
     config: ClassVar[type[Task]]
-    defaults: ClassVar[Mapping[str, int]]
+    defaults: ClassVar[Mapping[str, Any]]
+    own_tables: ClassVar[bool] = False
+    keeps_training_lines: ClassVar[bool] = False
     examples_per_file: ClassVar[int] = 8192
     identity: ClassVar[str] = "example_id"
     target: ClassVar[str] = "label_ids"
@@ -265,6 +341,28 @@ class TaskFamily(ABC):
     def file_names(self, task: str) -> FileNames:
         """How a task's files are named."""
 
+    def read_table(
+        self,
+        inputs: Inputs,
+        storage: Storage,
+        bad: BadRecords,
+        told: Callable[[str], None],
+        progress: Callable[[str, int], None],
+    ) -> Reading:
+        """Reads and checks a user's own tables; of families that have `own_tables`.
+
+        Args:
+            inputs: what the user gave.
+            storage: where the files are.
+            bad: takes the records that are skipped.
+            told: is given a line for each file that is read.
+            progress: is given a split and its records so far.
+
+        Raises:
+            InputError: the input cannot be used.
+        """
+        raise InputError(f"task family {self.name} reads official files, not tables")
+
     def find_files(self, task: str, names: Collection[str]) -> dict[str, str]:
         """Split -> file name, of the official names found among a folder's file names."""
         present = set(names)
@@ -298,7 +396,7 @@ class TaskFamily(ABC):
         """What a configuration says about preprocessing, as the stage's keyword arguments; in tokens."""
         return {"max_length": config.train_data.seq_length}
 
-    def check_settings(self, settings: Mapping[str, int]) -> None:
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuses settings of preprocessing that leave no room for text; `InputError`."""
         if settings["max_length"] < 8:
             raise InputError(
@@ -324,7 +422,7 @@ class TaskFamily(ABC):
         """Names of a task's classes in the order of their ids; None where it has none."""
         return None
 
-    def manifest_facts(self, task: str, settings: Mapping[str, int]) -> dict[str, Any]:
+    def manifest_facts(self, task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """What dataset.json says of a task besides its files, labels and metrics."""
         return {"max_length": settings["max_length"]}
 
@@ -396,6 +494,16 @@ class TaskFamily(ABC):
             InputError: the dataset lacks what scoring needs.
         """
 
+    def decide(self, config: Task, evaluation: Evaluation) -> dict[str, Any] | None:
+        """What is chosen on the validation split for the best checkpoint, such as thresholds; None where nothing is.
+
+        The result is JSON, kept in model.json under "decisions".
+
+        Raises:
+            InputError: what the configuration asks for cannot be chosen.
+        """
+        return None
+
 
 class AnsweringFamily(TaskFamily):
     """A family whose models answer something: they are evaluated, exported, served and registered.
@@ -415,6 +523,20 @@ class AnsweringFamily(TaskFamily):
     def answers_too(self, task: str) -> tuple[str, ...]:
         """Other tasks whose data a task's model answers, as their labels are its own."""
         return ()
+
+    def examine(
+        self, evaluation: Evaluation, config: Task, decisions: Mapping[str, Any] | None, folder: Path, split: str
+    ) -> Evaluation:
+        """What the evaluation stage adds to what validation measures: decisions, intervals, comparisons.
+
+        Args:
+            evaluation: of a split, as the collector gave it.
+            config: the task's.
+            decisions: what training chose; None where it chose nothing.
+            folder: the dataset.
+            split: its split.
+        """
+        return evaluation
 
     @abstractmethod
     def count(self, results: Any) -> int:

@@ -22,6 +22,8 @@ class Statistics:
         answer_windows: windows that hold their question's answer (SQuAD, labelled).
         exact_answers: questions of which the answer's pieces hold exactly its text.
         lost_answers: questions whose answer no window holds whole; they are trained as unanswered.
+        unread_tokens: of documents, tokens that no record holds.
+        documents: as `lengths`, of whole documents before anything is cut; where documents are counted.
     """
 
     examples: int = 0
@@ -32,8 +34,10 @@ class Statistics:
     answer_windows: int = 0
     exact_answers: int = 0
     lost_answers: int = 0
+    unread_tokens: int = 0
     lengths: Counter[int] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
+    documents: Counter[int] = field(default_factory=Counter)
 
     def add_record(self, length: int) -> None:
         """Counts one record of `length` tokens."""
@@ -41,6 +45,12 @@ class Statistics:
         self.tokens += length
         self.longest = max(self.longest, length)
         self.lengths[length_bound(length)] += 1
+
+    def add_document(self, length: int, unread: int) -> None:
+        """Counts one document of `length` tokens, of which `unread` are in no record."""
+        self.truncated += unread > 0
+        self.unread_tokens += unread
+        self.documents[length_bound(length)] += 1
 
     def merge(self, other: Statistics) -> None:
         """Adds another shard's counts."""
@@ -51,16 +61,21 @@ class Statistics:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def to_json(self) -> dict[str, Any]:
-        """As `dataset.json` holds them; `lengths` as [[upper bound, records], ...], ascending."""
-        return asdict(self) | {
+        """As `dataset.json` holds them; `lengths` and `documents` as [[upper bound, how many], ...], ascending."""
+        value = asdict(self) | {
             "lengths": sorted(map(list, self.lengths.items())),
             "labels": dict(sorted(self.labels.items())),
+            "documents": sorted(map(list, self.documents.items())),
         }
+        if not self.documents:  # of tasks whose manifests are older than these two
+            del value["documents"], value["unread_tokens"]
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Statistics:
         """The inverse of `to_json`."""
-        return cls(**value | {"lengths": Counter(dict(value["lengths"])), "labels": Counter(value["labels"])})
+        counters = {name: Counter(dict(value.get(name, ()))) for name in ("lengths", "labels", "documents")}
+        return cls(**value | counters)
 
 
 def length_bound(length: int) -> int:

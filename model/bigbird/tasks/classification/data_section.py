@@ -26,7 +26,8 @@ class TableData(Section):
     """A table of documents with labels.
 
     Either `files` is given, from which the splits are cut, or `train` with, if wanted, `validation` and `test`. A split
-    that is not named is cut from the training files by its fraction.
+    that is not named is cut from the training files by its fraction. Where neither is given, the stage that reads them
+    is given the files.
     """
 
     files: Names = Field([], description="files, folders or patterns; the splits are cut from them")
@@ -86,8 +87,6 @@ class TableData(Section):
 
     @model_validator(mode="after")
     def _check(self) -> TableData:
-        if not self.files and not self.train:
-            raise ValueError("neither files nor train is given; expected files to cut the splits from, or train")
         named = [split for split in SPLITS if getattr(self, split)]
         if self.files and named:
             raise ValueError(

@@ -159,6 +159,11 @@ class TableDataset:
             if number + 1 != len(part):
                 raise _changed(quoted_name(part.tables[-1].path))
 
+    def number_scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the training split's numbers."""
+        values = np.frombuffer(self._column.splits["train"].numbers)[self._parts[0].assigned == cutting.TRAIN]
+        return float(values.mean()), float(values.std())
+
     def examples_of(self, split: str) -> Iterator[Example]:
         """The examples of one split; errors as `examples`."""
         return (example for name, example in self.examples() if name == split)

@@ -114,8 +114,10 @@ def find_splits(section: TableData, storage: Storage = LOCAL) -> dict[str, Table
     """split -> its files, of the splits that the section names; `files` are those of "train".
 
     Raises:
-        InputError: see `find_tables`; or a file is in two splits.
+        InputError: see `find_tables`; or a file is in two splits, or none is given.
     """
+    if not section.files and not section.train:
+        raise InputError("no table is given; expected files to cut the splits from, or the training split's files")
     named = {split: getattr(section, split) for split in SPLITS}
     named["train"] = section.train or section.files
     found = {split: find_tables(paths, section, storage) for split, paths in named.items() if paths}

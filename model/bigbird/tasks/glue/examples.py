@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from bigbird import features
 from bigbird.errors import InputError
+from bigbird.tasks.classification.encoding import truncated_lengths
 from bigbird.tasks.records import BadRecords, foreign_format, has_text, name_of
 from bigbird.text_files import shown
 from bigbird.vocabulary import Vocabulary
@@ -197,14 +198,6 @@ def encode_examples(
         elif example.label is not None:
             record["label_ids"] = [float(example.label)]
         yield features.encode(record), len(input_ids), cut
-
-
-def truncated_lengths(a: int, b: int, room: int) -> tuple[int, int]:
-    """Lengths of two texts cut to `room` pieces in all, always from the longer one, from the second when equal."""
-    if a + b <= room:
-        return a, b
-    keep_a = min(a, max((room + 1) // 2, room - b))
-    return keep_a, min(b, room - keep_a)
 
 
 def find_files(names: Iterable[str], spec: GlueSpec) -> dict[str, str]:

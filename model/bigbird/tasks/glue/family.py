@@ -171,7 +171,12 @@ class GlueFamily(AnsweringFamily):
             raise ValueError("num_classes is not known: set task.model.num_classes or give a dataset folder")
         pooler = config.model.use_encoder_pooler
         return BigBirdClassifier(
-            config.encoder, classes, use_encoder_pooler=pooler, head=config.model.head, dtype=dtype
+            config.encoder,
+            classes,
+            use_encoder_pooler=pooler,
+            head=config.model.head,
+            pooling=config.model.pooling,
+            dtype=dtype,
         )
 
     def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:

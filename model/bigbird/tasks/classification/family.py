@@ -1,0 +1,321 @@
+"""Classification and regression of a user's own documents, as a task family."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bigbird.config import Task
+from bigbird.errors import InputError
+from bigbird.features import TOKENS, Feature
+from bigbird.tasks.classification.config import ClassificationTask
+from bigbird.tasks.classification.encoding import Layout, encode_documents
+from bigbird.tasks.family import (
+    AnsweringFamily,
+    Evaluation,
+    FileNames,
+    Inputs,
+    Item,
+    Line,
+    LineRange,
+    Outputs,
+    Preprocessing,
+    Reading,
+    Source,
+    Storage,
+    batches,
+)
+from bigbird.tasks.records import BadRecords
+from bigbird.tasks.statistics import Statistics
+from bigbird.text_files import shown
+
+if TYPE_CHECKING:
+    from bigbird.report import Html
+    from bigbird.tasks.classification.scoring import ClassificationCollector, ClassificationResults
+    from bigbird.vocabulary import Vocabulary
+
+BATCH = 512  # documents per call of SentencePiece; they may be long
+# What a dataset says of its records and a configuration must not contradict.
+SHARED = ("kind", "labels", "long_documents")
+
+
+class ClassificationFamily(AnsweringFamily):
+    """One label, several labels or a number for each document of a user's own table."""
+
+    name = "classification"
+    tasks = ("classification",)
+    config = ClassificationTask
+    defaults = {"max_length": 1024, "long_documents": "head", "window_stride": 0}
+    own_tables = True
+    keeps_training_lines = True
+    examples_per_file = 8192
+    identity = "record_id"
+    unit = "documents"
+    metric_meanings = {
+        "accuracy": "share of right labels",
+        "macro_f1": "mean of the labels' F1: rare labels count as much as frequent ones",
+        "micro_f1": "F1 of all decisions together: frequent labels count most",
+        "weighted_f1": "mean of the labels' F1, weighted by how often they are right",
+        "matthews_corrcoef": "correlation of labels; 0 is chance, 1 is perfect",
+        "macro_matthews_corrcoef": "mean of the labels' correlations; 0 is chance, 1 is perfect",
+        "macro_roc_auc": "mean area under the ROC curve; 0.5 is chance",
+        "macro_pr_auc": "mean average precision",
+        "log_loss": "surprise at the right labels, in nats; lower is better",
+        "calibration_error": "how far probabilities are from what is right so often; lower is better",
+        "subset_accuracy": "share of documents all of whose labels are right",
+        "hamming_loss": "share of wrong decisions; lower is better",
+        "r2": "share of the variance that is explained; 0 is the mean's, 1 is perfect",
+        "mean_absolute_error": "mean distance from the right number; lower is better",
+        "root_mean_squared_error": "as the mean absolute error, large errors count more",
+        "pearson": "linear correlation with the right numbers",
+        "spearman": "correlation of the ranks",
+    }
+    made_up_request = {
+        "text_a": ["a fine and moving film .", "dull from start to end ."],
+        "text_b": ["it is a film .", "it is fun ."],
+    }
+
+    # ------------------------------------------------------------------------------------------- configuration
+
+    def metrics(self, task: str) -> tuple[str, ...]:
+        from bigbird.tasks.classification.scoring import METRICS
+
+        return METRICS["single"]
+
+    def default_metric(self, config: Task) -> str:
+        from bigbird.tasks.classification.scoring import METRICS
+
+        return METRICS[_own(config).kind or "single"][0]
+
+    def recipe(self, task: str, *, published: bool) -> str:
+        return "classification" if published else "small_classification"
+
+    def title(self, task: str) -> str:
+        return "Classification"
+
+    # ----------------------------------------------------------------------------------------------- raw files
+
+    def splits(self, task: str) -> tuple[str, ...]:
+        return ("train", "validation", "test")
+
+    def file_names(self, task: str) -> FileNames:
+        return FileNames({}, "", "", ".csv, .tsv, .jsonl or .parquet")
+
+    def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
+        raise NotImplementedError("tables are read as a whole; see read_table")
+
+    def read_table(
+        self,
+        inputs: Inputs,
+        storage: Storage,
+        bad: BadRecords,
+        told: Callable[[str], None],
+        progress: Callable[[str, int], None],
+    ) -> Reading:
+        from bigbird.tasks.classification.table_reading import read_table
+
+        return read_table(inputs, storage, bad, told, progress)
+
+    def texts(self, line: Line) -> Iterable[str]:
+        return filter(None, (line["text_a"], line["text_b"]))
+
+    # ------------------------------------------------------------------------------------------- preprocessing
+
+    def preprocessing_settings(self, config: Task) -> dict[str, Any]:
+        config = _own(config)
+        return {
+            **super().preprocessing_settings(config),
+            "long_documents": config.long_documents,
+            "window_stride": config.window_stride or 0,
+            "section": config.data.model_dump(mode="json", exclude_unset=True),
+        }
+
+    def encode(
+        self,
+        lines: Iterator[Line],
+        place: LineRange,
+        preprocessing: Preprocessing,
+        vocabulary: Vocabulary,
+        statistics: Statistics,
+    ) -> Iterator[bytes]:
+        layout = Layout.of(preprocessing.settings)
+        label_ids = {label: number for number, label in enumerate(preprocessing.labels or ())}
+        for batch in batches(lines, BATCH):
+            yield from encode_documents(batch, layout, label_ids, vocabulary, statistics)
+
+    def manifest_facts(self, task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        layout = Layout.of(settings)
+        return {
+            "max_length": layout.max_length,
+            "long_documents": layout.long_documents,
+            "window_stride": layout.window_stride,
+        }
+
+    # ------------------------------------------------------------------------------------- records and training
+
+    def record_features(self, config: Task) -> tuple[Feature, ...]:
+        config = _own(config)
+        target = {
+            "single": Feature("label_ids", "int64", when="labelled"),
+            "multi": Feature("label_ids", "int64", many=True, classes=config.model.num_classes, when="labelled"),
+            "number": Feature("label_ids", "float32", when="labelled"),
+        }[config.kind or "single"]
+        return (Feature("record_id", "int64"), *TOKENS, target, Feature("windows", "int64"))
+
+    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
+        config = _own(config)
+        for key in SHARED:
+            found = getattr(config, key)
+            if key in config.model_fields_set and found and found != manifest[key]:
+                raise InputError(
+                    f"task.{key} is {shown(found)}, but the dataset's records are made with {shown(manifest[key])}; leave it out, "
+                    "or preprocess again"
+                )
+        classes = len(manifest["labels"]) if manifest["labels"] else 1
+        if config.model.num_classes not in (0, classes):
+            raise InputError(f"task.model.num_classes is {config.model.num_classes}, but the dataset has {classes}")
+        return {
+            "model": {"num_classes": classes},
+            "kind": manifest["kind"],
+            "labels": manifest["labels"] or [],
+            "long_documents": manifest["long_documents"],
+            "window_stride": min(manifest["window_stride"], manifest["max_length"]),
+            "class_weights": resolved_weights(config.class_weights, manifest),
+            "number_mean": manifest["numbers"]["mean"] if manifest["numbers"] else 0.0,
+            "number_deviation": manifest["numbers"]["deviation"] if manifest["numbers"] else 1.0,
+        }
+
+    def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:
+        config = _own(config)
+        if not config.model.num_classes or config.kind is None or config.class_weights == "balanced":
+            raise InputError(
+                "task.model.num_classes, task.kind and task.class_weights are known by the dataset; give it with --dataset, or set "
+                "num_classes (1 is a number), kind (single, multi, number), and weights by label"
+            )
+
+    def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
+        from bigbird.heads import BigBirdClassifier
+
+        model = _own(config).model
+        classes = num_classes or model.num_classes
+        if not classes:
+            raise ValueError("num_classes is not known: set task.model.num_classes or give a dataset folder")
+        return BigBirdClassifier(
+            model.encoder.bigbird,
+            classes,
+            use_encoder_pooler=model.use_encoder_pooler,
+            head=model.head,
+            pooling=model.pooling,
+            dtype=dtype,
+        )
+
+    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
+        from bigbird.tasks.classification.losses import loss
+
+        return loss(_own(config), outputs["logits"], batch["label_ids"])
+
+    # ---------------------------------------------------------------------------------------------- evaluation
+
+    def collector(
+        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+    ) -> ClassificationCollector:
+        from bigbird.tasks.classification.scoring import ClassificationCollector
+
+        return ClassificationCollector(_own(config), manifest, folder, split)
+
+    def decide(self, config: Task, evaluation: Evaluation) -> dict[str, Any] | None:
+        from bigbird.tasks.classification.examination import decide
+
+        return decide(_own(config), evaluation.results)
+
+    def examine(
+        self, evaluation: Evaluation, config: Task, decisions: Mapping[str, Any] | None, folder: Path, split: str
+    ) -> Evaluation:
+        from bigbird.tasks.classification.examination import examine
+
+        return examine(evaluation, decisions, folder, split)
+
+    def count(self, results: ClassificationResults) -> int:
+        return len(results.ids)
+
+    def confusion(self, results: ClassificationResults) -> dict[str, Any] | None:
+        from bigbird.tasks.metrics import confusion
+
+        if results.gold is None or results.kind != "single":
+            return None
+        counts = confusion(results.gold, results.predicted, len(results.labels))
+        return {"labels": list(results.labels), "counts": counts.tolist()}
+
+    def write_predictions(self, folder: Path, results: ClassificationResults, task: str, split: str) -> list[str]:
+        from bigbird.tasks.classification.predictions import write_predictions
+
+        return write_predictions(folder, results)
+
+    def report_sections(self, results: ClassificationResults, tokens: Mapping[int, int]) -> list[Html]:
+        from bigbird.tasks.classification.report import report_sections
+
+        return report_sections(results, tokens)
+
+    # ------------------------------------------------------------------------------------------------- serving
+
+    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+        from bigbird.tasks.classification.serving import DocumentClassifier
+
+        return DocumentClassifier(model, vocabulary, _own(config), manifest)
+
+    def signature_meanings(self) -> Mapping[str, str]:
+        from bigbird.tasks.classification.serving import MEANINGS
+
+        return MEANINGS
+
+    def score_answers(
+        self,
+        lines: Sequence[Line],
+        ask: Callable[[Sequence[Line]], Outputs],
+        manifest: Mapping[str, Any],
+        metric_name: str,
+    ) -> float:
+        from bigbird.tasks.classification.scoring import score_answers
+
+        return score_answers(lines, ask(lines), manifest, metric_name)
+
+
+def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float] | None:
+    """Weights by label; `balanced` from the training split's counts.
+
+    Of one label each: examples / (labels * examples with it), as scikit-learn's "balanced". Of several labels, the weight of
+    a label where it applies: the root of examples without it / examples with it. (The ratio itself would answer the rarest
+    labels everywhere.)
+
+    Raises:
+        InputError: a weight is for a label that the dataset does not have, or the labels are numbers.
+    """
+    if given is None:
+        return None
+    labels = manifest["labels"]
+    if not labels:
+        raise InputError("task.class_weights is set, but the labels are numbers; leave it out")
+    if given != "balanced":
+        if foreign := [label for label in given if label not in labels]:
+            near = difflib.get_close_matches(foreign[0], labels, n=1)
+            hint = f" Did you mean {shown(near[0])}?" if near else ""
+            raise InputError(
+                f"task.class_weights: has the label {shown(foreign[0])}, which the dataset has not; it has "
+                f"{', '.join(map(shown, labels[:20]))}.{hint}"
+            )
+        return dict(given)
+    train = manifest["splits"]["train"]
+    counts, total = train["labels"], train["examples"]
+    if manifest["kind"] == "multi":
+        return {label: max(1.0, ((total - counts[label]) / counts[label]) ** 0.5) for label in labels}
+    return {label: total / (len(labels) * counts[label]) for label in labels}
+
+
+def _own(config: Task) -> ClassificationTask:
+    assert isinstance(config, ClassificationTask)  # noqa: S101 - this family's
+    return config
+
+
+FAMILY = ClassificationFamily()

@@ -1,0 +1,98 @@
+"""A user's tables as the preprocessing stage reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from bigbird.errors import InputError
+from bigbird.overrides import merge
+from bigbird.tasks.classification.data_section import TableData
+from bigbird.tasks.classification.dataset import Example, TableDataset, read_dataset
+from bigbird.tasks.classification.scoring import METRICS
+from bigbird.tasks.classification.table_files import Storage as TableStorage
+from bigbird.tasks.family import Inputs, Item, Reading, Storage
+from bigbird.tasks.records import BadRecords
+
+
+def read_table(
+    inputs: Inputs,
+    storage: Storage,
+    bad: BadRecords,
+    told: Callable[[str], None],
+    progress: Callable[[str, int], None],
+) -> Reading:
+    """As `TaskFamily.read_table`."""
+    section = section_of(inputs)
+    table = read_dataset(section, bad, _table_storage(storage), told, progress)
+    if table.kind_told:
+        told(table.kind_told)
+    splits = [split for split in ("train", "validation", "test") if table.sizes.get(split)]
+    mean, deviation = table.number_scale() if table.kind == "number" else (0.0, 1.0)
+    facts = {
+        "kind": table.kind,
+        "pairs": section.text_b is not None,
+        "numbers": {"mean": mean, "deviation": deviation} if table.kind == "number" else None,
+        "columns": {"text": section.text, "text_b": section.text_b, "label": section.label},
+        "notices": [notice.message for notice in table.notices],
+    }
+    return Reading(
+        splits=splits,
+        labels=table.labels or None,
+        metrics=METRICS[table.kind],  # type: ignore[index]  # single, multi or number once it is read
+        facts=facts,
+        notices=[(notice.message, notice.remedy) for notice in table.notices],
+        items=lambda: _items(table, splits),
+    )
+
+
+def section_of(inputs: Inputs) -> TableData:
+    """The data section, with the files that the stage was given in the place of its own.
+
+    Raises:
+        InputError: names the key, what was found and what was expected.
+    """
+    files: dict[str, Any] = {split: [path] for split, path in inputs.files.items()}
+    if inputs.path:
+        files |= {"files": [inputs.path]}
+    given = (
+        merge(dict(inputs.section), {"files": [], "train": [], "validation": [], "test": [], **files})
+        if files
+        else inputs.section
+    )
+    try:
+        return TableData.model_validate(given)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        told = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
+        raise InputError(f"the data section{f', {where}' if where else ''}: {told}") from None
+
+
+def _items(table: TableDataset, splits: Sequence[str]) -> Iterator[tuple[str, Item]]:
+    numbers = dict.fromkeys(splits, 0)
+    for split, example in table.examples():
+        yield split, Item(_line(numbers[split], example), 1, example.label is not None)
+        numbers[split] += 1
+
+
+def _line(number: int, example: Example) -> dict[str, Any]:
+    """A document as examples.jsonl holds it."""
+    return {
+        "id": number,
+        "name": example.id,
+        "file": example.file,
+        "line": example.line,
+        "text_a": example.text_a,
+        "text_b": example.text_b,
+        "label": example.label,
+    }
+
+
+def _table_storage(storage: Storage) -> TableStorage:
+    def open_file(path: str) -> BinaryIO:
+        return storage.open_raw(path)
+
+    return TableStorage(open_file, storage.list_names, storage.is_file)
