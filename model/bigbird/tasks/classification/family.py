@@ -235,7 +235,7 @@ class ClassificationFamily(AnsweringFamily):
     ) -> Evaluation:
         from bigbird.tasks.classification.examination import examine
 
-        return examine(evaluation, decisions, folder, split)
+        return examine(evaluation, decisions, folder)
 
     def count(self, results: ClassificationResults) -> int:
         return len(results.ids)
