@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bigbird.artifacts import check_files, new_folder, read_manifest, write_json, write_manifest
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
@@ -18,7 +20,6 @@ from bigbird.version import provenance
 from components.export.request import recorded_request
 
 if TYPE_CHECKING:
-    import numpy as np
     import tensorflow as tf
 
 CHECK = Path(__file__).with_name("check.py")
@@ -90,6 +91,7 @@ def export(
         described = {
             "task": manifest["task"],
             "labels": manifest["labels"],
+            "decisions": manifest.get("decisions"),
             "metrics": manifest["metrics"],
             "buckets": experiment.task.buckets,
             "max_length": manifest["dataset"]["max_length"],
@@ -128,7 +130,8 @@ def _check_by_itself(folder: Path) -> None:
 
 
 def _plain(value: np.ndarray) -> Any:
-    return [item.decode() for item in value] if value.dtype.kind in "OS" else value.tolist()
+    texts = np.vectorize(bytes.decode, otypes=[object])
+    return (texts(value) if value.dtype.kind in "OS" and value.size else value).tolist()
 
 
 def _names(function: tf.types.experimental.ConcreteFunction) -> list[str]:

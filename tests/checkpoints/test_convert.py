@@ -8,11 +8,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bigbird.artifacts import new_folder
+from bigbird.artifacts import new_folder, write_manifest
 from bigbird.checkpoints.convert import TARGETS, convert
+from bigbird.checkpoints.native import save_best
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.checkpoints.settings import from_params
+from bigbird.config import load_experiment
 from bigbird.errors import InputError
+from bigbird.heads import build_model
 from pipelines.cli import CHECKPOINTS, cli
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -53,6 +56,55 @@ def test_heads_go_where_they_mean_the_same(tmp_path, kind, task):
     same = convert(source, str(tmp_path / "same"), kind, num_heads=2)
     assert same.left_out == []
     assert_equal(read_checkpoint(str(same.checkpoint), 2).weights, read_checkpoint(source, 2).weights)
+
+
+def own_classifier(folder, head, pooling, kind, labels):
+    """A model folder of ours with fresh weights."""
+    encoder = {
+        "vocab_size": 60, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+        "max_position_embeddings": 1024,
+    }  # fmt: skip
+    model = {"head": head, "pooling": pooling, "num_classes": len(labels) or 1, "encoder": {"bigbird": encoder}}
+    task = {"model": model, "kind": kind, "labels": labels}
+    experiment = load_experiment("bigbird/classification", overrides=[{"task": task}])
+    folder.mkdir()
+    save_best(folder / "best", build_model(experiment.task), {"step": 1})
+    (folder / "config.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
+    write_manifest(
+        folder, "model", {"task": "classification", "labels": labels or None, "best": "best", "dataset": None}
+    )
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "told"),
+    [
+        ("single", ["no", 'sí, "quoted"'], "single_label_classification"),
+        ("multi", ["acq", "earn", "\u6771\u4eac"], "multi_label_classification"),
+        ("number", [], "regression"),
+    ],
+)
+def test_labels_go_along_to_hugging_face_and_through_it(tmp_path, kind, labels, told):
+    source = own_classifier(tmp_path / "model", "hugging_face", "cls", kind, labels)
+    done = convert(source, str(tmp_path / "theirs"), "hugging_face")
+    assert done.left_out == []
+    again = convert(str(done.checkpoint), str(tmp_path / "again"), "hugging_face")
+    names = labels or ["number"]
+    for folder in (done.checkpoint, again.checkpoint):
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        assert config["architectures"] == ["BigBirdForSequenceClassification"]
+        assert config["id2label"] == {str(index): name for index, name in enumerate(names)}
+        assert config["label2id"] == {name: index for index, name in enumerate(names)}
+        assert config["problem_type"] == told
+
+
+@pytest.mark.parametrize(("head", "pooling"), [("model_garden", "cls"), ("hugging_face", "mean")])
+def test_a_head_that_hugging_face_computes_otherwise_stays_behind(tmp_path, head, pooling):
+    done = convert(
+        own_classifier(tmp_path / "m", head, pooling, "single", ["a", "b"]), str(tmp_path / "o"), "hugging_face"
+    )
+    assert done.left_out == ["logits/bias", "logits/kernel", "pooler_dense/bias", "pooler_dense/kernel"]
+    assert "id2label" not in json.loads((done.checkpoint / "config.json").read_text())
 
 
 def test_sizes_and_pattern_are_carried_along(tmp_path):

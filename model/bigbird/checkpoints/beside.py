@@ -20,6 +20,7 @@ from bigbird.checkpoints.published import Checkpoint
 from bigbird.errors import InputError
 from bigbird.integrity import check_seal
 from bigbird.text_files import decode, parse_json
+from bigbird.yaml_files import parse_yaml_mapping
 
 VOCABULARY_FILE, RUN_CONFIG_FILE = "vocab.model", "config.yaml"
 _TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
@@ -75,6 +76,54 @@ class Carried:
     file: str
     sha256: str
     lower_case: bool | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a classifier's outputs mean.
+
+    Attributes:
+        labels: names of the classes, in order; none where nothing says so, or the output is a number.
+        kind: single, multi or number; "" where nothing says so.
+        hugging_face: whether the head is computed as Hugging Face's.
+    """
+
+    labels: tuple[str, ...] = ()
+    kind: str = ""
+    hugging_face: bool = False
+
+
+def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) -> Answers:
+    """What a checkpoint says of its classes: our model.json and config.yaml, or Hugging Face's config.json.
+
+    Args:
+        path: what was read.
+        checkpoint: as it was read.
+        store: where it lies.
+
+    Raises:
+        InputError: a file that says so cannot be read.
+    """
+    if checkpoint.settings:
+        named = checkpoint.settings.get("id2label")
+        labels = [named[key] for key in sorted(named, key=int)] if isinstance(named, dict) else []
+        kinds = {told: kind for kind, told in settings.PROBLEM_TYPES.items()}
+        return Answers(tuple(map(str, labels)), kinds.get(str(checkpoint.settings.get("problem_type")), ""), True)
+    store = store or Disk()
+    folder = folders(path, store)[-1]
+    names = store.names(folder)
+    if not {MANIFESTS["model"], RUN_CONFIG_FILE} <= names:
+        return Answers()
+    file = f"{folder}/{MANIFESTS['model']}"
+    manifest = parse_json(decode(store.read(file), file, "a model's manifest"), file, "a model's manifest")
+    check_seal(file, manifest, "model manifest")
+    file = f"{folder}/{RUN_CONFIG_FILE}"
+    task = parse_yaml_mapping(decode(store.read(file), file, "YAML"), file, "a configuration").get("task", {})
+    model = task.get("model", {})
+    labels = manifest.get("labels") or []
+    kind = task.get("kind") or ("single" if labels else "number" if manifest.get("num_classes") == 1 else "")
+    same = model.get("head") == "hugging_face" and model.get("pooling", "cls") == "cls"
+    return Answers(tuple(labels), kind, same)
 
 
 def folders(path: str, store: Store) -> list[str]:

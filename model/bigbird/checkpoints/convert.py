@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bigbird.artifacts import new_folder, write_manifest
 from bigbird.checkpoints import names, native, settings
-from bigbird.checkpoints.beside import VOCABULARY_FILE, Disk, settings_of, vocabulary_of
+from bigbird.checkpoints.beside import VOCABULARY_FILE, Answers, Disk, answers_of, settings_of, vocabulary_of
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.errors import InputError
@@ -78,7 +78,7 @@ def convert(
         checkpoint = read_checkpoint(path, encoder.num_attention_heads)
     name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
     with new_folder(output, overwrite=overwrite) as folder:
-        written = _WRITERS[to](checkpoint, encoder, folder)
+        written = _WRITERS[to](checkpoint, encoder, answers_of(path, checkpoint), folder)
         left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
         manifest: dict[str, Any] = {
             "from": checkpoint.kind,
@@ -134,13 +134,14 @@ def _task_of(weights: dict[str, np.ndarray]) -> Literal["classifier", "span"]:
 
 
 def _renamed(
-    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, kind: names.Kind
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, kind: names.Kind
 ) -> tuple[dict[str, Any], set[str]]:
     """Arrays by their names (the encoder's without the shared prefix, under ""), and our names of those."""
     weights = checkpoint.weights
     # The Model Garden's heads and Hugging Face's compute something else: they are not each other's.
+    as_hugging_face = answers.hugging_face or "output/kernel" in weights  # of ours, the span head shows it
     foreign = {checkpoint.kind, kind} == {"model_garden", "hugging_face"} or (
-        checkpoint.kind == "bigbird" and (kind == "hugging_face") != ("output/kernel" in weights)
+        checkpoint.kind == "bigbird" and (kind == "hugging_face") != as_hugging_face
     )
     heads = [
         weight
@@ -155,7 +156,7 @@ def _renamed(
     return arrays, {weight.ours for weight in [*body, *heads]}
 
 
-def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, _: Answers, folder: Path) -> set[str]:
     from safetensors.numpy import save_file
 
     save_file(checkpoint.weights, folder / native.MODEL_FILE)
@@ -163,27 +164,39 @@ def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder
     return set(checkpoint.weights)
 
 
-def _write_hugging_face(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+def _write_hugging_face(
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, folder: Path
+) -> set[str]:
     from safetensors.numpy import save_file
 
-    arrays, written = _renamed(checkpoint, encoder, "hugging_face")
+    arrays, written = _renamed(checkpoint, encoder, answers, "hugging_face")
     save_file(arrays, folder / native.MODEL_FILE, metadata={"format": "pt"})
-    architecture, classes = "BigBirdModel", None
+    architecture, labels = "BigBirdModel", None
     if "classifier.out_proj.weight" in arrays:
-        architecture, classes = "BigBirdForSequenceClassification", len(arrays["classifier.out_proj.bias"])
+        classes = len(arrays["classifier.out_proj.bias"])
+        architecture, labels = "BigBirdForSequenceClassification", _label_names(answers, classes)
     elif "qa_classifier.qa_outputs.weight" in arrays:
         architecture = "BigBirdForQuestionAnswering"
     elif "cls.predictions.bias" in arrays:
         architecture = "BigBirdForPreTraining" if "cls.seq_relationship.weight" in arrays else "BigBirdForMaskedLM"
-    text = settings.to_hugging_face(encoder, architecture, classes)
+    text = settings.to_hugging_face(encoder, architecture, labels, answers.kind)
     (folder / settings.CONFIG_FILE).write_text(text, encoding="utf-8")
     return written
 
 
-def _write_google_research(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+def _label_names(answers: Answers, classes: int) -> list[str]:
+    """Names of a classifier's outputs; where nothing says what they are, Hugging Face's own for that."""
+    if len(answers.labels) == classes:
+        return list(answers.labels)
+    return ["number"] if answers.kind == "number" else [f"LABEL_{index}" for index in range(classes)]
+
+
+def _write_google_research(
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, folder: Path
+) -> set[str]:
     import tensorflow as tf
 
-    arrays, written = _renamed(checkpoint, encoder, "google_research")
+    arrays, written = _renamed(checkpoint, encoder, answers, "google_research")
     with plain_path(folder) as plain:
         tf.raw_ops.SaveV2(
             prefix=f"{plain}/{TENSORFLOW_PREFIX}",
@@ -195,10 +208,12 @@ def _write_google_research(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig
     return written
 
 
-def _write_model_garden(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, folder: Path) -> set[str]:
+def _write_model_garden(
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, folder: Path
+) -> set[str]:
     import tensorflow as tf
 
-    arrays, written = _renamed(checkpoint, encoder, "model_garden")
+    arrays, written = _renamed(checkpoint, encoder, answers, "model_garden")
     tree: dict[str, Any] = {}
     for name, array in arrays.items():
         *parents, last = name.split("/")
@@ -217,7 +232,7 @@ def _write_model_garden(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, f
     return written
 
 
-_WRITERS: dict[Target, Callable[[Checkpoint, BigBirdEncoderConfig, Path], set[str]]] = {
+_WRITERS: dict[Target, Callable[[Checkpoint, BigBirdEncoderConfig, Answers, Path], set[str]]] = {
     "bigbird": _write_bigbird,
     "google_research": _write_google_research,
     "model_garden": _write_model_garden,

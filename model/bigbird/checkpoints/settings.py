@@ -7,6 +7,7 @@ Model Garden's form, which the training stage and the Model Garden both take as 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,14 @@ _FULL = "original_full"  # Hugging Face's attention_type of a model that never a
 _EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
 
 
+PROBLEM_TYPES = {
+    "single": "single_label_classification",
+    "multi": "multi_label_classification",
+    "number": "regression",
+}
+"""Kind of a classifier's answer -> Hugging Face's name for it, which chooses the loss of its training."""
+
+
 def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
     """The sizes that show in an encoder's weights, all but the heads where those are joined."""
     layers = {name.split("/")[1] for name in weights if name.startswith("encoder/layer_")}
@@ -67,8 +76,17 @@ def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
     return found
 
 
-def to_hugging_face(encoder: BigBirdEncoderConfig, architecture: str, num_classes: int | None) -> str:
-    """The text of a config.json."""
+def to_hugging_face(
+    encoder: BigBirdEncoderConfig, architecture: str, labels: Sequence[str] | None = None, kind: str = ""
+) -> str:
+    """The text of a config.json.
+
+    Args:
+        encoder: sizes and pattern.
+        architecture: Hugging Face's class.
+        labels: names of a classifier's classes, all different; a number has one name of its own.
+        kind: a key of `PROBLEM_TYPES`, or "" where it is not known.
+    """
     config: dict[str, Any] = {"architectures": [architecture], "model_type": "big_bird"}
     config |= {theirs: getattr(encoder, ours) for ours, theirs in _HUGGING_FACE.items()}
     config |= {
@@ -79,10 +97,12 @@ def to_hugging_face(encoder: BigBirdEncoderConfig, architecture: str, num_classe
         "use_bias": True,
         _EXTRA: {name: getattr(encoder, name) for name in _PATTERN if name in encoder.model_fields_set},
     }
-    if num_classes is not None:
-        config["id2label"] = {str(index): f"LABEL_{index}" for index in range(num_classes)}
-        config["label2id"] = {f"LABEL_{index}": index for index in range(num_classes)}
-    return json.dumps(config, indent=2) + "\n"
+    if labels is not None:
+        config["id2label"] = {str(index): label for index, label in enumerate(labels)}
+        config["label2id"] = {label: index for index, label in enumerate(labels)}
+        if kind:
+            config["problem_type"] = PROBLEM_TYPES[kind]
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
 
 
 def from_hugging_face(config: dict[str, Any]) -> dict[str, Any]:

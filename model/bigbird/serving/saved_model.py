@@ -140,7 +140,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value]
+        items = [_plain(item) for item in value]
+        while value.dtype == object and items and items[-1] == "":  # texts of a row that has fewer than another
+            items.pop()
+        return items
     if isinstance(value, np.floating):
         return round(float(value), 6)
     return value.item() if isinstance(value, np.generic) else value

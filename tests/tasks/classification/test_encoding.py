@@ -1,5 +1,7 @@
 """What of long documents is read, and how it is laid out."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,7 @@ def test_windows_leave_no_piece_out_and_none_is_needless(pieces, stride):
     assert read == set(range(pieces))
     assert all(end - start <= 8 for start, end in windows)
     assert len(windows) == 1 or windows[-2][1] < pieces  # the last one reads something that those before it do not
-    assert all(later[0] - earlier[0] == min(stride, 8) for earlier, later in zip(windows, windows[1:], strict=False))
+    assert all(later[0] - earlier[0] == min(stride, 8) for earlier, later in itertools.pairwise(windows))
 
 
 def test_records_hold_the_document_the_window_and_the_label(vocabulary):
