@@ -24,7 +24,6 @@ from bigbird.tasks.classification.baselines import (
 from bigbird.tasks.classification.config import ClassificationTask
 from bigbird.tasks.classification.decisions import (
     LEAST_EXAMPLES,
-    Decisions,
     fit_one_label,
     fit_several_labels,
     from_record,
@@ -58,7 +57,7 @@ def decide(config: ClassificationTask, results: ClassificationResults) -> dict[s
     return fit_several_labels(results.gold, results.logits, results.labels, config.decisions.metric).record()
 
 
-def examine(evaluation: Evaluation, decisions: Mapping[str, Any] | None, folder: Path, split: str) -> Evaluation:
+def examine(evaluation: Evaluation, decisions: Mapping[str, Any] | None, folder: Path | None) -> Evaluation:
     """As `AnsweringFamily.examine`."""
     before: ClassificationResults = evaluation.results
     results = before
@@ -76,6 +75,8 @@ def examine(evaluation: Evaluation, decisions: Mapping[str, Any] | None, folder:
     details["per_label"] = results.metrics.per_label
     details["undefined"] = results.metrics.undefined
     details["interval"] = interval(results, decided.primary).record()
+    if folder is None:
+        return replace(decided, details=details)
     compared = compare(results, folder)
     constant = compared.measured[0]
     names = METRICS[results.kind]
@@ -121,7 +122,8 @@ def compare(results: ClassificationResults, folder: Path) -> Baselines:
     training_gold = gold_of([line["label"] for line in lines], results.labels, results.kind)
     training = [_joined(line["text_a"], line["text_b"]) for line in lines]
     evaluated = [_joined(*pair) for pair in results.texts]
-    assert training_gold is not None and results.gold is not None  # noqa: S101 - both splits have labels
+    assert training_gold is not None  # noqa: S101 - both splits have labels
+    assert results.gold is not None  # noqa: S101
     if results.kind == "number":
         return number_baselines(training, training_gold, evaluated, results.gold)
     function = one_label_baselines if results.kind == "single" else several_labels_baselines

@@ -1,10 +1,10 @@
-"""Files of predictions: a table for spreadsheets and shells, and one JSON object a document for programs.
+r"""Files of predictions: a table for spreadsheets and shells, and one JSON object a document for programs.
 
 predictions.tsv has a line for each document: its id, the prediction, the right label where it is known, and for each
 label its probability, `p(label)`; without these columns where there are more than `MOST_COLUMNS` labels. It is read by
 splitting lines at line feeds and cells at tabs:
 
-    one label, ids, names of columns   a tab, line feed, carriage return or backslash in it is written as \\t, \\n, \\r or \\\\
+    one label, ids, names of columns   a tab, line feed, carriage return or backslash in it is written as \t, \n, \r or \\
     several labels                     a JSON list of texts, such as ["corn", "wheat"]; [] where there is none
     a number                           as few digits as give the same number back
 
