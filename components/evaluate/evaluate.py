@@ -16,7 +16,7 @@ from bigbird.scoring import Scorer
 from bigbird.tasks.family import AnsweringFamily, Evaluation
 from bigbird.tasks.registry import answering_family, family_of, family_of_task, family_of_type
 from bigbird.version import provenance
-from components.evaluate.lengths import check_lengths, evaluate_at_lengths
+from components.evaluate.lengths import check_can_be_cut, check_lengths, evaluate_at_lengths
 from components.evaluate.report_page import evaluation_page
 
 
@@ -58,12 +58,14 @@ def evaluate(
     family = answering_family(dataset_manifest["task"])
     check_files(model, "model", model_manifest)
     split = choose_split(dataset, dataset_manifest, split)
+    check_lengths(at_lengths, _is_labelled(dataset_manifest["splits"][split]))
     weights = weights_folder(model, model_manifest, checkpoint)
     with new_folder(output, overwrite=overwrite) as folder:
         started = time.monotonic()
         loaded, _, experiment = load_model(model, checkpoint)
         task = experiment.task
-        check_lengths(at_lengths, family, task, _is_labelled(dataset_manifest["splits"][split]))
+        if at_lengths:
+            check_can_be_cut(family, task)
         predict = compiled(loaded)
         decisions = model_manifest.get("decisions") if weights.name == model_manifest["best"] else None
 

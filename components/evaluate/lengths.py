@@ -41,20 +41,26 @@ class Shortened(NamedTuple):
     changed: int
 
 
-def check_lengths(lengths: Sequence[int], family: AnsweringFamily, config: Task, labelled: bool) -> None:
+def check_lengths(lengths: Sequence[int], labelled: bool) -> None:
     """Refuses lengths that cannot be evaluated.
 
     Raises:
         InputError: says what was found and what was expected.
     """
-    if not lengths:
-        return
     if few := [length for length in lengths if length < LEAST_LENGTH]:
         raise InputError(
             f"--at-lengths: found {few[0]}; expected lengths in tokens, each at least {LEAST_LENGTH}, such as 512,1024"
         )
-    if not labelled:
+    if lengths and not labelled:
         raise InputError("--at-lengths: the split has no labels, so there are no metrics to compare; leave it out")
+
+
+def check_can_be_cut(family: AnsweringFamily, config: Task) -> None:
+    """Refuses a family whose records hold more of each token than its id and its segment, which a cut would break.
+
+    Raises:
+        InputError: names what they hold.
+    """
     known = {feature.name for feature in TOKENS}
     others = [each.name for each in family.record_features(config) if each.sequence and each.name not in known]
     if others:
