@@ -12,6 +12,7 @@ from typing import Any
 from bigbird.artifacts import read_manifest
 from bigbird.console import format_duration
 from bigbird.text_files import read_json_lines
+from components.evaluate.wording import with_interval
 from components.gate import is_set
 from pipelines.targets.local import LocalRun
 
@@ -30,8 +31,12 @@ def summary_lines(run: LocalRun, threshold: float) -> list[str]:
     exported = "export" in run.seconds
     verdict = "reached" if exported else "missed, so nothing was exported"
     rows = [
-        (primary["name"], f"{primary['value']:.4f} on {evaluation['examples']:,} examples of {evaluation['split']}"),
+        (
+            primary["name"],
+            f"{with_interval(primary['value'], evaluation.get('interval'), primary['name'])} on {evaluation['examples']:,} examples of {evaluation['split']}",
+        ),
         ("baseline", f"{baseline['value']:.4f} ({baseline['description']})"),
+        *_comparisons(evaluation),
         ("threshold", f"{threshold:.4f}, {verdict}" if is_set(threshold) else "none was set"),
         ("report", shown(run.path("evaluation") / "report.html")),
         ("SavedModel", shown(run.path("saved_model")) if exported else "none"),
@@ -40,6 +45,16 @@ def summary_lines(run: LocalRun, threshold: float) -> list[str]:
     ]
     width = max(len(label) for label, _ in rows)
     return [f"{label:<{width}}  {value}" for label, value in rows]
+
+
+def _comparisons(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
+    """What simpler models reach of the primary metric."""
+    name = evaluation["primary"]["name"]
+    return [
+        (each["name"], f"{each['metrics'][name]:,.4f} ({each['description']})")
+        for each in evaluation.get("comparisons", ())
+        if name in each["metrics"]
+    ]
 
 
 def next_command(run: LocalRun) -> str:

@@ -7,6 +7,17 @@ from typing import Literal
 import click
 
 from bigbird.console import load_tensorflow, run_command
+from components.evaluate.wording import interval_words, lower_is_better, verdict, with_interval
+
+
+def _lengths(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """`512,1024` -> (512, 1024)."""
+    parts = [part.strip() for part in value.split(",")] if value else []
+    if wrong := [part for part in parts if not (part.isascii() and part.isdigit() and len(part) < 8)]:
+        raise click.BadParameter(
+            f"found {wrong[0][:40]!r}; expected whole numbers with commas between, such as 512,1024,2048"
+        )
+    return tuple(map(int, parts))
 
 
 @click.command(
@@ -24,9 +35,21 @@ from bigbird.console import load_tensorflow, run_command
     show_default=True,
     help="The best checkpoint by validation, or the last.",
 )
+@click.option(
+    "--at-lengths",
+    callback=_lengths,
+    metavar="TOKENS",
+    help="Evaluate also where the model may read less of each text, such as 512,1024,2048 tokens.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what the output folder holds.")
 def main(
-    model: str, dataset: str, output: str, split: str | None, checkpoint: Literal["best", "last"], overwrite: bool
+    model: str,
+    dataset: str,
+    output: str,
+    split: str | None,
+    checkpoint: Literal["best", "last"],
+    overwrite: bool,
+    at_lengths: tuple[int, ...],
 ) -> None:
     """Evaluate a trained model on a split of its dataset."""
 
@@ -34,7 +57,7 @@ def main(
         load_tensorflow()
         from components.evaluate.evaluate import evaluate
 
-        manifest = evaluate(model, dataset, output, split, checkpoint, overwrite)
+        manifest = evaluate(model, dataset, output, split, checkpoint, overwrite, at_lengths)
         _summarise(manifest, output)
 
     run_command(command)
@@ -48,12 +71,35 @@ def _summarise(manifest: dict, output: str) -> None:
     if not manifest["labelled"]:
         print("the split has no labels: predictions only, no metrics")
     else:
-        baseline = manifest["baseline"]
-        print(f"  {'':<20}{'model':>10}  {baseline['description']}")
-        for name, value in manifest["metrics"].items():
-            other = baseline["metrics"].get(name)
-            print(f"  {name:<20}{value:>10.4f}" + ("" if other is None else f"  {other:.4f}"))
+        print(*_metric_lines(manifest), sep="\n")
     print(f"report: {output}/report.html")
+
+
+def _metric_lines(manifest: dict) -> list[str]:
+    """The metrics of the model and of what it is compared with, in columns; then what they say."""
+    baseline, primary, comparisons = manifest["baseline"], manifest["primary"], manifest.get("comparisons", [])
+    columns = {"model": manifest["metrics"], "constant": baseline["metrics"]}
+    columns |= {each["name"]: each["metrics"] for each in comparisons}
+    first = max(20, 2 + max(map(len, manifest["metrics"])))
+    widths = {name: max(10, len(name) + 2) for name in columns}
+    lines = [f"  {'':<{first}}" + "".join(f"{name:>{width}}" for name, width in widths.items())]
+    for metric in manifest["metrics"]:
+        cells = [
+            f"{values[metric]:>{widths[name]}.4f}" if metric in values else f"{'-':>{widths[name]}}"
+            for name, values in columns.items()
+        ]
+        lines.append(f"  {metric:<{first}}{''.join(cells)}")
+    lines.append(f"constant: {baseline['description']}")
+    lines += [f"{each['name']}: {each['description']}; {each['seconds']:.1f} s" for each in comparisons]
+    if words := interval_words(manifest.get("interval"), primary["name"]):
+        lines.append(f"{primary['name']} {primary['value']:.4f}, {words}")
+    if comparisons:
+        lines.append(verdict(manifest, lower_is_better=lower_is_better(manifest["task"], primary["name"])))
+    for length, at in manifest.get("at_lengths", {}).items():
+        value = at["metrics"].get(primary["name"])
+        told = "not defined" if value is None else with_interval(value, at["interval"], primary["name"])
+        lines.append(f"at {int(length):,} tokens: {primary['name']} {told}")
+    return lines
 
 
 if __name__ == "__main__":

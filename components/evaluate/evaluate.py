@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from bigbird.scoring import Scorer
 from bigbird.tasks.family import AnsweringFamily, Evaluation
 from bigbird.tasks.registry import answering_family, family_of, family_of_task, family_of_type
 from bigbird.version import provenance
+from components.evaluate.lengths import check_can_be_cut, check_lengths, evaluate_at_lengths
 from components.evaluate.report_page import evaluation_page
 
 
@@ -25,6 +27,7 @@ def evaluate(
     split: str | None = None,
     checkpoint: Literal["best", "last"] = "best",
     overwrite: bool = False,
+    at_lengths: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Evaluates a model and writes the evaluation folder.
 
@@ -35,12 +38,14 @@ def evaluate(
         split: of the dataset; default its validation split, or its only one.
         checkpoint: the best by validation, or the last.
         overwrite: replaces what `output` holds.
+        at_lengths: evaluates also where at most so many tokens of each example are read; see `lengths`.
 
     Returns:
         The manifest, as in metrics.json.
 
     Raises:
-        InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary.
+        InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary, or the examples cannot be
+            read at other lengths.
     """
     model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
     kind = model_manifest.get("experiment_type")
@@ -53,22 +58,42 @@ def evaluate(
     family = answering_family(dataset_manifest["task"])
     check_files(model, "model", model_manifest)
     split = choose_split(dataset, dataset_manifest, split)
+    check_lengths(at_lengths, _is_labelled(dataset_manifest["splits"][split]))
     weights = weights_folder(model, model_manifest, checkpoint)
     with new_folder(output, overwrite=overwrite) as folder:
         started = time.monotonic()
         loaded, _, experiment = load_model(model, checkpoint)
-        scorer = Scorer(experiment.task, dataset_manifest, dataset, split)
-        tokens = run_model(loaded, experiment.task, scorer, dataset, dataset_manifest, split)
-        if scorer.missing:
-            raise InputError(
-                f"{dataset}: {scorer.missing} examples of split {split!r} have no record; write the dataset again"
-            )
+        task = experiment.task
+        if at_lengths:
+            check_can_be_cut(family, task)
+        predict = compiled(loaded)
         decisions = model_manifest.get("decisions") if weights.name == model_manifest["best"] else None
-        evaluation = family.examine(scorer.result(), experiment.task, decisions, Path(dataset), split)
+
+        def score(data: str, facts: dict[str, Any], what: str) -> tuple[Evaluation, dict[int, int]]:
+            scorer = Scorer(task, facts, data, split)
+            tokens = run_model(predict, task, scorer, data, facts, split, what)
+            if scorer.missing:
+                raise InputError(
+                    f"{data}: {scorer.missing} examples of split {split!r} have no record; write the dataset again"
+                )
+            return scorer.result(), tokens
+
+        def at_length(data: str, facts: dict[str, Any], length: int) -> Evaluation:
+            found, _ = score(data, facts, f"evaluate {split} at {length:,} tokens")
+            return family.examine(found, task, decisions, None, split)
+
+        found, tokens = score(dataset, dataset_manifest, f"evaluate {split}")
+        answering = time.monotonic() - started
+        evaluation = family.examine(found, task, decisions, Path(dataset), split)
         _check_defined(dataset, split, evaluation)
         manifest = _manifest(family, dataset_manifest["task"], split, evaluation)
         manifest["checkpoint"] = read_state(weights)["step"]
         manifest["which"] = "best" if weights == Path(model) / str(model_manifest["best"]) else "last"
+        manifest["answering_seconds"] = round(answering, 3)
+        if at_lengths:
+            manifest["at_lengths"] = evaluate_at_lengths(
+                at_lengths, family, dataset, dataset_manifest, split, evaluation, at_length
+            )
         manifest["files"] = family.write_predictions(folder, evaluation.results, dataset_manifest["task"], split)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         page = evaluation_page(evaluation, manifest, model, model_manifest, dataset_manifest, tokens)
@@ -126,21 +151,45 @@ def choose_split(dataset: str, manifest: dict[str, Any], split: str | None) -> s
     return split
 
 
+def compiled(model: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The model as a compiled function of a batch's inputs, without dropout."""
+    import tensorflow as tf
+
+    return tf.function(lambda inputs: model(inputs, training=False))
+
+
+def _is_labelled(facts: dict[str, Any]) -> bool:
+    """Of a split's facts; manifests of earlier versions do not say."""
+    return bool(facts.get("labelled", True))
+
+
 def run_model(
-    model: Any, task: Task, scorer: Scorer, dataset: str, manifest: dict[str, Any], split: str
+    predict: Callable[[dict[str, Any]], dict[str, Any]],
+    task: Task,
+    scorer: Scorer,
+    dataset: str,
+    manifest: dict[str, Any],
+    split: str,
+    what: str,
 ) -> dict[int, int]:
     """Feeds a split through the model into the scorer, showing progress.
+
+    Args:
+        predict: the model, as `compiled` gives it.
+        task: the task's configuration.
+        scorer: takes the outputs.
+        dataset: the dataset folder.
+        manifest: of the dataset.
+        split: of the dataset.
+        what: is done, for the progress.
 
     Returns:
         Record id -> length in tokens.
     """
-    import tensorflow as tf
-
     from bigbird.dataset import evaluation_dataset, explain_bad_records, split_files
 
     family, files = family_of(task), split_files(dataset, manifest, split)
-    predict = tf.function(lambda inputs: model(inputs, training=False))
-    progress = Progress(f"evaluate {split}", manifest["splits"][split]["records"])
+    progress = Progress(what, manifest["splits"][split]["records"])
     lengths: dict[int, int] = {}
     started = time.monotonic()
     with explain_bad_records(files, task, task.validation_data, labels=False):
@@ -152,7 +201,7 @@ def run_model(
             counts = batch["input_mask"].numpy().sum(axis=1)
             lengths.update(zip(ids[weight > 0].tolist(), counts[weight > 0].tolist(), strict=True))
             progress.update(len(lengths), f"{sum(lengths.values()) / (time.monotonic() - started):,.0f} tokens/s")
-    progress.finish(f"evaluate {split}: {len(lengths):,} records in {format_duration(time.monotonic() - started)}")
+    progress.finish(f"{what}: {len(lengths):,} records in {format_duration(time.monotonic() - started)}")
     return lengths
 
 

@@ -8,7 +8,9 @@ from bigbird import report
 from bigbird.console import format_duration
 from bigbird.tasks.family import AnsweringFamily, Evaluation
 from bigbird.tasks.registry import answering_family
+from components.evaluate.report_charts import comparison_chart, length_chart, length_table
 from components.evaluate.report_training import training_section
+from components.evaluate.wording import interval_words, plain_name, verdict
 
 
 def evaluation_page(
@@ -33,7 +35,15 @@ def evaluation_page(
     family = answering_family(task)
     details = family.report_sections(evaluation.results, tokens)
     training = training_section(model_dir, evaluation.primary)
-    sections = [_summary(family, evaluation, manifest), *details, training, _origin(manifest, model, dataset)]
+    lengths = _lengths(family, manifest)
+    sections = [
+        _summary(family, evaluation, manifest),
+        _compared(family, manifest, model),
+        lengths,
+        *details,
+        training,
+        _origin(manifest, model, dataset),
+    ]
     subtitle = f"Split {manifest['split']}, {manifest['examples']:,} {family.unit}, {manifest['which']} checkpoint, step {manifest['checkpoint']:,}"
     return report.page(f"{family.title(task)}: evaluation", sections, subtitle=subtitle)
 
@@ -45,32 +55,78 @@ def _summary(family: AnsweringFamily, evaluation: Evaluation, manifest: dict[str
             f"this folder holds predictions only ({', '.join(manifest['files'])})."
         )
         return report.section("Predictions only", text)
+    name = evaluation.primary
     value, baseline = manifest["primary"]["value"], manifest["baseline"]["value"]
     tiles = report.tiles(
         [
-            (_plain(evaluation.primary), value, "the model"),
+            (plain_name(name), value, interval_words(manifest.get("interval"), name) or "the model"),
             ("Best constant answer", baseline, manifest["baseline"]["description"]),
-            ("Above it by", value - baseline, "0 would mean that nothing was learnt"),
+            _gain(value, baseline, name in family.lower_is_better),
         ]
     )
+    comparisons = manifest.get("comparisons", [])
+    others = [evaluation.baseline, *(each["metrics"] for each in comparisons)]
     rows = [
         [
-            _plain(name),
+            plain_name(name),
             _shown(name, score),
-            _shown(name, evaluation.baseline.get(name)),
+            *(_shown(name, other.get(name)) for other in others),
             family.metric_meanings.get(name, ""),
         ]
         for name, score in evaluation.metrics.items()
     ]
-    table = report.table(["metric", "model", "constant answer", "what it says"], rows)
+    names = [plain_name(each["name"]) for each in comparisons]
+    table = report.table(["metric", "model", "constant answer", *names, "what it says"], rows)
     note = report.caption(family.metric_note) if family.metric_note else ""
     return report.section("Result", tiles, table, note)
 
 
-def _plain(name: str) -> str:
-    """`HasAns_exact` -> `HasAns exact`, `f1` -> `F1`."""
-    words = name.replace("_", " ").replace("f1", "F1").replace("corrcoef", "correlation").replace("thresh", "threshold")
-    return words[0].upper() + words[1:]
+def _gain(value: float, baseline: float, lower_is_better: bool) -> tuple[str, float, str]:
+    """A tile: how far the model is from the constant answer, in the direction that is better."""
+    if lower_is_better:
+        return "Below it by", baseline - value, "lower is better; 0 would mean that nothing was learnt"
+    return "Above it by", value - baseline, "0 would mean that nothing was learnt"
+
+
+def _compared(family: AnsweringFamily, manifest: dict[str, Any], model: dict[str, Any]) -> report.Html:
+    """The model beside simpler ones: the primary metric, what they are, the seconds they took."""
+    comparisons = manifest.get("comparisons")
+    if not comparisons:
+        return report.Html("")
+    lower = manifest["primary"]["name"] in family.lower_is_better
+    trained, answered = format_duration(model["seconds"]), format_duration(manifest["answering_seconds"])
+    rows = [
+        ["the model", f"{model['parameters']:,} parameters", f"{trained} to train, {answered} to load and to answer"],
+        ["constant answer", manifest["baseline"]["description"], "none"],
+        *(
+            [plain_name(each["name"]), each["description"], f"{each['seconds']:.1f} s, all in all"]
+            for each in comparisons
+        ),
+    ]
+    unavailable = manifest.get("comparisons_unavailable") or {}
+    absent = "; ".join(f"{plain_name(name)}: {reason}" for name, reason in unavailable.items())
+    return report.section(
+        "Beside simpler models",
+        verdict(manifest, lower_is_better=lower),
+        comparison_chart(manifest, lower_is_better=lower),
+        report.table(["model", "what it is", "time"], rows),
+        report.caption(f"Not available: {absent}.") if absent else "",
+    )
+
+
+def _lengths(family: AnsweringFamily, manifest: dict[str, Any]) -> report.Html:
+    """The model where it may read less."""
+    if not manifest.get("at_lengths"):
+        return report.Html("")
+    lower = manifest["primary"]["name"] in family.lower_is_better
+    names = list(manifest["metrics"])[:4]
+    return report.section(
+        "When the model may read less",
+        "The same model on the same examples, of which at most so many tokens are read. It was trained on longer texts: a "
+        "model that is trained on shorter ones may do better at that length.",
+        length_chart(manifest, lower_is_better=lower),
+        length_table(manifest, names),
+    )
 
 
 def _shown(name: str, value: float | None) -> float | int | None:

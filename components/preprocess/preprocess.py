@@ -25,7 +25,7 @@ from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
 from components.preprocess.beam_run import is_local, parse_options, run_shards
 from components.preprocess.sources import Lines, find_sources, read_source, read_tables
-from components.preprocess.summary import summary_page
+from components.preprocess.summary import reading_lines, summary_page
 
 VOCABULARY = "vocab.model"
 WORK = "work"  # a folder inside the output's, gone when it is whole
@@ -266,6 +266,8 @@ def _say(manifest: dict[str, Any], output: str, seconds: float) -> None:
         cut = f", {facts['truncated']:,} truncated" if facts["truncated"] else ""
         counts = f"{facts['examples']:,} examples, {facts['records']:,} records, {facts['tokens']:,} tokens{cut}"
         print(f"{split}: {counts}", file=sys.stderr)
+    for line in reading_lines(manifest):
+        print(line, file=sys.stderr)
     if manifest["rejected"]:
         print(f"rejected: {manifest['rejected']:,} records, see rejected.jsonl", file=sys.stderr)
     print(f"dataset written to {output} in {seconds:.1f} s; its report is report.html there", file=sys.stderr)

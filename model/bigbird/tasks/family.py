@@ -23,6 +23,7 @@ import numpy as np
 from bigbird.config import DataConfig, Task
 from bigbird.errors import InputError
 from bigbird.tasks.records import BadRecords
+from bigbird.tasks.shortening import Record, cut_record
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -512,12 +513,14 @@ class AnsweringFamily(TaskFamily):
         unit: what an example is called.
         metric_meanings: metric -> what it says, in a few words.
         metric_note: a remark below the metrics in the report.
+        lower_is_better: the metrics that are errors.
         made_up_request: input of the exported model -> texts, for a model exported without its dataset.
     """
 
     unit: ClassVar[str] = "examples"
     metric_meanings: ClassVar[Mapping[str, str]] = {}
     metric_note: ClassVar[str] = ""
+    lower_is_better: ClassVar[Collection[str]] = ()
     made_up_request: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     def answers_too(self, task: str) -> tuple[str, ...]:
@@ -525,7 +528,7 @@ class AnsweringFamily(TaskFamily):
         return ()
 
     def examine(
-        self, evaluation: Evaluation, config: Task, decisions: Mapping[str, Any] | None, folder: Path, split: str
+        self, evaluation: Evaluation, config: Task, decisions: Mapping[str, Any] | None, folder: Path | None, split: str
     ) -> Evaluation:
         """What the evaluation stage adds to what validation measures: decisions, intervals, comparisons.
 
@@ -533,10 +536,25 @@ class AnsweringFamily(TaskFamily):
             evaluation: of a split, as the collector gave it.
             config: the task's.
             decisions: what training chose; None where it chose nothing.
-            folder: the dataset.
+            folder: the dataset; None leaves out the comparisons, which are fitted on it.
             split: its split.
         """
         return evaluation
+
+    def shorten(self, record: Record, length: int, manifest: Mapping[str, Any]) -> Record | None:
+        """A record as it would be if the model read less of its text.
+
+        Asked of families whose records hold for each token its id and its segment alone.
+
+        Args:
+            record: of an evaluation split, as `features.decode` gives it.
+            length: most tokens that are read of an example, special pieces included; at least 8.
+            manifest: of the dataset.
+
+        Returns:
+            The record; None where none of it would be read.
+        """
+        return cut_record(record, length)
 
     @abstractmethod
     def count(self, results: Any) -> int:

@@ -160,7 +160,7 @@ def test_counts_in_four_characters(count, expected):
 
 
 def test_a_label_loses_its_middle_by_columns():
-    assert plots._short("x" * 26) == "x" * 26
-    assert plots._short("a" * 20 + "z" * 20) == "a" * 17 + "…" + "z" * 8
-    assert plots._short("語" * 30) == "語" * 8 + "…" + "語" * 4
-    assert plots._short("a" * 20_000 + "end").endswith("…aaaaaend")
+    assert plots.short_label("x" * 26) == "x" * 26
+    assert plots.short_label("a" * 20 + "z" * 20) == "a" * 17 + "…" + "z" * 8
+    assert plots.short_label("語" * 30) == "語" * 8 + "…" + "語" * 4
+    assert plots.short_label("a" * 20_000 + "end").endswith("…aaaaaend")

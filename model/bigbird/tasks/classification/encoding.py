@@ -9,12 +9,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from bigbird import features
 from bigbird.errors import InputError
 from bigbird.tasks.classification.config import LongDocuments
+from bigbird.tasks.shortening import parts, truncated_lengths, with_parts
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -96,12 +99,35 @@ def lay_out(a: list[int], b: list[int] | None, layout: Layout, cls: int, sep: in
     return [Record([cls, *part, sep], len(part) + 2) for part in parts]
 
 
-def truncated_lengths(a: int, b: int, room: int) -> tuple[int, int]:
-    """Lengths of two texts cut to `room` pieces in all, always from the longer one, from the second when equal."""
-    if a + b <= room:
-        return a, b
-    keep_a = min(a, max((room + 1) // 2, room - b))
-    return keep_a, min(b, room - keep_a)
+def shortened(record: Mapping[str, Any], length: int, layout: Layout) -> dict[str, Any] | None:
+    """A record as it would be if at most so many tokens of its document were read.
+
+    Of a document that is cut the record is what preprocessing with this `max_length` gives. A document in windows keeps
+    its windows up to that token, as many and as long as a document of so many tokens has.
+
+    Args:
+        record: as `features.decode` gives it.
+        length: tokens, special pieces included.
+        layout: how the record was made.
+
+    Returns:
+        The record; None where its window begins after that token.
+    """
+    a, b = parts(record)
+    if b is None and layout.long_documents == "windows":
+        windows = windows_of(length - 2, layout)
+        number = int(record["record_id"][0]) % MOST_WINDOWS
+        if number >= len(windows):
+            return None
+        start, end = windows[number]
+        count = np.minimum(record["windows"], len(windows))
+        return {**with_parts(record, a[: end - start], None), "windows": count}
+    if len(record["input_ids"]) <= length:
+        return dict(record)
+    cls, sep = int(record["input_ids"][0]), int(record["input_ids"][-1])
+    made = lay_out(a.tolist(), None if b is None else b.tolist(), replace(layout, max_length=length), cls, sep)[0]
+    types = np.repeat(np.array([0, 1]), [made.first, len(made.ids) - made.first])
+    return {**record, "input_ids": np.array(made.ids), "segment_ids": types}
 
 
 def encode_documents(

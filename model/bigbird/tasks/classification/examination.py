@@ -57,7 +57,7 @@ def decide(config: ClassificationTask, results: ClassificationResults) -> dict[s
     return fit_several_labels(results.gold, results.logits, results.labels, config.decisions.metric).record()
 
 
-def examine(evaluation: Evaluation, decisions: Mapping[str, Any] | None, folder: Path) -> Evaluation:
+def examine(evaluation: Evaluation, decisions: Mapping[str, Any] | None, folder: Path | None) -> Evaluation:
     """As `AnsweringFamily.examine`."""
     before: ClassificationResults = evaluation.results
     results = before
@@ -75,6 +75,8 @@ def examine(evaluation: Evaluation, decisions: Mapping[str, Any] | None, folder:
     details["per_label"] = results.metrics.per_label
     details["undefined"] = results.metrics.undefined
     details["interval"] = interval(results, decided.primary).record()
+    if folder is None:
+        return replace(decided, details=details)
     compared = compare(results, folder)
     constant = compared.measured[0]
     names = METRICS[results.kind]

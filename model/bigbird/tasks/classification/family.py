@@ -11,7 +11,8 @@ from bigbird.config import Task
 from bigbird.errors import InputError
 from bigbird.features import TOKENS, Feature
 from bigbird.tasks.classification.config import ClassificationTask
-from bigbird.tasks.classification.encoding import Layout, encode_documents
+from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
+from bigbird.tasks.classification.metrics import LOWER_IS_BETTER
 from bigbird.tasks.family import (
     AnsweringFamily,
     Evaluation,
@@ -28,6 +29,7 @@ from bigbird.tasks.family import (
     batches,
 )
 from bigbird.tasks.records import BadRecords
+from bigbird.tasks.shortening import Record
 from bigbird.tasks.statistics import Statistics
 from bigbird.text_files import shown
 
@@ -72,6 +74,7 @@ class ClassificationFamily(AnsweringFamily):
         "pearson": "linear correlation with the right numbers",
         "spearman": "correlation of the ranks",
     }
+    lower_is_better = LOWER_IS_BETTER
     made_up_request = {
         "text_a": ["a fine and moving film .", "dull from start to end ."],
         "text_b": ["it is a film .", "it is fun ."],
@@ -231,11 +234,14 @@ class ClassificationFamily(AnsweringFamily):
         return decide(_own(config), evaluation.results)
 
     def examine(
-        self, evaluation: Evaluation, config: Task, decisions: Mapping[str, Any] | None, folder: Path, split: str
+        self, evaluation: Evaluation, config: Task, decisions: Mapping[str, Any] | None, folder: Path | None, split: str
     ) -> Evaluation:
         from bigbird.tasks.classification.examination import examine
 
         return examine(evaluation, decisions, folder)
+
+    def shorten(self, record: Record, length: int, manifest: Mapping[str, Any]) -> Record | None:
+        return shortened(record, length, Layout.of(manifest))
 
     def count(self, results: ClassificationResults) -> int:
         return len(results.ids)

@@ -104,7 +104,7 @@ def _confusion_counts(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[
     from bigbird.tasks.metrics import confusion
 
     counts = confusion(gold, predicted, len(labels))
-    names = [_short(label) for label in labels]
+    names = [short_label(label) for label in labels]
     if len(labels) <= MOST_LABELS:
         return counts, names
     frequency = counts.sum(axis=1) + counts.sum(axis=0) / (2 * len(gold) + 1)  # gold labels, then answers
@@ -172,7 +172,7 @@ def precision_recall_curves(gold: np.ndarray, probabilities: np.ndarray, labels:
     """
     support = gold.sum(axis=0)
     chosen = [i for i in np.argsort(-support, kind="stable") if support[i]]
-    curves = [(_short(labels[i]), gold[:, i], probabilities[:, i]) for i in chosen]
+    curves = [(short_label(labels[i]), gold[:, i], probabilities[:, i]) for i in chosen]
     if len(curves) > MOST_CURVES:
         curves = [("all labels together", gold.ravel(), probabilities.ravel()), *curves[: MOST_CURVES - 1]]
     figure, axes = _axes(4.6, 3.9)
@@ -407,8 +407,8 @@ def _columns(text: str) -> int:
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def _short(label: str, most: int = _LABEL_COLUMNS) -> str:
-    """A label on one line, without what XML cannot hold, and without its middle where it is long."""
+def short_label(label: str, most: int = _LABEL_COLUMNS) -> str:
+    """A label on one line, without what XML cannot hold, and without its middle where it takes more than `most` columns."""
     text = "".join(_visible(c) for c in label[:10_000])
     text = " ".join(text.split()) or "(blank)"
     if len(label) <= 10_000 and _columns(text) <= most:

@@ -19,7 +19,7 @@ from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.tasks.classification import metrics as metric
 from bigbird.tasks.classification.config import ClassificationTask, ResolvedKind, WindowPooling
 from bigbird.tasks.classification.decisions import Decisions
-from bigbird.tasks.classification.encoding import MOST_WINDOWS
+from bigbird.tasks.classification.encoding import MOST_WINDOWS, Layout
 from bigbird.tasks.family import Collector, Evaluation
 
 METRICS: dict[ResolvedKind, tuple[str, ...]] = {
@@ -53,6 +53,8 @@ class ClassificationResults:
         logits: float32[N, C], windows pooled.
         scale: of numbers.
         chosen: the temperature and thresholds; None where labels are numbers.
+        places: (file, line) of each; empty where no dataset folder was given.
+        layout: how the documents became records; None where no dataset folder was given.
     """
 
     kind: ResolvedKind
@@ -64,6 +66,8 @@ class ClassificationResults:
     logits: np.ndarray
     scale: Scale = field(default_factory=Scale)
     chosen: Decisions | None = None
+    places: list[tuple[str, int]] = field(default_factory=list)
+    layout: Layout | None = None
 
     @cached_property
     def decisions(self) -> Decisions:
@@ -128,10 +132,12 @@ class ClassificationCollector(Collector):
         self.scale = Scale(config.number_mean, config.number_deviation)
         self.lines: dict[int, dict[str, Any]] | None = None
         self.windows: Mapping[int, int] | None = None
+        self.layout: Layout | None = None
         self._order: list[int] = []
         if manifest is not None and folder is not None:
             self.lines = {line["id"]: line for line in read_examples(folder, split)}
             self.windows = dict.fromkeys(self.lines, 1)
+            self.layout = Layout.of(manifest)
             if manifest["long_documents"] == "windows":
                 self._order = [
                     int(record["record_id"][0]) for record in read_split(folder, manifest, split, ("record_id",))
@@ -189,6 +195,8 @@ class ClassificationCollector(Collector):
             self._gold(ids, lines, labels),
             logits,
             self.scale,
+            places=[(line["file"], line["line"]) for line in lines],
+            layout=self.layout,
         )
         return results.evaluation()
 

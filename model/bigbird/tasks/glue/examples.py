@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from bigbird import features
 from bigbird.errors import InputError
-from bigbird.tasks.classification.encoding import truncated_lengths
 from bigbird.tasks.records import BadRecords, foreign_format, has_text, name_of
+from bigbird.tasks.shortening import truncated_lengths
 from bigbird.text_files import shown
 from bigbird.vocabulary import Vocabulary
 
