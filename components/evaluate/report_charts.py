@@ -42,7 +42,7 @@ def comparison_chart(manifest: Mapping[str, Any], *, lower_is_better: bool) -> r
         axes.text(end + room, place, f"{value:,.4f}", va="center", fontsize=9, color=INK)
     axes.set_yticks(list(places), [label for label, _ in bars])
     axes.invert_yaxis()
-    axes.set_xlim(low, high + 7 * room)
+    axes.set_xlim(low - room if low < 0 else low, high + 7 * room)
     axes.axvline(0, color=PALE, linewidth=0.8)
     _style(axes, f"{plain_name(name)}, {'lower' if lower_is_better else 'higher'} is better", "", "x")
     return report.figure(chart, description=f"The line on the model's bar is its {words}." if words else "")
@@ -68,10 +68,13 @@ def length_chart(manifest: Mapping[str, Any], *, lower_is_better: bool) -> repor
     axes = chart.subplots()
     axes.plot([value for _, value, _ in points], color=ACCENT, linewidth=1.5, marker="o", markersize=5)
     for place, (_, value, interval) in enumerate(points):
+        top = value
         if interval is not None and interval["low"] is not None:
             ends = [interval["low"], interval["high"]]
             axes.plot([place, place], ends, color=ACCENT, marker="_", linewidth=1, alpha=0.7)
-        axes.annotate(f"{value:,.3f}", (place, value), (6, 5), textcoords="offset points", fontsize=8.5, color=INK)
+            top = interval["high"]
+        style = {"fontsize": 8.5, "color": INK, "ha": "center"}
+        axes.annotate(f"{value:,.3f}", (place, top), (0, 5), textcoords="offset points", **style)
     axes.set_xticks(range(len(points)), [length for length, _, _ in points])
     axes.margins(x=0.08, y=0.15)
     better = "lower" if lower_is_better else "higher"

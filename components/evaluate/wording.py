@@ -35,8 +35,10 @@ def lower_is_better(task: str, metric: str) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """`HasAns_exact` -> `HasAns exact`, `f1` -> `F1`."""
-    words = name.replace("_", " ").replace("f1", "F1").replace("corrcoef", "correlation").replace("thresh", "threshold")
+    """`HasAns_exact` -> `HasAns exact`, `f1` -> `F1`, `tfidf` -> `TF-IDF`."""
+    words = name.replace("_", " ")
+    for short, long in (("f1", "F1"), ("corrcoef", "correlation"), ("thresh", "threshold"), ("tfidf", "TF-IDF")):
+        words = words.replace(short, long)
     return words[0].upper() + words[1:]
 
 
