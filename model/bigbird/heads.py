@@ -5,7 +5,7 @@ Shapes: B batch, L tokens, H hidden size, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -24,7 +24,8 @@ class BigBirdClassifier(keras.Model):
 
     The Model Garden's head: tanh pooler, dropout, dense; the pooler is the encoder's or a new one. Hugging Face's:
     dropout, dense with the hidden activation, dropout, dense. With `pooling` "mean" both take the mean over the tokens,
-    padding left out, where they otherwise take the first token.
+    padding left out, where they otherwise take the first token. `first_bias` is what the logits' bias starts at, one number
+    for each class; default 0.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class BigBirdClassifier(keras.Model):
         use_encoder_pooler: bool = False,
         head: Head = "model_garden",
         pooling: Pooling = "cls",
+        first_bias: Sequence[float] | None = None,
         dtype: str = "float32",
     ):
         super().__init__(name="bigbird_classifier", dtype=dtype)
@@ -46,8 +48,9 @@ class BigBirdClassifier(keras.Model):
                 config.hidden_size, activation="tanh" if head == "model_garden" else activation(config),
                 kernel_initializer=initializer(config), name="pooler_dense", dtype=dtype,
             )  # fmt: skip
+        bias = "zeros" if first_bias is None else _first_values(first_bias)
         self.logits = keras.layers.Dense(
-            num_classes, kernel_initializer=initializer(config), name="logits", dtype="float32"
+            num_classes, kernel_initializer=initializer(config), bias_initializer=bias, name="logits", dtype="float32"
         )
 
     def call(self, inputs: dict[str, Any], training: bool = False, seed: Any = None) -> dict[str, Any]:
@@ -160,6 +163,11 @@ class _MaskedLMHead(keras.layers.Layer):
         return ops.cast(ops.matmul(x, ops.transpose(ops.cast(table, x.dtype))), "float32") + ops.cast(
             self.bias, "float32"
         )
+
+
+def _first_values(values: Sequence[float]) -> Callable[..., Any]:
+    """An initializer that gives these values."""
+    return lambda shape, dtype=None: ops.reshape(ops.array(list(values), dtype), shape)
 
 
 def _pooled(sequence: Any, mask: Any, pooling: Pooling) -> Any:

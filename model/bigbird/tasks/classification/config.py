@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ from bigbird.tasks.classification.data_section import TableData
 
 LongDocuments = Literal["head", "head_tail", "windows"]
 WindowPooling = Literal["mean", "max"]
+Share = Annotated[Number, Field(gt=0.0, le=1.0)]
 ResolvedKind = Literal["single", "multi", "number"]
 
 
@@ -77,6 +78,11 @@ class ClassificationTask(Task):
     decisions: DecisionsConfig = DecisionsConfig()
     kind: ResolvedKind | None = Field(None, description="what the records' labels are; default: the dataset's")
     labels: list[str] = Field([], description="names of the classes, in order; default: the dataset's")
+    label_shares: dict[str, Share] = Field(
+        {},
+        description="share of the training documents that have each label; the logits' bias starts at what answers so; default: the "
+        "dataset's",
+    )
     number_mean: Number = Field(0.0, description="of the training split's numbers; default: the dataset's")
     number_deviation: Number = Field(1.0, gt=0, description="standard deviation of the same")
     train_data: DataConfig = DataConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,6 +187,7 @@ class ClassificationFamily(AnsweringFamily):
             "long_documents": manifest["long_documents"],
             "window_stride": min(manifest["window_stride"], manifest["max_length"]),
             "class_weights": resolved_weights(config.class_weights, manifest),
+            "label_shares": label_shares(manifest),
             "number_mean": manifest["numbers"]["mean"] if manifest["numbers"] else 0.0,
             "number_deviation": manifest["numbers"]["deviation"] if manifest["numbers"] else 1.0,
         }
@@ -211,6 +213,7 @@ class ClassificationFamily(AnsweringFamily):
             use_encoder_pooler=model.use_encoder_pooler,
             head=model.head,
             pooling=model.pooling,
+            first_bias=first_bias(_own(config)),
             dtype=dtype,
         )
 
@@ -317,6 +320,31 @@ def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float
     if manifest["kind"] == "multi":
         return {label: max(1.0, ((total - counts[label]) / counts[label]) ** 0.5) for label in labels}
     return {label: total / (len(labels) * counts[label]) for label in labels}
+
+
+def label_shares(manifest: Mapping[str, Any]) -> dict[str, float]:
+    """Label -> share of the training documents that have it; nothing where labels are numbers, or nothing is trained on."""
+    train = manifest["splits"].get("train")
+    if not manifest["labels"] or train is None:
+        return {}
+    return {label: train["labels"][label] / train["examples"] for label in manifest["labels"]}
+
+
+def first_bias(config: ClassificationTask) -> list[float] | None:
+    """What the logits' bias starts at, so that an untrained model answers with the labels' frequencies.
+
+    From 0 the first steps of many rare labels go into saying no to all of them, and from scratch the layer below does not
+    recover from it (Lin et al., "Focal Loss for Dense Object Detection", 2017, section 4.1).
+
+    Returns:
+        The log of the shares; of several labels their log odds. None where they are not known.
+    """
+    shares = [config.label_shares.get(label) for label in config.labels]
+    if not shares or None in shares:
+        return None
+    if config.kind == "multi":
+        return [math.log(share) - math.log1p(-min(share, 1 - 1e-6)) for share in shares if share]
+    return [math.log(share) for share in shares if share]
 
 
 def _own(config: Task) -> ClassificationTask:
