@@ -24,7 +24,7 @@ from components.recipes import resolve_experiment
 from pipelines.files import LocalFiles, readable_places
 from pipelines.images import TRAINING_IMAGES, Images, choose_images
 from pipelines.own_tables import with_own_tables
-from pipelines.parameters import PATHS, pipeline_parameters
+from pipelines.parameters import PATHS, SPLITS, pipeline_parameters
 
 RECORD = "run.json"
 
@@ -42,12 +42,11 @@ class Plan:
     def inputs(self) -> list[Path]:
         """The user's files and folders on this machine that the steps read."""
         family = family_of_task(self.arguments["task"])
-        files = [
-            self.arguments[name] for name in PATHS if self.arguments[name] and not (self.sample and name == "data")
-        ]
-        if not files:
-            files = [path for paths in family.named_tables(self.experiment.task).values() for path in paths]
-        named = [path for path in (*files, self.arguments["vocabulary"]) if path and "://" not in path]
+        names = (*(f"{kind}_file" for kind in SPLITS), "vocabulary", *(() if self.sample else ("data",)))
+        named = [path for path in map(self.arguments.get, names) if path]
+        if not any(map(self.arguments.get, PATHS)):  # the configuration names several for a split
+            named += [path for paths in family.named_tables(self.experiment.task).values() for path in paths]
+        named = [path for path in named if "://" not in path]
         here = [place for path in named for place in (readable_places(path) if family.own_tables else [Path(path)])]
         here += family.further_folders(here)
         checkpoint = self.experiment.task.init_checkpoint
@@ -234,7 +233,7 @@ def _check_sample(sample: str | None, task: str | None, own_data: bool) -> tuple
     """The sample to use, None where the user has data; and the task."""
     if own_data:
         if sample:
-            raise InputError("--sample and data of your own are both given; expected one of them")
+            raise InputError("--sample and --data are both given; expected one of them")
         if not task:
             raise InputError(
                 "--task is not given; --data needs it, for example --task sst2, or for your own table the columns: --text, --label"
