@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bigbird.console import run_command
+from components.table_options import table_options
 from pipelines.machines import MACHINES
 from pipelines.options import (
     MOST_EPOCHS,
@@ -207,7 +208,7 @@ def doctor(**options: Any) -> None:
     bigbird preflight --task squad_v1 --max-length 4096 --override runtime.mixed_precision_dtype=bfloat16
     """,
 )
-@click.option("--task", required=True, type=click.Choice(TASKS), help="What is to be learned.")
+@click.option("--task", type=click.Choice(TASKS), help="What is to be learned. Not needed with a table's columns.")
 @click.option("--recipe", help="A recipe's name or YAML file.  [default: the task's published one]")
 @click.option(
     "--machine",
@@ -229,6 +230,7 @@ def doctor(**options: Any) -> None:
 @click.option(
     "--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins."
 )
+@table_options(training=True)
 @click.option(
     "--dataset", type=click.Path(path_type=Path), help="A dataset of the preprocessing stage: its size and vocabulary."
 )

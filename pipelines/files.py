@@ -13,15 +13,18 @@ from typing import Any, Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.errors import InputError, ServiceUnreachable
+from bigbird.tasks.family import TABLE_KEYS, Inputs
 from bigbird.tasks.files import official_files
 from bigbird.tasks.registry import family_of_task
 from components.model_names import LABEL, REGISTRY, check_model_name
+from components.preprocess import storage
 from components.preprocess.inputs import with_date
 from pipelines.settings import Settings
 
 _LISTED = 2000  # names of a folder that are looked at
 _VOCABULARY_BYTES = 64 * 2**20
 _TIMEOUT_S = 20.0
+_ESCAPED = re.compile(r"\[([*?[])\]")  # how a pattern has a character that is none of its own
 
 
 class LocalFiles:
@@ -54,6 +57,22 @@ class LocalFiles:
         """The SHA-256 of a file here."""
         return "" if "://" in vocabulary else hashlib.sha256(Path(vocabulary).read_bytes()).hexdigest()
 
+    def names(self, path: str) -> list[str]:
+        """The names of the files in a folder or of a pattern; else that of the path."""
+        if "://" in path:
+            return [_last(path)]
+        if Path(path).is_dir():
+            return storage.list_names(path)
+        matches = [] if Path(path).exists() else glob.glob(path, recursive=True)  # noqa: PTH207 - also absolute patterns
+        return [_last(match) for match in sorted(matches)] or [_last(path)]
+
+    def tables(self, task: str, inputs: Inputs) -> Inputs:
+        """Tables that exist; their formats and the data section are checked too."""
+        found = with_table_paths(inputs, lambda _, path: table_path(path))
+        if not any("://" in path for path in table_paths(found)):
+            family_of_task(task).find_tables(found, storage)
+        return found
+
     def _existing(self, option: str, path: str, expected: Literal["file", "folder"]) -> str:
         if not path or "://" in path:
             return path
@@ -64,6 +83,53 @@ class LocalFiles:
             hint = "; a single file goes to --train-file or --validation-file" if found == "file" else ""
             raise InputError(f"{option} {path}: is a {found}; expected a {expected}{hint}")
         return str(_canonical(Path(path)))
+
+
+def with_table_paths(inputs: Inputs, changed: Callable[[str, str], str]) -> Inputs:
+    """Inputs whose paths are changed, each by the option or key that names it. The section's count where no other is given."""
+    path = changed("--data", inputs.path) if inputs.path else ""
+    files = {split: changed(f"--{split}-file", file) for split, file in inputs.files.items()}
+    section = dict(inputs.section)
+    if not (path or files):
+        section |= {
+            key: [changed(f"task.data.{key}", path) for path in section[key]] for key in TABLE_KEYS if section.get(key)
+        }
+    return Inputs(path, files, section)
+
+
+def table_paths(inputs: Inputs) -> list[str]:
+    """The files, folders and patterns that are read."""
+    given = [path for path in (inputs.path, *inputs.files.values()) if path]
+    return given or [path for key in TABLE_KEYS for path in inputs.section.get(key, [])]
+
+
+def table_path(path: str) -> str:
+    """A file, folder or pattern of this machine by an absolute name; an address stays as it is."""
+    plain = Path(path)
+    if "://" in path or not path:
+        return path
+    parts = plain.parts
+    first = next((number for number, part in enumerate(parts) if glob.has_magic(part)), None)
+    if first is None or plain.exists():
+        return str(_canonical(plain))
+    base = str(Path(*parts[:first]).resolve())
+    return "/".join([glob.escape(base).rstrip("/"), *parts[first:]])
+
+
+def readable_places(path: str) -> list[Path]:
+    """What must be readable so that a file, a folder or a pattern's files are: of a pattern the folder before it."""
+    plain = Path(path)
+    if plain.exists() or not glob.has_magic(path):
+        return [plain]
+    parts = plain.parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(_ESCAPED.sub("", part)))
+    folder = Path(*(_ESCAPED.sub(r"\1", part) for part in parts[:first]))
+    matches = map(Path, glob.glob(path, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return [folder, *sorted(match for match in matches if match.is_symlink())]
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _canonical(path: Path) -> Path:
@@ -112,6 +178,30 @@ class RemoteFiles:
             if not self._not_yet(path, problem):
                 raise InputError(problem)
         return path
+
+    def names(self, path: str) -> list[str]:
+        """The names of the files in a folder; else that of the path."""
+        address = with_date(path, self._day)
+        name = _last(address)
+        if not address.startswith("gs://") or re.search(r"[*?[]|\.\w+$", name):
+            return [name]
+        return sorted(self._names(address, folders=False)) or [name]
+
+    def tables(self, task: str, inputs: Inputs) -> Inputs:
+        """Tables that exist, one file, folder or pattern for a split; their formats and the data section are checked too."""
+        own = inputs.path or inputs.files
+        if not own and any(len(inputs.section.get(key, [])) > 1 for key in TABLE_KEYS):
+            raise InputError(
+                "task.data: names several files, folders or patterns for a split; expected one, by which a run sees that files have "
+                "changed. Give a folder or a pattern such as gs://BUCKET/data/*.csv"
+            )
+        found = with_table_paths(inputs, self._address)
+        try:
+            family_of_task(task).find_tables(found, _TablesInBucket(self))  # type: ignore[arg-type]  # none is opened
+        except InputError as error:
+            if not any(self._not_yet(path, str(error)) for path in table_paths(inputs)):
+                raise
+        return inputs
 
     def vocabulary(self, option: str, path: str) -> str:
         """A SentencePiece model with BigBird's special pieces."""
@@ -233,15 +323,31 @@ class RemoteFiles:
         with _explained(address):
             return bytes(self._blob(address).download_as_bytes(**self._patience))
 
-    def _names(self, address: str) -> set[str]:
-        """Names of what lies directly in a folder."""
+    def _names(self, address: str, folders: bool = True) -> set[str]:
+        """Names of what lies directly in a folder: files, and folders where they are wanted."""
         bucket, _, name = address.removeprefix("gs://").partition("/")
         prefix = f"{name.rstrip('/')}/" if name else ""
         with _explained(address):
             found = self._client.list_blobs(bucket, prefix=prefix, delimiter="/", max_results=_LISTED, **self._patience)
             names = {blob.name.removeprefix(prefix) for blob in found}
-            names |= {folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes}
+            if folders:
+                names |= {folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes}
         return names - {""}
+
+
+class _TablesInBucket:
+    """Cloud Storage as `TaskFamily.find_tables` looks into it."""
+
+    def __init__(self, files: RemoteFiles):
+        self._files = files
+
+    def list_names(self, folder: str) -> list[str]:
+        """The names of a folder's files."""
+        return sorted(self._files._names(folder, folders=False))  # noqa: SLF001 - one thing with it
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is a file; a name with a pattern's characters is a pattern, as the stage has it."""
+        return not re.search(r"[*?[]", path) and self._files._size(path) is not None  # noqa: SLF001
 
 
 class _Bucket:

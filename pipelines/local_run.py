@@ -18,12 +18,13 @@ from bigbird.checkpoints.beside import whole_folder
 from bigbird.config import Experiment
 from bigbird.errors import InputError
 from bigbird.locks import locked
-from bigbird.tasks.registry import family_of_task, samples
+from bigbird.tasks.registry import family_of_task, samples, table_task_names
 from bigbird.version import provenance
 from components.recipes import resolve_experiment
-from pipelines.files import LocalFiles
+from pipelines.files import LocalFiles, readable_places
 from pipelines.images import TRAINING_IMAGES, Images, choose_images
-from pipelines.parameters import pipeline_parameters
+from pipelines.own_tables import with_own_tables
+from pipelines.parameters import PATHS, SPLITS, pipeline_parameters
 
 RECORD = "run.json"
 
@@ -40,9 +41,14 @@ class Plan:
     @property
     def inputs(self) -> list[Path]:
         """The user's files and folders on this machine that the steps read."""
-        names = ("train_file", "validation_file", "test_file", "vocabulary", *(() if self.sample else ("data",)))
-        here = [Path(path) for path in map(self.arguments.get, names) if path and "://" not in path]
-        here += family_of_task(self.arguments["task"]).further_folders(here)
+        family = family_of_task(self.arguments["task"])
+        names = (*(f"{kind}_file" for kind in SPLITS), "vocabulary", *(() if self.sample else ("data",)))
+        named = [path for path in map(self.arguments.get, names) if path]
+        if not any(map(self.arguments.get, PATHS)):  # the configuration names several for a split
+            named += [path for paths in family.named_tables(self.experiment.task).values() for path in paths]
+        named = [path for path in named if "://" not in path]
+        here = [place for path in named for place in (readable_places(path) if family.own_tables else [Path(path)])]
+        here += family.further_folders(here)
         checkpoint = self.experiment.task.init_checkpoint
         if checkpoint and "://" not in checkpoint:  # of several files, with its settings beside it or above
             here.append(Path(whole_folder(checkpoint)))
@@ -201,7 +207,9 @@ def make_plan(
     Raises:
         InputError: names the option, what was found and what was expected.
     """
-    own_data = any(options[name] for name in ("data", "train_file", "validation_file", "test_file"))
+    options = with_own_tables({**options, "task": task, "recipe": recipe}, LocalFiles())
+    task = options["task"]
+    own_data = any(options[name] for name in PATHS) or task in table_task_names()
     sample, task = _check_sample(sample, task, own_data)
     recipe = recipe or (f"sample_{sample}" if sample else None)
     if backend:
@@ -227,7 +235,9 @@ def _check_sample(sample: str | None, task: str | None, own_data: bool) -> tuple
         if sample:
             raise InputError("--sample and --data are both given; expected one of them")
         if not task:
-            raise InputError("--task is not given; --data needs it, for example --task sst2")
+            raise InputError(
+                "--task is not given; --data needs it, for example --task sst2, or for your own table the columns: --text, --label"
+            )
         return None, task
     tasks = samples()
     if task and sample and tasks[sample] != task:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 
 from bigbird.tasks.registry import pipeline_task_names
+from components.table_options import table_options
 from pipelines.images import PREFIX, Backend
 from pipelines.machines import MACHINES, STRATEGIES
 from pipelines.settings import FILE, Settings
@@ -61,11 +62,16 @@ def data_options(command: Any) -> Any:
     """What to learn, and from which files."""
     return _decorated(
         command,
-        click.option("--task", type=click.Choice(TASKS), help="What to learn. Needed with your own data."),
-        click.option("--data", help="Folder with the task's official files, or of SQuAD JSON files."),
+        click.option("--task", type=click.Choice(TASKS), help="What to learn. Needed with official files."),
+        click.option(
+            "--data",
+            help="Your own table (CSV, TSV, JSON Lines, Parquet): a file, a folder or a quoted pattern; or the folder with a task's "
+            "official files, or of SQuAD JSON files.",
+        ),
         click.option("--train-file", default="", help="One training file, in place of the one in --data."),
         click.option("--validation-file", default="", help="One validation file."),
         click.option("--test-file", default="", help="One test file; it is encoded with the rest."),
+        table_options(training=True),
     )
 
 
@@ -198,7 +204,7 @@ def sending_options(command: Any) -> Any:
             "--margin", type=Finite(min=0, max=1),
             help="By how much of the primary metric a model must beat the default version to replace it.  [default: 0]",
         ),
-        click.option("--label", "labels", multiple=True, help="name=value on the run. Repeatable."),
+        click.option("--run-label", "labels", multiple=True, help="name=value on the run. Repeatable."),
         click.option("--caching/--no-caching", default=None, help="For all steps.  [default: each step's own]"),
         click.option("--dry-run", is_flag=True, help="Prints what would be sent, as JSON, and sends nothing."),
     )  # fmt: skip

@@ -10,11 +10,16 @@ from bigbird.checkpoints.beside import VOCABULARY_FILE, Carried
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.errors import InputError
 from bigbird.overrides import assignment, join_overrides, parse_override
+from bigbird.tasks.family import Inputs
+from bigbird.tasks.registry import family_of_task
 from components.gate import NO_THRESHOLD
 from components.model_names import REGISTRY
 from components.recipes import resolve_experiment
 from pipelines.images import Backend
 from pipelines.recipes import default_recipe, recipe_text
+
+SPLITS = ("train", "validation", "test")
+PATHS = ("data", *(f"{kind}_file" for kind in SPLITS))
 
 
 class Files(Protocol):
@@ -29,6 +34,9 @@ class Files(Protocol):
 
     def file(self, option: str, path: str) -> str:
         """A file."""
+
+    def tables(self, task: str, inputs: Inputs) -> Inputs:
+        """A user's own tables; the section's paths count where no others are given."""
 
     def vocabulary(self, option: str, path: str) -> str:
         """A SentencePiece model."""
@@ -62,12 +70,10 @@ def pipeline_parameters(
         InputError: names the option, what was found and what was expected.
     """
     recipe = recipe or default_recipe(task, options["init_checkpoint"])
+    own_tables = family_of_task(task).own_tables
     parameters: dict[str, Any] = {
         "task": task,
-        "data": files.folder("--data", options["data"] or "", task, _named_splits(options)),
-        "train_file": files.file("--train-file", options["train_file"]),
-        "validation_file": files.file("--validation-file", options["validation_file"]),
-        "test_file": files.file("--test-file", options["test_file"]),
+        **(dict.fromkeys(PATHS, "") if own_tables else _official_files(options, task, files)),
         "vocabulary": files.vocabulary("--vocabulary", options["vocabulary"]),
         "vocabulary_size": options["vocabulary_size"] or 8000,
         "max_bad_records": options["max_bad_records"],
@@ -77,6 +83,10 @@ def pipeline_parameters(
         "metric_threshold": NO_THRESHOLD if options["metric_threshold"] is None else options["metric_threshold"],
     }
     experiment = _resolve(parameters, runtime)
+    if own_tables:
+        parameters |= _tables(options, task, experiment, files)
+        parameters["overrides"] = join_overrides([parameters["overrides"], *parameters.pop("section")])
+        experiment = _resolve(parameters, runtime)
     checkpoint = experiment.task.init_checkpoint
     if checkpoint != parameters["init_checkpoint"]:  # the recipe or an override names it
         if checkpoint == PLACEHOLDER:
@@ -86,12 +96,41 @@ def pipeline_parameters(
             )
         named = files.checkpoint("task.init_checkpoint", checkpoint)
         if "init_checkpoint" in overridden_task(options["overrides"]):
-            parameters["overrides"] = join_overrides([*options["overrides"], assignment("task.init_checkpoint", named)])
+            parameters["overrides"] = join_overrides(
+                [parameters["overrides"], assignment("task.init_checkpoint", named)]
+            )
         else:
             parameters["init_checkpoint"] = named
         experiment = _resolve(parameters, runtime)
     parameters["vocabulary"] = _vocabulary(parameters["vocabulary"], experiment, files)
     return parameters, experiment
+
+
+def _official_files(options: Mapping[str, Any], task: str, files: Files) -> dict[str, str]:
+    """The parameters that name a task's official files."""
+    named = {f"{kind}_file": files.file(f"--{kind}-file", options[f"{kind}_file"]) for kind in SPLITS}
+    return {"data": files.folder("--data", options["data"] or "", task, _named_splits(options)), **named}
+
+
+def _tables(options: Mapping[str, Any], task: str, experiment: Experiment, files: Files) -> dict[str, Any]:
+    """The parameters that name a user's own tables, and in "section" overrides with the paths that no parameter holds.
+
+    The configuration's own paths become parameters where each split has one, so that a run in the cloud fills in dates
+    and sees that files have changed.
+    """
+    family = family_of_task(task)
+    section = family.preprocessing_settings(experiment.task)["section"]
+    given = Inputs(options["data"] or "", {kind: options[f"{kind}_file"] for kind in _named_splits(options)}, section)
+    named = {} if given.path or given.files else family.named_tables(experiment.task)
+    if named and all(len(paths) == 1 for paths in named.values()):
+        one = {key: path for key, (path,) in named.items()}
+        given, named = Inputs(one.pop("files", ""), one, section), {}
+    found = files.tables(task, given)
+    return {
+        "data": found.path,
+        **{f"{kind}_file": found.files.get(kind, "") for kind in SPLITS},
+        "section": [assignment(f"task.data.{key}", found.section[key]) for key in named],
+    }
 
 
 def _vocabulary(given: str, experiment: Experiment, files: Files) -> str:
@@ -144,7 +183,7 @@ def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backe
 
 def _named_splits(options: Mapping[str, Any]) -> list[str]:
     """The kinds of splits whose file the user names."""
-    return [kind for kind in ("train", "validation", "test") if options[f"{kind}_file"]]
+    return [kind for kind in SPLITS if options[f"{kind}_file"]]
 
 
 def _training(options: Mapping[str, Any], recipe: str) -> dict[str, Any]:

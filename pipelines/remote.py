@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bigbird.errors import InputError
+from bigbird.tasks.registry import family_of_task
 from bigbird.version import revision
 from components.model_names import REGISTRY, check_model_name
 from pipelines.files import RemoteFiles
 from pipelines.images import PREFIX, Backend, Images, choose_images
 from pipelines.machines import MACHINES, Strategy, check_backend, check_fits
+from pipelines.own_tables import with_own_tables
 from pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
 from pipelines.settings import Settings, load_settings, require
 from pipelines.targets.service import Request, Service
@@ -174,16 +176,17 @@ def make_request(
         InputError: names the option, what was found and what was expected. Nothing was sent.
         ServiceError: a bucket could not be looked into.
     """
-    task, on_vertex = _task(options), placement.place == "vertex"
+    now, on_vertex = datetime.datetime.now(datetime.UTC), placement.place == "vertex"
+    files = RemoteFiles(settings, now, registry=on_vertex, later=later)
+    options = with_own_tables(options, files)
+    task = _task(options)
     if not on_vertex:
         _check_kubeflow(options)
-    now = datetime.datetime.now(datetime.UTC)
     asked = MACHINES[placement.machine_name].runtime(placement.backend)
     target = make_target(replace(placement, backend=wanted_backend(options, task, asked)), settings)
     if on_vertex:
         require(settings, "bucket")
     _check_weights(options)
-    files = RemoteFiles(settings, now, registry=on_vertex, later=later)
     parameters, experiment = pipeline_parameters(options, task, options["recipe"], files, target.runtime)
     # Of an option that stands twice Beam takes the later one.
     parameters["beam_options"] = " ".join(part for part in (target.beam_options, parameters["beam_options"]) if part)
@@ -209,8 +212,10 @@ def make_request(
 
 def _task(options: Mapping[str, Any]) -> str:
     if not options["task"]:
-        raise InputError("--task is not given; expected what to learn, for example --task sst2")
-    if not (options["data"] or options["train_file"]):
+        raise InputError(
+            "--task is not given; expected what to learn, for example --task sst2, or for your own table the columns: --text, --label"
+        )
+    if not (options["data"] or options["train_file"] or family_of_task(options["task"]).own_tables):
         raise InputError(
             "--data is not given; expected a folder of the task's official files in a bucket, as gs://bucket/SST-2"
         )
@@ -243,7 +248,7 @@ def _labels(given: tuple[str, ...]) -> dict[str, str]:
     for label in given:
         if not _LABEL.fullmatch(label):
             raise InputError(
-                f"--label {label}: expected name=value in lower-case letters, digits, _ and -, the name beginning with a "
+                f"--run-label {label}: expected name=value in lower-case letters, digits, _ and -, the name beginning with a "
                 "letter, at most 63 characters each"
             )
     return dict(label.split("=", 1) for label in given)

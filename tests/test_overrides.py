@@ -128,3 +128,32 @@ def test_an_assignment_sets_every_text(text):
     assert both == {"task": {"init_checkpoint": text}, "runtime": {"seed": 1}}
     if text and set(text) <= set(string.ascii_lowercase + "/:=,."[:3]) and text not in ("null", "true", "false"):
         assert override == f"{TEXT}={text}"
+
+
+LABELS = (
+    VALUES
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+    | st.sampled_from(["é" * 500, "x" * 3000])
+)
+PLAIN = (
+    LABELS | st.booleans() | st.none() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(
+    st.recursive(
+        PLAIN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(LABELS, inner, max_size=4), max_leaves=8
+    )
+)
+def test_an_assignment_sets_every_value(value):
+    override = assignment("task.data.text", value)
+    assert parse_override(override) == {"task": {"data": {"text": value}}}
+    both = parse_override(join_overrides(["trainer.train_steps=2", override, "runtime.seed=1"]))
+    assert both == {"trainer": {"train_steps": 2}, "task": {"data": {"text": value}}, "runtime": {"seed": 1}}
+
+
+def test_an_assignment_of_a_list_or_a_mapping_is_one_line_of_yaml():
+    assert assignment("task.data.text", ["a, b", "1"]) == 'task.data.text=["a, b", "1"]'
+    assert assignment("task.class_weights", {"a=1,task.x": 2.0}) == 'task.class_weights={"a=1,task.x": 2.0}'
+    assert assignment("task.data.drop_duplicates", True) == "task.data.drop_duplicates=true"

@@ -6,7 +6,7 @@ import click
 
 from bigbird.console import run_command
 from bigbird.tasks.registry import task_names
-from components.table_options import TABLE_OPTIONS, data_section, table_options
+from components.table_options import OPTIONS, data_section, table_options
 
 EPILOG = """\b
 Examples:
@@ -45,13 +45,7 @@ SETTINGS = {
 )
 @click.option("--doc_stride", type=int, help="Tokens from one window to the next.  [default: 128; 3072 for TriviaQA]")
 @click.option("--query_length", type=int, help="Most tokens of a question.  [default: 64; 256 for TriviaQA]")
-@click.option(
-    "--long_documents",
-    type=click.Choice(["head", "head_tail", "windows"]),
-    help="What is read of a document above --max_length: its beginning, beginning and end, or all in windows.  [default: head]",
-)
-@click.option("--window_stride", type=int, help="Tokens from one window to the next.  [default: 3/4 of --max_length]")
-@table_options
+@table_options(training=False)
 @click.option("--lower_case", is_flag=True, help="Lower-case all text.")
 @click.option("--max_bad_records", default=0, show_default=True, help="Bad records to skip instead of failing.")
 @click.option("--overwrite", is_flag=True, help="Replace an output folder that holds files.")
@@ -61,7 +55,7 @@ def main(**options: object) -> None:
     from components.preprocess.preprocess import preprocess
 
     section = data_section(options)
-    rest = {name: value for name, value in options.items() if name not in TABLE_OPTIONS}
+    rest = {name: value for name, value in options.items() if name not in OPTIONS or OPTIONS[name].section == "task"}
     run_command(lambda: preprocess(**rest, section=section))  # type: ignore[arg-type]
 
 

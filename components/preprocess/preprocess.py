@@ -73,7 +73,7 @@ def preprocess(
     family = family_of_task(task)
     settings = _settings(family, task, settings)
     _check(vocabulary_size, max_bad_records)
-    family.check_settings(settings)
+    family.check_settings(settings, section or {})
     inputs = [path for path in (input, train_file, validation_file, test_file, vocabulary) if path]
     for path in (output, *inputs):
         storage.check(path)

@@ -6,6 +6,7 @@ written last, is what makes the folder whole, and a failed run deletes what it w
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
@@ -110,7 +111,7 @@ def fingerprint(paths: Sequence[str]) -> str:
     """What tells files from their earlier or later selves without reading them: a digest of names, sizes and times.
 
     Args:
-        paths: files, folders with all that lies in them, or what several files' names begin with, before a dot.
+        paths: files, folders with all that lies in them, patterns, or what several files' names begin with, before a dot.
 
     Raises:
         InputError: a path cannot be listed, or names nothing.
@@ -124,7 +125,7 @@ def fingerprint(paths: Sequence[str]) -> str:
         except (OSError, BeamIOError, ValueError) as error:
             raise InputError(f"{path}: cannot be listed: {_reason(error)}") from None
         if not found:
-            raise InputError(f"{path}: no such file or folder")
+            raise InputError(f"{path}: no such file or folder, and as a pattern it matches nothing")
         for name in sorted(found):
             size, time = found[name]
             digest.update(os.fsencode(f"{name}\0{size}\0{time}\n"))
@@ -147,6 +148,8 @@ def _match_local(path: str) -> dict[str, tuple[int, float]]:
         beside = (entry for entry in Path(above).iterdir() if entry.name.startswith(f"{start}.") and entry.is_file())
         names += [above + entry.name for entry in beside]
     names += [join(folder, name) for folder, _, files in os.walk(path) for name in files]
+    if not any(Path(name).exists() for name in names):
+        names = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     facts = {name: Path(name).stat() for name in names if Path(name).exists()}
     return {name: (facts[name].st_size, facts[name].st_mtime) for name in facts}
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bigbird.errors import InputError
@@ -20,6 +21,7 @@ _QUOTED = re.compile(r"""\s*(?:"(?:\\.|[^"\\])*"|'(?:''|[^'])*')""", re.DOTALL)
 # What counts in finding the bracket that ends a list or a mapping: quoted parts, where a value may begin, and brackets.
 _BRACKETS = re.compile(r"""(?<=[\[{,:\s])(?:"(?:\\.|[^"\\])*"|'(?:''|[^'])*')|[\[\]{}]""", re.DOTALL)
 _SPACE = " \t\r\n"
+_LONGEST_PLAIN_KEY = 1000  # characters; YAML allows 1,024
 
 
 def parse_override(text: str) -> dict[str, Any]:
@@ -61,14 +63,39 @@ def join_overrides(overrides: Iterable[str]) -> str:
     return ",".join(kept)
 
 
-def assignment(key: str, text: str) -> str:
-    """The override that sets a key to a text, quoted where the text alone would be read as something else."""
-    plain = f"{key}={text}"
+def assignment(key: str, value: Any) -> str:
+    """The override that sets a key to a value, as `parse_override` and `join_overrides` read it back.
+
+    Args:
+        key: dotted.
+        value: a text, a finite number, a truth value, None, or a list or mapping of these; keys of mappings are texts.
+            A text is quoted where it would be read as something else without.
+    """
+    if not isinstance(value, str):
+        return f"{key}={_flow(value)}"
+    plain = f"{key}={value}"
     try:
-        is_plain = parse_override(plain) == _nested(key, text)
+        is_plain = parse_override(plain) == _nested(key, value)
     except InputError:
         is_plain = False
-    return plain if is_plain else f"{key}={quoted(text)}"
+    return plain if is_plain else f"{key}={quoted(value)}"
+
+
+def _flow(value: Any) -> str:
+    """A value on one line of YAML, every text in quotes."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_flow_key(key)}: {_flow(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_flow, value))}]"
+    return json.dumps(value)
+
+
+def _flow_key(key: str) -> str:
+    """A mapping's key; YAML finds the end of a long one only where a question mark announces it."""
+    text = quoted(key)
+    return text if len(text) <= _LONGEST_PLAIN_KEY else f"? {text} "
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

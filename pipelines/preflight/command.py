@@ -7,14 +7,17 @@ import json
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 from bigbird.config import Experiment, replace
 from bigbird.console import EXIT_DOES_NOT_FIT
 from bigbird.errors import InputError
 from bigbird.overrides import join_overrides
 from components.recipes import resolve_experiment
+from pipelines.files import LocalFiles
 from pipelines.images import Backend
 from pipelines.machines import GIB, MACHINES, Machine, check_backend, check_batch
+from pipelines.own_tables import with_own_tables
 from pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
 from pipelines.preflight.programs import Compiler, Program
 from pipelines.preflight.report import Findings, as_json, print_report
@@ -26,9 +29,9 @@ REQUIRED = {"jax": "jax", "keras": "keras", "libtpu": "libtpu", "tensorflow": "t
 
 
 def preflight_command(
-    *, task: str, machine: str, backend: Backend | None, recipe: str | None, max_length: int | None, batch_size: int | None, epochs: float | None,
+    *, task: str | None, machine: str, backend: Backend | None, recipe: str | None, max_length: int | None, batch_size: int | None, epochs: float | None,
     overrides: tuple[str, ...], dataset: Path | None, examples: int | None, price: float | None, search: bool,
-    as_json_text: bool,
+    as_json_text: bool, **tables: Any,
 ) -> None:  # fmt: skip
     """Compiles a training step and prints what the compiler says; see `bigbird preflight --help`.
 
@@ -37,6 +40,12 @@ def preflight_command(
         SystemExit: with `EXIT_DOES_NOT_FIT` where the step does not fit the machine's memory.
     """
     profile = _tpu(machine)
+    given = with_own_tables({**tables, "task": task, "recipe": recipe, "overrides": overrides}, LocalFiles())
+    task, overrides = given["task"], given["overrides"]
+    if not task:
+        raise InputError(
+            "--task is not given; expected what is to be learned, or for your own table a column: --text, --label"
+        )
     experiment = resolve_experiment(
         task, recipe_text(recipe or default_recipe(task, "published")), max_length=max_length or 0,
         batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=join_overrides((profile.runtime(backend), *overrides)),

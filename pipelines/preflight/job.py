@@ -9,6 +9,7 @@ from typing import Any
 from bigbird.artifacts import read_manifest
 from bigbird.config import Experiment, replace
 from bigbird.errors import InputError
+from bigbird.overrides import merge
 from bigbird.tasks.registry import family_of, family_of_task
 
 
@@ -110,12 +111,11 @@ def with_manifest(experiment: Experiment, folder: Path) -> tuple[Experiment, int
         raise InputError(f"--dataset {folder}: has no train split; it has {', '.join(splits)}")
     changes: dict[str, Any] = {}
     if "vocab_size" not in experiment.task.encoder.model_fields_set:
-        changes["encoder"] = {"bigbird": {"vocab_size": manifest["vocabulary"]["size"]}}
-    family = family_of(experiment.task)
+        changes["model"] = {"encoder": {"bigbird": {"vocab_size": manifest["vocabulary"]["size"]}}}
     if not getattr(experiment.task.model, "num_classes", 1):  # type: ignore[attr-defined]
-        changes |= family.from_dataset(experiment.task, manifest, "").get("model", {})
+        changes = merge(changes, family_of(experiment.task).from_dataset(experiment.task, manifest, ""))
     if changes:
-        experiment = experiment.model_copy(update={"task": replace(experiment.task, model=changes)})
+        experiment = experiment.model_copy(update={"task": replace(experiment.task, **changes)})
     return experiment, int(splits[name]["records"])
 
 
@@ -123,5 +123,11 @@ def with_classes(experiment: Experiment, task: str) -> Experiment:
     """The experiment with the task's own number of classes, where the recipe leaves that to the dataset."""
     if getattr(experiment.task.model, "num_classes", 1):  # type: ignore[attr-defined]
         return experiment
-    classes = {"num_classes": family_of_task(task).num_classes(task)}
+    number = family_of_task(task).num_classes(task)
+    if number is None:
+        raise InputError(
+            "--dataset is not given, which says how many labels there are; give it, or --override task.model.num_classes=NUMBER (1 "
+            "for a number)"
+        )
+    classes = {"num_classes": number}
     return experiment.model_copy(update={"task": replace(experiment.task, model=classes)})

@@ -45,6 +45,7 @@ def test_tasks_are_those_that_can_be_trained():
         "squad_v2",
         "triviaqa_wikipedia",
         "triviaqa_web",
+        "classification",
     }
 
 

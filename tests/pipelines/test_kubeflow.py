@@ -14,7 +14,7 @@ TARGET = ("--target", "kubeflow")
 
 def test_a_submitted_run_is_in_our_experiment_with_its_parameters(kubeflow, bigbird):
     result = bigbird("submit", *SST2, "--name", "first", "--epochs", "0.5", "--pipeline-root", "minio://mlpipeline/bigbird",
-                     "--kubernetes-service-account", "runner", "--label", "team=search")  # fmt: skip
+                     "--kubernetes-service-account", "runner", "--run-label", "team=search")  # fmt: skip
     (run,) = kubeflow.runs.values()
     assert run["display_name"] == "first"
     assert kubeflow.experiments[run["experiment_id"]]["display_name"] == "bigbird"

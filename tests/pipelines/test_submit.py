@@ -46,7 +46,7 @@ def custom_job(spec):
 
 def test_a_submitted_run_is_a_pipeline_job_of_the_api(cloud, bigbird):
     result = bigbird(
-        "submit", *SST2, "--name", "first try", "--epochs", "0.5", "--max-length", "128", "--label", "team=search", "--margin",
+        "submit", *SST2, "--name", "first try", "--epochs", "0.5", "--max-length", "128", "--run-label", "team=search", "--margin",
         "0.01", "--service-account", "runner@my-project.iam.gserviceaccount.com", "--network", "projects/1/global/networks/v",
     )  # fmt: skip
     assert list(cloud.jobs) == ["bigbird-first-try"]
@@ -318,7 +318,7 @@ def test_refusals_say_what_to_do_and_have_their_own_exit_code(cloud, bigbird, st
             "8 chips .* batch size is 12; expected a multiple of 8",
         ),
         ((*SST2, "--machine", "gpu-h100", "--strategy", "standard"), "is lent as flex-start or spot only"),
-        ((*SST2, "--label", "Team=x"), "--label Team=x: expected name=value"),
+        ((*SST2, "--run-label", "Team=x"), "--run-label Team=x: expected name=value"),
         ((*SST2, "--region", "Paris"), "--region: region is 'Paris'"),
         ((*SST2, "--name", "a/b"), "--name 'a/b': expected"),
         ((*SST2, "--notify-emails", "a@b.c", "--notify-webhook", "hook"), "expected one of them"),

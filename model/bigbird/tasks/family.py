@@ -91,6 +91,10 @@ class Storage(Protocol):
         """Whether it names a bucket."""
 
 
+TABLE_KEYS = ("files", "train", "validation", "test")
+"""Of a data section: those that name files."""
+
+
 class Inputs(NamedTuple):
     """What the user gave to read.
 
@@ -342,6 +346,34 @@ class TaskFamily(ABC):
     def file_names(self, task: str) -> FileNames:
         """How a task's files are named."""
 
+    def is_table(self, name: str) -> bool:
+        """Whether a file of this name is a table, or a spreadsheet to be saved as one; of families that have `own_tables`."""
+        return False
+
+    def named_tables(self, config: Task) -> dict[str, list[str]]:
+        """What a configuration itself says of where the tables are; of families that have `own_tables`.
+
+        Returns:
+            "files", "train", "validation", "test" -> files, folders and patterns; those that are named, in `task.data`.
+        """
+        return {}
+
+    def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
+        """Finds the files of a user's own tables without opening one; of families that have `own_tables`.
+
+        Args:
+            inputs: what the user gave.
+            storage: where the files are; of it the names alone are asked for.
+
+        Returns:
+            Split -> paths. What other splits are cut from is "train".
+
+        Raises:
+            InputError: a path names nothing that can be read, the data section is wrong, or nothing would be left to
+                validate on.
+        """
+        raise InputError(f"task family {self.name} reads official files, not tables")
+
     def read_table(
         self,
         inputs: Inputs,
@@ -397,8 +429,13 @@ class TaskFamily(ABC):
         """What a configuration says about preprocessing, as the stage's keyword arguments; in tokens."""
         return {"max_length": config.train_data.seq_length}
 
-    def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Refuses settings of preprocessing that leave no room for text; `InputError`."""
+    def check_settings(self, settings: Mapping[str, Any], section: Mapping[str, Any]) -> None:
+        """Refuses settings of preprocessing that leave no room for text; `InputError`.
+
+        Args:
+            settings: as `defaults` names them.
+            section: the configuration's data section, of families that have `own_tables`.
+        """
         if settings["max_length"] < 8:
             raise InputError(
                 f"max_length {settings['max_length']} leaves no room beside the special pieces; expected at least 8"

@@ -68,6 +68,11 @@ def pipeline_task_names() -> tuple[str, ...]:
     )
 
 
+def table_task_names() -> tuple[str, ...]:
+    """Those of them that read a user's own tables."""
+    return tuple(task for task in pipeline_task_names() if family_of_task(task).own_tables)
+
+
 def samples() -> dict[str, str]:
     """Name of an embedded sample -> its task."""
     return {sample: task for family in families() for sample, task in family.samples.items()}

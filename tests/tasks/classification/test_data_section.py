@@ -15,8 +15,6 @@ def test_one_name_is_a_list_of_one():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "neither files nor train is given"),
-        ({"validation": "v.csv"}, "neither files nor train is given"),
         ({"files": "a.csv", "test": "t.csv"}, "files and test are given; expected either files"),
         ({"files": "a.csv", "text": []}, "text names no column"),
         ({"files": "a.csv", "text": ["a", "label"]}, "the column 'label' is named twice"),

@@ -90,7 +90,7 @@ def test_lists_are_several_labels(write, tmp_path, dataset, form):
     ("values", "kind"),
     [
         ([f"{number / 7:.3f}" for number in range(60)], "number"),
-        ([str(number) for number in range(150)], "number"),
+        ([str(3 * number) for number in range(150)], "number"),
         ([str(number / 2) for number in range(3000)], "number"),
         ([str(number % 77) for number in range(500)], "single"),
         ([f"{number % 9 / 2}" for number in range(100)], "single"),
@@ -108,6 +108,17 @@ def test_numbers_with_many_values_are_a_number(write, dataset, values, kind):
             "holds numbers with many different values, so a number is learnt; if that is wrong, set kind to single"
             in found.kind_told
         )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_column_that_counts_the_records_is_no_label(write, dataset, order):
+    path = write("a.csv", table([str(number) for number in range(10, 310)][::order]))
+    message = refused(dataset, files=path)
+    assert message == (
+        "column 'label' counts the records: it has the 300 numbers from 10 to 309, each once; expected labels. Name the label's "
+        "column with label (--label), or set kind to number (--kind number) if that is what is to be learnt"
+    )
+    assert dataset(files=path, kind="number").kind == "number"
 
 
 def test_a_given_number(write, dataset):
@@ -228,7 +239,9 @@ def test_too_few_records_to_cut_from(write, dataset):
     path = write("a.csv", table(["a", "b"]))
     message = refused(dataset, files=path)
     assert message.startswith(f"{path}: has too few records (2) to cut validation from")
-    assert message.endswith("Name the validation split's files with validation, or set validation_fraction to 0")
+    assert message.endswith(
+        "Name the validation split's files with validation (--validation-file), or set validation_fraction (--validation-fraction) to 0"
+    )
     assert dataset(files=path, validation_fraction=0).sizes == {"train": 2}
 
 
@@ -417,7 +430,7 @@ def test_ids_that_are_not_different(write, dataset):
     second = write("b.csv", "id,text,label\n3,three,a\n2,four,b\n1,five,a\n")
     assert refused(dataset, files=[first, second], id="id") == (
         f"{second}:3: has the same id in column 'id' as the record at {first}:3; expected another id for each record. Correct it, "
-        "or leave id out: records are then named by file and line"
+        "or leave id (--id) out: records are then named by file and line"
     )
     assert dataset(train=first, validation=write("c.csv", "id,text,label\n1,x,a\n"), id="id").sizes == {
         "train": 2,
@@ -488,7 +501,7 @@ def test_texts_in_training_and_elsewhere(write, dataset):
     assert notices(found) == [
         (f"3 records in training with a text that validation or test has too (first: {train}:2)", 3)
     ]
-    assert "drop_duplicates to true" in found.notices[0].remedy
+    assert "set drop_duplicates (--drop-duplicates) to leave them out" in found.notices[0].remedy
     dropped = dataset(train=train, validation=dev, test=test, drop_duplicates=True)
     assert notices(dropped) == [
         (f"3 records left out of training, as validation or test has the same text (first: {train}:2)", 3)
@@ -520,7 +533,7 @@ def test_files_that_are_read_and_progress_are_told(write):
         told=lines.append,
         progress=lambda split, records: steps.append((split, records)),
     )
-    assert lines == [f"reading train from {path}"]
+    assert lines == [f"reading {path}; validation (10 %) is cut from it"]
     assert steps == [("train", 10_000), ("train", 20_000)]
 
 

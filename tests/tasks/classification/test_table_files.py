@@ -34,12 +34,20 @@ def test_a_files_name_tells_its_format(write, name, expected):
     assert found(write(name, "x")) == [(name, expected)]
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.parquet.gz", "a.xlsx"])
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.parquet.gz"])
 def test_a_name_that_tells_no_format_is_refused_and_may_be_given(write, name):
     path = write(name, "x")
     assert "does not tell its format; expected .csv, .tsv, .jsonl" in refused(path)
-    assert "Set format to csv, tsv, jsonl, parquet" in refused(path)
+    assert "Set format (--format) to one of csv, tsv, jsonl, parquet" in refused(path)
     assert found(path, format="csv") == [(name, "csv")]
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "B.XLS", "c.ods"])
+def test_a_spreadsheet_is_told_what_to_do(write, name):
+    path = write(name, "x")
+    assert refused(path) == (
+        f"{path}: is a spreadsheet; expected .csv, .tsv, .jsonl (each may be compressed: .gz) or .parquet. Save it as CSV in UTF-8"
+    )
 
 
 def test_a_folders_tables_are_read_in_the_order_of_their_names(write, tmp_path):
@@ -48,12 +56,23 @@ def test_a_folders_tables_are_read_in_the_order_of_their_names(write, tmp_path):
     section = TableData(files=str(tmp_path / "data"))
     splits = find_splits(section)
     assert [Path(table.path).name for table in splits["train"].tables] == ["a.csv.gz", "b.csv", "c.csv"]
-    assert list(described(splits)) == [
-        f"reading train from {tmp_path}/data/a.csv.gz",
-        f"reading train from {tmp_path}/data/b.csv",
-        f"reading train from {tmp_path}/data/c.csv",
+    assert list(described(splits, section)) == [
+        f"reading {tmp_path}/data/a.csv.gz",
+        f"reading {tmp_path}/data/b.csv",
+        f"reading {tmp_path}/data/c.csv; validation (10 %) is cut from these 3 files",
         "not read: '.hidden.csv', 'README.md', '_SUCCESS'",
     ]
+
+
+def test_what_is_read_and_cut_is_said(write, tmp_path):
+    x, y = write("x.csv", "x"), write("y.csv", "x")
+    for section, lines in (
+        ({"files": x, "test_fraction": 0.125}, [f"reading {x}; validation (10 %) and test (12.5 %) are cut from it"]),
+        ({"train": x, "validation": y}, [f"reading train from {x}", f"reading validation from {y}"]),
+        ({"files": x, "validation_fraction": 0}, [f"reading train from {x}"]),
+    ):
+        table = TableData(**section)
+        assert list(described(find_splits(table), table)) == lines
 
 
 def test_patterns_and_several_paths_name_each_file_once(write, tmp_path):
@@ -94,7 +113,9 @@ def test_what_names_nothing_is_told(write, tmp_path):
     write("data/reviews.csv", "x")
     (tmp_path / "empty").mkdir()
     write("texts/a.txt", "x")
-    assert refused(f"{tmp_path}/data/review.csv").endswith("'data/*.csv'. Tables beside it: 'reviews.csv'")
+    assert refused(f"{tmp_path}/data/review.csv").endswith(
+        "'data/*.csv'. Did you mean 'reviews.csv'? Tables beside it: 'reviews.csv'"
+    )
     assert f"{tmp_path}/data/review.csv: no such file or folder; expected" in refused(f"{tmp_path}/data/review.csv")
     assert f"{tmp_path}/data/*.tsv: matches no file; expected" in refused(f"{tmp_path}/data/*.tsv")
     assert f"{tmp_path}/empty: is an empty folder; expected" in refused(f"{tmp_path}/empty")
@@ -108,7 +129,8 @@ def test_files_that_look_like_splits_are_not_cut(write, tmp_path):
     for name in ("train.csv", "dev.csv", "other.csv"):
         write(f"data/{name}", "x")
     with pytest.raises(
-        InputError, match=r"holds files that look like splits.*train for 'train\.csv', validation for 'dev\.csv'"
+        InputError,
+        match=r"holds files that look like splits.*train \(--train-file\) for 'train\.csv', validation \(--validation-file\) for 'dev\.csv'",
     ):
         find_splits(TableData(files=f"{tmp_path}/data"))
 

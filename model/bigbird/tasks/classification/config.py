@@ -25,6 +25,10 @@ LongDocuments = Literal["head", "head_tail", "windows"]
 WindowPooling = Literal["mean", "max"]
 Share = Annotated[Number, Field(gt=0.0, le=1.0)]
 ResolvedKind = Literal["single", "multi", "number"]
+WINDOWS_OF_PAIRS = (
+    "long_documents is windows and text_b is given: windows are cut from one text; expected long_documents head or head_tail "
+    "(--long-documents), or no text_b"
+)
 
 
 class ClassifierModelConfig(Section):
@@ -87,6 +91,12 @@ class ClassificationTask(Task):
     number_deviation: Number = Field(1.0, gt=0, description="standard deviation of the same")
     train_data: DataConfig = DataConfig()
     validation_data: DataConfig = DataConfig(is_training=False, drop_remainder=False)
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> ClassificationTask:
+        if self.long_documents == "windows" and self.data.text_b is not None:
+            raise ValueError(WINDOWS_OF_PAIRS)
+        return self
 
     @model_validator(mode="after")
     def _check_stride(self) -> ClassificationTask:

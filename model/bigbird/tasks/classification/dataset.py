@@ -218,7 +218,7 @@ class TableDataset:
             first, again = map(part.place, pair)
             raise InputError(
                 f"{again}: has the same id in column {shown(self.section.id, 60)} as the record at {first}; expected another id for "
-                "each record. Correct it, or leave id out: records are then named by file and line"
+                "each record. Correct it, or leave id (--id) out: records are then named by file and line"
             )
 
     def _check_unlabelled(self, part: _Part) -> None:
@@ -282,8 +282,8 @@ class TableDataset:
                     kept = "groups stay together" if part.groups else "equal texts stay together"
                     raise InputError(
                         f"{quoted_name(part.tables[0].path)}: has too few records ({len(part):,}) to cut {split} from, as each "
-                        f"label needs one to train on and {kept}; expected more. Name the {split} split's files with {split}, or set "
-                        f"{split}_fraction to 0"
+                        f"label needs one to train on and {kept}; expected more. Name the {split} split's files with {split} (--{split}-file), or set "
+                        f"{split}_fraction (--{split}-fraction) to 0"
                     )
             self.labelled |= {split for split in missing if (part.assigned == _SPLITS.index(split)).any()}
 
@@ -310,7 +310,7 @@ class TableDataset:
         self.sizes = {split: int(numbers[at]) for at, split in enumerate(_SPLITS) if numbers[at]}
         if "train" not in self.sizes:
             raise InputError(
-                "no record is left to train on, as validation or test has all of the training texts too; set drop_duplicates to false"
+                "no record is left to train on, as validation or test has all of the training texts too; leave drop_duplicates (--drop-duplicates) out"
             )
         if self.kind == "number":
             values = np.frombuffer(self._column.splits["train"].numbers)[self._parts[0].assigned == cutting.TRAIN]
@@ -348,7 +348,7 @@ class TableDataset:
             found = f"the label {shown(self.labels[0])} alone" if self.labels else "no label"
             raise InputError(
                 f"{quoted_name(self._parts[0].tables[0].path)}: column {column} has {found} in the training split; expected "
-                f"{'two or more different labels' if self.kind == 'single' else 'a label in some of the records'}. Is it the label's column?"
+                f"{'two or more different labels' if self.kind == 'single' else 'a label in some of the records'}. Is it the label's column? Another one is named with label (--label)"
             )
 
     # ------------------------------------------------------------------------------------------ notices
@@ -405,7 +405,7 @@ def read_dataset(
     """
     files = find_splits(section, storage)
     if told:
-        for line in described(files):
+        for line in described(files, section):
             told(line)
     return TableDataset(section, files, bad, storage, progress)
 

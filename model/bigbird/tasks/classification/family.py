@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bigbird.config import Task
 from bigbird.errors import InputError
 from bigbird.features import TOKENS, Feature
-from bigbird.tasks.classification.config import ClassificationTask
+from bigbird.tasks.classification.config import WINDOWS_OF_PAIRS, ClassificationTask
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.classification.metrics import LOWER_IS_BETTER
 from bigbird.tasks.family import (
@@ -110,6 +110,21 @@ class ClassificationFamily(AnsweringFamily):
     def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
         raise NotImplementedError("tables are read as a whole; see read_table")
 
+    def is_table(self, name: str) -> bool:
+        from bigbird.tasks.classification.table_files import is_table
+
+        return is_table(name)
+
+    def named_tables(self, config: Task) -> dict[str, list[str]]:
+        from bigbird.tasks.classification.table_reading import named_tables
+
+        return named_tables(_own(config).data)
+
+    def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
+        from bigbird.tasks.classification.table_reading import find_tables
+
+        return find_tables(inputs, storage)
+
     def read_table(
         self,
         inputs: Inputs,
@@ -135,6 +150,11 @@ class ClassificationFamily(AnsweringFamily):
             "window_stride": config.window_stride or 0,
             "section": config.data.model_dump(mode="json", exclude_unset=True),
         }
+
+    def check_settings(self, settings: Mapping[str, Any], section: Mapping[str, Any]) -> None:
+        super().check_settings(settings, section)
+        if settings["long_documents"] == "windows" and section.get("text_b") is not None:
+            raise InputError(WINDOWS_OF_PAIRS)
 
     def encode(
         self,

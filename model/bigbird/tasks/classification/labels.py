@@ -148,6 +148,8 @@ class LabelColumn:
             self.kind = self._decided()
             if self.kind == "number":
                 self._to_numbers()
+        if self.kind == "number" and not given:
+            self._check_no_ids()
         if self.kind == "single":
             self._check_single(given)
         if given:
@@ -184,14 +186,14 @@ class LabelColumn:
         if is_list and self.kind in ("single", "number"):
             raise InputError(
                 f"{table.place(line)}: has a list in column {self.column}, {shown(raw)}; expected {self._expected()}, as kind is "
-                f"{self.kind}. Set kind to multi, or write one value"
+                f"{self.kind}. Set kind to multi (--kind multi), or write one value"
             )
         if is_list and self.kind == "auto" and not self._types:
             self.kind = "multi"
         if not is_list and self.kind == "multi" and (self.section.label_separator is None or not isinstance(raw, str)):
             raise InputError(
                 f"{table.place(line)}: has {shown(raw)} in column {self.column}; expected a list of labels, as kind is multi. "
-                "Name what stands between two labels with label_separator, or set kind to single"
+                "Name what stands between two labels with label_separator (--label-separator), or set kind to single (--kind single)"
                 + (f"; the first list is at {self._types['a list']}" if "a list" in self._types else "")
             )
         if table.format in ("csv", "tsv"):
@@ -244,13 +246,13 @@ class LabelColumn:
             if len(name) > _LONGEST:
                 raise InputError(
                     f"{table.place(line)}: has a label of {len(name):,} characters in column {self.column}, {shown(name, 60)}; expected "
-                    f"{_LONGEST} at most. Name the label's column with label"
+                    f"{_LONGEST} at most. Name the label's column with label (--label)"
                 )
             if code >= MOST_LABELS:
                 raise InputError(
                     f"{table.place(line)}: column {self.column} has more than {MOST_LABELS:,} different labels, such as "
-                    f"{listed(self.names(), 3)}; expected labels that many records share. Name the label's column with label, or "
-                    "set kind to number if it holds numbers"
+                    f"{listed(self.names(), 3)}; expected labels that many records share. Name the label's column with label (--label), or "
+                    "set kind to number (--kind number) if it holds numbers"
                 )
             self._places.append(table.place(line))
         return code
@@ -277,7 +279,7 @@ class LabelColumn:
             raise InputError(
                 f"{self._places[self._codes[other]]}: has {shown(other)} in column {self.column}, which holds {numbers:,} different "
                 "numbers elsewhere; expected one type of value in the column. Correct it, or set kind to number (--kind number) and "
-                "skip such records with --max-bad-records; set kind to single if the numbers are names"
+                "skip such records with --max-bad-records; set kind to single (--kind single) if the numbers are names"
             )
         return False
 
@@ -295,6 +297,16 @@ class LabelColumn:
         fractions = any(not float(name).is_integer() for name in names)
         return "number" if len(names) > (_MOST_FRACTIONS if fractions else _MOST_INTEGERS) else "single"
 
+    def _check_no_ids(self) -> None:
+        """Refuses consecutive whole numbers, each once: what a column of ids holds, and no measurement of anything."""
+        numbers = np.sort(np.frombuffer(self.splits["train"].numbers))
+        if len(numbers) > 1 and (np.diff(numbers) == 1).all() and float(numbers[0]).is_integer():
+            raise InputError(
+                f"column {self.column} counts the records: it has the {len(numbers):,} numbers from {numbers[0]:.0f} to {numbers[-1]:.0f}, "
+                "each once; expected labels. Name the label's column with label (--label), or set kind to number (--kind number) if "
+                "that is what is to be learnt"
+            )
+
     def _check_single(self, given: bool) -> None:
         counts = self.counts("train")
         names = [name for name, count in zip(self._codes, counts, strict=True) if count]
@@ -308,8 +320,8 @@ class LabelColumn:
         if not given and len(names) > 20 and len(names) * 2 > records:
             raise InputError(
                 f"column {self.column} has {len(names):,} different values in {records:,} training records, such as "
-                f"{listed(names, 3)}; expected labels that many records share. Name the label's column with label, or set kind to "
-                "single if these are the labels"
+                f"{listed(names, 3)}; expected labels that many records share. Name the label's column with label (--label), or set "
+                "kind to single (--kind single) if these are the labels"
             )
 
     def _described(self) -> str:

@@ -45,7 +45,7 @@ def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[No
             Notice(
                 f"{_counted(len(absent), 'label')} of training without a validation record: {listed(absent)}",
                 len(absent),
-                "add records, or set a larger validation_fraction, to see how well they are learnt",
+                "add records, or set a larger validation_fraction (--validation-fraction), to see how well they are learnt",
             )
         )
     lists = [label for label in labels if label.startswith("[") and label.endswith("]")]
@@ -54,7 +54,7 @@ def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[No
             Notice(
                 f"{_counted(len(lists), 'label')} written like a list: {listed(lists, 3)}",
                 len(lists),
-                "if a record has several labels, write them with a separator between and set label_separator",
+                "if a record has several labels, write them with a separator between and set label_separator (--label-separator)",
             )
         )
     return found
@@ -71,9 +71,9 @@ def shared_texts(count: int, first: str, *, dropped: bool) -> Notice:
     records = _counted(count, "record")
     if dropped:
         message = f"{records} left out of training, as validation or test has the same text (first: {first})"
-        return Notice(message, count, "set drop_duplicates to false to train on them all the same")
+        return Notice(message, count, "leave drop_duplicates (--drop-duplicates) out to train on them all the same")
     message = f"{records} in training with a text that validation or test has too (first: {first})"
-    remedy = "set drop_duplicates to true to leave them out of training: what was trained on is no test"
+    remedy = "set drop_duplicates (--drop-duplicates) to leave them out of training: what was trained on is no test"
     return Notice(message, count, remedy)
 
 

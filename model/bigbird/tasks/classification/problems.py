@@ -104,7 +104,7 @@ def no_such_column(place: str, missing: str, columns: Sequence[str], key: str) -
     hint = f" Did you mean {shown(near[0], 60)}?" if near else ""
     return InputError(
         f"{place}: has no column {shown(missing, 60)}; its columns are {listed(columns, most=60)}.{hint} "
-        f"Name the column to read with {key}"
+        f"Name the column to read with {key} (--{key.replace('_', '-')})"
     )
 
 

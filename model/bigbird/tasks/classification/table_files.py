@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import glob
 import os
@@ -23,6 +24,7 @@ ENDINGS = {
 }
 _FORMATS = {ending: name for name, endings in ENDINGS.items() for ending in endings}
 _EXPECTED = "expected .csv, .tsv, .jsonl (each may be compressed: .gz) or .parquet"
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 _WILDCARDS = "*?["
 # How the names of files begin that are splits of one set.
 _SPLIT_NAMES = {"train": ("train",), "validation": ("dev", "valid"), "test": ("test",)}
@@ -117,7 +119,10 @@ def find_splits(section: TableData, storage: Storage = LOCAL) -> dict[str, Table
         InputError: see `find_tables`; or a file is in two splits, or none is given.
     """
     if not section.files and not section.train:
-        raise InputError("no table is given; expected files to cut the splits from, or the training split's files")
+        raise InputError(
+            "no table is given; expected a file, a folder or a pattern (--data) to cut the splits from, or the training split's files "
+            "(--train-file)"
+        )
     named = {split: getattr(section, split) for split in SPLITS}
     named["train"] = section.train or section.files
     found = {split: find_tables(paths, section, storage) for split, paths in named.items() if paths}
@@ -170,7 +175,9 @@ def _near(path: str, storage: Storage) -> str:
     except (OSError, InputError):
         return ""
     tables = [name for name in names if _ending(name)]
-    return f". Tables beside it: {listed(tables)}" if tables else ""
+    alike = difflib.get_close_matches(_last(path), tables, n=1)
+    hint = f". Did you mean {alike[0]!r}?" if alike else "."
+    return f"{hint} Tables beside it: {listed(tables)}" if tables else ""
 
 
 def _matches(path: str, storage: Storage) -> list[str]:
@@ -218,7 +225,7 @@ def _check_one_format(name: str, tables: list[Table]) -> None:
         examples = ", ".join(f"{_last(table.path)!r} ({form})" for form, table in sorted(formats.items()))
         raise InputError(
             f"{name}: holds tables of several formats: {examples}; expected one format. Name the files with a pattern such "
-            "as '*.csv', or set format"
+            "as '*.csv', or set format (--format)"
         )
 
 
@@ -230,7 +237,7 @@ def _check_no_splits(paths: list[str]) -> None:
     }
     found = {kind: path for kind, path in beginnings.items() if path}
     if "train" in found and len(found) > 1:
-        options = ", ".join(f"{kind} for {_last(path)!r}" for kind, path in found.items())
+        options = ", ".join(f"{kind} (--{kind}-file) for {_last(path)!r}" for kind, path in found.items())
         raise InputError(
             f"{quoted_name(_folder(found['train']) or '.')}: holds files that look like splits; expected either one set of "
             f"records or a name for each split. Name them: {options}"
@@ -241,11 +248,19 @@ def _format_of_file(path: str, section: TableData) -> str:
     if section.format != "auto":
         return section.format
     found = _ending(path)
+    if path.lower().endswith(_SPREADSHEETS):
+        raise InputError(f"{quoted_name(path)}: is a spreadsheet; {_EXPECTED}. Save it as CSV in UTF-8")
     if not found:
         raise InputError(
-            f"{quoted_name(path)}: its name does not tell its format; {_EXPECTED}. Set format to {', '.join(ENDINGS)}"
+            f"{quoted_name(path)}: its name does not tell its format; {_EXPECTED}. Set format (--format) to one of "
+            f"{', '.join(ENDINGS)}"
         )
     return found
+
+
+def is_table(name: str) -> bool:
+    """Whether a name, or a pattern's last part, is a table's, or a spreadsheet's."""
+    return bool(_ending(name)) or name.lower().endswith(_SPREADSHEETS)
 
 
 def _ending(name: str) -> str:
@@ -269,10 +284,17 @@ def _folder(path: str) -> str:
     return path.replace(os.sep, "/").rpartition("/")[0]
 
 
-def described(splits: dict[str, Tables]) -> Iterable[str]:
-    """Lines that say which files are read, in order, and which are not."""
+def described(splits: dict[str, Tables], section: TableData) -> Iterable[str]:
+    """Lines that say which files are read, in order, which splits are cut from them, and which files are not read."""
+    cut = {split: getattr(section, f"{split}_fraction") for split in ("validation", "test") if split not in splits}
+    parts = [f"{split} ({fraction * 100:.3g} %)" for split, fraction in cut.items() if fraction]
     for split, found in splits.items():
-        for table in found.tables:
-            yield f"reading {split} from {quoted_name(table.path)}"
+        whole = split == "train" and parts
+        names = [quoted_name(table.path) for table in found.tables]
+        lines = [f"reading {name}" if whole else f"reading {split} from {name}" for name in names]
+        if whole:
+            which = "it" if len(names) == 1 else f"these {len(names):,} files"
+            lines[-1] += f"; {' and '.join(parts)} {'is' if len(parts) == 1 else 'are'} cut from {which}"
+        yield from lines
         if found.unread:
             yield f"not read: {listed([_last(path) for path in found.unread])}"

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from bigbird.errors import InputError
 from bigbird.overrides import merge
-from bigbird.tasks.classification.data_section import TableData
+from bigbird.tasks.classification.data_section import SPLITS, TableData
 from bigbird.tasks.classification.dataset import Example, TableDataset, read_dataset
 from bigbird.tasks.classification.scoring import METRICS
 from bigbird.tasks.classification.table_files import Storage as TableStorage
+from bigbird.tasks.classification.table_files import find_splits
 from bigbird.tasks.family import Inputs, Item, Reading, Storage
 from bigbird.tasks.records import BadRecords
 
@@ -46,6 +47,24 @@ def read_table(
         notices=[(notice.message, notice.remedy) for notice in table.notices],
         items=lambda: _items(table, splits),
     )
+
+
+def named_tables(section: TableData) -> dict[str, list[str]]:
+    """As `TaskFamily.named_tables`."""
+    named = {key: getattr(section, key) for key in ("files", *SPLITS)}
+    return {key: paths for key, paths in named.items() if paths}
+
+
+def find_tables(inputs: Inputs, storage: Storage) -> dict[str, list[str]]:
+    """As `TaskFamily.find_tables`."""
+    section = section_of(inputs)
+    found = find_splits(section, _table_storage(storage))
+    if "validation" not in found and not section.validation_fraction:
+        raise InputError(
+            "validation_fraction is 0 and no validation file is given, so nothing is left to choose the best checkpoint by; "
+            "expected a larger validation_fraction (--validation-fraction), or a file (--validation-file)"
+        )
+    return {split: [table.path for table in tables.tables] for split, tables in found.items()}
 
 
 def section_of(inputs: Inputs) -> TableData:

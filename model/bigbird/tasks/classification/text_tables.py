@@ -32,7 +32,7 @@ _FIRST_RECORDS = 100  # of JSON Lines: a column that none of these has is missin
 
 # How files begin that have a format of their own.
 _OTHER_FORMATS = (
-    (b"PAR1", "is Parquet; expected {expected}. Set format to parquet, or let its name end in .parquet"),
+    (b"PAR1", "is Parquet; expected {expected}. Set format to parquet (--format parquet), or let its name end in .parquet"),
     (b"PK\x03\x04", "is a ZIP archive or a spreadsheet; expected {expected}. Unpack it, or save the spreadsheet as CSV in UTF-8"),
     (b"\xd0\xcf\x11\xe0", "is an old spreadsheet; expected {expected}. Save it as CSV in UTF-8"),
     (b"BZh", "is compressed by bzip2; expected {expected}. Unpack it, or compress it by gzip"),
@@ -124,7 +124,7 @@ def _check_beginning(data: bytes, name: str, what: str, section: TableData) -> N
         (codecs.BOM_UTF16_BE, "utf-16"),
     ):
         if data.startswith(start):
-            raise InputError(f"{name}: is in {found}; expected {what}. Set encoding to {found}")
+            raise InputError(f"{name}: is in {found}; expected {what}. Set encoding to {found} (--encoding {found})")
     foreign = foreign_format(data)
     if foreign:
         raise InputError(f"{name}:1: {foreign}")
@@ -145,18 +145,20 @@ def _refuse_encoding(table: Table, section: TableData, storage: Storage, error: 
                 at = before - len(kept) + found.start
                 bad = found.object[found.start]
                 line += found.object[: found.start].decode(section.encoding, "ignore").count("\n")
-                guess = " Files of spreadsheet programs are often in cp1252: set encoding to it"
+                guess = " Files of spreadsheet programs are often in cp1252: try --encoding cp1252"
                 raise InputError(
                     f"{name}:{line + 1}: is not {section.encoding} at byte {at:,} of the file (0x{bad:02x}: {found.reason}); "
-                    f"expected {_FORMAT_NAMES[table.format]} in {section.encoding}. Set encoding to the file's."
+                    f"expected {_FORMAT_NAMES[table.format]} in {section.encoding}. Set encoding (--encoding) to the file's."
                     f"{guess if codecs.lookup(section.encoding).name == 'utf-8' else ''}"
                 ) from None
             except UnicodeError as found:
-                raise InputError(f"{name}: is not {section.encoding} ({found}); set encoding to the file's") from None
+                raise InputError(
+                    f"{name}: is not {section.encoding} ({found}); set encoding (--encoding) to the file's"
+                ) from None
             if not data:
                 break
             before += len(data)
-    raise InputError(f"{name}: is not {section.encoding} ({error}); set encoding to the file's")
+    raise InputError(f"{name}: is not {section.encoding} ({error}); set encoding (--encoding) to the file's")
 
 
 Records = Iterator[tuple[int, tuple[Any, ...]]]
@@ -202,7 +204,7 @@ def read_delimited(
     except csv.Error as error:
         raise InputError(
             f"{table.place(line)}: the record that begins here {_quoting_problem(str(error))}. Inside a quoted value a quotation "
-            'mark is written twice (""). If quotation marks are plain text in this file, set quoted to false'
+            'mark is written twice (""). If quotation marks are plain text in this file, set quoted to false in the data section'
         ) from None
 
 
@@ -238,7 +240,7 @@ def _picked(table: Table, header: list[str], delimiter: str, columns: dict[str, 
         if len(header) == 1 and other:
             raise InputError(
                 f"{place}: has one column, {shown(header[0])}, and {_DELIMITER_NAMES[other]} in its name; expected the columns' "
-                f"names with {_DELIMITER_NAMES.get(delimiter, repr(delimiter))} between them. Set delimiter to {other!r}"
+                f"names with {_DELIMITER_NAMES.get(delimiter, repr(delimiter))} between them. Set delimiter to {other!r} (--delimiter)"
             )
         raise no_such_column(place, name, header, key)
     for name, key in columns.items():

@@ -46,7 +46,7 @@ class SpanFamily(AnsweringFamily):
         windows = {"doc_stride": data.doc_stride, "query_length": data.query_length, "lower_case": data.do_lower_case}
         return super().preprocessing_settings(config) | windows
 
-    def check_settings(self, settings: Mapping[str, int]) -> None:
+    def check_settings(self, settings: Mapping[str, int], section: Mapping[str, Any]) -> None:
         WindowOptions(**settings)
 
     def manifest_facts(self, task: str, settings: Mapping[str, int]) -> dict[str, Any]:
