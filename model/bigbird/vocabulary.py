@@ -46,6 +46,7 @@ _MARKUP = re.compile(r"<.+>|\[.+\]")
 # sentencepiece_model.proto, ModelProto.SentencePiece.Type: normal, unknown, control, user-defined, unused, byte.
 _TYPES = range(1, 7)
 _NORMAL, _USER_DEFINED, _BYTE = 1, 4, 6
+_UNIGRAM = 1  # TrainerSpec.ModelType of sentencepiece_model.proto
 _WORD_MARK = "\u2581"  # how SentencePiece writes the space before a word
 _REPLACEMENT = "("
 
@@ -99,7 +100,8 @@ class Vocabulary:
         self.lower_case = lower_case
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
-            pieces = _checked(_model_proto().FromString(self.serialized).pieces, name)
+            model_proto = _model_proto().FromString(self.serialized)
+            pieces = _checked(model_proto.pieces, name)
             self._processor.LoadFromSerializedProto(self.serialized)
         except InputError:
             raise
@@ -131,6 +133,11 @@ class Vocabulary:
         """bool[size]: pieces with a space before them."""
         self.is_text = np.array([_is_text(piece.piece, piece.type) for piece in pieces])
         """bool[size]: pieces that stand for text, neither control symbols nor markup nor unknown."""
+        self.run_character, self.run_length = _runs(pieces)
+        """int32[size] each: of pieces such as "7", "77", "777" the character and how many; 0 of all others."""
+        # Other kinds of models cut runs in one way only.
+        self.orders_runs = model_proto.trainer_spec.model_type == _UNIGRAM and bool((self.run_length > 1).any())
+        """Whether neighbouring pieces of one run are ordered, the shorter one first; see `encode`."""
         self.markup_rules = _markup_rules([piece.piece for piece in pieces if piece.type == _USER_DEFINED])
         """(pattern, rewrite) pairs that keep text from containing markup such as "[SEP]"; for `re` and RE2 alike."""
         self.alone = _alone(pieces)
@@ -154,10 +161,44 @@ class Vocabulary:
         return text
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The pieces of each text, int32[pieces]."""
+        """The pieces of each text, int32[pieces].
+
+        Neighbouring pieces of one run ("7", "77") come shorter first; see `_ordered_runs`.
+        """
         if not texts:
             return []
-        return self._processor.encode([self.clean(text) for text in texts], return_type="numpy", num_threads=1)
+        found = self._processor.encode([self.clean(text) for text in texts], return_type="numpy", num_threads=1)
+        if not self.orders_runs:
+            return found
+        joined = np.concatenate(found)
+        ordered = self._ordered_runs(joined, [len(pieces) for pieces in found])
+        if ordered is None:
+            return found
+        return np.split(joined[ordered[0]], np.cumsum([len(pieces) for pieces in found[:-1]]))
+
+    def _ordered_runs(self, ids: np.ndarray, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Puts the shorter of neighbouring pieces of one run first; None where they stand so.
+
+        777 is as likely cut into 7 and 77 as into 77 and 7. SentencePiece takes one here and, in the version that
+        tensorflow-text is built with, the other; ordered they are the same.
+
+        Args:
+            ids: int32[P], pieces of all texts one after the other.
+            sizes: pieces of each text.
+
+        Returns:
+            int64[P] each: which piece comes next, and for each place where its run begins.
+        """
+        character, length = self.run_character[ids], self.run_length[ids]
+        joins = (character[1:] == character[:-1]) & (character[1:] != 0)
+        ends = np.cumsum(sizes)[:-1]
+        ends = ends[(ends > 0) & (ends < len(ids))]
+        joins[ends - 1] = False  # a text ends there
+        if not (joins & (length[1:] < length[:-1])).any():
+            return None
+        begins = np.concatenate([[True], ~joins])
+        run = np.cumsum(begins) - 1
+        return np.lexsort((length, run)), np.flatnonzero(begins)[run]
 
     def encode_with_offsets(self, texts: Sequence[str]) -> list[Pieces]:
         """The pieces of each text with their places in it."""
@@ -165,7 +206,18 @@ class Vocabulary:
             return []
         cleaned = [self.clean(text) for text in texts]
         mappings = self._processor.encode(cleaned, return_type="offset_mapping", num_threads=1)
-        return [_trimmed(text, mapping) for text, mapping in zip(cleaned, mappings, strict=True)]
+        return [self._in_order(_trimmed(text, mapping)) for text, mapping in zip(cleaned, mappings, strict=True)]
+
+    def _in_order(self, pieces: Pieces) -> Pieces:
+        """The pieces with their runs ordered as `encode` orders them."""
+        found = self._ordered_runs(pieces.ids, [len(pieces.ids)]) if self.orders_runs and len(pieces.ids) else None
+        if found is None:
+            return pieces
+        order, first = found
+        sizes = (pieces.ends - pieces.starts)[order]
+        before = np.cumsum(sizes) - sizes
+        starts = (pieces.starts[first] + before - before[first]).astype(np.int32)  # a run's pieces have no gaps
+        return Pieces(pieces.ids[order], starts, (starts + sizes).astype(np.int32))
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> bytes:
@@ -295,6 +347,19 @@ def _alone(pieces: Iterable[Any]) -> str:
     return "".join(sorted(single | {" "}))
 
 
+def _runs(pieces: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Of pieces that are one character once or repeated: the character and how often, int32 each; 0 of others.
+
+    The character is left out (0) where no piece repeats it: nothing can be ordered then.
+    """
+    texts = [piece.piece if piece.type == _NORMAL else "" for piece in pieces]
+    runs = [text if text and text == text[0] * len(text) and text[0] != _WORD_MARK else "" for text in texts]
+    repeated = {text[0] for text in runs if len(text) > 1}
+    runs = [text if text[:1] in repeated else "" for text in runs]
+    characters = [ord(text[0]) if text else 0 for text in runs]
+    return np.array(characters, np.int32), np.array(list(map(len, runs)), np.int32)
+
+
 def _markup_rules(pieces: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """One rule per opening bracket: a piece found in text keeps all but its first character."""
     by_bracket: dict[str, list[str]] = defaultdict(list)
@@ -329,7 +394,13 @@ def _model_proto() -> Any:
     piece.field.add(name="piece", number=1, type=field.TYPE_BYTES, label=field.LABEL_OPTIONAL)
     piece.field.add(name="score", number=2, type=field.TYPE_FLOAT, label=field.LABEL_OPTIONAL)
     piece.field.add(name="type", number=3, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL, default_value="1")
+    trainer = file.message_type.add(name="TrainerSpec")
+    trainer.field.add(name="model_type", number=3, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL, default_value="1")
     model = file.message_type.add(name="Model")
+    model.field.add(
+        name="trainer_spec", number=2, type=field.TYPE_MESSAGE, type_name=".bigbird.TrainerSpec",
+        label=field.LABEL_OPTIONAL,
+    )  # fmt: skip
     model.field.add(
         name="pieces", number=1, type=field.TYPE_MESSAGE, type_name=".bigbird.Piece", label=field.LABEL_REPEATED
     )

@@ -149,3 +149,59 @@ def test_a_megabyte(source, tokenizers):
         text += sentences[:1000]
     joined = "\n".join(text)[:1_000_000]
     _assert_equal([joined], *tokenizers)
+
+
+@pytest.fixture(scope="module")
+def with_runs():
+    """A vocabulary with pieces such as "7", "77" and "777"; the library's own version, and texts full of runs."""
+    rng = random.Random(2)
+
+    def run(most=12):
+        return rng.choice("0376-.a") * rng.randint(1, most)
+
+    numbers = [str(rng.randint(0, 99_999)) for _ in range(3000)]
+    sentences = [f"{rng.choice(WORDS)}{run(2)} {number}{run(2)} {rng.choice(WORDS)}" for number in numbers]
+    model = train_vocabulary(sentences, 400)
+    texts = [f"{rng.choice(['', ' ', 'x', 'a '])}{run()}{rng.choice(['', ' ', '5', '.'])}{run()}" for _ in range(3000)]
+    return Vocabulary(model), sentencepiece.SentencePieceProcessor(model_proto=model), ["", *texts, ""]
+
+
+def test_runs_of_one_character_are_cut_alike(with_runs):
+    """777 is as likely 7 and 77 as 77 and 7, and the two libraries choose differently."""
+    from bigbird.serving.tokenizer import GraphTokenizer
+
+    vocabulary, library, texts = with_runs
+    assert vocabulary.orders_runs
+    ours = [ids.tolist() for ids in vocabulary.encode(texts)]
+    graph = GraphTokenizer(vocabulary)
+    cleaned = graph.clean(tf.constant(texts))
+    plain = graph._sentencepiece.tokenize(cleaned).to_list()
+    assert sum(here != there for here, there in zip(ours, plain, strict=True)) > 100  # the case is real
+    assert graph.encode(tf.constant(texts)).to_list() == ours
+    sorted_alike = [sorted(ids) for ids in library.encode([vocabulary.clean(text) for text in texts])]
+    assert [sorted(ids) for ids in ours] == sorted_alike
+
+    places = vocabulary.encode_with_offsets(texts)
+    assert [pieces.ids.tolist() for pieces in places] == ours
+    found = graph.encode_cleaned(cleaned)
+    assert found.ids.to_list() == ours
+    for text, pieces, starts, ends in zip(texts, places, found.starts.to_list(), found.ends.to_list(), strict=True):
+        for i, id_ in enumerate(pieces.ids.tolist()):
+            piece = library.id_to_piece(id_).replace("\u2581", "")
+            assert text[pieces.starts[i] : pieces.ends[i]] == piece
+            assert text[starts[i] : ends[i]].strip() == piece
+
+
+def test_models_of_other_kinds_cut_runs_in_one_way_only():
+    writer = io.BytesIO()
+    sentences = [f"ant {'7' * n} bee {'-' * n}" for n in range(1, 12)] * 30
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_writer=writer, model_type="bpe", vocab_size=40, hard_vocab_limit=False,
+        minloglevel=2, normalization_rule_name="identity", pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
+    )  # fmt: skip
+    vocabulary = Vocabulary(writer.getvalue())
+    assert not vocabulary.orders_runs
+    library = sentencepiece.SentencePieceProcessor(model_proto=writer.getvalue())
+    texts = ["7" * n for n in range(1, 30)]
+    assert [ids.tolist() for ids in vocabulary.encode(texts)] == library.encode(texts)

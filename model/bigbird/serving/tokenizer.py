@@ -39,6 +39,9 @@ class GraphTokenizer(tf.Module):
         self._lower = tf.constant(_lower_table()) if vocabulary.lower_case else None
         self._alone = tf.constant(_alone_table(vocabulary.alone)) if vocabulary.alone else None
         self._sentencepiece = tf_text.SentencepieceTokenizer(model=vocabulary.serialized, out_type=tf.int32)
+        self._runs = None
+        if vocabulary.orders_runs:
+            self._runs = (tf.constant(vocabulary.run_character), tf.constant(vocabulary.run_length))
         self.cls_id, self.sep_id = vocabulary.cls_id, vocabulary.sep_id
 
     def clean(self, texts: tf.Tensor) -> tf.Tensor:
@@ -57,11 +60,43 @@ class GraphTokenizer(tf.Module):
 
     def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """string[B] in UTF-8 -> int32[B, (n)]."""
-        return self._sentencepiece.tokenize(self.clean(texts))
+        ids = self._sentencepiece.tokenize(self.clean(texts))
+        if self._runs is None:
+            return ids
+        order, _ = _ordered_runs(ids, *self._runs)
+        return ids.with_flat_values(tf.gather(ids.flat_values, order))
 
     def encode_cleaned(self, cleaned: tf.Tensor) -> Pieces:
         """string[B] as `clean` gives it -> pieces with their places."""
-        return Pieces(*self._sentencepiece.tokenize_with_offsets(cleaned))
+        pieces = Pieces(*self._sentencepiece.tokenize_with_offsets(cleaned))
+        if self._runs is None:
+            return pieces
+        order, first = _ordered_runs(pieces.ids, *self._runs)
+        sizes = tf.gather(pieces.ends.flat_values - pieces.starts.flat_values, order)
+        before = tf.cumsum(sizes, exclusive=True)
+        starts = tf.gather(pieces.starts.flat_values - before, first) + before  # a run's pieces have no gaps
+        ids = pieces.ids.with_flat_values(tf.gather(pieces.ids.flat_values, order))
+        return Pieces(ids, pieces.starts.with_flat_values(starts), pieces.ends.with_flat_values(starts + sizes))
+
+
+def _ordered_runs(ids: tf.RaggedTensor, character: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `Vocabulary` orders neighbouring pieces of one run, the shorter first.
+
+    Args:
+        ids: int32[B, (n)].
+        character, length: int32[size], of pieces that are one character repeated; 0 of others.
+
+    Returns:
+        int64[P] each: which piece comes next, and for each place where its run begins.
+    """
+    flat, place = ids.flat_values, tf.range(tf.size(ids.flat_values, tf.int64), dtype=tf.int64)
+    found, text = tf.gather(character, flat), ids.value_rowids()
+    joins = (found[1:] == found[:-1]) & (found[1:] != 0) & (text[1:] == text[:-1])
+    begins = tf.concat([tf.ones([tf.minimum(tf.size(flat), 1)], tf.bool), tf.logical_not(joins)], axis=0)
+    run = tf.cumsum(tf.cast(begins, tf.int64)) - 1
+    longest = tf.cast(tf.reduce_max(length) + 1, tf.int64)
+    order = tf.argsort(run * longest + tf.cast(tf.gather(length, flat), tf.int64), stable=True)
+    return tf.cast(order, tf.int64), tf.gather(tf.boolean_mask(place, begins), run)
 
 
 def repair(texts: tf.Tensor) -> tf.Tensor:
