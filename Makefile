@@ -5,6 +5,8 @@ VENV ?= .venv
 TASK ?= glue
 BACKEND ?=
 ARGS ?=
+# Processes that share the tests; 0 runs them in one, as a debugger needs it.
+WORKERS ?= 2
 # Images: those a run on this machine needs. On request: register, serve, preprocess-dataflow, train-gpu, train-tpu, train-jax-gpu
 # and train-jax-tpu.
 IMAGES ?= preprocess train evaluate export
@@ -31,8 +33,9 @@ install: $(STAMP) ## Build .venv from requirements/dev.lock (the others do so wh
 run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad] [BACKEND=jax] [ARGS="--epochs 1"]
 	$(BIN)/bigbird run --sample $(TASK) $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
-test: $(STAMP) ## Run the tests: make test [ARGS="tests/test_layout.py -x"]
-	$(BIN)/python -m pytest $(ARGS)
+# Each process computes on one thread: so many as there are processors would take them from each other.
+test: $(STAMP) ## Run the tests: make test [WORKERS=4] [ARGS="tests/test_layout.py -x"]
+	TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-docker: IMAGES += register serve train-tpu train-jax-tpu
 test-docker: $(STAMP) images ## Run the tests of the images, on the local Docker engine

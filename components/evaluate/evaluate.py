@@ -155,7 +155,7 @@ def compiled(model: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """The model as a compiled function of a batch's inputs, without dropout."""
     import tensorflow as tf
 
-    return tf.function(lambda inputs: model(inputs, training=False))
+    return tf.function(lambda inputs: model(inputs, training=False), autograph=False)
 
 
 def _is_labelled(facts: dict[str, Any]) -> bool:

@@ -81,7 +81,7 @@ def export(
         fields = tuple(concrete["serving_default"].structured_input_signature[1] or _names(concrete["serving_default"]))
         request = recorded_request(family, dataset, given, fields)
         with plain_path(folder) as plain:
-            tf.saved_model.save(module, plain, signatures=signatures)
+            tf.saved_model.save(module, plain, signatures=concrete)  # traced once, not again to be saved
         response = signatures["serving_default"](**{name: tf.constant(texts) for name, texts in request.items()})
         (folder / "assets").mkdir(exist_ok=True)
         (folder / "assets" / "vocab.model").write_bytes(vocabulary_file)

@@ -56,10 +56,12 @@ class TensorFlowSteps:
         """On one device XLA takes the whole step, on several each replica's part between two collectives."""
         whole = xla and self.replicas == 1
         self._gradients = (
-            tf.function(self._replica_gradients, jit_compile=True) if xla and not whole else self._replica_gradients
+            tf.function(self._replica_gradients, jit_compile=True, autograph=False)
+            if xla and not whole
+            else self._replica_gradients
         )
-        self.train_function = tf.function(self._train_step, jit_compile=whole or None)
-        self._predict_function = tf.function(self._predict_step, jit_compile=whole or None)
+        self.train_function = tf.function(self._train_step, jit_compile=whole or None, autograph=False)
+        self._predict_function = tf.function(self._predict_step, jit_compile=whole or None, autograph=False)
 
     # ---------------------------------------------------------------------------------------------- training
 

@@ -76,7 +76,7 @@ def batch_shapes(experiment: Experiment, length: int) -> dict[str, tuple[tuple[i
     from bigbird.dataset import batch_parser
     from components.train.steps import HOST_ONLY
 
-    parse = tf.function(batch_parser(experiment.task, experiment.task.train_data, labels=True))
+    parse = tf.function(batch_parser(experiment.task, experiment.task.train_data, labels=True), autograph=False)
     traced = parse.get_concrete_function(tf.TensorSpec([1], tf.string), tf.TensorSpec([], tf.int64))
     return {
         name: ((length,)[: value.shape.rank - 1], value.dtype.as_numpy_dtype)

@@ -1,7 +1,10 @@
 """Small trained models by the real stages: texts with accents, odd spaces and contexts of several windows."""
 
+import fcntl
 import json
+import os
 import random
+import shutil
 
 import pytest
 
@@ -46,15 +49,36 @@ def finish(stages):
 
 
 @pytest.fixture(scope="session")
-def classified(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """Function (name, what writes into a folder) -> the folder, written by the first of the test processes that needs it."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # each process has a folder of its own in it
+
+    def make(name, write):
+        folder, whole = place / f"shared-{name}", place / f"shared-{name}.whole"
+        with open(place / f"shared-{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it even where the process dies
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed half-way
+                folder.mkdir()
+                write(folder)
+                whole.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def classified(made_once):
     """Folder with dataset, model, evaluation and saved_model of SST-2; lengths of 3 to about 250 tokens, cut at 128."""
-    return _classify(tmp_path_factory.mktemp("classified"), "sst2")
+    return made_once("sst2", lambda folder: _classify(folder, "sst2", [32, 128], 180))
 
 
 @pytest.fixture(scope="session", params=["mrpc", "stsb"])
-def paired(request, tmp_path_factory):
+def paired(request, made_once):
     """The same for two texts, each of which may be the longer one: a pair of classes, and a number."""
-    return _classify(tmp_path_factory.mktemp("paired"), request.param)
+    return made_once(request.param, lambda folder: _classify(folder, request.param, [128], 60))
 
 
 _COLUMNS = {
@@ -64,7 +88,7 @@ _COLUMNS = {
 }
 
 
-def _classify(stages, task):
+def _classify(stages, task, buckets, steps):
     from components.preprocess.preprocess import preprocess
 
     rng = random.Random(5)
@@ -80,28 +104,32 @@ def _classify(stages, task):
             lines.append("\t".join([*texts, str(i % 2)]))
         (stages / "data" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     preprocess(task, str(stages / "dataset"), input=str(stages / "data"), max_length=128, vocabulary_size=120)
-    train_small("bigbird/glue", stages, 128, [32, 128], 180 if task == "sst2" else 60)
-    return finish(stages)
+    train_small("bigbird/glue", stages, 128, buckets, steps)
+    finish(stages)
 
 
 @pytest.fixture(scope="session", params=["squad_v1", "squad_v2"])
-def answered(request, tmp_path_factory):
+def answered(request, made_once):
     """The same for questions; contexts of up to four windows, and of one short line."""
+    buckets = [128] if request.param == "squad_v1" else [64, 128]
+    return made_once(request.param, lambda folder: _answer(folder, request.param, buckets))
+
+
+def _answer(stages, task, buckets):
     from components.preprocess.preprocess import preprocess
 
-    stages, rng = tmp_path_factory.mktemp("answered"), random.Random(6)
-    version = request.param[-2:]
+    rng, version = random.Random(6), task[-2:]
     (stages / "data").mkdir()
     for split, size in (("train", 40), ("dev", 20)):
         articles = [_article(rng, f"{split}-{i}", version == "v2") for i in range(size)]
         file = stages / "data" / f"{split}-{'v1.1' if version == 'v1' else 'v2.0'}.json"
         file.write_text(json.dumps({"version": version, "data": articles}), encoding="utf-8")
     preprocess(
-        request.param, str(stages / "dataset"), input=str(stages / "data"), vocabulary_size=120,
+        task, str(stages / "dataset"), input=str(stages / "data"), vocabulary_size=120,
         max_length=128, doc_stride=40, query_length=16,
     )  # fmt: skip
-    train_small("bigbird/squad", stages, 128, [64, 128], 60)
-    return finish(stages)
+    train_small("bigbird/squad", stages, 128, buckets, 60)
+    finish(stages)
 
 
 def _article(rng, name, version_2):

@@ -17,11 +17,11 @@ RECIPE = {
     "task": {
         "model": {"encoder": {"bigbird": {
             "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
-            "max_position_embeddings": 128, "block_size": 16, "num_rand_blocks": 1,
+            "max_position_embeddings": 64, "block_size": 16, "num_rand_blocks": 1,
         }}},
-        "bucket_lengths": [32, 128],
-        "train_data": {"seq_length": 128, "global_batch_size": 8},
-        "validation_data": {"seq_length": 128, "global_batch_size": 8},
+        "bucket_lengths": [64],
+        "train_data": {"seq_length": 64, "global_batch_size": 8},
+        "validation_data": {"seq_length": 64, "global_batch_size": 8},
     },
     "trainer": {
         "epochs": 12, "checkpoint_interval": 50, "validation_interval": 50,
@@ -123,7 +123,7 @@ def test_a_model_of_a_metric_below_zero_is_exported_where_nobody_set_a_threshold
     (data / "train.tsv").write_text("".join(rows), encoding="utf-8")
     (data / "dev.tsv").write_text("x\t1\t\ta cat sleeps\nx\t0\t\tdog the runs\n", encoding="utf-8")
     command = ("run", "--task", "cola", "--data", data, "--recipe", recipe)
-    result = _bigbird(tmp_path, *command, "--name", "opposite", "--vocabulary-size", 30, "--epochs", 50)
+    result = _bigbird(tmp_path, *command, "--name", "opposite", "--vocabulary-size", 30, "--epochs", 30)
     assert result.returncode == 0, result.stderr[-3000:]
     assert "threshold          none was set" in result.stdout
     facts = json.loads((tmp_path / "runs/opposite/run.json").read_text())

@@ -149,25 +149,26 @@ def test_the_signature_on_ids_gives_what_the_text_gives(classified, loaded):
         np.testing.assert_allclose(answers["logits"].numpy(), expected, rtol=0, atol=1e-5)
 
 
-def test_the_manifest_says_how_to_ask_and_its_example_runs(classified, answered):
-    for stages in (classified, answered):
-        signature = read_json(stages / "saved_model" / "signature.json", "signature")
-        for described in signature["signatures"].values():
-            for side in ("inputs", "outputs"):
-                for spec in described[side].values():
-                    assert spec["meaning"] and spec["dtype"] and spec["shape"][0] is None
-        code = f"FOLDER = {str(stages / 'saved_model')!r}\n{signature['example']}\nprint(sorted(answers))"
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr[-2000:]
-        outputs = signature["signatures"]["serving_default"]["outputs"]
-        assert result.stdout.strip() == str(sorted(outputs))
+def _assert_described(stages):
+    """That the manifest says how to ask, in a program that runs as it stands."""
+    signature = read_json(stages / "saved_model" / "signature.json", "signature")
+    for described in signature["signatures"].values():
+        for side in ("inputs", "outputs"):
+            for spec in described[side].values():
+                assert spec["meaning"] and spec["dtype"] and spec["shape"][0] is None
+    code = f"FOLDER = {str(stages / 'saved_model')!r}\n{signature['example']}\nprint(sorted(answers))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    outputs = signature["signatures"]["serving_default"]["outputs"]
+    assert result.stdout.strip() == str(sorted(outputs))
 
 
-def test_the_manifest_says_which_trained_model_it_came_from(classified, tmp_path):
-    given = read_json(classified / "saved_model" / "signature.json", "signature")["trained_model"]
-    assert given == str(classified / "model")
-    export(str(classified / "model"), str(tmp_path / "out"), model_uri="gs://bucket/run/model")
-    assert read_json(tmp_path / "out" / "signature.json", "signature")["trained_model"] == "gs://bucket/run/model"
+def test_the_manifest_of_a_classifier_says_how_to_ask_and_its_example_runs(classified):
+    _assert_described(classified)
+
+
+def test_the_manifest_of_a_reader_says_how_to_ask_and_its_example_runs(answered):
+    _assert_described(answered)
 
 
 def test_the_recorded_request_is_the_datasets_and_its_answers_are_checked(classified, tmp_path):
@@ -216,8 +217,15 @@ def test_a_folder_in_use_is_kept_unless_told_otherwise(classified, tmp_path):
     assert (out / "mine.txt").read_text() == "keep"
 
 
-def test_without_a_dataset_the_request_is_made_up_and_the_model_is_the_same(classified, tmp_path, loaded):
-    export(str(classified / "model"), str(tmp_path / "out"))
+def test_without_a_dataset_the_request_is_made_up_and_the_model_is_the_same_under_its_own_address(
+    classified, tmp_path, loaded
+):
+    export(str(classified / "model"), str(tmp_path / "out"), model_uri="gs://bucket/run/model")
+    given, other = (
+        read_json(folder / "signature.json", "signature")["trained_model"]
+        for folder in (classified / "saved_model", tmp_path / "out")
+    )
+    assert (given, other) == (str(classified / "model"), "gs://bucket/run/model")
     text = ["a lovely tree"]
     first, second = (_ask(loaded(folder), text_a=text) for folder in (tmp_path / "out", classified / "saved_model"))
     np.testing.assert_allclose(first["logits"], second["logits"], rtol=0, atol=1e-6)

@@ -58,10 +58,10 @@ class DocumentClassifier(tf.Module):
         text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
         inputs = [tf.TensorSpec.from_spec(text, name) for name in ("text_a", "text_b")[: 1 + pairs]]
         function = self._from_pair if pairs else self._from_text
-        self._classify_text = tf.function(function, input_signature=inputs)
+        self._classify_text = tf.function(function, input_signature=inputs, autograph=False)
         names = ("input_word_ids", "input_mask", "input_type_ids")
         self._classify_ids = tf.function(
-            self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names]
+            self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names], autograph=False
         )
 
     def signatures(self) -> dict[str, Callable[..., Tensors]]:

@@ -75,11 +75,13 @@ class Reader(tf.Module):
         }
         text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
         self._answer = tf.function(
-            self._from_text, input_signature=[tf.TensorSpec.from_spec(text, name) for name in ("question", "context")]
+            self._from_text,
+            input_signature=[tf.TensorSpec.from_spec(text, name) for name in ("question", "context")],
+            autograph=False,
         )
         names = ID_INPUTS
         self._logits = tf.function(
-            self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names]
+            self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names], autograph=False
         )
 
     def signatures(self) -> dict[str, Callable[..., Tensors]]:
