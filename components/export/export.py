@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bigbird.artifacts import check_files, new_folder, read_manifest, write_json, write_manifest
 from bigbird.console import hidden_native_stderr
 from bigbird.errors import InputError
 from bigbird.paths import plain_path
+from bigbird.serving.saved_model import as_recorded
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of_type
 from bigbird.version import provenance
@@ -86,7 +85,7 @@ def export(
         (folder / "assets").mkdir(exist_ok=True)
         (folder / "assets" / "vocab.model").write_bytes(vocabulary_file)
         write_json(folder / "request.json", request)
-        write_json(folder / "response.json", {name: _plain(value.numpy()) for name, value in response.items()})
+        write_json(folder / "response.json", {name: as_recorded(value.numpy()) for name, value in response.items()})
         _check_by_itself(folder)
         described = {
             "task": manifest["task"],
@@ -127,11 +126,6 @@ def _check_by_itself(folder: Path) -> None:
         raise RuntimeError(
             f"the SavedModel, loaded by itself, does not answer as it did before: {result.stderr[-2000:]}"
         )
-
-
-def _plain(value: np.ndarray) -> Any:
-    texts = np.vectorize(bytes.decode, otypes=[object])
-    return (texts(value) if value.dtype.kind in "OS" and value.size else value).tolist()
 
 
 def _names(function: tf.types.experimental.ConcreteFunction) -> list[str]:

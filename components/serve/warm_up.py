@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bigbird.artifacts import read_json
-from bigbird.serving.saved_model import Predictor
+from bigbird.serving.saved_model import Predictor, as_recorded
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # float32 summed up in another order
 
@@ -45,7 +45,7 @@ def warm_up(predictor: Predictor, folder: Path) -> int:
 
 def _same(found: np.ndarray, recorded: list) -> bool:
     if found.dtype == object:
-        return [text.decode("utf-8") for text in found] == recorded
+        return as_recorded(found) == recorded
     expected = np.array(recorded)
     if found.shape != expected.shape:
         return False

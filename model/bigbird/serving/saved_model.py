@@ -26,6 +26,16 @@ def named_probabilities(answer: dict[str, Any], labels: list[str] | None) -> dic
     return answer
 
 
+def as_recorded(value: np.ndarray) -> Any:
+    """An output as response.json has it: nested lists of numbers or texts."""
+    plain = value.tolist()
+    return _decoded(plain) if value.dtype.kind in "OS" else plain
+
+
+def _decoded(value: Any) -> Any:
+    return [_decoded(item) for item in value] if isinstance(value, list) else value.decode("utf-8")
+
+
 def find_saved_model(folder: Path) -> Path:
     """The SavedModel's folder, given it or the folder of the run that exported it.
 

@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.artifacts import read_manifest
-from bigbird.config import load_experiment, replace
+from bigbird.artifacts import read_manifest, write_manifest
+from bigbird.checkpoints.native import save_best
+from bigbird.config import Experiment, load_experiment, replace
 from bigbird.errors import InputError
 from bigbird.heads import build_model
 from bigbird.scoring import Scorer
+from bigbird.serving.saved_model import Predictor
 from bigbird.tasks.classification.examination import decide
 from bigbird.tasks.classification.family import FAMILY, resolved_weights
 from bigbird.tasks.classification.serving import DocumentClassifier
 from bigbird.vocabulary import Vocabulary
-from components.evaluate.evaluate import run_model
+from components.evaluate.evaluate import compiled, run_model
+from components.export.export import export
 from components.preprocess.preprocess import preprocess
+from components.serve.warm_up import warm_up
 
 WORDS = "the a red green blue bird big small flew sang over under river tree house and then away never often".split()
 LABELS = ["fine", "grave", "odd"]
@@ -66,7 +70,7 @@ def made(folder, kind, *, pairs=False, long_documents="head", **task):
 
 def evaluated(folder, manifest, config, model):
     scorer = Scorer(config, manifest, folder / "dataset", "validation")
-    run_model(model, config, scorer, str(folder / "dataset"), manifest, "validation")
+    run_model(compiled(model), config, scorer, str(folder / "dataset"), manifest, "validation", "evaluate")
     assert scorer.missing == 0
     return scorer.result()
 
@@ -97,6 +101,34 @@ def test_the_exported_model_answers_as_evaluation_does(tmp_path, kind, long_docu
     given = [[name.decode() for name in row if name] for row in answers["labels"].numpy()]
     assert given == [[LABELS[i] for i in np.flatnonzero(row)] for row in results.predicted]
     assert results.decisions.threshold_array().tolist() != [0.5] * 3  # thresholds that were chosen
+
+
+def test_several_labels_go_through_export_and_into_a_loaded_model(tmp_path):
+    manifest, config, model = made(tmp_path, "multi", long_documents="windows")
+    evaluation = evaluated(tmp_path, manifest, config, model)
+    decisions = decide(config, evaluation.results)
+    results = FAMILY.examine(evaluation, config, decisions, None, "validation").results
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_best(folder / "best", model, {"step": 1})
+    (folder / "config.yaml").write_text(
+        Experiment(type="bigbird/classification", task=config).to_yaml(), encoding="utf-8"
+    )
+    (folder / "vocab.model").write_bytes((tmp_path / "dataset" / "vocab.model").read_bytes())
+    stated = {"task": "classification", "experiment_type": "bigbird/classification", "metrics": {}, "best": "best"}
+    stated |= {"labels": LABELS, "num_classes": 3, "dataset": manifest, "decisions": decisions}
+    write_manifest(folder, "model", stated)
+
+    described = export(str(folder), str(tmp_path / "saved"), str(tmp_path / "dataset"))
+    assert (described["labels"], described["decisions"]) == (LABELS, decisions)
+    predictor = Predictor(tmp_path / "saved")
+    assert warm_up(predictor, tmp_path / "saved") == 4
+    answers = list(predictor([{"text_a": text} for text, _ in results.texts]))
+    assert [answer["labels"] for answer in answers] == [
+        [LABELS[i] for i in np.flatnonzero(row)] for row in results.predicted
+    ]
+    found = np.array([answer["probabilities"] for answer in answers])
+    np.testing.assert_allclose(found, results.probabilities, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("long_documents", ["head", "head_tail"])
