@@ -1,5 +1,8 @@
 """A project in the cloud on this machine, and the command line that speaks to it."""
 
+import inspect
+from types import SimpleNamespace
+
 import pytest
 from click.testing import CliRunner
 
@@ -8,6 +11,16 @@ from pipelines import cli
 from pipelines.targets import service
 from tests.cloud import PROJECT, REGION, Cloud
 from tests.kubeflow import Kubeflow
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stack_without_source_lines():
+    """For every setting of a step kfp asks who called, with the source line of each of pytest's many frames; it needs none."""
+    from kfp.dsl import pipeline_task
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=lambda: inspect.stack(0)[1:]))
+        yield
 
 
 @pytest.fixture

@@ -49,9 +49,9 @@ TARGETS = {
 }
 
 
-@pytest.fixture(params=TARGETS)
-def file(request, tmp_path):
-    path = tmp_path / "finetune.yaml"
+@pytest.fixture(scope="module", params=TARGETS)
+def file(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("compiled") / "finetune.yaml"
     compile_pipeline(TARGETS[request.param](), path)
     return path
 

@@ -491,9 +491,10 @@ print(rows, examples, reading, peak() - start)
 def test_memory_does_not_grow_with_the_file(tmp_path, form):
     random.seed(0)
     words = ["".join(random.choices("abcdefgh", k=6)) for _ in range(1000)]
+    pool = [" ".join(random.choices(words, k=40)) for _ in range(5000)]  # beyond what Parquet's compression looks back
     sizes = {"small": 3000, "large": 300_000}
     for name, size in sizes.items():
-        texts = [" ".join(random.choices(words, k=40)) for _ in range(size)]
+        texts = random.choices(pool, k=size)
         labels = [f"label {i % 3}" for i in range(size)]
         path = tmp_path / f"{name}.{form}"
         if form == "parquet":
