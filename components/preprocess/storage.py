@@ -69,7 +69,7 @@ def is_file(path: str) -> bool:
     from apache_beam.io.filesystem import BeamIOError
 
     try:
-        return any(character in path for character in "*?[") is False and bool(_filesystems().exists(path))
+        return not any(character in path for character in "*?[") and bool(_filesystems().exists(path))
     except (OSError, BeamIOError) as error:
         raise InputError(f"{path}: cannot be reached: {_reason(error)}") from None
 
@@ -149,9 +149,18 @@ def _match_local(path: str) -> dict[str, tuple[int, float]]:
         names += [above + entry.name for entry in beside]
     names += [join(folder, name) for folder, _, files in os.walk(path) for name in files]
     if not any(Path(name).exists() for name in names):
-        names = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+        names = _matches(path)
     facts = {name: Path(name).stat() for name in names if Path(name).exists()}
     return {name: (facts[name].st_size, facts[name].st_mtime) for name in facts}
+
+
+def _matches(pattern: str) -> list[str]:
+    """The files of a pattern here; folders in it that are there are taken as they are."""
+    folder = pattern
+    while folder and not Path(folder).is_dir():
+        folder = folder.rpartition("/")[0]
+    plain = glob.escape(folder) + pattern.removeprefix(folder)
+    return glob.glob(plain, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
 
 
 def read_bytes(path: str, what: str) -> bytes:

@@ -103,8 +103,11 @@ def test_a_digest_of_files_is_of_those_in_the_folder_that_is_named(tmp_path):
     assert storage.fingerprint([str(folder), str(folder / "ck*")]) == before
     (folder / "ck*.index").write_text("changed")
     assert storage.fingerprint([str(folder), str(folder / "ck*")]) != before
+    of_a_pattern = storage.fingerprint([str(folder / "c*")])
+    (like_it / "cky").write_text("elsewhere too")
+    assert storage.fingerprint([str(folder / "c*")]) == of_a_pattern
     with pytest.raises(InputError, match="no such file or folder"):
-        storage.fingerprint([str(folder / "c*")])
+        storage.fingerprint([str(folder / "ckx*")])
 
 
 @pytest.mark.parametrize("path", ["folder", "folder/", "checkpoint", "folder/a.txt"])

@@ -343,11 +343,12 @@ def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float
 
 
 def label_shares(manifest: Mapping[str, Any]) -> dict[str, float]:
-    """Label -> share of the training documents that have it; nothing where labels are numbers, or nothing is trained on."""
-    train = manifest["splits"].get("train")
-    if not manifest["labels"] or train is None:
+    """Label -> share of the training documents that have it; nothing where labels are numbers, or they were not counted."""
+    train = manifest["splits"].get("train", {})
+    counts = train.get("labels", {})
+    if not manifest["labels"] or not all(counts.get(label) for label in manifest["labels"]):
         return {}
-    return {label: train["labels"][label] / train["examples"] for label in manifest["labels"]}
+    return {label: counts[label] / train["examples"] for label in manifest["labels"]}
 
 
 def first_bias(config: ClassificationTask) -> list[float] | None:
