@@ -83,6 +83,7 @@ def test_a_step_that_does_not_fit_ends_with_5(recipe):
     assert "take a smaller --batch-size, or leave out --no-search" in text
 
 
+@pytest.mark.long
 def test_gradient_checkpointing_cuts_the_compilers_temporaries():
     """Of a recomputation that the compiler can tell to be one it keeps everything: see bigbird/recompute.py."""
     base = (

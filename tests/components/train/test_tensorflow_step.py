@@ -179,7 +179,7 @@ print(json.dumps(runs))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("xla", [False, True], ids=["plain", "xla"])
+@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.long)], ids=["plain", "xla"])
 def test_two_replicas_give_the_losses_of_one_device_on_the_same_global_batch(dataset, settings, xla):
     """Without dropout; each replica draws its own, so with it the losses agree only on average."""
     import json

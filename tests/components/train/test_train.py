@@ -89,7 +89,7 @@ def long_run(settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.long)])
 def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(dataset, long_run, tmp_path, backend):
     """SIGKILL between two checkpoints."""
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
@@ -167,7 +167,7 @@ def _signal_the_second_worker(tree, dataset, tmp_path, number):
     return codes, step
 
 
-@pytest.mark.slow
+@pytest.mark.long  # test_ctrl_c_of_one_worker_stops_all holds that they agree; this one takes minutes
 def test_workers_that_train_together_stop_at_the_same_step_when_one_machine_is_to_be_taken_away(
     dataset, long_run, tmp_path
 ):
