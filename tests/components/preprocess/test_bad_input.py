@@ -36,7 +36,7 @@ SKIP = "Correct it, or skip such records with --max_bad_records 1"
         ("sst2", GOOD.encode("utf-16-le"), "train.tsv:1: has NUL bytes at its beginning: it is damaged, or no text; expected UTF-8"),
         ("sst2", b"\0" * 5000, "train.tsv:1: has NUL bytes at its beginning"),
         ("sst2", GOOD + "a\0b\t1\n", f"train.tsv:32: has a NUL byte at byte 1 of the line; expected text only. {SKIP}"),
-        ("sst2", gzip.compress(GOOD.encode()), "train.tsv:1: is compressed by gzip; expected text. Unpack it, or let its name end in .gz"),
+        ("sst2", gzip.compress(GOOD.encode(), mtime=0), "train.tsv:1: is compressed by gzip; expected text. Unpack it, or let its name end in .gz"),
         ("sst2", b"PK\x03\x04\x14\x00", "train.tsv:1: is a ZIP archive; expected text. Unpack it"),
         ("sst2", "<!DOCTYPE html>\n<html>404</html>\n", "train.tsv:1: is a web page; expected the data. Download it again"),
         ("sst2", "version https://git-lfs.github.com/spec/v1\nsize 12\n", "train.tsv:1: is a Git LFS pointer; expected the data. `git lfs pull`"),
