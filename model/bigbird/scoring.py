@@ -21,13 +21,13 @@ from bigbird.artifacts import check_files, inside
 from bigbird.config import Task
 from bigbird.errors import InputError, TrainingDiverged
 from bigbird.tasks.family import AnsweringFamily, Evaluation
-from bigbird.tasks.registry import family_of, family_of_task
+from bigbird.tasks.registry import family_of
 from bigbird.text_files import read_json_lines
 
 
-def default_metric(task: str | Task) -> str:
-    """The metric that decides where none is named: of a task by name ("cola"), or of a task's configuration."""
-    return family_of_task(task).metrics(task)[0] if isinstance(task, str) else family_of(task).default_metric(task)
+def default_metric(task: Task) -> str:
+    """The metric that decides where none is named and no dataset's manifest states one."""
+    return family_of(task).default_metric(task)
 
 
 class Scorer:

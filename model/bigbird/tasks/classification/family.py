@@ -108,7 +108,7 @@ class ClassificationFamily(AnsweringFamily):
         return FileNames({}, "", "", ".csv, .tsv, .jsonl or .parquet")
 
     def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
-        raise NotImplementedError("tables are read as a whole; see read_table")
+        raise InputError(f"task {task} reads tables as a whole (see read_table), not one official file after the other")
 
     def is_table(self, name: str) -> bool:
         from bigbird.tasks.classification.table_files import is_table
