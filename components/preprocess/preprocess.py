@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from bigbird import integrity
@@ -156,15 +157,17 @@ def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
     training = next((split for split in splits if split.split == "train"), None)
     if training is None:
         raise InputError("no vocabulary is given and there is no training file to train one on; pass --vocabulary")
-    print(f"training a vocabulary of {size:,} pieces", file=sys.stderr)
-    return train_vocabulary(_texts(task, training.path, training.size), size)
-
-
-def _texts(task: str, path: str, size: int) -> Iterator[str]:
-    """Every text of a file of JSON lines, contexts once."""
     family = family_of_task(task)
+    every = -(-training.size // family.vocabulary_bytes) if family.vocabulary_bytes else 1
+    sample = f" on one of {every} training examples" if every > 1 else ""
+    print(f"training a vocabulary of {size:,} pieces{sample}", file=sys.stderr)
+    return train_vocabulary(_texts(family, training.path, training.size, every), size)
+
+
+def _texts(family: TaskFamily, path: str, size: int, every: int) -> Iterator[str]:
+    """The texts of a file of JSON lines, of every so many lines the first; contexts once."""
     with storage.open_range(path, 0, size) as lines:
-        for line in lines:
+        for line in islice(lines, 0, None, every):
             yield from family.texts(json.loads(line))
 
 

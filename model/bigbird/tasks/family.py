@@ -287,6 +287,8 @@ class TaskFamily(ABC):
         own_tables: whether it reads a user's own tables, any file, folder or pattern, whose columns the configuration's data
             section names; otherwise each split is one file of an official name.
         keeps_training_lines: whether a dataset holds the training split's lines too.
+        vocabulary_bytes: of a training split whose lines have more bytes, a vocabulary is trained on an even sample with about so
+            many; 0: on all of it.
         identity: the feature that numbers records.
         target: a tensor that a batch has where it can be compared with what is right.
         model_inputs: what the model takes of a batch.
@@ -301,6 +303,7 @@ class TaskFamily(ABC):
     own_tables: ClassVar[bool] = False
     keeps_training_lines: ClassVar[bool] = False
     examples_per_file: ClassVar[int] = 8192
+    vocabulary_bytes: ClassVar[int] = 0
     identity: ClassVar[str] = "example_id"
     target: ClassVar[str] = "label_ids"
     model_inputs: ClassVar[tuple[str, ...]] = ("input_word_ids", "input_mask", "input_type_ids")

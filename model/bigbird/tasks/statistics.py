@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any
 
 
@@ -78,6 +79,7 @@ class Statistics:
         return cls(**value | counters)
 
 
+@cache
 def length_bound(length: int) -> int:
     """The least of 16, 24, 32, 48, 64, 96, 128, ... that `length` does not pass."""
     bound = 16

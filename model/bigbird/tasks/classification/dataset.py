@@ -138,10 +138,11 @@ class TableDataset:
         order = {name: number for number, name in enumerate(self.labels)}
         for part in self._parts:
             number = -1
+            assigned = part.assigned.tobytes()  # numbers of Python are read faster than numpy's
             for number, (row, label) in enumerate(self._checked_rows(part, BadRecords(self._skipped))):
                 if part.texts[8 * number : 8 * number + 8] != _text_hash(row):
                     raise _changed(row.table.place(row.line))
-                split = part.assigned[number]
+                split = assigned[number]
                 if split == _LEFT_OUT:
                     continue
                 if isinstance(label, str):

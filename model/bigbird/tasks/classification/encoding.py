@@ -187,5 +187,6 @@ def _target(label: Any, label_ids: Mapping[str, int], statistics: Statistics) ->
     if isinstance(label, float):
         return {"label_ids": [label]}
     names = [label] if isinstance(label, str) else label
-    statistics.labels.update(names)
+    for name in names:
+        statistics.labels[name] += 1
     return {"label_ids": [label_ids[name] for name in names]}
