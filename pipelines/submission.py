@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bigbird.artifacts import check_files, read_manifest
 from bigbird.errors import InputError
-from bigbird.tasks.glue import TASKS, GlueSpec
+from bigbird.tasks.classification.glue import TASKS, GlueSpec
 from bigbird.text_files import decode, shown, split_lines
 
 # Rows of each test set, as the benchmark counts them.

@@ -122,7 +122,7 @@ def _environment() -> dict[str, str]:
 
 LIGHT = (
     "bigbird.artifacts", "bigbird.config", "bigbird.console", "bigbird.features", "bigbird.paths", "bigbird.report", "bigbird.serving.saved_model",
-    "bigbird.tasks.classification.dataset", "bigbird.tasks.files", "bigbird.tasks.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
+    "bigbird.tasks.classification.dataset", "bigbird.tasks.files", "bigbird.tasks.classification.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
     "bigbird.tasks.squad.family", "bigbird.tasks.triviaqa.family", "bigbird.vocabulary",
     "bigbird.tasks.classification.baselines", "bigbird.tasks.classification.decisions", "bigbird.tasks.classification.intervals",
     "bigbird.tasks.classification.metrics", "bigbird.tasks.classification.plots", "bigbird.tasks.classification.predictions",

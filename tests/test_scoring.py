@@ -10,8 +10,8 @@ from bigbird.config import load_experiment
 from bigbird.errors import InputError, TrainingDiverged
 from bigbird.scoring import Scorer, default_metric
 from bigbird.tasks import squad
-from bigbird.tasks.glue import TASKS
-from bigbird.tasks.glue.scoring import GlueResults
+from bigbird.tasks.classification.glue import TASKS
+from bigbird.tasks.classification.glue.scoring import GlueResults
 from bigbird.tasks.squad.scoring import SquadResults
 
 

@@ -156,7 +156,7 @@ class _Writer:
         )  # fmt: skip
 
     def lines(self) -> Lines | None:
-        """What was written; None where that is nothing."""
+        """Writes the rest, before the file is closed; gives what was written, None where that is nothing."""
         if self._count:
             self._cut()
         if not self._cuts:
@@ -176,7 +176,7 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
     with _Writer(source.split, output, family.examples_per_file) as writer:
         for item in family.read(task, source, storage, bad):
             writer.add(item)
-    lines = writer.lines()
+        lines = writer.lines()
     if lines is None:
         first_bad = bad.rejected[rejected_before]
         raise InputError(
@@ -216,7 +216,7 @@ def read_tables(
         }
         for split, item in reading.items():
             writers[split].add(item)
-    found = [lines for writer in writers.values() if (lines := writer.lines()) is not None]
+        found = [lines for writer in writers.values() if (lines := writer.lines()) is not None]
     return reading, found
 
 

@@ -316,3 +316,26 @@ def test_the_pipeline_in_containers_gives_what_it_gives_without(engine, tmp_path
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert json.loads(asked.stdout)["label"] == "1", asked.stderr[-2000:]
+
+
+@pytest.mark.integration
+def test_a_users_own_table_goes_through_the_containers(engine, tmp_path):
+    """The table is mounted alone; labels are spoken from the dataset to the answer of the exported model."""
+    words = {"glad": "fine lovely bright", "sad": "dull grey cold"}
+    rows = [f"{i} {word},{label}\n" for i in range(40) for label, text in words.items() for word in text.split()]
+    (tmp_path / "days.csv").write_text("".join(["the day,mood\n", *rows]), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
+    tool = [sys.executable, "-c", "from pipelines.cli import cli; cli()"]
+    settings = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    done = subprocess.run(
+        [
+            *tool, "run", "--docker", "--data", "days.csv", "--text", "the day", "--label", "mood", "--epochs", "1",
+            "--max-length", "16", "--vocabulary-size", "60", "--name", "x",
+        ],
+        check=False, **settings,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = json.loads((tmp_path / "runs/x/evaluate/evaluation/metrics.json").read_text())
+    assert (metrics["kind"], metrics["labels"], metrics["examples"]) == ("single", ["glad", "sad"], 24)
+    asked = subprocess.run([*tool, "predict", "--model", "runs/x", "--text", "3 lovely"], check=False, **settings)
+    assert json.loads(asked.stdout)["label"] in ("glad", "sad"), asked.stderr[-2000:]

@@ -106,7 +106,10 @@ def test_a_bad_line_is_told_with_its_place(tmp_path):
         ("moods.nowhere:FAMILY", "it cannot be loaded (ModuleNotFoundError: No module named 'moods.nowhere')"),
         ("moods.unfinished:FAMILY", "it cannot be loaded (TypeError: Can't instantiate abstract class Unfinished with"),
         ("moods.family:LABELS", "it is a tuple; expected an instance of bigbird.tasks.family.TaskFamily"),
-        ("bigbird.tasks.glue.family:FAMILY", "the name 'ax' is another family's or task's; expected a new one"),
+        (
+            "bigbird.tasks.classification.glue.family:FAMILY",
+            "the name 'ax' is another family's or task's; expected a new one",
+        ),
     ],
 )
 def test_an_entry_point_that_cannot_be_used_is_left_out_with_a_warning(tmp_path, entry, told):

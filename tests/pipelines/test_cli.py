@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from bigbird.errors import InputError
 from bigbird.overrides import assignment
 from bigbird.serving.saved_model import named_probabilities
-from bigbird.tasks.glue import TASKS as GLUE_TASKS
+from bigbird.tasks.classification.glue import TASKS as GLUE_TASKS
 from pipelines import cli
 from pipelines import options as options_of
 from pipelines.local_run import make_plan

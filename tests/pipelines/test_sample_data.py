@@ -8,7 +8,7 @@ import pytest
 
 from bigbird.config import load_experiment
 from bigbird.scoring import Scorer
-from bigbird.tasks.glue.sample import BLAME, PRAISE
+from bigbird.tasks.classification.glue.sample import BLAME, PRAISE
 from bigbird.tasks.squad.sample import FACTS
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess.preprocess import preprocess

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from bigbird.artifacts import write_json
-from bigbird.tasks.glue import TASKS
-from bigbird.tasks.glue.predictions import write_predictions
-from bigbird.tasks.glue.scoring import GlueResults
+from bigbird.tasks.classification.glue import TASKS
+from bigbird.tasks.classification.glue.predictions import write_predictions
+from bigbird.tasks.classification.glue.scoring import GlueResults
 from pipelines.cli import cli
 from pipelines.submission import ROWS
 

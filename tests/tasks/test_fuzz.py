@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from bigbird.errors import InputError
-from bigbird.tasks import glue, pretraining, squad, triviaqa
+from bigbird.tasks import pretraining, squad, triviaqa
+from bigbird.tasks.classification import glue
 from bigbird.tasks.records import BadRecords
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 

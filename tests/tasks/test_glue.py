@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from bigbird import features
+from bigbird.config import load_experiment, replace
 from bigbird.errors import InputError
-from bigbird.tasks.glue import TASKS, GlueExample, encode_examples, find_files, parse, truncated_lengths
+from bigbird.tasks.classification.glue import TASKS, GlueExample, encode_examples, find_files, parse, truncated_lengths
+from bigbird.tasks.classification.glue.family import FAMILY
 from bigbird.tasks.records import BadRecords
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 
@@ -204,3 +206,31 @@ def test_long_texts_are_cut_to_max_length_and_keep_their_separators(vocabulary):
     assert cut
     assert record["input_ids"].tolist().count(vocabulary.sep_id) == 2
     assert record["input_ids"][-1] == vocabulary.sep_id
+
+
+def test_presets_take_the_weights_and_smoothing_of_their_family():
+    import tensorflow as tf
+
+    counts = {"entailment": 75, "not_entailment": 25}
+    manifest = {
+        "task": "rte", "labels": list(counts), "splits": {"train": {"examples": 100, "labels": counts}},
+    }  # fmt: skip
+    given = {"class_weights": "balanced", "label_smoothing": 0.1}
+    config = load_experiment("bigbird/glue", overrides=[{"task": given}]).task
+    changes = FAMILY.from_dataset(config, manifest, "")
+    assert changes["class_weights"] == {"entailment": 100 / 150, "not_entailment": 2.0}
+    resolved = replace(config, **changes)
+    logits, targets = tf.constant([[1.0, -0.5], [0.3, 0.2]]), tf.constant([0, 1])
+    found = FAMILY.loss(resolved, {"logits": logits}, {"label_ids": targets}).numpy()
+    log_shares = np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    right = np.array([[0.95, 0.05], [0.05, 0.95]])
+    np.testing.assert_allclose(found, -(right * log_shares).sum(axis=1) * [100 / 150, 2.0], rtol=1e-5)
+    with pytest.raises(InputError, match=r"task\.class_weights needs the labels"):
+        FAMILY.check_without_dataset(replace(config, model={"num_classes": 2}), ["train"])
+
+
+def test_without_weights_a_dataset_changes_what_it_did_before():
+    config = load_experiment("bigbird/glue").task
+    manifest = {"task": "rte", "labels": ["entailment", "not_entailment"]}
+    changes = FAMILY.from_dataset(config, manifest, "")
+    assert changes.keys() == {"model", "train_data", "validation_data"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bigbird import features
-from bigbird.tasks import glue
+from bigbird.tasks.classification import glue
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.shortening import cut_record
 from bigbird.tasks.statistics import Statistics

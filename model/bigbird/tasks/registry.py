@@ -20,7 +20,7 @@ from bigbird.tasks.family import AnsweringFamily, TaskFamily
 from bigbird.text_files import shown
 
 GROUP = "bigbird.tasks"
-OWN = ("glue", "squad", "triviaqa", "pretraining", "classification")
+OWN = ("classification.glue", "squad", "triviaqa", "pretraining", "classification")
 """Folders here that hold a family, in the order in which commands list their tasks."""
 
 

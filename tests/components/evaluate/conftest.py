@@ -7,7 +7,8 @@ import pytest
 
 from bigbird import features
 from bigbird.artifacts import write_json
-from bigbird.tasks import glue, squad
+from bigbird.tasks import squad
+from bigbird.tasks.classification import glue
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 
 _WORDS = "the a red green blue bird big small flew sang over under river tree house and then away never often".split()

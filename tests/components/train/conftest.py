@@ -7,7 +7,7 @@ import pytest
 
 from bigbird import features
 from bigbird.artifacts import write_json
-from bigbird.tasks import glue
+from bigbird.tasks.classification import glue
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 
 _FILLER = "the a tree house river over under then away never often bird".split()

@@ -16,8 +16,8 @@ from bigbird.heads import build_model
 from bigbird.scoring import Scorer
 from bigbird.serving.saved_model import Predictor
 from bigbird.tasks.classification.examination import decide
-from bigbird.tasks.classification.family import FAMILY, resolved_weights
-from bigbird.tasks.classification.serving import DocumentClassifier
+from bigbird.tasks.classification.classifiers import resolved_weights
+from bigbird.tasks.classification.family import FAMILY, first_bias
 from bigbird.vocabulary import Vocabulary
 from components.evaluate.evaluate import compiled, run_model
 from components.export.export import export
@@ -87,7 +87,7 @@ def test_the_exported_model_answers_as_evaluation_does(tmp_path, kind, long_docu
     results = examined.results
 
     vocabulary = Vocabulary(tmp_path / "dataset" / "vocab.model")
-    module = DocumentClassifier(model, vocabulary, config, {"dataset": manifest, "decisions": decisions})
+    module = FAMILY.serving_module(model, {"dataset": manifest, "decisions": decisions}, config, vocabulary)
     answers = module.signatures()["serving_default"](text_a=tf.constant([a for a, _ in results.texts]))
     longest = max(len(pieces) for pieces in vocabulary.encode([a for a, _ in results.texts]))
     assert longest > 60  # more than two windows
@@ -136,7 +136,7 @@ def test_pairs_are_read_alike(tmp_path, long_documents):
     manifest, config, model = made(tmp_path, "single", pairs=True, long_documents=long_documents)
     results = evaluated(tmp_path, manifest, config, model).results
     vocabulary = Vocabulary(tmp_path / "dataset" / "vocab.model")
-    module = DocumentClassifier(model, vocabulary, config, {"dataset": manifest})
+    module = FAMILY.serving_module(model, {"dataset": manifest}, config, vocabulary)
     first, second = (tf.constant(list(texts)) for texts in zip(*results.texts, strict=True))
     answers = module.signatures()["serving_default"](text_a=first, text_b=second)
     np.testing.assert_allclose(answers["probabilities"], results.probabilities, rtol=0, atol=1e-5)
@@ -173,3 +173,35 @@ def test_balanced_weights():
     assert several == {"a": 1.0, "b": 2.0}  # the root of 80 / 20
     with pytest.raises(InputError, match="labels are numbers"):
         resolved_weights("balanced", manifest | {"labels": None})
+    assert (
+        resolved_weights("balanced", manifest | {"labels": ["a", "b", "c"]})["c"] == 100 / 3
+    )  # as if it were there once
+    with pytest.raises(InputError, match="no training split to count labels in"):
+        resolved_weights("balanced", manifest | {"splits": {}})
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+@pytest.mark.parametrize("weights", [None, {"a": 1.0, "b": 4.0, "c": 0.5}])
+def test_the_bias_starts_at_the_constant_answer_of_the_least_loss(kind, weights):
+    rng = np.random.default_rng(1)
+    if kind == "single":
+        targets = rng.choice(3, 400, p=[0.7, 0.05, 0.25]).astype(np.int32)
+        shares = np.bincount(targets, minlength=3) / 400
+    else:
+        targets = (rng.random((400, 3)) < [0.7, 0.05, 0.25]).astype(np.float32)
+        shares = targets.mean(axis=0)
+    known = {"kind": kind, "labels": ["a", "b", "c"], "class_weights": weights}
+    config = load_experiment(
+        "bigbird/classification",
+        overrides=[{"task": {**known, "label_shares": dict(zip("abc", map(float, shares), strict=True))}}],
+    ).task
+    bias = tf.Variable(first_bias(config))
+    with tf.GradientTape() as tape:
+        logits = tf.zeros((400, 3)) + bias
+        loss = tf.reduce_mean(FAMILY.loss(config, {"logits": logits}, {"label_ids": tf.constant(targets)}))
+    np.testing.assert_allclose(tape.gradient(loss, bias), 0.0, atol=1e-6)
+
+
+def test_without_shares_the_bias_starts_at_zero():
+    config = load_experiment("bigbird/classification", overrides=[{"task": {"kind": "single", "labels": ["a", "b"]}}])
+    assert first_bias(config.task) is None

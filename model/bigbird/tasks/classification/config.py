@@ -1,4 +1,4 @@
-"""The configuration of classification and regression of a user's own documents."""
+"""The configuration of classifiers, and of a user's own documents."""
 
 from __future__ import annotations
 
@@ -60,11 +60,21 @@ class DecisionsConfig(Section):
     metric: str = Field("micro_f1", description="several labels: what the thresholds make best")
 
 
-class ClassificationTask(Task):
-    """One label, several labels or a number for each document."""
+class ClassifierTask(Task):
+    """What all classifiers have."""
 
     model: ClassifierModelConfig = ClassifierModelConfig()
     init_cls_pooler: bool = Field(False, description="starts the head's pooler from the checkpoint's pooler")
+    class_weights: Literal["balanced"] | dict[str, Amount] | None = Field(
+        None, description="weights of the labels in the loss; balanced: rare labels weigh more; labels left out weigh 1"
+    )
+    label_smoothing: Fraction = Field(0.0, description="of one label or several labels; as in Keras' losses")
+    labels: list[str] = Field([], description="names of the classes, in order; default: the dataset's")
+
+
+class ClassificationTask(ClassifierTask):
+    """One label, several labels or a number for each document."""
+
     data: TableData = Field(TableData(), description="the table: files, columns, splits; read by preprocessing")
     long_documents: LongDocuments = Field(
         "head",
@@ -75,13 +85,8 @@ class ClassificationTask(Task):
         None, description="tokens from one window to the next; default: three quarters of seq_length"
     )
     window_pooling: WindowPooling = Field("mean", description="of the windows' logits, label by label")
-    class_weights: Literal["balanced"] | dict[str, Amount] | None = Field(
-        None, description="weights of the labels in the loss; balanced: rare labels weigh more; labels left out weigh 1"
-    )
-    label_smoothing: Fraction = Field(0.0, description="of one label or several labels; as in Keras' losses")
     decisions: DecisionsConfig = DecisionsConfig()
     kind: ResolvedKind | None = Field(None, description="what the records' labels are; default: the dataset's")
-    labels: list[str] = Field([], description="names of the classes, in order; default: the dataset's")
     label_shares: dict[str, Share] = Field(
         {},
         description="share of the training documents that have each label; the logits' bias starts at what answers so; default: the "

@@ -153,6 +153,27 @@ def from_record(record: Any, labels: Sequence[str], where: str) -> Decisions:
 _REMEDY = "The file was changed: restore it, or train again"
 
 
+def decisions_of(kind: str | None, labels: Sequence[str], record: Any) -> Decisions | None:
+    """How a model's logits become labels.
+
+    Args:
+        kind: "single", "multi" or "number".
+        labels: in the order of their ids.
+        record: what model.json says under "decisions"; None where nothing was chosen.
+
+    Returns:
+        What was chosen, or what holds without a choice; None of numbers.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    if kind == "number":
+        return None
+    if record is None:
+        return Decisions("softmax" if kind == "single" else "sigmoid", tuple(labels))
+    return from_record(record, tuple(labels), "model.json: decisions")
+
+
 def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{where}: is {shown(value)}; expected an object. {_REMEDY}")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
 from bigbird.errors import InputError
 from bigbird.features import TOKENS, Feature
+from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
 from bigbird.tasks.classification.config import WINDOWS_OF_PAIRS, ClassificationTask
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.classification.metrics import LOWER_IS_BETTER
 from bigbird.tasks.family import (
-    AnsweringFamily,
     Evaluation,
     FileNames,
     Inputs,
@@ -44,7 +43,7 @@ BATCH = 512  # documents per call of SentencePiece; they may be long
 SHARED = ("kind", "labels", "long_documents")
 
 
-class ClassificationFamily(AnsweringFamily):
+class ClassificationFamily(ClassifierFamily):
     """One label, several labels or a number for each document of a user's own table."""
 
     name = "classification"
@@ -78,10 +77,6 @@ class ClassificationFamily(AnsweringFamily):
         "spearman": "correlation of the ranks",
     }
     lower_is_better = LOWER_IS_BETTER
-    made_up_request = {
-        "text_a": ["a fine and moving film .", "dull from start to end ."],
-        "text_b": ["it is a film .", "it is fun ."],
-    }
 
     # ------------------------------------------------------------------------------------------- configuration
 
@@ -138,9 +133,6 @@ class ClassificationFamily(AnsweringFamily):
         from bigbird.tasks.classification.table_reading import read_table
 
         return read_table(inputs, storage, bad, told, progress)
-
-    def texts(self, line: Line) -> Iterable[str]:
-        return filter(None, (line["text_a"], line["text_b"]))
 
     # ------------------------------------------------------------------------------------------- preprocessing
 
@@ -222,22 +214,8 @@ class ClassificationFamily(AnsweringFamily):
                 "num_classes (1 is a number), kind (single, multi, number), and weights by label"
             )
 
-    def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
-        from bigbird.heads import BigBirdClassifier
-
-        model = _own(config).model
-        classes = num_classes or model.num_classes
-        if not classes:
-            raise ValueError("num_classes is not known: set task.model.num_classes or give a dataset folder")
-        return BigBirdClassifier(
-            model.encoder.bigbird,
-            classes,
-            use_encoder_pooler=model.use_encoder_pooler,
-            head=model.head,
-            pooling=model.pooling,
-            first_bias=first_bias(_own(config)),
-            dtype=dtype,
-        )
+    def first_bias(self, config: Task) -> list[float] | None:
+        return first_bias(_own(config))
 
     def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
         from bigbird.tasks.classification.losses import loss
@@ -268,17 +246,6 @@ class ClassificationFamily(AnsweringFamily):
     def shorten(self, record: Record, length: int, manifest: Mapping[str, Any]) -> Record | None:
         return shortened(record, length, Layout.of(manifest))
 
-    def count(self, results: ClassificationResults) -> int:
-        return len(results.ids)
-
-    def confusion(self, results: ClassificationResults) -> dict[str, Any] | None:
-        from bigbird.tasks.metrics import confusion
-
-        if results.gold is None or results.kind != "single":
-            return None
-        counts = confusion(results.gold, results.predicted, len(results.labels))
-        return {"labels": list(results.labels), "counts": counts.tolist()}
-
     def write_predictions(self, folder: Path, results: ClassificationResults, task: str, split: str) -> list[str]:
         from bigbird.tasks.classification.predictions import write_predictions
 
@@ -292,14 +259,21 @@ class ClassificationFamily(AnsweringFamily):
     # ------------------------------------------------------------------------------------------------- serving
 
     def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
-        from bigbird.tasks.classification.serving import DocumentClassifier
+        from bigbird.tasks.classification.decisions import decisions_of
+        from bigbird.tasks.classification.serving import Classifier
 
-        return DocumentClassifier(model, vocabulary, _own(config), manifest)
-
-    def signature_meanings(self) -> Mapping[str, str]:
-        from bigbird.tasks.classification.serving import MEANINGS
-
-        return MEANINGS
+        config = _own(config)
+        return Classifier(
+            model,
+            vocabulary,
+            buckets=config.buckets,
+            layout=Layout.of(manifest["dataset"]),
+            pairs=manifest["dataset"]["pairs"],
+            labels=config.labels,
+            decisions=decisions_of(config.kind, config.labels, manifest.get("decisions")),
+            window_pooling=config.window_pooling,
+            scale=(config.number_mean, config.number_deviation),
+        )
 
     def score_answers(
         self,
@@ -311,37 +285,6 @@ class ClassificationFamily(AnsweringFamily):
         from bigbird.tasks.classification.scoring import score_answers
 
         return score_answers(lines, ask(lines), manifest, metric_name)
-
-
-def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float] | None:
-    """Weights by label; `balanced` from the training split's counts.
-
-    Of one label each: examples / (labels * examples with it), as scikit-learn's "balanced". Of several labels, the weight of
-    a label where it applies: the root of examples without it / examples with it. (The ratio itself would answer the rarest
-    labels everywhere.)
-
-    Raises:
-        InputError: a weight is for a label that the dataset does not have, or the labels are numbers.
-    """
-    if given is None:
-        return None
-    labels = manifest["labels"]
-    if not labels:
-        raise InputError("task.class_weights is set, but the labels are numbers; leave it out")
-    if given != "balanced":
-        if foreign := [label for label in given if label not in labels]:
-            near = difflib.get_close_matches(foreign[0], labels, n=1)
-            hint = f" Did you mean {shown(near[0])}?" if near else ""
-            raise InputError(
-                f"task.class_weights: has the label {shown(foreign[0])}, which the dataset has not; it has "
-                f"{', '.join(map(shown, labels[:20]))}.{hint}"
-            )
-        return dict(given)
-    train = manifest["splits"]["train"]
-    counts, total = train["labels"], train["examples"]
-    if manifest["kind"] == "multi":
-        return {label: max(1.0, ((total - counts[label]) / counts[label]) ** 0.5) for label in labels}
-    return {label: total / (len(labels) * counts[label]) for label in labels}
 
 
 def label_shares(manifest: Mapping[str, Any]) -> dict[str, float]:

@@ -5,19 +5,16 @@ Shapes: B examples, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras import ops
 
-from bigbird.tasks.classification.config import ClassificationTask
+from bigbird.tasks.classification.config import ClassificationTask, ClassifierTask
 
 
 def loss(config: ClassificationTask, logits: Any, targets: Any) -> Any:
     """The loss of each example.
-
-    One label: cross-entropy, its target smoothed as Keras' `CategoricalCrossentropy` does, times the label's weight. Several
-    labels: the mean over the labels of the binary cross-entropies, targets smoothed as `BinaryCrossentropy` does, where
-    a label applies times its weight. A number: the squared error, in the training split's standard deviations.
 
     Args:
         config: kind, labels, weights, smoothing.
@@ -28,19 +25,43 @@ def loss(config: ClassificationTask, logits: Any, targets: Any) -> Any:
         float32[B].
     """
     if config.kind == "number":
-        right = (ops.cast(targets, "float32") - config.number_mean) / config.number_deviation
-        return ops.square(logits[:, 0] - right)
-    weights = None
-    if isinstance(config.class_weights, dict):
-        weights = ops.array([config.class_weights.get(label, 1.0) for label in config.labels], "float32")
-    smoothing = config.label_smoothing
+        return number_loss(logits, targets, config.number_mean, config.number_deviation)
     if config.kind == "multi":
-        right = targets * (1.0 - smoothing) + 0.5 * smoothing
-        applies, not_so = -ops.log_sigmoid(logits), -ops.log_sigmoid(-logits)
-        applies = applies if weights is None else applies * weights
-        return ops.mean(right * applies + (1.0 - right) * not_so, axis=-1)
+        return several_labels_loss(logits, targets, weights_of(config), config.label_smoothing)
+    return single_label_loss(logits, targets, weights_of(config), config.label_smoothing)
+
+
+def weights_of(config: ClassifierTask) -> Sequence[float] | None:
+    """The weight of each label in the order of their ids; None where all weigh 1."""
+    weights = config.class_weights
+    return [weights.get(label, 1.0) for label in config.labels] if isinstance(weights, Mapping) else None
+
+
+def number_loss(logits: Any, targets: Any, mean: float = 0.0, deviation: float = 1.0) -> Any:
+    """The squared error, in standard deviations. float32[B, 1], numbers [B] -> float32[B]."""
+    return ops.square(logits[:, 0] - (ops.cast(targets, "float32") - mean) / deviation)
+
+
+def single_label_loss(logits: Any, targets: Any, weights: Sequence[float] | None = None, smoothing: float = 0.0) -> Any:
+    """Cross-entropy, its target smoothed as Keras' `CategoricalCrossentropy` does, times the label's weight.
+
+    float32[B, C], int32[B] -> float32[B].
+    """
     classes = logits.shape[-1]
     chosen = ops.one_hot(targets, classes, dtype="float32")
     right = chosen * (1.0 - smoothing) + smoothing / classes
     losses = ops.logsumexp(logits, axis=-1) - ops.sum(logits * right, axis=-1)
-    return losses if weights is None else losses * ops.sum(chosen * weights, axis=-1)
+    return losses if weights is None else losses * ops.sum(chosen * ops.array(weights, "float32"), axis=-1)
+
+
+def several_labels_loss(
+    logits: Any, targets: Any, weights: Sequence[float] | None = None, smoothing: float = 0.0
+) -> Any:
+    """The mean over the labels of the binary cross-entropies; where a label applies, times its weight.
+
+    Targets are smoothed as Keras' `BinaryCrossentropy` does. float32[B, C], float32[B, C] of 0 and 1 -> float32[B].
+    """
+    right = targets * (1.0 - smoothing) + 0.5 * smoothing
+    applies, not_so = -ops.log_sigmoid(logits), -ops.log_sigmoid(-logits)
+    applies = applies if weights is None else applies * ops.array(weights, "float32")
+    return ops.mean(right * applies + (1.0 - right) * not_so, axis=-1)

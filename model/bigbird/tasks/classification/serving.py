@@ -1,4 +1,4 @@
-"""Classification and regression of raw documents, in the graph.
+"""Classification and regression of raw text, in the graph.
 
 Documents are cut as `bigbird.tasks.classification.encoding` cuts them, their windows' logits pooled as `scoring.pool`
 does, and answered as `decisions.Decisions` answers.
@@ -8,20 +8,20 @@ Shapes: B documents, W records of all documents, C classes, (n) ragged pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from bigbird.serving.buckets import Tensors, ragged_rows, run_by_bucket
 from bigbird.serving.tokenizer import GraphTokenizer, first_pieces, repair
-from bigbird.tasks.classification.config import ClassificationTask
-from bigbird.tasks.classification.decisions import Decisions, from_record
+from bigbird.tasks.classification.config import WindowPooling
+from bigbird.tasks.classification.decisions import Decisions
 from bigbird.tasks.classification.encoding import Layout, head_length
 from bigbird.vocabulary import Vocabulary
 
 MEANINGS = {
-    "text_a": "the document, or the first text of a pair, as long as you like; UTF-8",
+    "text_a": "the text, or the first text of a pair, as long as you like; UTF-8",
     "text_b": "the second text of the pair; UTF-8",
     "input_word_ids": "token ids: [CLS] a [SEP] or [CLS] a [SEP] b [SEP], then 0; any padded length",
     "input_mask": "1 for tokens, then 0 for padding",
@@ -31,30 +31,48 @@ MEANINGS = {
     "probabilities": "of the classes, in the order of `labels` in signature.json, after the temperature",
     "logits": "of the classes, before the temperature",
     "number": "the predicted number",
+    "score": "the predicted number",
 }
 
 
-class DocumentClassifier(tf.Module):
-    """A classifier of documents as a module that `tf.saved_model.save` takes.
+class Classifier(tf.Module):
+    """A classifier as a module that `tf.saved_model.save` takes.
 
     Args:
         model: gives {"logits": float32[W, C]}.
         vocabulary: cuts the text into pieces.
-        config: the task's, resolved.
-        manifest: of the model; its `dataset` says how records were made, its `decisions` how answers are.
+        buckets: padded lengths, ascending, tokens.
+        layout: how a document becomes records; `max_length` is at most the longest bucket.
+        pairs: whether an example is two texts.
+        labels: names of the classes; none of numbers.
+        decisions: how logits become labels; None answers the most probable one, at temperature 1.
+        window_pooling: of a document's windows.
+        number: what a number's output is called.
+        scale: mean and standard deviation in which the model gives numbers.
     """
 
-    def __init__(self, model: Any, vocabulary: Vocabulary, config: ClassificationTask, manifest: Mapping[str, Any]):
-        super().__init__(name="document_classifier")
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: Vocabulary,
+        *,
+        buckets: Sequence[int],
+        layout: Layout,
+        pairs: bool,
+        labels: Sequence[str],
+        decisions: Decisions | None = None,
+        window_pooling: WindowPooling = "mean",
+        number: str = "number",
+        scale: tuple[float, float] = (0.0, 1.0),
+    ):
+        super().__init__(name="classifier")
         self._weights = [variable.value for variable in model.variables]  # what the SavedModel keeps
         self._model = lambda features: {"logits": model(features, training=False)["logits"]}
         self._tokenizer = GraphTokenizer(vocabulary)
-        self._config, self._buckets = config, tuple(config.buckets)
-        dataset = manifest["dataset"]
-        self._layout, pairs = Layout.of(dataset), dataset["pairs"]
-        self._classes = len(config.labels) or 1
-        self._decisions = _decisions(config, manifest)
-        self._names = tf.constant(list(config.labels) or [""])
+        self._buckets, self._layout, self._window_pooling = tuple(buckets), layout, window_pooling
+        self._classes = len(labels) or 1
+        self._labels = tf.constant(list(labels)) if labels else None
+        self._decisions, self._number, self._scale = decisions, number, scale
         text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
         inputs = [tf.TensorSpec.from_spec(text, name) for name in ("text_a", "text_b")[: 1 + pairs]]
         function = self._from_pair if pairs else self._from_text
@@ -76,7 +94,7 @@ class DocumentClassifier(tf.Module):
             return self._answer(self._logits(self._lay_out(self._cut(pieces, self._layout.max_length - 2))))
         parts, document = self._windows(pieces)
         logits, documents = self._logits(self._lay_out(parts)), tf.size(text_a)
-        if self._config.window_pooling == "mean":
+        if self._window_pooling == "mean":
             return self._answer(tf.math.unsorted_segment_mean(logits, document, documents))
         return self._answer(tf.math.unsorted_segment_max(logits, document, documents))
 
@@ -132,25 +150,18 @@ class DocumentClassifier(tf.Module):
 
     def _answer(self, logits: tf.Tensor) -> Tensors:
         """float32[B, C] to what the signature gives."""
-        config, decisions = self._config, self._decisions
+        decisions = self._decisions
+        if self._labels is None:
+            mean, deviation = self._scale
+            return {self._number: logits[:, 0] * deviation + mean}
+        label = tf.gather(self._labels, tf.argmax(logits, axis=1))
         if decisions is None:
-            return {"number": logits[:, 0] * config.number_deviation + config.number_mean}
+            return {"label": label, "probabilities": tf.nn.softmax(logits), "logits": logits}
         scaled = tf.cast(logits, tf.float64) / decisions.temperature  # float64, as Decisions computes
         if decisions.activation == "softmax":
-            label = tf.gather(self._names, tf.argmax(logits, axis=1))
             return {"label": label, "probabilities": tf.cast(tf.nn.softmax(scaled), tf.float32), "logits": logits}
         probabilities = tf.sigmoid(scaled)
         chosen = probabilities >= decisions.threshold_array()
         rows = tf.ragged.boolean_mask(tf.zeros_like(logits, tf.int64) + tf.range(self._classes, dtype=tf.int64), chosen)
-        labels = rows.with_flat_values(tf.gather(self._names, rows.flat_values)).to_tensor("")
+        labels = rows.with_flat_values(tf.gather(self._labels, rows.flat_values)).to_tensor("")
         return {"labels": labels, "probabilities": tf.cast(probabilities, tf.float32), "logits": logits}
-
-
-def _decisions(config: ClassificationTask, manifest: Mapping[str, Any]) -> Decisions | None:
-    """How logits become labels; None of numbers."""
-    if config.kind == "number":
-        return None
-    labels = tuple(config.labels)
-    if manifest.get("decisions") is None:
-        return Decisions("softmax" if config.kind == "single" else "sigmoid", labels)
-    return from_record(manifest["decisions"], labels, "model.json: decisions")

@@ -104,13 +104,15 @@ class MoodFamily(AnsweringFamily):
         return [report.section("Lines", report.table(["line", "right", "answered", "tokens"], rows))]
 
     def serving_module(self, model, manifest, config, vocabulary):
-        from bigbird.tasks.glue.serving import Classifier
+        from bigbird.tasks.classification.encoding import Layout
+        from bigbird.tasks.classification.serving import Classifier
 
         length = manifest["dataset"]["max_length"]
-        return Classifier(model, vocabulary, buckets=config.buckets, max_length=length, pairs=False, labels=LABELS)
+        layout = Layout(length, "head", length)
+        return Classifier(model, vocabulary, buckets=config.buckets, layout=layout, pairs=False, labels=LABELS)
 
     def signature_meanings(self):
-        from bigbird.tasks.glue.serving import MEANINGS
+        from bigbird.tasks.classification.serving import MEANINGS
 
         return MEANINGS
 

@@ -1,17 +1,19 @@
-"""Classification and regression of one or two texts, as a task family."""
+"""GLUE's tasks as presets of classification."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
 from bigbird.errors import InputError
 from bigbird.features import LABEL_IDS, TOKENS, Feature
-from bigbird.tasks import metrics as metric
+from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
+from bigbird.tasks.classification.encoding import Layout
+from bigbird.tasks.classification.glue.config import GlueTask
+from bigbird.tasks.classification.glue.examples import TASKS, GlueExample, encode_examples, find_files, parse
 from bigbird.tasks.family import (
-    AnsweringFamily,
     FileNames,
     Item,
     Line,
@@ -22,14 +24,12 @@ from bigbird.tasks.family import (
     Storage,
     batches,
 )
-from bigbird.tasks.glue.config import GlueTask
-from bigbird.tasks.glue.examples import TASKS, GlueExample, encode_examples, find_files, parse
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
     from bigbird.report import Html
-    from bigbird.tasks.glue.scoring import ClassificationCollector, GlueResults
+    from bigbird.tasks.classification.glue.scoring import GlueCollector, GlueResults
     from bigbird.vocabulary import Vocabulary
 
 # Examples per call of SentencePiece: enough to amortise the call, few enough to keep little in memory.
@@ -38,8 +38,8 @@ BATCH = 2048
 ANSWERS_TOO = {"mnli": ("ax",)}
 
 
-class GlueFamily(AnsweringFamily):
-    """GLUE's nine tasks and its diagnostic set."""
+class GlueFamily(ClassifierFamily):
+    """Presets: GLUE's nine tasks and its diagnostic set, with their official files and metrics."""
 
     name = "glue"
     tasks = tuple(TASKS)
@@ -55,10 +55,6 @@ class GlueFamily(AnsweringFamily):
         "pearson": "linear correlation with the right scores",
         "spearman": "correlation of the ranks",
     }
-    made_up_request = {
-        "text_a": ["a fine and moving film .", "dull from start to end ."],
-        "text_b": ["it is a film .", "it is fun ."],
-    }
 
     # ------------------------------------------------------------------------------------------- configuration
 
@@ -66,10 +62,10 @@ class GlueFamily(AnsweringFamily):
         return TASKS[task].metrics
 
     def default_metric(self, config: Task) -> str:
-        from bigbird.tasks.glue.scoring import METRIC_TYPES
+        from bigbird.tasks.classification.glue.scoring import METRIC_TYPES
 
-        assert isinstance(config, GlueTask)  # noqa: S101 - this family's
-        return METRIC_TYPES.get(config.metric_type, (config.metric_type,))[0]
+        name = _own(config).metric_type
+        return METRIC_TYPES.get(name, (name,))[0]
 
     def task_defaults(self, task: str) -> dict[str, Any]:
         first = TASKS[task].metrics[0]
@@ -86,7 +82,7 @@ class GlueFamily(AnsweringFamily):
         return TASKS[task].folder
 
     def write_sample(self, sample: str, folder: Path, seed: int) -> None:
-        from bigbird.tasks.glue.sample import write_sample
+        from bigbird.tasks.classification.glue.sample import write_sample
 
         write_sample(folder, seed)
 
@@ -104,9 +100,6 @@ class GlueFamily(AnsweringFamily):
         data = storage.read_bytes(source.path, f"{source.split} file of {task}")
         for example in parse(data, source.path, TASKS[task], source.split, bad):
             yield Item(example._asdict(), 1, example.label is not None)
-
-    def texts(self, line: Line) -> Iterable[str]:
-        return filter(None, (line["text_a"], line["text_b"]))
 
     # ------------------------------------------------------------------------------------------- preprocessing
 
@@ -135,12 +128,13 @@ class GlueFamily(AnsweringFamily):
     # ------------------------------------------------------------------------------------- records and training
 
     def record_features(self, config: Task) -> tuple[Feature, ...]:
-        return (*TOKENS, LABEL_IDS[config.train_data.label_type], Feature("example_id", "int64"))  # type: ignore[attr-defined]
+        return (*TOKENS, LABEL_IDS[_own(config).train_data.label_type], Feature("example_id", "int64"))
 
     def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
         labels = manifest["labels"]
         classes, label_type = (len(labels), "int") if labels else (1, "float")
-        found = config.model.num_classes  # type: ignore[attr-defined]
+        config = _own(config)
+        found = config.model.num_classes
         if found not in (0, classes):
             raise InputError(f"task.model.num_classes is {found}, but {manifest['task']} has {classes}")
         changes: dict[str, Any] = {"model": {"num_classes": classes}}
@@ -151,95 +145,72 @@ class GlueFamily(AnsweringFamily):
                     f"task.{name}.label_type is {data.label_type}, but {manifest['task']} has {label_type} labels"
                 )
             changes[name] = {"label_type": label_type}
+        if config.class_weights is not None:
+            weights = resolved_weights(config.class_weights, manifest)
+            changes |= {"class_weights": weights, "labels": list(labels)}
         return changes
 
     def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:
-        if not config.model.num_classes:  # type: ignore[attr-defined]
+        config = _own(config)
+        if not config.model.num_classes:
             raise InputError(
                 "task.model.num_classes is not set; set it (1 is regression) or give --dataset, which knows it"
+            )
+        if config.class_weights is not None and (config.class_weights == "balanced" or not config.labels):
+            raise InputError(
+                "task.class_weights needs the labels, which the dataset knows; give it with --dataset, or set task.labels in "
+                "the order of their ids and weights by label"
             )
 
     def num_classes(self, task: str) -> int | None:
         return TASKS[task].num_classes
 
-    def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
-        from bigbird.heads import BigBirdClassifier
-
-        assert isinstance(config, GlueTask)  # noqa: S101 - this family's
-        classes = num_classes or config.model.num_classes
-        if not classes:
-            raise ValueError("num_classes is not known: set task.model.num_classes or give a dataset folder")
-        pooler = config.model.use_encoder_pooler
-        return BigBirdClassifier(
-            config.encoder,
-            classes,
-            use_encoder_pooler=pooler,
-            head=config.model.head,
-            pooling=config.model.pooling,
-            dtype=dtype,
-        )
-
     def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
         """Cross-entropy; of one class, which is a number, the squared error."""
-        from keras import ops
+        from bigbird.tasks.classification.losses import number_loss, single_label_loss, weights_of
 
-        from bigbird.heads import cross_entropy
-
-        logits = outputs["logits"]
+        config, logits = _own(config), outputs["logits"]
         if logits.shape[-1] == 1:
-            return ops.square(logits[:, 0] - ops.cast(batch["label_ids"], "float32"))
-        return cross_entropy(logits, batch["label_ids"])
+            return number_loss(logits, batch["label_ids"])
+        return single_label_loss(logits, batch["label_ids"], weights_of(config), config.label_smoothing)
 
     # ---------------------------------------------------------------------------------------------- evaluation
 
     def collector(
         self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
-    ) -> ClassificationCollector:
-        from bigbird.tasks.glue.scoring import ClassificationCollector
+    ) -> GlueCollector:
+        from bigbird.tasks.classification.glue.scoring import GlueCollector
 
-        assert isinstance(config, GlueTask)  # noqa: S101 - this family's
-        return ClassificationCollector(config, manifest, folder, split)
+        return GlueCollector(_own(config), manifest, folder, split)
 
     def answers_too(self, task: str) -> tuple[str, ...]:
         return ANSWERS_TOO.get(task, ())
 
-    def count(self, results: GlueResults) -> int:
-        return len(results.ids)
-
-    def confusion(self, results: GlueResults) -> dict[str, Any] | None:
-        if results.gold is None or results.labels is None:
-            return None
-        counts = metric.confusion(results.gold, results.predicted, len(results.labels))
-        return {"labels": list(results.labels), "counts": counts.tolist()}
-
     def write_predictions(self, folder: Path, results: GlueResults, task: str, split: str) -> list[str]:
-        from bigbird.tasks.glue.predictions import write_predictions
+        from bigbird.tasks.classification.glue.predictions import write_predictions
 
         return write_predictions(folder, results, TASKS[task], split)
 
     def report_sections(self, results: GlueResults, tokens: Mapping[int, int]) -> list[Html]:
-        from bigbird.tasks.glue.report import report_sections
+        from bigbird.tasks.classification.glue.report import report_sections
 
         return report_sections(results, tokens)
 
     # ------------------------------------------------------------------------------------------------- serving
 
     def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
-        from bigbird.tasks.glue.serving import Classifier
+        from bigbird.tasks.classification.serving import Classifier
 
+        length = manifest["dataset"]["max_length"]
         return Classifier(
             model,
             vocabulary,
             buckets=config.buckets,
-            max_length=manifest["dataset"]["max_length"],
+            layout=Layout(length, "head", length),
             pairs=len(TASKS[manifest["task"]].text_columns) == 2,
-            labels=manifest["labels"],
+            labels=manifest["labels"] or (),
+            number="score",
         )
-
-    def signature_meanings(self) -> Mapping[str, str]:
-        from bigbird.tasks.glue.serving import MEANINGS
-
-        return MEANINGS
 
     def score_answers(
         self,
@@ -248,9 +219,14 @@ class GlueFamily(AnsweringFamily):
         manifest: Mapping[str, Any],
         metric_name: str,
     ) -> float:
-        from bigbird.tasks.glue.scoring import score_answers
+        from bigbird.tasks.classification.glue.scoring import score_answers
 
         return score_answers(lines, ask(lines), manifest["labels"], metric_name)
+
+
+def _own(config: Task) -> GlueTask:
+    assert isinstance(config, GlueTask)  # noqa: S101 - this family's
+    return config
 
 
 FAMILY = GlueFamily()

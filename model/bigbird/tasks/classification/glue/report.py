@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bigbird import report
-from bigbird.tasks.glue.scoring import GlueResults
+from bigbird.tasks.classification.glue.scoring import GlueResults
 from bigbird.tasks.metrics import confusion
 
 MISTAKES = 12

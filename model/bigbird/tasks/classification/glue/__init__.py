@@ -1,6 +1,6 @@
 """Classification and regression of one or two texts: the nine tasks of GLUE and its diagnostic set."""
 
-from bigbird.tasks.glue.examples import (
+from bigbird.tasks.classification.glue.examples import (
     TASKS,
     GlueExample,
     GlueSpec,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bigbird.tasks.glue.examples import GlueSpec
-from bigbird.tasks.glue.scoring import GlueResults
+from bigbird.tasks.classification.glue.examples import GlueSpec
+from bigbird.tasks.classification.glue.scoring import GlueResults
 
 
 def write_predictions(folder: Path, results: GlueResults, spec: GlueSpec, split: str) -> list[str]:

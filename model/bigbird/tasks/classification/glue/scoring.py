@@ -16,8 +16,8 @@ import numpy as np
 from bigbird.errors import InputError
 from bigbird.scoring import read_examples
 from bigbird.tasks import metrics as metric
+from bigbird.tasks.classification.glue.config import GlueTask
 from bigbird.tasks.family import Collector, Evaluation
-from bigbird.tasks.glue.config import GlueTask
 
 METRIC_TYPES = {"pearson_spearman_corr": ("pearson", "spearman")}
 OTHER_NAMES = {"cls_accuracy": ("accuracy",), **METRIC_TYPES}  # names that recipes may use
@@ -53,7 +53,7 @@ class GlueResults:
         return np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
 
 
-class ClassificationCollector(Collector):
+class GlueCollector(Collector):
     """Keeps each example's logits."""
 
     def __init__(self, task: GlueTask, manifest: dict[str, Any] | None, folder: Path | None, split: str):
