@@ -15,8 +15,8 @@ from bigbird.errors import InputError
 from bigbird.heads import build_model
 from bigbird.scoring import Scorer
 from bigbird.serving.saved_model import Predictor
-from bigbird.tasks.classification.examination import decide
 from bigbird.tasks.classification.classifiers import resolved_weights
+from bigbird.tasks.classification.examination import decide
 from bigbird.tasks.classification.family import FAMILY, first_bias
 from bigbird.vocabulary import Vocabulary
 from components.evaluate.evaluate import compiled, run_model
