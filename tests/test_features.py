@@ -24,6 +24,25 @@ def test_decode_gives_back_what_was_encoded():
     assert len(decoded["empty"]) == 0
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_several_records_at_once_have_the_bytes_of_each(seed):
+    rng, count = np.random.default_rng(seed), 50
+    columns, records = {}, [{} for _ in range(count)]
+    for name, most, values in (
+        ("input_ids", 300, lambda size: rng.integers(0, 60_000, size)),
+        ("record_id", 2, lambda size: rng.integers(0, 2**63 - 1, size)),
+        ("below_zero", 4, lambda size: rng.integers(-(2**63), 300, size)),
+        ("around", 9, lambda size: 2 ** rng.integers(0, 62, size) - rng.integers(0, 2, size)),
+        ("floats", 3, lambda size: rng.normal(size=size).astype(np.float32)),
+        ("nothing", 1, lambda size: rng.integers(0, 2, size)),
+    ):
+        sizes = rng.integers(0, most, count)
+        columns[name] = features.Column(values(sizes.sum()), sizes)
+        for record, part in zip(records, np.split(columns[name].values, np.cumsum(sizes)[:-1]), strict=True):
+            record[name] = part
+    assert list(features.encode_all(columns)) == [features.encode(record) for record in records]
+
+
 def test_the_order_of_features_does_not_change_the_bytes():
     assert features.encode(RECORD) == features.encode(dict(reversed(RECORD.items())))
 

@@ -1,4 +1,5 @@
 import random
+import re
 
 import numpy as np
 import pytest
@@ -105,6 +106,12 @@ def test_lower_casing_replaces_character_by_character():
     assert len(cleaned) == len(every)
     assert vocabulary.clean("ΑΣ ΣΑ İ") == "ασ σα i"
     assert {old for old, _ in LOWER_CASE_RULES} == {"\u0130", "\u03a3"}
+
+
+def test_printable_text_holds_nothing_that_cleaning_turns_into_a_space():
+    """It is not looked through for that."""
+    found = re.findall(WHITESPACE, "".join(map(chr, range(0x110000))))
+    assert len(found) > 40 and not [character for character in found if character.isprintable()]
 
 
 def test_cleaning_rules_mean_the_same_in_tensorflow(marked_model):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -155,6 +156,7 @@ def encode_documents(
     pairs = bool(lines) and lines[0]["text_b"] is not None
     first = vocabulary.encode([line["text_a"] for line in lines])
     second = vocabulary.encode([line["text_b"] for line in lines]) if pairs else [None] * len(lines)
+    record_ids, windows, made, targets = [], [], [], []
     for line, a_pieces, b_pieces in zip(lines, first, second, strict=True):
         a, b = a_pieces.tolist(), None if b_pieces is None else b_pieces.tolist()
         records = lay_out(a, b, layout, vocabulary.cls_id, vocabulary.sep_id)
@@ -169,24 +171,41 @@ def encode_documents(
         target = _target(line["label"], label_ids, statistics)
         for number, record in enumerate(records):
             statistics.add_record(len(record.ids))
-            yield features.encode(
-                {
-                    "record_id": [line["id"] * MOST_WINDOWS + number],
-                    "windows": [len(records)],
-                    "input_ids": record.ids,
-                    "segment_ids": [0] * record.first + [1] * (len(record.ids) - record.first),
-                    **target,
-                }
-            )
+            record_ids.append(line["id"] * MOST_WINDOWS + number)
+            windows.append(len(records))
+            made.append(record)
+            targets.append(target)
+    columns = {
+        "record_id": _column([[value] for value in record_ids]),
+        "windows": _column([[value] for value in windows]),
+        "input_ids": _column([record.ids for record in made]),
+        "segment_ids": _types(made),
+    }
+    if lines and lines[0]["label"] is not None:  # all documents of a split are labelled, or none is
+        columns["label_ids"] = _column(targets, np.int64 if label_ids else np.float32)
+    yield from features.encode_all(columns)
 
 
-def _target(label: Any, label_ids: Mapping[str, int], statistics: Statistics) -> dict[str, features.Value]:
+def _column(values: Sequence[Sequence[float]], dtype: type = np.int64) -> features.Column:
+    sizes = np.fromiter(map(len, values), np.int64, len(values))
+    return features.Column(np.fromiter(chain.from_iterable(values), dtype, sizes.sum()), sizes)
+
+
+def _types(records: Sequence[Record]) -> features.Column:
+    """0 for the first text, 1 for the second."""
+    sizes = np.fromiter((len(record.ids) for record in records), np.int64, len(records))
+    first = np.fromiter((record.first for record in records), np.int64, len(records))
+    types = np.tile(np.array([0, 1]), len(records)).repeat(np.stack([first, sizes - first], axis=1).ravel())
+    return features.Column(types, sizes)
+
+
+def _target(label: Any, label_ids: Mapping[str, int], statistics: Statistics) -> list[Any]:
     """The record's `label_ids`, none where the document has no label."""
     if label is None:
-        return {}
+        return []
     if isinstance(label, float):
-        return {"label_ids": [label]}
+        return [label]
     names = [label] if isinstance(label, str) else label
     for name in names:
         statistics.labels[name] += 1
-    return {"label_ids": [label_ids[name] for name in names]}
+    return [label_ids[name] for name in names]
