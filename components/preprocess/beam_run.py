@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bigbird.console import Progress, hidden_native_stderr
 from bigbird.errors import InputError
 from components.preprocess import storage
-from components.preprocess.processes import encode_in_processes
+from components.preprocess.processes import Workers
 
 if TYPE_CHECKING:
     from components.preprocess.shards import Encoding, Shard
@@ -109,12 +109,14 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
         WorkerError: one failed.
     """
     if is_local(options) and (processes := _processes(options, sum(shard.size for shard in shards), len(shards))) > 1:
-        with _progress(shards, done_folder, local=True):
-            encode_in_processes(shards, encoding, processes)
+        with _progress(shards, done_folder, local=True), Workers(encoding, processes) as workers:
+            for shard in shards:
+                workers.encode(shard)
+            workers.finish()
         return
     import apache_beam as beam
 
-    from components.preprocess.shards import encode_shards
+    from components.preprocess.beam_pipeline import encode_shards
 
     runner = _local_runner(options) if is_local(options) else None
     with (
@@ -124,6 +126,86 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
         beam.Pipeline(runner=runner, options=options) as pipeline,
     ):
         encode_shards(pipeline | "Shards" >> beam.Create(shards, reshuffle=False), encoding)
+
+
+class EarlyShards:
+    """Encodes a split's first shards while its last lines are still being written; a context, at whose end it ends.
+
+    What a shard's file is called depends on the number of all shards, so that early ones are called otherwise until then.
+
+    Args:
+        encoding: how.
+        options: Beam's, from `parse_options`.
+        work: a folder of this machine for the early files.
+    """
+
+    def __init__(self, encoding: Encoding, options: Any, work: str):
+        self._encoding, self._work = encoding, work
+        cores = len(os.sched_getaffinity(0))
+        self._processes = _processes(options, MANY_BYTES, cores) if is_local(options) else 1
+        self._stack = contextlib.ExitStack()
+        self._workers: Workers | None = None
+        self._shards: dict[tuple[str, int], Shard] = {}  # split and number -> what it is called early
+
+    def __enter__(self) -> EarlyShards:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, split: str, lines: str, number: int, cut: tuple[int, int, int, int]) -> None:
+        """Takes a shard whose lines are in their file.
+
+        Args:
+            split: its split.
+            lines: the file.
+            number: the shard's in the split.
+            cut: as `Lines.cuts` has it.
+
+        Raises:
+            InputError: a worker process was killed.
+            WorkerError: one failed.
+        """
+        if self._processes == 1:
+            return
+        from components.preprocess.shards import Shard
+
+        name = storage.join(self._work, f"{split}-{number:05d}")
+        shard = Shard(split, lines, *cut, f"{name}.tfrecord", f"{name}.json")
+        self._shards[split, number] = shard
+        if self._workers is not None:
+            self._workers.encode(shard)
+        elif sum(shard.size for shard in self._shards.values()) >= MANY_BYTES:
+            self._workers = self._stack.enter_context(Workers(self._encoding, self._processes))
+            for each in self._shards.values():
+                self._workers.encode(each)
+
+    def finish(self, shards: list[Shard]) -> bool:
+        """Encodes the other shards too and gives all files their names; errors as `add`.
+
+        Args:
+            shards: all, by the names that they keep; those of a split in order.
+
+        Returns:
+            Whether it did; not where so little was read that no process was started.
+        """
+        if self._workers is None:
+            return False
+        numbers = dict.fromkeys((shard.split for shard in shards), 0)
+        early = []
+        for shard in shards:
+            known = self._shards.get((shard.split, numbers[shard.split]), shard)
+            numbers[shard.split] += 1
+            early.append(known)
+            if known is shard:
+                self._workers.encode(shard)
+        with _progress(early, self._work, local=True):
+            self._workers.finish()
+        for known, shard in zip(early, shards, strict=True):
+            for path, name in ((known.output, shard.output), (known.done, shard.done)):
+                if path != name and storage.exists(path):  # a worker that failed leaves no records
+                    os.replace(path, name)
+        return True
 
 
 def _processes(options: Any, total_bytes: int, shards: int) -> int:

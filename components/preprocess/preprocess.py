@@ -6,27 +6,31 @@ are found while reading, before Beam starts; nothing is written to the output's 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bigbird import integrity
 from bigbird.artifacts import MANIFESTS, json_bytes
 from bigbird.errors import InputError
 from bigbird.integrity import Facts
-from bigbird.tasks.family import Inputs, Source, TaskFamily
+from bigbird.tasks.family import Inputs, Reading, Source, TaskFamily
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
 from bigbird.version import provenance
 from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
-from components.preprocess.beam_run import is_local, parse_options, run_shards
-from components.preprocess.sources import Lines, find_sources, read_source, read_tables
+from components.preprocess.beam_run import EarlyShards, is_local, parse_options, run_shards
+from components.preprocess.sources import Lines, OnShard, find_sources, read_source, read_tables
 from components.preprocess.summary import reading_lines, summary_page
+
+if TYPE_CHECKING:
+    from components.preprocess.shards import Encoding
 
 VOCABULARY = "vocab.model"
 WORK = "work"  # a folder inside the output's, gone when it is whole
@@ -91,17 +95,29 @@ def preprocess(
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
         storage.make_folder(storage.join(folder, WORK))
-        reading = None
-        if family.own_tables:
-            named = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
-            reading, splits = read_tables(family, named, lambda split: _lines_path(family, split, folder), bad)
-        else:
-            splits = [read_source(source, task, _lines_path(family, source.split, folder), bad) for source in sources]
-        labels = family.labels(task) if reading is None else reading.labels
-        pieces = own or Vocabulary(_train_vocabulary(task, splits, vocabulary_size), lower_case)
-        with storage.create(storage.join(folder, VOCABULARY)) as file:
-            file.write(pieces.serialized)
-        statistics, checksums = _encode(task, splits, folder, settings, labels, lower_case, options)
+        if own is not None:
+            storage.write_bytes(storage.join(folder, VOCABULARY), own.serialized)
+        encoder = _Encoder(task, folder, settings, lower_case, options)
+        with contextlib.ExitStack() as stack:
+            reading = None
+            if family.own_tables:
+                named = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
+                reading, splits = read_tables(
+                    family,
+                    named,
+                    lambda split: _lines_path(family, split, folder),
+                    bad,
+                    lambda found: encoder.begin(found, stack) if own is not None else None,
+                )
+            else:
+                splits = [
+                    read_source(source, task, _lines_path(family, source.split, folder), bad) for source in sources
+                ]
+            labels = family.labels(task) if reading is None else reading.labels
+            pieces = own or Vocabulary(_train_vocabulary(task, splits, vocabulary_size), lower_case)
+            if own is None:
+                storage.write_bytes(storage.join(folder, VOCABULARY), pieces.serialized)
+            statistics, checksums = encoder.encode(splits, labels)
         checksums[VOCABULARY] = integrity.facts_of_bytes(pieces.serialized)
         checksums |= {storage.name(split.path): split.facts for split in splits if _keeps_lines(family, split.split)}
         storage.delete([storage.join(folder, WORK)])
@@ -171,47 +187,80 @@ def _texts(family: TaskFamily, path: str, size: int, every: int) -> Iterator[str
             yield from family.texts(json.loads(line))
 
 
-def _encode(
-    task: str,
-    splits: list[Lines],
-    folder: str,
-    settings: dict[str, Any],
-    labels: Sequence[str] | None,
-    lower_case: bool,
-    options: Any,
-) -> tuple[dict[str, Statistics], dict[str, Facts]]:
-    """Writes the TFRecord files; gives each split's statistics and each file's facts.
+class _Encoder:
+    """Makes lines into TFRecord files.
 
-    Raises:
-        InputError: what a worker found wrong with an example, or that it ended early.
-        WorkerError: a bug of ours in a worker.
+    Args:
+        task: its name.
+        folder: the dataset's.
+        settings: the task family's.
+        lower_case: as in `Vocabulary`.
+        options: Beam's.
     """
-    from components.preprocess.shards import Encoding, Shard, read_outcome
 
-    encoding = Encoding(
-        task=task,
-        vocabulary=storage.join(folder, VOCABULARY),
-        lower_case=lower_case,
-        labelled=frozenset(split.split for split in splits if split.labelled),
-        evaluation=frozenset(split.split for split in splits if split.split != "train"),
-        settings=settings,
-        labels=None if labels is None else tuple(labels),
-    )
-    done = storage.join(folder, WORK, "done")
-    storage.make_folder(done)
-    shards = [
-        Shard(split.split, split.path, *cut, storage.join(folder, name), storage.join(done, f"{name}.json"))
-        for split in splits
-        for name, cut in zip(split.files, split.cuts, strict=True)
-    ]
-    run_shards(shards, encoding, options, done)
-    statistics = {split.split: Statistics() for split in splits}
-    checksums: dict[str, Facts] = {}
-    for shard in shards:
-        found, facts = read_outcome(shard)
-        statistics[shard.split].merge(found)
-        checksums[storage.name(shard.output)] = facts
-    return statistics, checksums
+    def __init__(self, task: str, folder: str, settings: dict[str, Any], lower_case: bool, options: Any):
+        self._task, self._folder, self._settings = task, folder, settings
+        self._lower_case, self._options = lower_case, options
+        self._done = storage.join(folder, WORK, "done")
+        self._early: EarlyShards | None = None
+        storage.make_folder(self._done)
+
+    def begin(self, reading: Reading, stack: contextlib.ExitStack) -> OnShard | None:
+        """Begins to encode while lines are written, where that is here; gives what takes the shards. Ends with `stack`."""
+        if storage.is_remote(self._folder) or not is_local(self._options):
+            return None
+        early = storage.join(self._folder, WORK, "early")
+        storage.make_folder(early)
+        encoding = self._encoding(reading.splits, reading.labelled, reading.labels)
+        self._early = stack.enter_context(EarlyShards(encoding, self._options, early))
+        return self._early.add
+
+    def encode(
+        self, splits: list[Lines], labels: Sequence[str] | None
+    ) -> tuple[dict[str, Statistics], dict[str, Facts]]:
+        """Writes all files that are not written yet; gives each split's statistics and each file's facts.
+
+        Raises:
+            InputError: what a worker found wrong with an example, or that it ended early.
+            WorkerError: a bug of ours in a worker.
+        """
+        from components.preprocess.shards import Shard, read_outcome
+
+        shards = [
+            Shard(
+                split.split,
+                split.path,
+                *cut,
+                storage.join(self._folder, name),
+                storage.join(self._done, f"{name}.json"),
+            )
+            for split in splits
+            for name, cut in zip(split.files, split.cuts, strict=True)
+        ]
+        if self._early is None or not self._early.finish(shards):
+            labelled = [split.split for split in splits if split.labelled]
+            encoding = self._encoding([split.split for split in splits], labelled, labels)
+            run_shards(shards, encoding, self._options, self._done)
+        statistics = {split.split: Statistics() for split in splits}
+        checksums: dict[str, Facts] = {}
+        for shard in shards:
+            found, facts = read_outcome(shard)
+            statistics[shard.split].merge(found)
+            checksums[storage.name(shard.output)] = facts
+        return statistics, checksums
+
+    def _encoding(self, splits: Sequence[str], labelled: Collection[str], labels: Sequence[str] | None) -> Encoding:
+        from components.preprocess.shards import Encoding
+
+        return Encoding(
+            task=self._task,
+            vocabulary=storage.join(self._folder, VOCABULARY),
+            lower_case=self._lower_case,
+            labelled=frozenset(labelled),
+            evaluation=frozenset(split for split in splits if split != "train"),
+            settings=self._settings,
+            labels=None if labels is None else tuple(labels),
+        )
 
 
 def _manifest(

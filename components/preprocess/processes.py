@@ -1,7 +1,7 @@
 """Encodes shards in several processes of this machine.
 
 Beam has such a mode. Its main process waits for ever when a worker raises an exception or is killed, as the system does
-where memory runs out; so these processes are ours, and run the same `EncodeShard`.
+where memory runs out; so these processes are ours, and run the same `ShardEncoder`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -30,36 +31,83 @@ class WorkerError(RuntimeError):
     """A worker failed in a way that is no mistake of the user's; the message holds its traceback."""
 
 
-def encode_in_processes(shards: Sequence[Shard], encoding: Encoding, processes: int) -> None:
-    """Encodes all shards; when one process fails, the others end too.
+class Workers:
+    """Processes of this machine that encode shards as they are given; a context, at whose end they end.
 
     Args:
-        shards: the files to write; each process gets every `processes`-th.
         encoding: how.
         processes: how many.
-
-    Raises:
-        InputError: a process was killed.
-        WorkerError: a process failed.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path)}
-    command = [sys.executable, "-m", "components.preprocess.worker", str(os.getpid())]
-    with contextlib.ExitStack() as stack:
-        workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
-        for first in range(processes):
-            work, told = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
-            work.write(json.dumps([_as_json(encoding), shards[first::processes]]).encode())
-            work.seek(0)
-            process = subprocess.Popen(command, env=environment, stdin=work, stderr=told)  # noqa: S603 - our own command
-            stack.callback(_end, process)
-            workers.append((process, told))
-        while sum(_runs(*worker) for worker in workers):  # looks at every one
+
+    def __init__(self, encoding: Encoding, processes: int):
+        self._waiting: queue.SimpleQueue[Shard | None] = queue.SimpleQueue()
+        self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+        self._feeders: list[threading.Thread] = []
+        self._stack = contextlib.ExitStack()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path)}
+        command = [sys.executable, "-m", "components.preprocess.worker", str(os.getpid())]
+        with contextlib.ExitStack() as stack:
+            for _ in range(processes):
+                told = stack.enter_context(tempfile.TemporaryFile())
+                process = subprocess.Popen(  # noqa: S603 - our own command
+                    command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told
+                )
+                stack.callback(_end, process)
+                self._workers.append((process, told))
+                feeder = threading.Thread(target=self._feed, args=(process, _as_json(encoding)), daemon=True)
+                self._feeders.append(feeder)
+            self._stack = stack.pop_all()
+        for feeder in self._feeders:
+            feeder.start()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()  # a feeder that waits for its process sees its end
+        for _feeder in self._feeders:
+            self._waiting.put(None)
+        for feeder in self._feeders:
+            feeder.join()
+
+    def encode(self, shard: Shard) -> None:
+        """Gives a shard to the next process that is free.
+
+        Raises:
+            InputError: a process was killed.
+            WorkerError: a process failed.
+        """
+        self._waiting.put(shard)
+        for worker in self._workers:
+            _runs(*worker)
+
+    def finish(self) -> None:
+        """Waits until all shards are encoded; errors as `encode`."""
+        for _feeder in self._feeders:
+            self._waiting.put(None)
+        while sum(_runs(*worker) for worker in self._workers):  # looks at every one
             time.sleep(POLL_S)
+
+    def _feed(self, process: subprocess.Popen[bytes], encoding: dict[str, object]) -> None:
+        """Writes a process' work to it, a shard after it has answered that the one before is done."""
+        assert process.stdin  # noqa: S101 - a pipe
+        assert process.stdout  # noqa: S101 - a pipe
+        with contextlib.suppress(OSError):  # of a process that has ended; `_runs` tells why
+            process.stdin.write(json.dumps(encoding).encode() + b"\n")
+            for shard in iter(self._waiting.get, None):
+                process.stdin.write(json.dumps(shard).encode() + b"\n")
+                process.stdin.flush()
+                if not process.stdout.readline():
+                    break
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
+    assert process.stdout  # noqa: S101 - a pipe
+    process.stdout.close()
 
 
 def _runs(process: subprocess.Popen[bytes], told: IO[bytes]) -> bool:

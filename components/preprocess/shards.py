@@ -1,4 +1,4 @@
-"""The Beam part: every shard of every split becomes one TFRecord file, independently of all others.
+"""Every shard of every split becomes one TFRecord file, independently of all others.
 
 The main process has read and checked the raw files and written their examples as JSON lines. A shard is a run of
 those lines, fixed by their number alone; so the files are the same however many workers there are, and a shard that a
@@ -13,8 +13,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-import apache_beam as beam
 
 from bigbird import features
 from bigbird.console import explained
@@ -75,20 +73,15 @@ class Encoding:
     labels: tuple[str, ...] | None = None
 
 
-def encode_shards(shards: beam.PCollection[Shard], encoding: Encoding) -> beam.PCollection[str]:
-    """Writes every shard's file; gives the paths written."""
-    return shards | "Spread" >> beam.Reshuffle() | "Encode" >> beam.ParDo(EncodeShard(encoding))
-
-
-class EncodeShard(beam.DoFn):
+class ShardEncoder:
     """Reads a shard's lines, encodes them, writes its TFRecord file and its statistics."""
 
     def __init__(self, encoding: Encoding):
         self.encoding = encoding
         self._vocabulary: Vocabulary | None = None
 
-    def process(self, element: Shard) -> Iterator[str]:
-        """Writes one shard; yields its path.
+    def encode(self, shard: Shard) -> str:
+        """Writes one shard; gives its path.
 
         What goes wrong is written to the `done` file, which the main process reads (see `read_outcome`). Raised, it would
         arrive wrapped in the runner's own errors. Where the output is remote, all but the user's mistakes are raised: that
@@ -98,32 +91,32 @@ class EncodeShard(beam.DoFn):
         outcome: dict[str, Any]
         try:
             with (
-                storage.open_range(element.lines, element.start, element.size) as lines,
-                storage.create(element.output) as file,
+                storage.open_range(shard.lines, shard.start, shard.size) as lines,
+                storage.create(shard.output) as file,
             ):
                 out = HashingFile(file)
-                for record in self._records(element, lines, statistics):
+                for record in self._records(shard, lines, statistics):
                     out.write(features.frame(record))
             outcome = {"statistics": statistics.to_json(), "facts": out.facts()}
         except Exception as error:
             told = explained(error)
-            if storage.is_remote(element.output) and not isinstance(error, InputError):
+            if storage.is_remote(shard.output) and not isinstance(error, InputError):
                 raise
             outcome = {"error": told[0]} if told else {"traceback": traceback.format_exc()}
             with contextlib.suppress(OSError):  # where the disk is full, this makes room for the reason
-                storage.delete([element.output])
+                storage.delete([shard.output])
         try:
-            storage.write_text(element.done, json.dumps(outcome))
+            storage.write_text(shard.done, json.dumps(outcome))
         except OSError:
-            if storage.is_remote(element.done):
+            if storage.is_remote(shard.done):
                 raise
-        yield element.output
+        return shard.output
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary, which is loaded once per worker."""
         if self._vocabulary is None:
-            model = storage.read_bytes(self.encoding.vocabulary, "vocabulary")
-            self._vocabulary = Vocabulary(model, self.encoding.lower_case)
+            with storage.open_raw(self.encoding.vocabulary) as file:
+                self._vocabulary = Vocabulary(file.read(), self.encoding.lower_case)
         return self._vocabulary
 
     def _records(self, shard: Shard, lines: Iterable[bytes], statistics: Statistics) -> Iterator[bytes]:

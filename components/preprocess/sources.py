@@ -18,6 +18,11 @@ from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.registry import family_of_task
 from components.preprocess import storage
 
+Cut = tuple[int, int, int, int]
+"""First byte, bytes, examples and number of the first example of a shard."""
+
+OnShard = Callable[[str, str, int, Cut], None]
+
 BLOCK = 1 << 18  # bytes of lines that are written at once: a million single writes take 3 s
 
 
@@ -30,7 +35,7 @@ class Lines:
         path: the file of lines.
         examples: how many, as the task counts them.
         labelled: whether they have labels.
-        cuts: (first byte, bytes, examples, number of the first example) of each shard.
+        cuts: of each shard.
         facts: size and SHA-256 of the file of lines.
     """
 
@@ -38,7 +43,7 @@ class Lines:
     path: str
     examples: int
     labelled: bool
-    cuts: list[tuple[int, int, int, int]]
+    cuts: list[Cut]
     facts: Facts
 
     @property
@@ -111,14 +116,15 @@ class _Writer:
         split: its name.
         path: the file to write.
         examples_per_shard: after so many a shard ends.
+        whole: is given split, file, number and cut of each shard whose lines are in the file.
     """
 
-    def __init__(self, split: str, path: str, examples_per_shard: int):
-        self.split, self.path, self._most = split, path, examples_per_shard
-        self._encoder = json.JSONEncoder(ensure_ascii=False)
+    def __init__(self, split: str, path: str, examples_per_shard: int, whole: OnShard | None = None):
+        self.split, self.path, self._most, self._whole = split, path, examples_per_shard, whole
+        self._encode = json.JSONEncoder(ensure_ascii=False).encode
         self._file = storage.create(path)
         self._out = HashingFile(self._file)
-        self._cuts: list[tuple[int, int, int, int]] = []
+        self._cuts: list[Cut] = []
         self._held: list[bytes] = []  # lines that are written together
         self._held_bytes = 0
         self._start = self._size = self._count = self._first = 0
@@ -133,7 +139,7 @@ class _Writer:
 
     def add(self, item: Item) -> None:
         """Writes one line."""
-        line = f"{self._encoder.encode(item.line)}\n".encode()
+        line = f"{self._encode(item.line)}\n".encode()
         self._held.append(line)
         self._held_bytes += len(line)
         if self._held_bytes >= BLOCK:
@@ -154,6 +160,10 @@ class _Writer:
         self._start, self._size, self._count, self._first = (
             self._start + self._size, 0, 0, self._first + self._count
         )  # fmt: skip
+        if self._whole is not None:
+            self._flush()
+            self._file.flush()
+            self._whole(self.split, self.path, len(self._cuts) - 1, self._cuts[-1])
 
     def lines(self) -> Lines | None:
         """Writes the rest, before the file is closed; gives what was written, None where that is nothing."""
@@ -187,7 +197,11 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
 
 
 def read_tables(
-    family: TaskFamily, inputs: Inputs, output: Callable[[str], str], bad: BadRecords
+    family: TaskFamily,
+    inputs: Inputs,
+    output: Callable[[str], str],
+    bad: BadRecords,
+    whole: Callable[[Reading], OnShard | None],
 ) -> tuple[Reading, list[Lines]]:
     """Reads and checks a user's own tables and writes each split's examples as JSON lines.
 
@@ -196,6 +210,7 @@ def read_tables(
         inputs: what the user gave.
         output: split -> the file to write.
         bad: takes the records that are skipped.
+        whole: gives, once the tables are checked, what is told of each shard whose lines are written.
 
     Raises:
         InputError: the tables cannot be used; see the task's family.
@@ -209,9 +224,10 @@ def read_tables(
     progress.finish()
     for message, remedy in reading.notices:
         _tell(f"note: {message}; {remedy}")
+    on_shard = whole(reading)
     with contextlib.ExitStack() as stack:
         writers = {
-            split: stack.enter_context(_Writer(split, output(split), family.examples_per_file))
+            split: stack.enter_context(_Writer(split, output(split), family.examples_per_file, on_shard))
             for split in reading.splits
         }
         for split, item in reading.items():

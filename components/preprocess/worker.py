@@ -12,16 +12,19 @@ from components.lifeline import end_with_parent
 
 
 def main() -> None:
-    """Encodes the shards that standard input names; ends with the process of the given id."""
+    """Encodes the shards that standard input names, a line each, and answers with a line when one is done.
+
+    Ends where standard input does, or with the process of the given id.
+    """
     end_with_parent(int(sys.argv[1]))
-    encoding, shards = json.load(sys.stdin)
-    from components.preprocess.shards import EncodeShard, Encoding, Shard
+    encoding = json.loads(sys.stdin.readline())
+    from components.preprocess.shards import Encoding, Shard, ShardEncoder
 
     encoding |= {name: frozenset(encoding[name]) for name in ("labelled", "evaluation")}
-    encoder = EncodeShard(Encoding(**encoding))
-    for shard in shards:
-        for _ in encoder.process(Shard(*shard)):
-            pass
+    encoder = ShardEncoder(Encoding(**encoding))
+    for line in sys.stdin:
+        encoder.encode(Shard(*json.loads(line)))
+        print("done", flush=True)
 
 
 if __name__ == "__main__":

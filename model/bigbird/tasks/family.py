@@ -115,6 +115,7 @@ class Reading:
 
     Attributes:
         splits: that it has, in order.
+        labelled: those of them whose examples have labels.
         labels: in the order of their ids; None where they are numbers.
         metrics: of the task, the first of which decides.
         facts: what dataset.json says of it besides.
@@ -123,6 +124,7 @@ class Reading:
     """
 
     splits: Sequence[str]
+    labelled: Collection[str]
     labels: Sequence[str] | None
     metrics: Sequence[str]
     facts: Mapping[str, Any]

@@ -2,12 +2,17 @@
 
 import gzip
 import json
+import subprocess
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bigbird.errors import InputError
 from bigbird.overrides import assignment, join_overrides
+from bigbird.tasks.classification.family import ClassificationFamily
+from bigbird.vocabulary import train_vocabulary
+from components.preprocess import beam_run, processes
 from components.preprocess.inputs import resolve_inputs
 from components.preprocess.preprocess import preprocess
 from components.recipes import preprocessing_options
@@ -89,3 +94,79 @@ def test_the_resolve_step_sees_that_a_patterns_files_have_changed(tmp_path):
 def test_the_commands_options_are_told_by_name(folder, refused, options, message):
     given = {"text": "the text", "label": "#", **options}
     assert message in refused("classification", folder / "rows.jsonl", **given)
+
+
+@pytest.fixture
+def long_table(tmp_path):
+    rows = [f"{i} one two three,{'x' if i % 3 else 'y'}\n" for i in range(2000)]
+    (tmp_path / "rows.csv").write_text("".join(["the text,label\n", *rows]), encoding="utf-8")
+    (tmp_path / "vocab.model").write_bytes(train_vocabulary(["0 1 2 3 4 5 6 7 8 9 one two three"] * 20, 60))
+    return tmp_path
+
+
+def _preprocess_long(folder, name, *options):
+    section = {"text": ["the text"], "label": "label"}
+    table, vocabulary = str(folder / "rows.csv"), str(folder / "vocab.model")
+    return preprocess(
+        "classification", str(folder / name), table, vocabulary=vocabulary, beam_options=options, section=section
+    )
+
+
+def test_with_a_vocabulary_encoding_begins_while_lines_are_written_and_gives_the_same_bytes(long_table, monkeypatch):
+    monkeypatch.setattr(ClassificationFamily, "examples_per_file", 300)
+    plain = _preprocess_long(long_table, "plain", "--direct_num_workers=1", "--direct_running_mode=in_memory")
+    monkeypatch.setattr(beam_run, "MANY_BYTES", 60_000)
+    monkeypatch.setattr(beam_run.os, "sched_getaffinity", lambda pid: {0, 1})
+    begun, encode = [], processes.Workers.encode
+    monkeypatch.setattr(processes.Workers, "encode", lambda self, shard: begun.append(shard) or encode(self, shard))
+    early = _preprocess_long(long_table, "early")
+    assert early == plain
+    names = {shard.output.rpartition("/")[2] for shard in begun}
+    assert (
+        "train-00000.tfrecord" in names and len(begun) == 7
+    )  # a file each, the first ones before all names were known
+    for name in plain["checksums"]:
+        assert (long_table / "early" / name).read_bytes() == (long_table / "plain" / name).read_bytes(), name
+    assert {path.name for path in (long_table / "early").iterdir()} == {*plain["checksums"], "dataset.json"}
+
+
+def test_a_worker_that_is_killed_while_lines_are_written_ends_the_stage(long_table, monkeypatch):
+    monkeypatch.setattr(ClassificationFamily, "examples_per_file", 300)
+    monkeypatch.setattr(beam_run, "MANY_BYTES", 1)
+    monkeypatch.setattr(beam_run.os, "sched_getaffinity", lambda pid: {0, 1})
+    start, started = subprocess.Popen, []
+    monkeypatch.setattr(
+        processes.subprocess, "Popen", lambda *a, **more: started.append(start(*a, **more)) or started[-1]
+    )
+    encode = processes.Workers.encode
+
+    def kill_first(self, shard):
+        started[0].kill()
+        started[0].wait()
+        encode(self, shard)
+
+    monkeypatch.setattr(processes.Workers, "encode", kill_first)
+    with pytest.raises(InputError, match=r"killed \(signal 9\)"):
+        _preprocess_long(long_table, "out")
+    assert not (long_table / "out").exists()
+    assert [process.poll() for process in started] == [-9, -9]
+
+
+def test_of_much_text_a_vocabulary_is_trained_on_an_even_sample(long_table, monkeypatch, capsys):
+    monkeypatch.setattr(ClassificationFamily, "vocabulary_bytes", 60_000)
+    given = []
+
+    def trained(texts, size):
+        given.extend(texts)
+        return train_vocabulary(given, size)
+
+    monkeypatch.setattr("components.preprocess.preprocess.train_vocabulary", trained)
+    section = {"text": ["the text"], "label": "label"}
+    out = str(long_table / "out")
+    manifest = preprocess("classification", out, str(long_table / "rows.csv"), vocabulary_size=40, section=section)
+    lines = (long_table / "out/train.examples.jsonl").read_text(encoding="utf-8").splitlines()
+    every = -(-sum(len(line) + 1 for line in lines) // 60_000)
+    assert every > 2
+    assert given == [json.loads(line)["text_a"] for line in lines[::every]]
+    assert f"training a vocabulary of 40 pieces on one of {every} training examples\n" in capsys.readouterr().err
+    assert manifest["vocabulary"]["trained_here"]

@@ -41,6 +41,7 @@ def read_table(
     }
     return Reading(
         splits=splits,
+        labelled=frozenset(table.labelled).intersection(splits),
         labels=table.labels or None,
         metrics=METRICS[table.kind],  # type: ignore[index]  # single, multi or number once it is read
         facts=facts,
