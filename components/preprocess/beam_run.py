@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import shlex
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -135,14 +136,13 @@ class EarlyShards:
 
     Args:
         encoding: how.
-        options: Beam's, from `parse_options`.
+        options: Beam's, from `parse_options`, of a runner of this machine.
         work: a folder of this machine for the early files.
     """
 
     def __init__(self, encoding: Encoding, options: Any, work: str):
         self._encoding, self._work = encoding, work
-        cores = len(os.sched_getaffinity(0))
-        self._processes = _processes(options, MANY_BYTES, cores) if is_local(options) else 1
+        self._processes = _processes(options, MANY_BYTES, sys.maxsize)  # how many shards there will be is not known yet
         self._stack = contextlib.ExitStack()
         self._workers: Workers | None = None
         self._shards: dict[tuple[str, int], Shard] = {}  # split and number -> what it is called early
