@@ -1,4 +1,4 @@
-"""The shape of the code: what imports what, what stays light, what the README promises."""
+"""The shape of the code: what imports what, what stays light, what README and docs promise."""
 
 from __future__ import annotations
 
@@ -225,18 +225,23 @@ def test_a_pages_make_targets_and_files_exist(page):
         assert (page.parent / path).exists(), path
 
 
-def test_the_readme_names_the_two_commands():
+def test_the_readme_is_short_begins_with_two_commands_and_leads_to_every_page():
+    assert readme().count("\n") <= 150
+    assert {f"docs/{page.name}" for page in PAGES if page.parent.name == "docs"} <= set(
+        re.findall(r"\]\(([\w./-]+)\)", readme())
+    )
     assert re.findall(r"^make ([a-z]+)$", readme(), flags=re.MULTILINE)[:2] == ["run", "test"]
 
 
-def test_the_readmes_bigbird_commands_and_options_exist():
+def test_the_pages_bigbird_commands_and_options_exist():
     from pipelines.cli import cli
 
     schedules = cli.commands["schedule"].commands
     commands = {name: command for name, command in cli.commands.items() if name != "schedule"}
     commands |= {f"schedule {name}": command for name, command in schedules.items()}
     named = "|".join(sorted(commands, key=len, reverse=True))
-    found = re.findall(rf"\bbigbird ({named})\b((?:[^\n`]|\\\n)*)", readme())
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    found = re.findall(rf"\bbigbird ({named})\b((?:[^\n`]|\\\n)*)", pages)
     assert set(commands) - {name for name, _ in found} <= {"submission", *(f"schedule {name}" for name in schedules)}
     for command, rest in found:
         known = {option for parameter in commands[command].params for option in parameter.opts} | {"--help"}
@@ -244,11 +249,12 @@ def test_the_readmes_bigbird_commands_and_options_exist():
         assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, f"bigbird {command}{rest}"
 
 
-def test_the_readme_describes_every_option_of_run():
+def test_a_page_describes_every_option_of_run():
     from pipelines.cli import cli
 
     options = {option for parameter in cli.commands["run"].params for option in parameter.opts}
-    assert options <= set(re.findall(r"--[a-z-]+", readme()))
+    page = (ROOT / "docs/run_options.md").read_text(encoding="utf-8")
+    assert options <= set(re.findall(r"`(--[a-z-]+)`", page))
 
 
 def family_words() -> set[str]:
