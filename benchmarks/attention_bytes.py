@@ -4,7 +4,7 @@
 
 Counted are the arrays that lie between two operations, at the size of their numbers, without a TPU's padding: written once
 by the operation that makes them, read once by every one that takes them. Elementwise work costs nothing: it is fused with
-what stands before or after it. The kernel is one operation a pass. Of the XLA version (bigbird/attention/block_sparse.py)
+what stands before or after it. The kernel is one operation a pass. Of the XLA version (bigbird/layers/attention/block_sparse.py)
 gathers, matrix products, softmax and the sums over gathered blocks are operations; where a chip's vector memory has room
 for one (example, head) pair, a compiler may keep that pair's arrays there (a v5e's does at 4,096 tokens), so of the XLA
 version this counts memory traffic and not device memory alone. Nothing here is measured.

@@ -26,7 +26,7 @@ import fresh
 import samples
 import script
 
-from bigbird.console import Progress, load_tensorflow
+from bigbird.support.console import Progress, load_tensorflow
 
 BATCH, MAX_LENGTH = 32, 1024
 DOCUMENT_WORDS = 720  # about 1,000 pieces
@@ -106,7 +106,7 @@ def main(rounds: int, layers: int, data: str | None) -> None:
     import tensorflow as tf
 
     from bigbird.serving.saved_model import Predictor
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
     source = samples.load(data)
     vocabulary = Vocabulary(source.vocabulary)

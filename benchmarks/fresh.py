@@ -35,10 +35,10 @@ def export_classifier(source: samples.Source, folder: Path, max_length: int, **e
     """
     import keras
 
-    from bigbird.artifacts import read_json, write_json
     from bigbird.checkpoints.native import save_best
     from bigbird.config import load_experiment
-    from bigbird.heads import build_model
+    from bigbird.models import build_model
+    from bigbird.support.artifacts import read_json, write_json
     from components.export.export import export
     from components.preprocess.preprocess import preprocess
 

@@ -89,7 +89,7 @@ def experiment_of(dataset: str, scratch: Path, **encoder: Any) -> Any:
 
 def batches_of(dataset: str, buckets: Sequence[int], batch_size: int) -> dict[int, float]:
     """Length -> batches of an epoch."""
-    from bigbird.artifacts import read_manifest
+    from bigbird.support.artifacts import read_manifest
 
     split = read_manifest(dataset, "dataset")["splits"]["train"]
     counts: dict[int, float] = dict.fromkeys(buckets, 0.0)
@@ -234,7 +234,7 @@ def whole_run(dataset: str, scratch: Path) -> None:
 
 def input_alone(dataset: str, scratch: Path, demand: float) -> None:
     """Records a second that the input pipeline gives when nothing trains."""
-    from bigbird.dataset import training_dataset
+    from bigbird.data.dataset import training_dataset
 
     experiment, sources = experiment_of(dataset, scratch)
     batches = iter(training_dataset(sources.train.files, experiment.task, seed=1))
@@ -259,7 +259,7 @@ def input_alone(dataset: str, scratch: Path, demand: float) -> None:
 @click.option("--turns", default=2, show_default=True, help="Times that each length is measured.")
 def main(data: str | None, vocabulary: str | None, turns: int) -> None:
     """Measure epochs in buckets against padded ones."""
-    from bigbird.console import load_tensorflow
+    from bigbird.support.console import load_tensorflow
 
     load_tensorflow()
     with tempfile.TemporaryDirectory(prefix="bigbird-") as folder:

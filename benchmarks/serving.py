@@ -31,7 +31,7 @@ import fresh
 import samples
 import script
 
-from bigbird.console import Progress, load_tensorflow
+from bigbird.support.console import Progress, load_tensorflow
 
 ROOT = Path(__file__).parents[1]
 SEED = 7

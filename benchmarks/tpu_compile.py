@@ -20,8 +20,8 @@ from typing import Any
 import click
 import script
 
-from bigbird.artifacts import read_json
 from bigbird.config import load_experiment
+from bigbird.support.artifacts import read_json
 from pipelines.machines import MACHINES
 from pipelines.preflight.compiler import COMPILED, ENVIRONMENT
 from pipelines.preflight.lowering import LOWERED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 
 REGISTRY = "registry:"
 """`init_checkpoint` that begins so names a model of the Vertex AI Model Registry, whose default version is taken."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bigbird.config import TREE, Experiment, load_experiment
-from bigbird.overrides import merge, parse_override
+from bigbird.config.overrides import merge, parse_override
+from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.registry import family_of, family_of_task
-from bigbird.yaml_files import parse_yaml_mapping
 
 
 def resolve_experiment(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from bigbird.addresses import without_password, without_passwords
+from bigbird.support.addresses import without_password, without_passwords
 
 # Vertex's and Kubeflow's words for a state, in one spelling.
 _STATES = {

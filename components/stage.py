@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bigbird.addresses import without_passwords
-from bigbird.console import EXIT_INTERRUPTED, explained, load_tensorflow, stoppable
-from bigbird.scratch import scratch_folder
+from bigbird.support.addresses import without_passwords
+from bigbird.support.console import EXIT_INTERRUPTED, explained, load_tensorflow, stoppable
+from bigbird.support.scratch import scratch_folder
 from components.lifeline import end_with_starter
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.

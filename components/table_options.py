@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from bigbird.errors import InputError
-from bigbird.overrides import assignment
-from bigbird.text_files import shown
+from bigbird.config.overrides import assignment
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 
 
 @dataclass(frozen=True)

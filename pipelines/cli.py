@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bigbird.console import run_command
+from bigbird.support.console import run_command
 from bigbird.tasks.registry import samples
 from bigbird.version import provenance
 from pipelines.cli_cloud import doctor, placement_of, preflight, schedule, submit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bigbird.console import run_command
+from bigbird.support.console import run_command
 from components.table_options import table_options
 from pipelines.machines import MACHINES
 from pipelines.options import (
@@ -32,7 +32,7 @@ _PLACEMENT = ("machine", "backend", "strategy", "timeout_hours", "max_wait_hours
 
 def placement_of(options: dict[str, Any]) -> Placement | None:
     """Takes the placement out of a command's options; None where no target is named."""
-    from bigbird.errors import InputError
+    from bigbird.support.errors import InputError
     from pipelines.remote import Placement
 
     place, given = options.pop("target"), {name: options.pop(name) for name in _PLACEMENT}

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bigbird.console import load_tensorflow
+from bigbird.support.console import load_tensorflow
 
 
 def convert_command(source: str, output: Path, to: Any, heads: int | None, params: str | None, overwrite: bool) -> None:

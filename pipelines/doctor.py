@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from bigbird.addresses import without_password, without_passwords
-from bigbird.errors import InputError, ServiceError
+from bigbird.support.addresses import without_password, without_passwords
+from bigbird.support.errors import InputError, ServiceError
 from pipelines.images import Images
 from pipelines.machines import MACHINES, check_strategy
 from pipelines.remote import Placement, images_from, settings_from

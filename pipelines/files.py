@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
-from bigbird.errors import InputError, ServiceUnreachable
+from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird.tasks.family import TABLE_KEYS, Inputs
 from bigbird.tasks.files import official_files
 from bigbird.tasks.registry import family_of_task
@@ -205,7 +205,7 @@ class RemoteFiles:
 
     def vocabulary(self, option: str, path: str) -> str:
         """A SentencePiece model with BigBird's special pieces."""
-        from bigbird.vocabulary import Vocabulary
+        from bigbird.text.vocabulary import Vocabulary
 
         address = self._address(option, path)
         if address:

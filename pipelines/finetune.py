@@ -9,7 +9,7 @@ from pathlib import Path
 from kfp import compiler, dsl
 from kfp.dsl.base_component import BaseComponent
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.evaluate.component import evaluate_component, skip_export_component
 from components.export.component import export_component
 from components.gate import NO_THRESHOLD

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.artifacts import read_json
-from bigbird.errors import InputError
-from bigbird.text_files import shown
+from bigbird.support.artifacts import read_json
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.version import UNKNOWN, revision
 
 Backend = Literal["tensorflow", "jax"]

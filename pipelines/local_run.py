@@ -12,12 +12,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bigbird import integrity
-from bigbird.artifacts import read_json, read_manifest, resolved, write_json
 from bigbird.checkpoints.beside import whole_folder
 from bigbird.config import Experiment
-from bigbird.errors import InputError
-from bigbird.locks import locked
+from bigbird.support import integrity
+from bigbird.support.artifacts import read_json, read_manifest, resolved, write_json
+from bigbird.support.errors import InputError
+from bigbird.support.locks import locked
 from bigbird.tasks.registry import family_of_task, samples, table_task_names
 from bigbird.version import provenance
 from components.recipes import resolve_experiment

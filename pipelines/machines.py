@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bigbird.config import Experiment
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from pipelines.images import TRAINING_IMAGES, Accelerator, Backend
 
 GIB = 2**30

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from bigbird.config import TREE
-from bigbird.errors import InputError
-from bigbird.overrides import merge
+from bigbird.config.overrides import merge
+from bigbird.support.errors import InputError
+from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.records import name_of
 from bigbird.tasks.registry import family_of_task, pipeline_task_names, table_task_names
-from bigbird.yaml_files import parse_yaml_mapping
 from components.table_options import OPTIONS, as_overrides, given_options
 from pipelines.parameters import overridden_task
 from pipelines.recipes import recipe_text

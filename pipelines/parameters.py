@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from bigbird.checkpoints.beside import VOCABULARY_FILE, Carried
 from bigbird.config import PLACEHOLDER, Experiment
-from bigbird.errors import InputError
-from bigbird.overrides import assignment, join_overrides, parse_override
+from bigbird.config.overrides import assignment, join_overrides, parse_override
+from bigbird.support.errors import InputError
 from bigbird.tasks.family import Inputs
 from bigbird.tasks.registry import family_of_task
 from components.gate import NO_THRESHOLD

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bigbird.errors import InputError
 from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities, open_saved_model
-from bigbird.text_files import read_json_lines, read_lines
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import read_json_lines, read_lines
 
 BATCH = 16  # examples sent to the model at once
 FIELDS = {"text": "text_a", "text_b": "text_b", "question": "question", "context": "context"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bigbird.config import read_yaml
-from bigbird.errors import InputError
-from bigbird.overrides import merge
+from bigbird.config.overrides import merge
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import read_text
+from bigbird.support.yaml_files import dump_yaml
 from bigbird.tasks.registry import family_of_task
-from bigbird.text_files import read_text
-from bigbird.yaml_files import dump_yaml
 
 FOLDER = Path(__file__).parent / "experiments"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of_task
 from bigbird.version import revision
 from components.model_names import REGISTRY, check_model_name

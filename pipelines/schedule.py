@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from bigbird.addresses import without_passwords
-from bigbird.errors import InputError, ServiceError
+from bigbird.support.addresses import without_passwords
+from bigbird.support.errors import InputError, ServiceError
 from pipelines.remote import Place, Placement, make_request, service_of, settings_from
 from pipelines.targets.service import Request, Schedule, Service, Timing
 

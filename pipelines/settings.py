@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bigbird.addresses import never_an_address
-from bigbird.errors import InputError
-from bigbird.text_files import cut, problem_list, read_text, shown
+from bigbird.support.addresses import never_an_address
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import cut, problem_list, read_text, shown
 
 FILE = Path("bigbird.toml")
 _PREFIX = "BIGBIRD_"

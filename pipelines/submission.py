@@ -8,10 +8,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bigbird.artifacts import check_files, read_manifest
-from bigbird.errors import InputError
+from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import decode, shown, split_lines
 from bigbird.tasks.classification.glue import TASKS, GlueSpec
-from bigbird.text_files import decode, shown, split_lines
 
 # Rows of each test set, as the benchmark counts them.
 ROWS = {

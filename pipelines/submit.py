@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bigbird.addresses import without_passwords
-from bigbird.console import EXIT_CODES, format_duration
-from bigbird.errors import InputError, ServiceUnreachable
+from bigbird.support.addresses import without_passwords
+from bigbird.support.console import EXIT_CODES, format_duration
+from bigbird.support.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step
 from pipelines.remote import Placement, make_request, service_of, settings_from
 from pipelines.targets.service import Service

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import read_manifest
-from bigbird.console import format_duration
-from bigbird.text_files import read_json_lines
+from bigbird.support.artifacts import read_manifest
+from bigbird.support.console import format_duration
+from bigbird.support.text_files import read_json_lines
 from components.evaluate.wording import with_interval
 from components.gate import is_set
 from pipelines.targets.local import LocalRun

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bigbird.addresses import never_an_address, without_password, without_passwords
-from bigbird.errors import InputError, ServiceError, ServiceUnreachable, TrainingDiverged
+from bigbird.support.addresses import never_an_address, without_password, without_passwords
+from bigbird.support.errors import InputError, ServiceError, ServiceUnreachable, TrainingDiverged
 
 
 @pytest.mark.parametrize(

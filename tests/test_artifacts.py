@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.artifacts import move_folder, new_folder, read_json, read_manifest, write_json
-from bigbird.errors import InputError
+from bigbird.support.artifacts import move_folder, new_folder, read_json, read_manifest, write_json
+from bigbird.support.errors import InputError
 
 
 def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path):

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from bigbird.checkpoints.settings import from_params
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
-from bigbird.overrides import join_overrides, merge, parse_override
-from bigbird.text_files import decode, parse_json, read_json_lines, read_lines
-from bigbird.yaml_files import dump_yaml, parse_yaml
+from bigbird.config.overrides import join_overrides, merge, parse_override
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import decode, parse_json, read_json_lines, read_lines
+from bigbird.support.yaml_files import dump_yaml, parse_yaml
 from components.recipes import resolve_experiment
 from pipelines.images import Images
 from pipelines.predict import read_examples

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bigbird.buckets import LEAST_SAVING, MOST_BUCKETS, choose_buckets, forward_cost
 from bigbird.config import BigBirdEncoderConfig
+from bigbird.data.buckets import LEAST_SAVING, MOST_BUCKETS, choose_buckets, forward_cost
 
 BASE = BigBirdEncoderConfig()
 DOUBLING = [64, 128, 256, 512, 1024]

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from bigbird.config import BigBirdEncoderConfig, load_experiment, parse_override, replace
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 
 MODEL_GARDEN = {
     "bigbird/glue": """
@@ -205,8 +205,8 @@ def test_what_is_refused_is_named_with_its_path_and_what_is_allowed(override, pa
 
 
 def test_the_least_random_range_that_is_taken_has_a_plan():
-    from bigbird.attention.pattern import random_blocks
-    from bigbird.encoder import attention_pattern
+    from bigbird.layers.attention.pattern import random_blocks
+    from bigbird.models.encoder import attention_pattern
 
     for blocks, tokens in ((3, 448), (2, 384), (0, 256)):
         config = BigBirdEncoderConfig(num_rand_blocks=blocks, random_range=tokens)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.console import Progress, format_duration, hidden_native_stderr, load_tensorflow, run_command
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.support.console import Progress, format_duration, hidden_native_stderr, load_tensorflow, run_command
+from bigbird.support.errors import InputError, TrainingDiverged
 
 MODEL = str(Path(__file__).parents[1] / "model")
 
@@ -40,8 +40,8 @@ def test_success_returns_and_our_own_errors_keep_their_traceback():
 
 _COMMAND = """
 import os, signal, sys
-from bigbird.console import run_command
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.support.console import run_command
+from bigbird.support.errors import InputError, TrainingDiverged
 
 def command():
     if sys.argv[1] == "interrupt":
@@ -119,7 +119,7 @@ def test_progress_between_two_lines_says_nothing(capsys):
 
 _CHATTER = """
 import os, sys
-from bigbird.console import hidden_native_stderr
+from bigbird.support.console import hidden_native_stderr
 try:
     with hidden_native_stderr():
         os.write(2, b"native chatter\\n")
@@ -153,8 +153,8 @@ def test_hiding_works_where_python_has_no_stderr(monkeypatch):
 
 _WRITING = """
 import sys, time
-from bigbird.artifacts import new_folder
-from bigbird.console import run_command
+from bigbird.support.artifacts import new_folder
+from bigbird.support.console import run_command
 
 def write():
     with new_folder(sys.argv[1]) as folder:
@@ -180,7 +180,7 @@ def test_sigterm_ends_a_command_with_143_and_leaves_nothing_half_written(tmp_pat
 def test_tensorflows_errors_are_shown_and_its_warnings_are_not():
     """A warning comes where a step is traced for each of many padded lengths, which is meant."""
     code = (
-        "from bigbird.console import load_tensorflow\n"
+        "from bigbird.support.console import load_tensorflow\n"
         "load_tensorflow()\n"
         "import tensorflow as tf\n"
         "tf.get_logger().warning('traced again')\n"

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird import features
 from bigbird.config import load_experiment
-from bigbird.dataset import (
+from bigbird.data.dataset import (
     Rows,
     checksum,
     count_batches,
@@ -19,7 +18,8 @@ from bigbird.dataset import (
     find_files,
     training_dataset,
 )
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 
 BATCH = 4
 LENGTHS = [3, 9, 16, 5, 30, 17, 8, 2, 12, 31, 20, 7, 4, 25, 11, 6, 32, 10, 14, 1]  # of the records 0, 1, 2, ...

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.dropout import dropout, fold_seed
-from bigbird.encoder import BigBirdEncoder, initializer
+from bigbird.layers.dropout import dropout, fold_seed
+from bigbird.models.encoder import BigBirdEncoder, initializer
 
 SIZES = {
     "vocab_size": 60, "hidden_size": 16, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -151,7 +151,7 @@ import json, sys
 import numpy as np
 import keras, jax
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.encoder import BigBirdEncoder
+from bigbird.models.encoder import BigBirdEncoder
 assert keras.backend.backend() == "jax"
 folder, sizes = sys.argv[1], json.loads(sys.argv[2])
 encoder = BigBirdEncoder(BigBirdEncoderConfig(**sizes), with_pooler=True)

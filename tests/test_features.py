@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import families
 
 RECORD = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird import fusion
-from bigbird.fusion import fused
+from bigbird.layers import fusion
+from bigbird.layers.fusion import fused
 
 
 @fused

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from bigbird import fusion
-from bigbird.gelu import gelu, gelu_in_training
+from bigbird.layers import fusion
+from bigbird.layers.gelu import gelu, gelu_in_training
 
 X = np.concatenate([np.linspace(-12, 12, 4001), [-1e4, -100.0, 0.0, 100.0, 1e4]]).astype("float32")
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird.config import load_experiment, replace
-from bigbird.heads import build_model, per_example_loss, summarize
+from bigbird.models import build_model, per_example_loss, summarize
 
 ENCODER = {
     "vocab_size": 60, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
@@ -135,7 +135,7 @@ _ON_JAX = """
 import json, sys
 import jax, keras, numpy as np
 from bigbird.config import load_experiment
-from bigbird.heads import build_model, per_example_loss, summarize
+from bigbird.models import build_model, per_example_loss, summarize
 assert keras.backend.backend() == "jax"
 folder, trees = sys.argv[1], json.loads(sys.argv[2])
 given = np.load(folder + "/given.npz")

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from bigbird import locks
-from bigbird.artifacts import new_folder
-from bigbird.errors import InputError
-from bigbird.locks import locked
+from bigbird.support import locks
+from bigbird.support.artifacts import new_folder
+from bigbird.support.errors import InputError
+from bigbird.support.locks import locked
 
 ROOT = Path(__file__).parents[1]
 HOLD = """
 import sys
-from bigbird.locks import locked
+from bigbird.support.locks import locked
 with locked(sys.argv[1], "a test"):
     print("held", flush=True)
     sys.stdin.read()

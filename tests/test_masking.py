@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bigbird.tasks.pretraining.config import PretrainingDataConfig
 from bigbird.tasks.pretraining.masking import Masker
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 WORDS = "antelope beetle caterpillar dragonfly elephant flamingo grasshopper hedgehog".split()
 LENGTH = 64

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
-from bigbird.heads import build_model
+from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule, clip_by_global_norm, decays
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
-from bigbird.overrides import assignment, join_overrides, merge, parse_override
+from bigbird.config.overrides import assignment, join_overrides, merge, parse_override
+from bigbird.support.errors import InputError
 
 TEXT = "task.init_checkpoint"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.paths import plain_path
+from bigbird.support.paths import plain_path
 
 
 @pytest.mark.parametrize("path", ["runs/é 'x' #%41", "", "gs://bucket/run[1]/*"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.recompute import _other, after
+from bigbird.layers.recompute import _other, after
 
 
 @pytest.mark.parametrize("xla", [None, True], ids=["graph", "xla"])

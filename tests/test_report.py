@@ -4,7 +4,7 @@ import html.parser
 
 import numpy as np
 
-from bigbird import report
+from bigbird.reports import report
 
 
 class _Balanced(html.parser.HTMLParser):

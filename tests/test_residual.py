@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.dropout import dropout
-from bigbird.residual import add_and_norm
+from bigbird.layers.dropout import dropout
+from bigbird.layers.residual import add_and_norm
 
 SEED = tf.constant([3, 5])
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from bigbird import features
 from bigbird.config import load_experiment
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.records import features
 from bigbird.scoring import Scorer, default_metric
+from bigbird.support.errors import InputError, TrainingDiverged
 from bigbird.tasks import squad
 from bigbird.tasks.classification.glue import TASKS
 from bigbird.tasks.classification.glue.scoring import GlueResults

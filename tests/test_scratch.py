@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.scratch import scratch_folder
+from bigbird.support.scratch import scratch_folder
 
 ROOT = Path(__file__).parents[1]
 DIE = """
 import os, signal, tempfile
-from bigbird.scratch import scratch_folder
+from bigbird.support.scratch import scratch_folder
 with scratch_folder():
     open(tempfile.mkstemp()[1], "w").write("left")
     os.kill(os.getpid(), signal.SIGKILL)

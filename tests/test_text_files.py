@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from bigbird.errors import InputError
-from bigbird.text_files import (
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import (
     cut,
     decode,
     parse_json,

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from bigbird.token_dense import TokenDense
+from bigbird.layers.token_dense import TokenDense
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from bigbird.errors import InputError
-from bigbird.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary, train_vocabulary
+from bigbird.support.errors import InputError
+from bigbird.text.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary, train_vocabulary
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 

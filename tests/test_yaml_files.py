@@ -6,8 +6,8 @@ import time
 import pytest
 import yaml
 
-from bigbird.errors import InputError
-from bigbird.yaml_files import MOST_CHARACTERS, dump_yaml, parse_yaml, parse_yaml_mapping, plain_value, quoted
+from bigbird.support.errors import InputError
+from bigbird.support.yaml_files import MOST_CHARACTERS, dump_yaml, parse_yaml, parse_yaml_mapping, plain_value, quoted
 from pipelines.recipes import FOLDER
 
 PLAIN = {

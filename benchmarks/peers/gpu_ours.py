@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from bigbird.config import load_experiment
-from bigbird.heads import build_model
+from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
 from components.train.jax_update import AXIS, build_update, take_state
 

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 import worker
 
-from bigbird import encoder as bigbird_encoder
 from bigbird.config import BigBirdEncoderConfig
+from bigbird.models import encoder as bigbird_encoder
 
 given = worker.options("graph", "xla", "dense", "dense_xla", "checkpointing")
 

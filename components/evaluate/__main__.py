@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from bigbird.console import load_tensorflow, run_command
+from bigbird.support.console import load_tensorflow, run_command
 from components.evaluate.wording import interval_words, lower_is_better, verdict, with_interval
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.artifacts import check_files, new_folder, read_manifest, write_manifest
 from bigbird.checkpoints.native import load_model, read_state, weights_folder
 from bigbird.config import Task
-from bigbird.console import Progress, format_duration
-from bigbird.errors import InputError
 from bigbird.scoring import Scorer
+from bigbird.support.artifacts import check_files, new_folder, read_manifest, write_manifest
+from bigbird.support.console import Progress, format_duration
+from bigbird.support.errors import InputError
 from bigbird.tasks.family import AnsweringFamily, Evaluation
 from bigbird.tasks.registry import answering_family, family_of, family_of_task, family_of_type
 from bigbird.version import provenance
@@ -186,7 +186,7 @@ def run_model(
     Returns:
         Record id -> length in tokens.
     """
-    from bigbird.dataset import evaluation_dataset, explain_bad_records, split_files
+    from bigbird.data.dataset import evaluation_dataset, explain_bad_records, split_files
 
     family, files = family_of(task), split_files(dataset, manifest, split)
     progress = Progress(what, manifest["splits"][split]["records"])

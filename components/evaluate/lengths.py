@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bigbird import features
 from bigbird.config import Task
-from bigbird.dataset import split_files
-from bigbird.errors import InputError
-from bigbird.features import TOKENS
-from bigbird.integrity import CHECKSUMS
+from bigbird.data.dataset import split_files
+from bigbird.records import features
+from bigbird.records.features import TOKENS
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import CHECKSUMS
 from bigbird.tasks.family import AnsweringFamily, Evaluation
 
 LEAST_LENGTH = 8  # room for a little text beside the special pieces

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bigbird import report
+from bigbird.reports import report
 from components.evaluate.wording import interval_words, plain_name
 
 INK, ACCENT, PALE, LINE = "#1c2430", "#2463a6", "#b9c3ce", "#dde2e8"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bigbird import report
-from bigbird.console import format_duration
+from bigbird.reports import report
+from bigbird.support.console import format_duration
 from bigbird.tasks.family import AnsweringFamily, Evaluation
 from bigbird.tasks.registry import answering_family
 from components.evaluate.report_charts import comparison_chart, length_chart, length_table

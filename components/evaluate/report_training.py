@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bigbird import report
-from bigbird.artifacts import read_json
+from bigbird.reports import report
+from bigbird.support.artifacts import read_json
 
 INK, ACCENT, OTHER = "#5b6675", "#2463a6", "#c46a1b"
 

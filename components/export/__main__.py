@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bigbird.console import load_tensorflow, run_command
+from bigbird.support.console import load_tensorflow, run_command
 
 
 @click.command(epilog="Example: python -m components.export --model out/model --output out/saved_model")

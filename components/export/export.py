@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bigbird.artifacts import check_files, new_folder, read_manifest, write_json, write_manifest
-from bigbird.console import hidden_native_stderr
-from bigbird.errors import InputError
-from bigbird.paths import plain_path
 from bigbird.serving.saved_model import as_recorded
+from bigbird.support.artifacts import check_files, new_folder, read_manifest, write_json, write_manifest
+from bigbird.support.console import hidden_native_stderr
+from bigbird.support.errors import InputError
+from bigbird.support.paths import plain_path
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of_type
 from bigbird.version import provenance
@@ -54,7 +54,7 @@ def export(
     import tensorflow as tf
 
     from bigbird.checkpoints.native import load_model
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
     kind = read_manifest(model, "model").get("experiment_type")
     if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):

@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import check_files
-from bigbird.integrity import CHECKSUMS
 from bigbird.scoring import read_examples
+from bigbird.support.artifacts import check_files
+from bigbird.support.integrity import CHECKSUMS
 from bigbird.tasks.family import AnsweringFamily
 
 RECORDED = 4  # examples; enough for several buckets and a batch, few enough to read

@@ -11,8 +11,8 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from bigbird.addresses import without_passwords
-from bigbird.errors import InputError
+from bigbird.support.addresses import without_passwords
+from bigbird.support.errors import InputError
 from components.gate import is_set
 from components.runs import Run, kubeflow_run, run_link, vertex_run
 

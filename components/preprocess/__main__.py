@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bigbird.console import run_command
+from bigbird.support.console import run_command
 from bigbird.tasks.registry import task_names
 from components.table_options import OPTIONS, data_section, table_options
 

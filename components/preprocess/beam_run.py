@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bigbird.console import Progress, hidden_native_stderr
-from bigbird.errors import InputError
+from bigbird.support.console import Progress, hidden_native_stderr
+from bigbird.support.errors import InputError
 from components.preprocess import storage
 from components.preprocess.processes import Workers
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from bigbird import locks
-from bigbird.errors import ServiceError
+from bigbird.support import locks
+from bigbird.support.errors import ServiceError
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bigbird.errors import InputError, ServiceError
-from bigbird.text_files import decode, parse_json
+from bigbird.support.errors import InputError, ServiceError
+from bigbird.support.text_files import decode, parse_json
 from components.model_names import LABEL, REGISTRY, check_model_name
 from components.preprocess import storage
 

@@ -14,16 +14,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from bigbird import integrity
-from bigbird.artifacts import MANIFESTS, json_bytes
-from bigbird.errors import InputError
-from bigbird.integrity import Facts
+from bigbird.support import integrity
+from bigbird.support.artifacts import MANIFESTS, json_bytes
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import Facts
 from bigbird.tasks.family import Inputs, Reading, Source, TaskFamily
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 from bigbird.version import provenance
-from bigbird.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess import storage
 from components.preprocess.beam_run import EarlyShards, is_local, parse_options, run_shards
 from components.preprocess.sources import Lines, OnShard, find_sources, read_source, read_tables

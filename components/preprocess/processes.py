@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 
 if TYPE_CHECKING:
     from components.preprocess.shards import Encoding, Shard

@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from bigbird import features
-from bigbird.console import explained
-from bigbird.errors import InputError
-from bigbird.integrity import Facts, HashingFile
+from bigbird.records import features
+from bigbird.support.console import explained
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import Facts, HashingFile
 from bigbird.tasks.family import LineRange, Preprocessing
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
-from bigbird.vocabulary import Vocabulary
+from bigbird.text.vocabulary import Vocabulary
 from components.preprocess import storage
 from components.preprocess.processes import WorkerError
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bigbird.console import Progress
-from bigbird.errors import InputError
-from bigbird.integrity import Facts, HashingFile
+from bigbird.support.console import Progress
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import Facts, HashingFile
 from bigbird.tasks.family import Inputs, Item, Reading, Source, TaskFamily
 from bigbird.tasks.files import official_files
 from bigbird.tasks.records import BadRecords, name_of

@@ -16,8 +16,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bigbird.artifacts import check_replaceable, new_folder
-from bigbird.errors import InputError
+from bigbird.support.artifacts import check_replaceable, new_folder
+from bigbird.support.errors import InputError
 from components.preprocess.bucket_lock import locked_in_bucket
 
 # Vertex mounts buckets here; remote workers have no such mount.

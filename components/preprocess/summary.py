@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bigbird import report
+from bigbird.reports import report
+from bigbird.support.text_files import shown
 from bigbird.tasks.statistics import length_bound
-from bigbird.text_files import shown
 
 MOST_LABELS = 60  # rows of the labels' table
 WHOLE = 0.95  # of the documents; what a longer max_length that is suggested should read whole

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bigbird.console import run_command
+from bigbird.support.console import run_command
 
 
 @click.command(
@@ -42,7 +42,7 @@ def main(output: str | None, name: str, artifact_uri: str | None, saved_model: s
     """
 
     def command() -> None:
-        from bigbird.artifacts import write_json
+        from bigbird.support.artifacts import write_json
         from components.register.register import register
 
         result = register(model_name=name, saved_model=saved_model, artifact_uri=artifact_uri or saved_model, **options)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.console import Progress, format_duration
-from bigbird.errors import InputError
 from bigbird.scoring import read_examples
 from bigbird.serving.saved_model import Predictor
+from bigbird.support.console import Progress, format_duration
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import answering_family
 
 BATCH = 16  # examples sent to the model at once

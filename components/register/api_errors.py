@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from bigbird.errors import ServiceError
+from bigbird.support.errors import ServiceError
 
 FIRST_WAIT_S = 1.0
 TIMEOUT_S = 120.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from bigbird.artifacts import check_files, read_manifest
-from bigbird.errors import InputError
+from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import answering_family
 from bigbird.version import revision
 from components.register.labels import (

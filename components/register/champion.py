@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from bigbird.console import load_tensorflow
-from bigbird.errors import InputError, ServiceError
+from bigbird.support.console import load_tensorflow
+from bigbird.support.errors import InputError, ServiceError
 from components.register.challenger import Challenger
 from components.register.labels import label_value, metric_label, metric_of, rounded
 from components.register.registry import Version

@@ -34,7 +34,7 @@ def register_component(image: str) -> BaseComponent:
         from components.stage import run_stage
 
         def register_stage() -> dict:
-            from bigbird.artifacts import write_json
+            from bigbird.support.artifacts import write_json
             from components.register.register import register as run_registration
 
             result = run_registration(

@@ -11,8 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bigbird.errors import InputError
-from bigbird.integrity import CHECKSUMS, SEAL
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import CHECKSUMS, SEAL
 from components.model_names import LABEL
 
 OURS, OURS_VALUE = LABEL

@@ -7,7 +7,7 @@ import sys
 from decimal import Decimal
 from typing import Any
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.version import provenance
 from components.model_names import check_model_name
 from components.register.challenger import Challenger, read_challenger

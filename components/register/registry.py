@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.register.api_errors import explained, retried
 from components.register.labels import OURS, OURS_VALUE
 

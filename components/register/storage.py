@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from bigbird.console import Progress
-from bigbird.errors import InputError
+from bigbird.support.console import Progress
+from bigbird.support.errors import InputError
 from components.register.api_errors import explained
 
 MOUNT = Path("/gcs")  # where Vertex AI mounts buckets

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bigbird.console import run_command
+from bigbird.support.console import run_command
 
 
 def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:

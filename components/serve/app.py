@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.serve.batching import Batcher, QueueFull
 from components.serve.instances import read_instances
 from components.serve.log import log, log_exception

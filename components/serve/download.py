@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bigbird.errors import InputError
 from bigbird.serving.saved_model import find_saved_model
+from bigbird.support.errors import InputError
 from components.serve.log import log
 
 BUCKETS = "gs://"

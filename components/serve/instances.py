@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bigbird.errors import InputError
 from bigbird.serving.saved_model import check_example, shown
+from bigbird.support.errors import InputError
 
 
 def read_instances(body: bytes, fields: Sequence[str], max_instances: int) -> list[dict[str, str]]:

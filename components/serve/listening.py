@@ -7,7 +7,7 @@ import resource
 import socket
 from collections.abc import Callable
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.serve.log import Seldom
 
 BACKLOG = 2048  # connections that the kernel holds until they are accepted; it may hold fewer

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bigbird.artifacts import check_files, read_manifest
-from bigbird.scratch import delete_scratch_folders
 from bigbird.serving.saved_model import Predictor, named_probabilities
+from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.support.scratch import delete_scratch_folders
 from components.serve.app import Service, build_app
 from components.serve.batching import Answer, Batcher, Example
 from components.serve.connection import Clients

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bigbird.artifacts import read_json
 from bigbird.serving.saved_model import Predictor, as_recorded
+from bigbird.support.artifacts import read_json
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # float32 summed up in another order
 

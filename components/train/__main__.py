@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bigbird.config import load_experiment
-from bigbird.console import load_tensorflow, run_command
+from bigbird.support.console import load_tensorflow, run_command
 from bigbird.tasks.registry import experiment_types
 
 EPILOG = """\b

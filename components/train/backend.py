@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bigbird.config import Experiment
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 
 if TYPE_CHECKING:
     from bigbird.optimization import WarmupDecay
@@ -24,7 +24,7 @@ def check_backend(name: str) -> None:
     found = keras.backend.backend()
     if found != name:
         raise InputError(
-            f"runtime.backend is {name} but Keras was imported with {found} in this process; call bigbird.console."
+            f"runtime.backend is {name} but Keras was imported with {found} in this process; call bigbird.support.console."
             f"load_tensorflow({name!r}) before anything imports Keras, or start Python with KERAS_BACKEND={name}"
         )
 

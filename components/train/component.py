@@ -27,8 +27,8 @@ def train_component(image: str) -> BaseComponent:
         model: dsl.Output[dsl.Model],
         metrics: dsl.Output[dsl.Metrics],
     ) -> None:
-        from bigbird.console import load_tensorflow
-        from bigbird.overrides import join_overrides
+        from bigbird.config.overrides import join_overrides
+        from bigbird.support.console import load_tensorflow
         from components.recipes import resolve_experiment
         from components.stage import run_stage
 

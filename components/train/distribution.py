@@ -8,7 +8,7 @@ import os
 import tensorflow as tf
 
 from bigbird.config import RuntimeConfig
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.train.workers import configured_workers
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from bigbird.config import RuntimeConfig
-from bigbird.console import hidden_native_stderr
-from bigbird.errors import InputError
+from bigbird.support.console import hidden_native_stderr
+from bigbird.support.errors import InputError
 from components.train.jax_update import AXIS
 from components.train.workers import configured_workers
 

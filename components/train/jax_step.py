@@ -17,10 +17,10 @@ from jax.sharding import NamedSharding
 
 from bigbird.checkpoints.native import precision
 from bigbird.config import DataConfig, Experiment
-from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
-from bigbird.errors import InputError
-from bigbird.heads import build_model
+from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
+from bigbird.models import build_model
 from bigbird.optimization import AdamW, WarmupDecay
+from bigbird.support.errors import InputError
 from components.train.jax_ahead import Ahead, in_background, resized
 from components.train.jax_devices import build_mesh
 from components.train.jax_update import (

@@ -18,7 +18,7 @@ import keras
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bigbird.config import Task
-from bigbird.heads import has_targets, per_example_loss, summarize
+from bigbird.models import has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, clip_by_global_norm
 
 AXIS = "rows"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import read_json, write_json
+from bigbird.support.artifacts import read_json, write_json
 
 Entries = list[dict[str, Any]]
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from bigbird.checkpoints import native
 from bigbird.config import TrainerConfig
-from bigbird.console import Progress
-from bigbird.errors import TrainingDiverged
 from bigbird.optimization import WarmupDecay
+from bigbird.support.console import Progress
+from bigbird.support.errors import TrainingDiverged
 from components.train.input_wait import InputWait, waited
 from components.train.interruption import Interrupted, Interruption
 from components.train.logs import Logs

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.artifacts import MANIFESTS, check_files, inside, read_manifest
-from bigbird.buckets import choose_buckets
 from bigbird.config import PLACEHOLDER, DataConfig, Experiment, replace
-from bigbird.dataset import count_batches, count_records, find_files, split_files
-from bigbird.errors import InputError
-from bigbird.overrides import merge
-from bigbird.record_checks import check_records
+from bigbird.config.overrides import merge
+from bigbird.data.buckets import choose_buckets
+from bigbird.data.dataset import count_batches, count_records, find_files, split_files
+from bigbird.data.record_checks import check_records
+from bigbird.support.artifacts import MANIFESTS, check_files, inside, read_manifest
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of
 
 Mode = Literal["train", "eval", "train_and_eval", "continuous_eval"]

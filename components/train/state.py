@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.config import Experiment
-from bigbird.errors import InputError
 from bigbird.optimization import WarmupDecay
+from bigbird.support.errors import InputError
 
 
 @dataclass

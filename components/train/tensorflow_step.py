@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from bigbird.checkpoints.native import precision
 from bigbird.config import Experiment
-from bigbird.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
-from bigbird.errors import InputError
-from bigbird.heads import build_model, has_targets, per_example_loss, summarize
+from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
+from bigbird.models import build_model, has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
+from bigbird.support.errors import InputError
 from components.train.distribution import build_strategy
 from components.train.steps import HOST_ONLY, Prediction
 

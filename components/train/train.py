@@ -8,19 +8,19 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from bigbird import integrity
-from bigbird.artifacts import MANIFESTS, inside, read_manifest, resolved, write_manifest
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment
-from bigbird.console import format_duration
-from bigbird.dataset import checksum
-from bigbird.errors import DamagedError, InputError
-from bigbird.locks import locked
+from bigbird.data.dataset import checksum
 from bigbird.optimization import build_schedule
+from bigbird.support import integrity
+from bigbird.support.artifacts import MANIFESTS, inside, read_manifest, resolved, write_manifest
+from bigbird.support.console import format_duration
+from bigbird.support.errors import DamagedError, InputError
+from bigbird.support.locks import locked
+from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
-from bigbird.vocabulary import Vocabulary
 from components.train.backend import build_steps
 from components.train.interruption import Interruption
 from components.train.loop import Plan, TrainingLoop

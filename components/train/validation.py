@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bigbird.config import Experiment
-from bigbird.console import Progress
-from bigbird.errors import InputError
 from bigbird.scoring import Scorer, default_metric
+from bigbird.support.console import Progress
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of
 from components.train.interruption import Interruption
 from components.train.sources import Split

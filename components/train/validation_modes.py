@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bigbird import integrity
-from bigbird.artifacts import MANIFESTS, inside, read_manifest, write_json, write_manifest
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment
-from bigbird.errors import InputError
 from bigbird.optimization import WarmupDecay
+from bigbird.support import integrity
+from bigbird.support.artifacts import MANIFESTS, inside, read_manifest, write_json, write_manifest
+from bigbird.support.errors import InputError
 from components.train.backend import build_steps
 from components.train.interruption import Interruption
 from components.train.logs import Logs

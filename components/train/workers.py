@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bigbird.config import RuntimeConfig
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 
 
 def configured_workers(runtime: RuntimeConfig) -> tuple[list[str], int] | None:

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from bigbird import features
-from bigbird.artifacts import check_files, inside
 from bigbird.config import Task
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.records import features
+from bigbird.support.artifacts import check_files, inside
+from bigbird.support.errors import InputError, TrainingDiverged
+from bigbird.support.text_files import read_json_lines
 from bigbird.tasks.family import AnsweringFamily, Evaluation
 from bigbird.tasks.registry import family_of
-from bigbird.text_files import read_json_lines
 
 
 def default_metric(task: Task) -> str:

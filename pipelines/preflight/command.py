@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.config import Experiment, replace
-from bigbird.console import EXIT_DOES_NOT_FIT
-from bigbird.errors import InputError
-from bigbird.overrides import join_overrides
+from bigbird.config.overrides import join_overrides
+from bigbird.support.console import EXIT_DOES_NOT_FIT
+from bigbird.support.errors import InputError
 from components.recipes import resolve_experiment
 from pipelines.files import LocalFiles
 from pipelines.images import Backend

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import write_json
+from bigbird.support.artifacts import write_json
 from pipelines.preflight.estimate import estimate
 from pipelines.preflight.lowering import LOWERED
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import read_manifest
 from bigbird.config import Experiment, replace
-from bigbird.errors import InputError
-from bigbird.overrides import merge
+from bigbird.config.overrides import merge
+from bigbird.support.artifacts import read_manifest
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of, family_of_task
 
 

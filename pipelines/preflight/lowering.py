@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import read_json
 from bigbird.config import Experiment, load_experiment, replace
-from bigbird.console import load_tensorflow
+from bigbird.support.artifacts import read_json
+from bigbird.support.console import load_tensorflow
 
 REQUEST, LOWERED = "request.json", "step.hlo"
 # A replica of a TPU takes the whole step compiled and on one device, as XLA does here.
@@ -73,7 +73,7 @@ def batch_shapes(experiment: Experiment, length: int) -> dict[str, tuple[tuple[i
     """The names of a training step's inputs, with an example's shape and the NumPy type that the input pipeline gives."""
     import tensorflow as tf
 
-    from bigbird.dataset import batch_parser
+    from bigbird.data.dataset import batch_parser
     from components.train.steps import HOST_ONLY
 
     parse = tf.function(batch_parser(experiment.task, experiment.task.train_data, labels=True), autograph=False)

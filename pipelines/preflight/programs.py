@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import read_json, write_json
 from bigbird.config import Experiment
-from bigbird.console import Progress, format_duration
+from bigbird.support.artifacts import read_json, write_json
+from bigbird.support.console import Progress, format_duration
 from pipelines.machines import Machine
 from pipelines.preflight.compiler import COMPILED, ENVIRONMENT
 from pipelines.preflight.lowering import REQUEST

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bigbird.console import format_duration
+from bigbird.support.console import format_duration
 from pipelines.preflight.job import Job
 from pipelines.preflight.programs import Program
 from pipelines.preflight.search import Largest

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import read_json, write_json
 from bigbird.config import Experiment, load_experiment, replace
-from bigbird.console import load_tensorflow
-from bigbird.errors import InputError
+from bigbird.support.artifacts import read_json, write_json
+from bigbird.support.console import load_tensorflow
+from bigbird.support.errors import InputError
 from pipelines.preflight.compiler import COMPILED, figures, out_of_memory
 from pipelines.preflight.lowering import REQUEST, batch_shapes
 
@@ -100,7 +100,7 @@ def compile_step(experiment: Experiment, rows: int, length: int, devices: list[A
 
 def _model_on_a_tpu(experiment: Experiment, dtype: str) -> Any:
     """The model with the attention that `auto` means where there is a TPU."""
-    from bigbird.heads import build_model
+    from bigbird.models import build_model
 
     if experiment.task.encoder.attention.implementation != "auto":
         return build_model(experiment.task, dtype=dtype)

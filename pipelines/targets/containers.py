@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from pipelines.images import Images
 from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, Steps
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bigbird import integrity
-from bigbird.artifacts import MANIFESTS, check_files, delete, read_json, read_manifest, write_json
-from bigbird.errors import InputError
+from bigbird.support import integrity
+from bigbird.support.artifacts import MANIFESTS, check_files, delete, read_json, read_manifest, write_json
+from bigbird.support.errors import InputError
 from bigbird.version import provenance
 
 FOLDER = ".finished"

@@ -9,8 +9,8 @@ from typing import Any
 
 from kfp import dsl
 
-from bigbird.addresses import without_password
-from bigbird.errors import InputError
+from bigbird.support.addresses import without_password
+from bigbird.support.errors import InputError
 from components.notify.component import announce_component
 from components.notify.notify import WEBHOOK
 from pipelines.images import Backend

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from bigbird.addresses import without_password
-from bigbird.errors import InputError, ServiceError, ServiceUnreachable
+from bigbird.support.addresses import without_password
+from bigbird.support.errors import InputError, ServiceError, ServiceUnreachable
 from components.runs import Run, Step, kubeflow_run, run_link
 from pipelines.settings import Settings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching

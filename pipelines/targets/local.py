@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from bigbird.artifacts import MANIFESTS, delete, read_json, remove_left_over
 from bigbird.checkpoints.native import CHECKPOINTS
-from bigbird.console import EXIT_INTERRUPTED, format_duration
 from bigbird.serving.saved_model import IN_RUN
+from bigbird.support.artifacts import MANIFESTS, delete, read_json, remove_left_over
+from bigbird.support.console import EXIT_INTERRUPTED, format_duration
 from components.lifeline import LIFELINE
 from components.stage import FAILURE_FILE
 from pipelines.targets.finished import RESUMABLE, Finished

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, Steps
 
 # What the four stages import, and the distribution to name when it is absent.

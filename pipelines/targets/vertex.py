@@ -10,8 +10,8 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from bigbird.addresses import without_password
-from bigbird.errors import InputError
+from bigbird.support.addresses import without_password
+from bigbird.support.errors import InputError
 from components.notify.component import notify_component
 from pipelines.images import Backend
 from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy

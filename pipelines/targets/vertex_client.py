@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bigbird.errors import ServiceError, ServiceUnreachable
+from bigbird.support.errors import ServiceError, ServiceUnreachable
 from pipelines.settings import Settings
 
 _REMEDIES = {

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from bigbird.addresses import without_passwords
-from bigbird.errors import InputError, ServiceUnreachable
+from bigbird.support.addresses import without_passwords
+from bigbird.support.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step, vertex_link, vertex_run
 from pipelines.settings import Settings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching

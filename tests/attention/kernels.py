@@ -13,8 +13,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from bigbird.attention.dense import MASKED
-from bigbird.attention.pattern import BlockPattern, block_counts
+from bigbird.layers.attention.dense import MASKED
+from bigbird.layers.attention.pattern import BlockPattern, block_counts
 
 jax.config.update("jax_platforms", "cpu")  # the wheel with the TPU's compiler would look for a TPU
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.attention.block_sparse import block_sparse_attention
-from bigbird.attention.dense import dense_attention
-from bigbird.attention.pattern import BlockPattern, block_counts
+from bigbird.layers.attention.block_sparse import block_sparse_attention
+from bigbird.layers.attention.dense import dense_attention
+from bigbird.layers.attention.pattern import BlockPattern, block_counts
 
 BASE = BlockPattern(num_heads=2)
 ONE_HEAD = BlockPattern(num_heads=1)

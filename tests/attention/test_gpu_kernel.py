@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from bigbird.attention import gpu_kernel
-from bigbird.attention.pattern import BlockPattern, block_counts
+from bigbird.layers.attention import gpu_kernel
+from bigbird.layers.attention.pattern import BlockPattern, block_counts
 from tests.attention.kernels import BASE, LAYER, ONE_HEAD, SMALL_BLOCKS, TINY, TWO_GROUPS, compare
 
 

@@ -3,10 +3,10 @@
 import jax
 import pytest
 
-from bigbird.attention import implementation
-from bigbird.attention.implementation import sparse_attention
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.errors import InputError
+from bigbird.layers.attention import implementation
+from bigbird.layers.attention.implementation import sparse_attention
+from bigbird.support.errors import InputError
 from tests.attention.kernels import run_process
 
 
@@ -17,7 +17,7 @@ def test_tensorflow_refuses_the_kernel_and_takes_the_others():
         sparse_attention(BigBirdEncoderConfig(attention={"implementation": "pallas"}), "float32")
     for name in ("auto", "xla", "dense"):
         chosen = sparse_attention(BigBirdEncoderConfig(attention={"implementation": name}), "float32")
-        assert chosen.__module__ == "bigbird.attention.block_sparse"
+        assert chosen.__module__ == "bigbird.layers.attention.block_sparse"
 
 
 def test_a_device_that_was_chosen_decides_and_not_what_the_machine_has(monkeypatch):
@@ -37,10 +37,10 @@ def test_dense_attends_fully_at_every_length():
 _ENCODERS = """
 import json
 import jax, keras, numpy as np
-from bigbird.attention import implementation
+from bigbird.layers.attention import implementation
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.encoder import BigBirdEncoder
-from bigbird.errors import InputError
+from bigbird.models.encoder import BigBirdEncoder
+from bigbird.support.errors import InputError
 sizes = {"vocab_size": 100, "hidden_size": 64, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 64,
          "max_position_embeddings": 256, "block_size": 16, "num_rand_blocks": 1, "dropout_rate": 0.0,
          "attention_dropout_rate": 0.0}
@@ -94,7 +94,7 @@ print(json.dumps({"modules": modules, "apart": found, "refused": messages}))
 def test_an_encoder_on_jax_gives_the_same_with_any_and_with_checkpointing():
     """Interpreted; that JAX finds a GPU is pretended."""
     found = run_process(_ENCODERS, {"JAX_PLATFORMS": "cpu"})
-    sparse, tpu, gpu = (f"bigbird.attention.{name}" for name in ("block_sparse", "tpu_kernel", "gpu_kernel"))
+    sparse, tpu, gpu = (f"bigbird.layers.attention.{name}" for name in ("block_sparse", "tpu_kernel", "gpu_kernel"))
     assert found["modules"] == {
         "auto": sparse, "pallas": tpu, "dense": sparse, "gpu auto": gpu, "gpu pallas": gpu,
     }  # fmt: skip

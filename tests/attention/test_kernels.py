@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bigbird.attention import gpu_kernel, tpu_kernel
-from bigbird.attention.pattern import block_counts
+from bigbird.layers.attention import gpu_kernel, tpu_kernel
+from bigbird.layers.attention.pattern import block_counts
 from tests.attention.kernels import (
     BASE,
     LAYER,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bigbird.attention.pattern import BlockPattern, block_counts, key_blocks, random_blocks
+from bigbird.layers.attention.pattern import BlockPattern, block_counts, key_blocks, random_blocks
 
 BASE = BlockPattern(num_heads=12)
 

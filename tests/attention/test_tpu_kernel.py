@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bigbird.attention import tpu_kernel
-from bigbird.attention.pattern import block_counts
+from bigbird.layers.attention import tpu_kernel
+from bigbird.layers.attention.pattern import block_counts
 from pipelines.preflight.compiler import ENVIRONMENT
 from tests.attention.kernels import BASE, LAYER, SMALL_BLOCKS, TINY, TWO_GROUPS, compare, run_process
 
@@ -35,9 +35,9 @@ import json, sys
 import jax, numpy as np
 from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
-from bigbird.attention.block_sparse import block_sparse_attention
-from bigbird.attention.tpu_kernel import block_sparse_attention as kernel
-from bigbird.attention.pattern import BlockPattern
+from bigbird.layers.attention.block_sparse import block_sparse_attention
+from bigbird.layers.attention.tpu_kernel import block_sparse_attention as kernel
+from bigbird.layers.attention.pattern import BlockPattern
 from pipelines.preflight.estimate import estimate
 
 def step(attend, pattern):

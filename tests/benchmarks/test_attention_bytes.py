@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.attention import tpu_kernel
-from bigbird.attention.pattern import BlockPattern
+from bigbird.layers.attention import tpu_kernel
+from bigbird.layers.attention.pattern import BlockPattern
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from bigbird.artifacts import write_json
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary, vocabulary_of
 from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
-from bigbird.errors import InputError
-from bigbird.heads import build_model
+from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
+from bigbird.support.artifacts import write_json
+from bigbird.support.errors import InputError
 
 SIZES = {"hidden_size": 8, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
 PIECES = b"stands for a SentencePiece model"

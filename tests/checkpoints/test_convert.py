@@ -8,14 +8,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bigbird.artifacts import new_folder, write_manifest
 from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.native import save_best
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.checkpoints.settings import from_params
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
-from bigbird.heads import build_model
+from bigbird.models import build_model
+from bigbird.support.artifacts import new_folder, write_manifest
+from bigbird.support.errors import InputError
 from pipelines.cli import CHECKPOINTS, cli
 
 RECORDINGS = Path(__file__).parent / "recordings"

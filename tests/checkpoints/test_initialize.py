@@ -14,8 +14,8 @@ from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
-from bigbird.heads import build_model
+from bigbird.models import build_model
+from bigbird.support.errors import InputError
 
 RECORDINGS = Path(__file__).parent / "recordings"
 GOOGLE, GARDEN, HUGGING = (RECORDINGS / name for name in ("google_research", "model_garden", "hugging_face"))

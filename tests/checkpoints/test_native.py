@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from bigbird.artifacts import write_json
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.published import find_weights
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
-from bigbird.errors import DamagedError, InputError
-from bigbird.heads import build_model
+from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
+from bigbird.support.artifacts import write_json
+from bigbird.support.errors import DamagedError, InputError
 
 _ENCODER = {"hidden_size": 8, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
 

@@ -13,7 +13,7 @@ from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
-from bigbird.heads import build_model
+from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule, clip_by_global_norm
 
 OURS = Path(__file__).parent / "recordings"

@@ -9,8 +9,8 @@ import pytest
 
 from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.published import read_checkpoint
-from bigbird.dataset import find_files
-from bigbird.errors import InputError
+from bigbird.data.dataset import find_files
+from bigbird.support.errors import InputError
 from components.preprocess import storage
 from components.preprocess.preprocess import preprocess
 from pipelines.predict import predict_command

@@ -1,6 +1,6 @@
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.recipes import preprocessing_options, resolve_experiment
 
 RECIPE = """

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.support.errors import InputError, TrainingDiverged
 from components.stage import FAILURE_FILE, run_stage
 
 

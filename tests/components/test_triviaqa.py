@@ -6,10 +6,10 @@ import random
 import numpy as np
 import pytest
 
-from bigbird.artifacts import read_manifest
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
 from bigbird.serving.saved_model import Predictor
+from bigbird.support.artifacts import read_manifest
+from bigbird.support.errors import InputError
 from components.evaluate.evaluate import evaluate
 from components.export.export import export
 from components.preprocess.preprocess import preprocess
@@ -127,8 +127,8 @@ def test_the_loss_is_of_all_answers_together():
     """The formula, and that a window without an answer points at its last token."""
     import tensorflow as tf
 
-    from bigbird.dataset import _marks
-    from bigbird.heads import per_example_loss
+    from bigbird.data.dataset import _marks
+    from bigbird.models import per_example_loss
 
     task = load_experiment("bigbird/triviaqa").task
     rng = np.random.default_rng(0)

@@ -51,8 +51,8 @@ def test_its_compiler_takes_the_sharded_step_with_the_kernel(
 
 def test_without_a_tpu_it_says_so(engine):
     code = (
-        "import json; from bigbird.console import load_tensorflow; load_tensorflow('jax'); "
-        "from bigbird.config import RuntimeConfig; from bigbird.errors import InputError; "
+        "import json; from bigbird.support.console import load_tensorflow; load_tensorflow('jax'); "
+        "from bigbird.config import RuntimeConfig; from bigbird.support.errors import InputError; "
         "from components.train.jax_devices import build_mesh\n"
         "try: build_mesh(RuntimeConfig(backend='jax', distribution_strategy='tpu', tpu='local'))\n"
         "except InputError as error: print(json.dumps(str(error)))"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from pipelines.images import Images
 from pipelines.targets import local
 from pipelines.targets.containers import RUN_LABEL, Containers

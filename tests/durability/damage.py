@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 
 # A kind of file -> the folder of the stage that wrote it, the file inside, and how a later stage reads it.
 Read = Callable[["Copies"], None]
@@ -59,8 +59,8 @@ def evaluate(copies: Copies) -> None:
 
 def export(copies: Copies) -> None:
     """What the export stage reads before it does anything that takes long."""
-    from bigbird.artifacts import check_files, read_manifest
     from bigbird.checkpoints.native import load_model
+    from bigbird.support.artifacts import check_files, read_manifest
     from bigbird.tasks.registry import answering_family
     from components.export.request import recorded_request
 
@@ -86,7 +86,7 @@ def answer(copies: Copies) -> None:
 
 def take_evaluation(copies: Copies) -> None:
     """What registration, the submission and a run's summary read of an evaluation."""
-    from bigbird.artifacts import check_files, read_manifest
+    from bigbird.support.artifacts import check_files, read_manifest
 
     check_files(copies.evaluation, "evaluation", read_manifest(copies.evaluation, "evaluation"))
 

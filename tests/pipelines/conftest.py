@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from bigbird.vocabulary import train_vocabulary
+from bigbird.text.vocabulary import train_vocabulary
 from pipelines import cli
 from pipelines.targets import service
 from tests.cloud import PROJECT, REGION, Cloud

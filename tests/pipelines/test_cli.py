@@ -4,9 +4,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bigbird.errors import InputError
-from bigbird.overrides import assignment
+from bigbird.config.overrides import assignment
 from bigbird.serving.saved_model import named_probabilities
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import TASKS as GLUE_TASKS
 from pipelines import cli
 from pipelines import options as options_of

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import TASKS
 from bigbird.tasks.registry import families, family_of_task, pipeline_task_names
 from pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names, recipe_text

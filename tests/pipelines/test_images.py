@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.version import revision
 from pipelines import cli, images
 from pipelines.images import TRAINING_IMAGES, Images, choose_images

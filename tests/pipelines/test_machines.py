@@ -3,7 +3,7 @@
 import pytest
 
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.recipes import resolve_experiment
 from pipelines.machines import MACHINES, STRATEGIES, check_backend, check_fits, check_strategy
 

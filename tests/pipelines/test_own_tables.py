@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.errors import InputError
-from bigbird.overrides import parse_override
+from bigbird.config.overrides import parse_override
+from bigbird.support.errors import InputError
 from components.recipes import preprocessing_options, resolve_experiment
 from components.table_options import parse_weights
 from pipelines import cli

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pytest
 from click.testing import CliRunner
 
-from bigbird.artifacts import write_json
-from bigbird.console import EXIT_DOES_NOT_FIT
-from bigbird.errors import InputError
+from bigbird.support.artifacts import write_json
+from bigbird.support.console import EXIT_DOES_NOT_FIT
+from bigbird.support.errors import InputError
 from components.recipes import resolve_experiment
 from pipelines import cli
 from pipelines.machines import MACHINES
@@ -85,7 +85,7 @@ def test_a_step_that_does_not_fit_ends_with_5(recipe):
 
 @pytest.mark.long
 def test_gradient_checkpointing_cuts_the_compilers_temporaries():
-    """Of a recomputation that the compiler can tell to be one it keeps everything: see bigbird/recompute.py."""
+    """Of a recomputation that the compiler can tell to be one it keeps everything: see bigbird/layers/recompute.py."""
     base = (
         TINY.replace("num_layers: 1", "num_layers: 2")
         .replace("block_size: 16", "block_size: 64")

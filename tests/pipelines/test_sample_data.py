@@ -10,7 +10,7 @@ from bigbird.config import load_experiment
 from bigbird.scoring import Scorer
 from bigbird.tasks.classification.glue.sample import BLAME, PRAISE
 from bigbird.tasks.squad.sample import FACTS
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 from components.preprocess.preprocess import preprocess
 from pipelines.sample_data import write_sample
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from google.cloud import aiplatform_v1
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from pipelines.schedule import make_timing, next_times
 from pipelines.targets import service
 from tests.cloud import PARENT, parsed, task

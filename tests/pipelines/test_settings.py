@@ -2,7 +2,7 @@
 
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from pipelines.settings import Settings, load_settings, require
 
 

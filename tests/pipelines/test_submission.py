@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bigbird.artifacts import write_json
+from bigbird.support.artifacts import write_json
 from bigbird.tasks.classification.glue import TASKS
 from bigbird.tasks.classification.glue.predictions import write_predictions
 from bigbird.tasks.classification.glue.scoring import GlueResults

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bigbird.artifacts import write_manifest
+from bigbird.support.artifacts import write_manifest
 from pipelines.summary import summary_lines
 from pipelines.targets.local import LocalRun
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from bigbird.vocabulary import UNKNOWN_RUN, Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import UNKNOWN_RUN, Vocabulary, train_vocabulary
 
 tf = pytest.importorskip("tensorflow")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.files import official_files
 
 MNLI = ["train.tsv", "dev_matched.tsv", "dev_mismatched.tsv"]

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks import pretraining, squad, triviaqa
 from bigbird.tasks.classification import glue
 from bigbird.tasks.records import BadRecords
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 EXAMPLES = int(os.environ.get("BIGBIRD_FUZZ_EXAMPLES", "100"))
 SEED = int(os.environ.get("BIGBIRD_FUZZ_SEED", "0"))
@@ -244,8 +244,8 @@ def test_pretraining(vocabulary):
 _CHILD = """
 import random, sys
 from pathlib import Path
-from bigbird.errors import InputError
-from bigbird.vocabulary import Vocabulary
+from bigbird.support.errors import InputError
+from bigbird.text.vocabulary import Vocabulary
 
 path, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 model = path.read_bytes()

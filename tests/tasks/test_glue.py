@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from bigbird import features
 from bigbird.config import load_experiment, replace
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import TASKS, GlueExample, encode_examples, find_files, parse, truncated_lengths
 from bigbird.tasks.classification.glue.family import FAMILY
 from bigbird.tasks.records import BadRecords
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 # A header and a row of each official file: (task, split, lines, expected example).
 MNLI_HEADER = (

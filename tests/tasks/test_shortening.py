@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pytest
 
-from bigbird import features
+from bigbird.records import features
 from bigbird.tasks.classification import glue
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.shortening import cut_record
 from bigbird.tasks.statistics import Statistics
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 WORDS = "the a red green blue bird big small flew sang over under river tree house".split()
 

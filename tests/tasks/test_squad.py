@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad import WindowOptions, encode_paragraphs, find_files, max_context, parse, window_spans
 from bigbird.tasks.squad.family import FEATURES
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 NAMES = "Ada Boris Clara Dmitri Élodie Farid Grete Hanako Imre Jürgen".split()
 PLACES = "Aachen Bergen Cádiz Drammen Essen Florence Gdańsk Hanoi İzmir Jaipur".split()

@@ -9,12 +9,12 @@ import string
 import numpy as np
 import pytest
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks import triviaqa
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad import WindowOptions
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 CONTEXT = "Barack Obama was born in Honolulu.\nThe Obamas moved; barack-obama's wife is Michelle. Obama wrote books."
 

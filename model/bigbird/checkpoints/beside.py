@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from bigbird.artifacts import MANIFESTS
 from bigbird.checkpoints import settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import Checkpoint
-from bigbird.errors import InputError
-from bigbird.integrity import check_seal
-from bigbird.text_files import decode, parse_json
-from bigbird.yaml_files import parse_yaml_mapping
+from bigbird.support.artifacts import MANIFESTS
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import check_seal
+from bigbird.support.text_files import decode, parse_json
+from bigbird.support.yaml_files import parse_yaml_mapping
 
 VOCABULARY_FILE, RUN_CONFIG_FILE = "vocab.model", "config.yaml"
 _TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint

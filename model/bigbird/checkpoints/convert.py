@@ -10,14 +10,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from bigbird.artifacts import new_folder, write_manifest
 from bigbird.checkpoints import names, native, settings
 from bigbird.checkpoints.beside import VOCABULARY_FILE, Answers, Disk, answers_of, settings_of, vocabulary_of
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.errors import InputError
-from bigbird.paths import plain_path
-from bigbird.text_files import decode
+from bigbird.support.artifacts import new_folder, write_manifest
+from bigbird.support.errors import InputError
+from bigbird.support.paths import plain_path
+from bigbird.support.text_files import decode
 from bigbird.version import provenance
 
 Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]

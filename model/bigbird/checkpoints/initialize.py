@@ -11,8 +11,8 @@ from bigbird.checkpoints.beside import settings_of
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.errors import InputError
-from bigbird.text_files import shown
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 
 if TYPE_CHECKING:
     import keras

@@ -1,7 +1,7 @@
 """What each published checkpoint calls our weights, and how it lays them out.
 
 Sources of the names: `bert/…` google-research/bigbird `core/modeling.py`; `layer_with_weights-…` the object graph of the
-Model Garden's `projects/bigbird/encoder.py`; `embeddings.…` Hugging Face `models/big_bird/modeling_big_bird.py`.
+Model Garden's `projects/bigbird/models/encoder.py`; `embeddings.…` Hugging Face `models/big_bird/modeling_big_bird.py`.
 """
 
 from __future__ import annotations

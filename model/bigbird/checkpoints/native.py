@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bigbird import integrity
-from bigbird.artifacts import (
+from bigbird.config import Experiment, load_experiment, replace
+from bigbird.support import integrity
+from bigbird.support.artifacts import (
     check_files,
     delete,
     inside,
@@ -31,8 +32,7 @@ from bigbird.artifacts import (
     remove_left_over,
     write_json,
 )
-from bigbird.config import Experiment, load_experiment, replace
-from bigbird.errors import DamagedError, InputError
+from bigbird.support.errors import DamagedError, InputError
 
 if TYPE_CHECKING:
     import keras
@@ -258,7 +258,7 @@ def load_model(
     Raises:
         InputError: the folder is not whole, or its weights are not its configuration's.
     """
-    from bigbird.heads import build_model
+    from bigbird.models import build_model
 
     manifest = read_manifest(model_dir, "model")
     check_files(model_dir, "model", manifest, ["config.yaml"])

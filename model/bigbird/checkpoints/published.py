@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bigbird import integrity
-from bigbird.artifacts import MANIFESTS, check_files, inside, read_manifest
 from bigbird.checkpoints import names, native
-from bigbird.errors import InputError
-from bigbird.integrity import Facts
-from bigbird.paths import plain_path
-from bigbird.text_files import decode, parse_json
+from bigbird.support import integrity
+from bigbird.support.artifacts import MANIFESTS, check_files, inside, read_manifest
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import Facts
+from bigbird.support.paths import plain_path
+from bigbird.support.text_files import decode, parse_json
 
 CONFIG_FILE, SHARDS_FILE = "config.json", "model.safetensors.index.json"  # Hugging Face's
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")

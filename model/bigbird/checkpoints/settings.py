@@ -14,9 +14,9 @@ import numpy as np
 
 from bigbird.checkpoints.names import Kind
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.errors import InputError
-from bigbird.text_files import shown
-from bigbird.yaml_files import dump_yaml, parse_yaml_mapping
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
+from bigbird.support.yaml_files import dump_yaml, parse_yaml_mapping
 
 PARAMS_FILE, CONFIG_FILE = "params.yaml", "config.json"
 

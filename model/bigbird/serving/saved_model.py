@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.artifacts import check_files, read_manifest
-from bigbird.console import hidden_native_stderr, load_tensorflow
-from bigbird.errors import InputError
-from bigbird.paths import plain_path
+from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.support.console import hidden_native_stderr, load_tensorflow
+from bigbird.support.errors import InputError
+from bigbird.support.paths import plain_path
 
 IN_RUN = Path("export/saved_model")  # where a run has it
 SHORT = 40  # characters of a value that a message shows

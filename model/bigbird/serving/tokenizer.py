@@ -1,4 +1,4 @@
-"""Raw text to pieces inside the graph, exactly as `bigbird.vocabulary.Vocabulary` does outside.
+"""Raw text to pieces inside the graph, exactly as `bigbird.text.vocabulary.Vocabulary` does outside.
 
 Shapes: B texts, P pieces of all texts together, (n) ragged pieces.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from bigbird.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary
+from bigbird.text.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary
 
 
 class Pieces(NamedTuple):

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from bigbird.config import DataConfig, Task
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record, cut_record
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
-    from bigbird.features import Feature
-    from bigbird.report import Html
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.records.features import Feature
+    from bigbird.reports.report import Html
+    from bigbird.text.vocabulary import Vocabulary
 
 Line = dict[str, Any]  # a checked example, as a line of examples.jsonl holds it
 Outputs = Mapping[str, np.ndarray]
@@ -517,7 +517,7 @@ class TaskFamily(ABC):
 
     @abstractmethod
     def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
-        """A Keras model, not built; see `bigbird.heads.build_model`."""
+        """A Keras model, not built; see `bigbird.models.build_model`."""
 
     @abstractmethod
     def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.records import name_of
 from bigbird.tasks.registry import family_of_task
 

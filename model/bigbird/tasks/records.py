@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from bigbird.errors import InputError
-from bigbird.text_files import shown
-from bigbird.vocabulary import VISIBLE
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
+from bigbird.text.vocabulary import VISIBLE
 
 has_text = re.compile(VISIBLE).search
 """Whether a text holds more than whitespace."""

@@ -15,9 +15,9 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from bigbird.config import Task
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.family import AnsweringFamily, TaskFamily
-from bigbird.text_files import shown
 
 GROUP = "bigbird.tasks"
 OWN = ("classification.glue", "squad", "triviaqa", "pretraining", "classification")

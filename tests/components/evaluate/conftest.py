@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from bigbird import features
-from bigbird.artifacts import write_json
+from bigbird.records import features
+from bigbird.support.artifacts import write_json
 from bigbird.tasks import squad
 from bigbird.tasks.classification import glue
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 _WORDS = "the a red green blue bird big small flew sang over under river tree house and then away never often".split()
 _ENCODER = {
@@ -131,7 +131,7 @@ def untrained_model():
 
         from bigbird.checkpoints.native import save_best
         from bigbird.config import load_experiment
-        from bigbird.heads import build_model
+        from bigbird.models import build_model
 
         squad_task = dataset["task"].startswith("squad")
         labels = dataset["labels"]

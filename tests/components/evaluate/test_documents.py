@@ -8,9 +8,9 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from bigbird.artifacts import write_json
-from bigbird.console import format_duration
-from bigbird.errors import InputError
+from bigbird.support.artifacts import write_json
+from bigbird.support.console import format_duration
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.encoding import Layout, encode_documents
 from bigbird.tasks.classification.family import FAMILY
 from bigbird.tasks.registry import families
@@ -71,7 +71,7 @@ def write_model(folder, dataset, decisions=None):
 
     from bigbird.checkpoints.native import save_best
     from bigbird.config import load_experiment
-    from bigbird.heads import build_model
+    from bigbird.models import build_model
 
     data = {"seq_length": 64, "global_batch_size": 8}
     encoder = _ENCODER | {"vocab_size": dataset["vocabulary"]["size"]}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks import metrics
 from components.evaluate.__main__ import main
 from components.evaluate.evaluate import choose_split, evaluate
@@ -148,7 +148,7 @@ def test_squad_gives_the_best_span_over_all_windows(tmp_path, squad_dataset, unt
 
 
 def test_a_dataset_of_another_task_or_vocabulary_is_refused(tmp_path, vocabulary, glue_dataset, untrained_model):
-    from bigbird.vocabulary import Vocabulary, train_vocabulary
+    from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
     untrained_model(tmp_path / "model", glue_dataset(tmp_path / "rte", "rte", {"validation": 2}))
     glue_dataset(tmp_path / "sst2", "sst2", {"validation": 2})

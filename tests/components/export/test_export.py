@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird import features
-from bigbird.artifacts import read_json, write_manifest
-from bigbird.errors import InputError
-from bigbird.integrity import content
+from bigbird.records import features
 from bigbird.scoring import read_examples
+from bigbird.support.artifacts import read_json, write_manifest
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import content
 from components.export import export as export_stage
 from components.export.export import export
 

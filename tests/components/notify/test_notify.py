@@ -6,7 +6,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.notify import notify as module
 from components.notify.notify import announce, message, notify, post
 from components.runs import Run, Step

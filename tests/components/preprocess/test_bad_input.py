@@ -13,8 +13,8 @@ import pytest
 import sentencepiece
 from click.testing import CliRunner
 
-from bigbird.errors import InputError
-from bigbird.vocabulary import train_vocabulary
+from bigbird.support.errors import InputError
+from bigbird.text.vocabulary import train_vocabulary
 from components.preprocess.__main__ import main
 from tests.components.preprocess.conftest import GOOD, squad_file
 

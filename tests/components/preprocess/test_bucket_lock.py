@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from bigbird import locks
-from bigbird.errors import InputError, ServiceError
+from bigbird.support import locks
+from bigbird.support.errors import InputError, ServiceError
 from components.preprocess.bucket_lock import locked_in_bucket
 from tests.loopback import Answer, LoopbackServer
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bigbird.errors import InputError, ServiceError
+from bigbird.support.errors import InputError, ServiceError
 from components.preprocess.inputs import resolve_inputs, run_day, with_date
 from tests.cloud import PARENT, PROJECT, REGION, Cloud
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bigbird.errors import InputError
-from bigbird.overrides import assignment, join_overrides
+from bigbird.config.overrides import assignment, join_overrides
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.family import ClassificationFamily
-from bigbird.vocabulary import train_vocabulary
+from bigbird.text.vocabulary import train_vocabulary
 from components.preprocess import beam_run, processes
 from components.preprocess.inputs import resolve_inputs
 from components.preprocess.preprocess import preprocess

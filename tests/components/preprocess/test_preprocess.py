@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from bigbird import features
-from bigbird.vocabulary import Vocabulary
+from bigbird.records import features
+from bigbird.text.vocabulary import Vocabulary
 from tests.components.preprocess.conftest import GOOD, squad_file
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.errors import InputError
-from bigbird.integrity import facts_of_bytes
-from bigbird.vocabulary import train_vocabulary
+from bigbird.support.errors import InputError
+from bigbird.support.integrity import facts_of_bytes
+from bigbird.text.vocabulary import train_vocabulary
 from components.preprocess import beam_run, storage
 from components.preprocess.processes import WorkerError
 from components.preprocess.shards import Encoding, Shard, read_outcome

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bigbird.artifacts import write_json
+from bigbird.support.artifacts import write_json
 from components.register import api_errors
 from tests.cloud import PROJECT, REGION
 from tests.components.register.fake_registry import FakeRegistry

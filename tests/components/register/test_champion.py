@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from bigbird.artifacts import read_json, write_manifest
-from bigbird.errors import InputError, ServiceError
-from bigbird.integrity import content
 from bigbird.serving.saved_model import Predictor
+from bigbird.support.artifacts import read_json, write_manifest
+from bigbird.support.errors import InputError, ServiceError
+from bigbird.support.integrity import content
 from bigbird.tasks.metrics import accuracy
 from components.register import storage
 from components.register.answers import measure

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.register.labels import (
     dataset_fingerprint,
     evaluation_fingerprint,

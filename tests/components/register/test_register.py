@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from bigbird.artifacts import read_json, write_json
-from bigbird.errors import InputError, ServiceError
+from bigbird.support.artifacts import read_json, write_json
+from bigbird.support.errors import InputError, ServiceError
 from bigbird.version import provenance, revision
 from components.register import api_errors
 from components.register.__main__ import main

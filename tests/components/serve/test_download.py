@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.serve.download import download, local_model
 from tests.loopback import Answer, LoopbackServer
 

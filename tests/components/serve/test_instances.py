@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.serve.instances import read_instances
 
 ONE, TWO = ("text_a",), ("question", "context")

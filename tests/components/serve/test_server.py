@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from bigbird.artifacts import read_json, write_json, write_manifest
-from bigbird.integrity import content
 from bigbird.scoring import read_examples
+from bigbird.support.artifacts import read_json, write_json, write_manifest
+from bigbird.support.integrity import content
 from tests.components.serve.conftest import JSON, ask, connects
 
 pytestmark = pytest.mark.integration

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bigbird.artifacts import write_json
-from bigbird.errors import InputError
+from bigbird.support.artifacts import write_json
+from bigbird.support.errors import InputError
 from components.serve.warm_up import WrongAnswers, warm_up
 
 RECORDED = {"label": ["a", "ü"], "probabilities": [[0.25, 0.75], [0.5, 0.5]], "start": [3, 4]}

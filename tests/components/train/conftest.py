@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from bigbird import features
-from bigbird.artifacts import write_json
+from bigbird.records import features
+from bigbird.support.artifacts import write_json
 from bigbird.tasks.classification import glue
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 _FILLER = "the a tree house river over under then away never often bird".split()
 _TELLING = {"0": ["awful", "dull", "sad"], "1": ["great", "lovely", "bright"]}

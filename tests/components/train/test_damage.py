@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from bigbird.artifacts import read_json, write_json
 from bigbird.checkpoints import native
 from bigbird.config import load_experiment
-from bigbird.errors import DamagedError, InputError
-from bigbird.locks import locked
+from bigbird.support.artifacts import read_json, write_json
+from bigbird.support.errors import DamagedError, InputError
+from bigbird.support.locks import locked
 from components.train.train import train
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.artifacts import read_json
 from bigbird.config import load_experiment
+from bigbird.support.artifacts import read_json
 from components.train import input_wait
 from components.train.input_wait import InputWait, waited
 from components.train.tensorflow_step import TensorFlowSteps

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from bigbird.checkpoints import native
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
 from bigbird.optimization import build_schedule
+from bigbird.support.errors import InputError
 from components.train.tensorflow_step import TensorFlowSteps
 from components.train.train import train
 from tests.loopback import free_port
@@ -65,7 +65,7 @@ def _on_jax(program, *arguments, devices=1, **environment):
 
 _RUNS = """
 import json, sys
-from bigbird.console import load_tensorflow
+from bigbird.support.console import load_tensorflow
 load_tensorflow("jax")
 from bigbird.checkpoints import native
 from bigbird.config import load_experiment
@@ -141,7 +141,7 @@ def test_jax_trains_as_tensorflow_does_and_each_continues_the_others_checkpoints
 
 _DEVICES = """
 import json, sys
-from bigbird.console import load_tensorflow
+from bigbird.support.console import load_tensorflow
 load_tensorflow("jax")
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
@@ -206,7 +206,7 @@ sys.meta_path.insert(0, Absent())
 import jax, numpy as np
 from jax.sharding import Mesh
 from bigbird.config import load_experiment
-from bigbird.heads import build_model
+from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
 from components.train.jax_update import AXIS, build_update, take_state
 experiment = load_experiment("bigbird/glue", overrides=[json.loads(sys.argv[1])])
@@ -239,10 +239,10 @@ def test_a_backend_that_keras_was_not_imported_with_is_refused(dataset, settings
 
 _REFUSED = """
 import json, sys
-from bigbird.console import load_tensorflow
+from bigbird.support.console import load_tensorflow
 load_tensorflow("jax")
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.train.jax_devices import build_mesh
 told = []
 for runtime in json.loads(sys.argv[1]):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bigbird import features
-from bigbird.artifacts import read_json
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.records import features
+from bigbird.support.artifacts import read_json
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3"}

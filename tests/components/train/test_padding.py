@@ -6,9 +6,9 @@ With full attention. Sparse attention's pattern depends on the padded length by 
 import numpy as np
 import pytest
 
-from bigbird import features
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
+from bigbird.records import features
 from components.train.steps import HOST_ONLY
 from components.train.tensorflow_step import TensorFlowSteps
 

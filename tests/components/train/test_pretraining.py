@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from bigbird.artifacts import read_json
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.native import latest_checkpoint
 from bigbird.config import load_experiment
-from bigbird.dataset import Rows, evaluation_dataset, training_dataset
-from bigbird.errors import InputError
+from bigbird.data.dataset import Rows, evaluation_dataset, training_dataset
+from bigbird.support.artifacts import read_json
+from bigbird.support.errors import InputError
 from components.train.sources import resolve
 from components.train.train import train
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from bigbird import features
 from bigbird.checkpoints.native import latest_checkpoint
 from bigbird.config import load_experiment
+from bigbird.records import features
 from bigbird.tasks.statistics import Statistics
 from components.train.sources import resolve
 from components.train.train import train

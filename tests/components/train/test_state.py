@@ -3,8 +3,8 @@
 import pytest
 
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
 from bigbird.optimization import build_schedule
+from bigbird.support.errors import InputError
 from components.train.state import State, check_setup, describe_setup
 
 # More steps along a learning rate that is spelt out.

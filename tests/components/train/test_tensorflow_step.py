@@ -10,9 +10,9 @@ import pytest
 
 from bigbird.checkpoints.native import named_weights
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
-from bigbird.heads import per_example_loss
+from bigbird.models import per_example_loss
 from bigbird.optimization import build_schedule
+from bigbird.support.errors import InputError
 from components.train.steps import HOST_ONLY
 from components.train.tensorflow_step import TensorFlowSteps
 

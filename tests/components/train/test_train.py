@@ -13,11 +13,11 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from bigbird.artifacts import read_json
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.native import latest_checkpoint, list_checkpoints
 from bigbird.config import load_experiment
-from bigbird.errors import InputError, TrainingDiverged
+from bigbird.support.artifacts import read_json
+from bigbird.support.errors import InputError, TrainingDiverged
 from components.train.train import train
 from tests.loopback import free_port
 
@@ -290,7 +290,7 @@ def test_a_configuration_that_cannot_work_is_refused_with_its_key(dataset, setti
 def test_a_dataset_whose_vocabulary_was_exchanged_is_refused(dataset, settings, tmp_path):
     import shutil
 
-    from bigbird.vocabulary import train_vocabulary
+    from bigbird.text.vocabulary import train_vocabulary
 
     exchanged = tmp_path / "dataset"
     shutil.copytree(dataset, exchanged)
@@ -305,7 +305,7 @@ def test_weights_of_another_vocabulary_or_pattern_are_refused_before_the_first_s
     """Shapes agree all the same. Bare records and weights without a vocabulary are not compared, which the log says."""
     import shutil
 
-    from bigbird.vocabulary import Vocabulary, train_vocabulary
+    from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
     first = tmp_path / "first"
     _train(settings(trainer={"train_steps": 1}), dataset, first, "train")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bigbird.config import load_experiment
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from components.preprocess.preprocess import preprocess
 from components.train.train import train
 

@@ -41,7 +41,7 @@ def stay_silent() -> None:
 
 @dsl.component(base_image="python", install_kfp_package=False)
 def refuse(kind: str) -> None:
-    from bigbird.errors import InputError, TrainingDiverged
+    from bigbird.support.errors import InputError, TrainingDiverged
     from components.stage import run_stage
 
     def stage() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import Example, read_dataset
 from bigbird.tasks.records import BadRecords

@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 from sklearn import metrics as sk
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification import decisions, metrics
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification import encoding
 from bigbird.tasks.classification.encoding import Layout, encode_documents, lay_out, windows_of
 from bigbird.tasks.statistics import Statistics
-from bigbird.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 
 CLS, SEP = 1, 2
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.artifacts import read_manifest, write_manifest
 from bigbird.checkpoints.native import save_best
 from bigbird.config import Experiment, load_experiment, replace
-from bigbird.errors import InputError
-from bigbird.heads import build_model
+from bigbird.models import build_model
 from bigbird.scoring import Scorer
 from bigbird.serving.saved_model import Predictor
+from bigbird.support.artifacts import read_manifest, write_manifest
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.classifiers import resolved_weights
 from bigbird.tasks.classification.examination import decide
 from bigbird.tasks.classification.family import FAMILY, first_bias
-from bigbird.vocabulary import Vocabulary
+from bigbird.text.vocabulary import Vocabulary
 from components.evaluate.evaluate import compiled, run_model
 from components.export.export import export
 from components.preprocess.preprocess import preprocess

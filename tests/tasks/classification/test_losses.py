@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird.config import load_experiment
-from bigbird.heads import build_model, per_example_loss
+from bigbird.models import build_model, per_example_loss
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(5, 3)).astype(np.float32) * 3

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.table_files import Storage, described, find_splits, find_tables
 from bigbird.tasks.classification.tables import read_rows

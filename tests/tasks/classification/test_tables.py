@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.table_files import Table
 from bigbird.tasks.classification.tables import read_rows

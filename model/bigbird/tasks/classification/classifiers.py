@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bigbird.config import Task
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.classification.config import ClassifierTask
 from bigbird.tasks.family import AnsweringFamily, Line
-from bigbird.text_files import shown
 
 if TYPE_CHECKING:
     from bigbird.tasks.classification.glue.scoring import GlueResults
@@ -33,7 +33,7 @@ class ClassifierFamily(AnsweringFamily):
         return None
 
     def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
-        from bigbird.heads import BigBirdClassifier
+        from bigbird.models import BigBirdClassifier
 
         assert isinstance(config, ClassifierTask)  # noqa: S101 - a classifier's
         classes = num_classes or config.model.num_classes

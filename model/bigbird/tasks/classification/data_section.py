@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bigbird.config import Fraction, Integer, Section
-from bigbird.text_files import shown
+from bigbird.support.text_files import shown
 
 Kind = Literal["auto", "single", "multi", "number"]
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet"]

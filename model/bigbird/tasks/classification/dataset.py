@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.classification import splits as cutting
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.labels import BadLabelError, Label, LabelColumn, is_number
@@ -23,7 +24,6 @@ from bigbird.tasks.classification.problems import Mistakes, Notice, listed, quot
 from bigbird.tasks.classification.table_files import LOCAL, Storage, Table, Tables, described, find_splits
 from bigbird.tasks.classification.tables import Row, read_rows
 from bigbird.tasks.records import BadRecords, as_json
-from bigbird.text_files import shown
 
 _SPLITS = ("train", "validation", "test")  # by the numbers that `splits.cut` gives
 _LEFT_OUT = 3  # the number of records that are in no split

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.classification.metrics import label_set_metrics
-from bigbird.text_files import shown
 
 Activation = Literal["softmax", "sigmoid"]
 

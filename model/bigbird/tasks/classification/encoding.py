@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.config import LongDocuments
 from bigbird.tasks.shortening import parts, truncated_lengths, with_parts
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
 MOST_WINDOWS = 1 << 16
 """Of one document; a record's id is the document's number times this, plus the window's."""

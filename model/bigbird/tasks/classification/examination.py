@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bigbird.artifacts import check_files, read_manifest
-from bigbird.errors import InputError
 from bigbird.scoring import read_examples
+from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.baselines import (
     Baselines,
     number_baselines,

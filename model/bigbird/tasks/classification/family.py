@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
-from bigbird.errors import InputError
-from bigbird.features import TOKENS, Feature
+from bigbird.records.features import TOKENS, Feature
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
 from bigbird.tasks.classification.config import WINDOWS_OF_PAIRS, ClassificationTask
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
@@ -31,12 +32,11 @@ from bigbird.tasks.family import (
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record
 from bigbird.tasks.statistics import Statistics
-from bigbird.text_files import shown
 
 if TYPE_CHECKING:
-    from bigbird.report import Html
+    from bigbird.reports.report import Html
     from bigbird.tasks.classification.scoring import ClassificationCollector, ClassificationResults
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
 BATCH = 512  # documents per call of SentencePiece; they may be long
 # What a dataset says of its records and a configuration must not contradict.

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.problems import listed
 from bigbird.tasks.classification.table_files import Table
 from bigbird.tasks.records import has_text
-from bigbird.text_files import shown
 
 MOST_LABELS = 10_000
 """Different labels that a column may have."""

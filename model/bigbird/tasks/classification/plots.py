@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bigbird import report
+from bigbird.reports import report
 from bigbird.tasks.classification.metrics import calibration_bins, quiet
 
 MOST_LABELS = 25  # rows of a confusion matrix

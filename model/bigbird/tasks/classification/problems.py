@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import MOST_SHOWN, cut, shown
 from bigbird.tasks.records import BadRecords, name_of
-from bigbird.text_files import MOST_SHOWN, cut, shown
 
 _LISTED = 3  # bad records that a message describes
 _MOST_BAD = 10_000  # more than so many beyond the limit are not counted to the end

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bigbird import report
+from bigbird.reports import report
 from bigbird.tasks.classification import plots
 from bigbird.tasks.classification.decisions import DEFAULT_THRESHOLD, LEAST_EXAMPLES
 from bigbird.tasks.classification.encoding import MOST_WINDOWS

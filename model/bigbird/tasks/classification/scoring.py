@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.errors import InputError
 from bigbird.scoring import least_records, read_examples, read_split
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification import metrics as metric
 from bigbird.tasks.classification.config import ClassificationTask, ResolvedKind, WindowPooling
 from bigbird.tasks.classification.decisions import Decisions

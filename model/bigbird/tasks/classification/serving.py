@@ -18,7 +18,7 @@ from bigbird.serving.tokenizer import GraphTokenizer, first_pieces, repair
 from bigbird.tasks.classification.config import WindowPooling
 from bigbird.tasks.classification.decisions import Decisions
 from bigbird.tasks.classification.encoding import Layout, head_length
-from bigbird.vocabulary import Vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 MEANINGS = {
     "text_a": "the text, or the first text of a pair, as long as you like; UTF-8",

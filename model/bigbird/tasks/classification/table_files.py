@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import SPLITS, TableData
 from bigbird.tasks.classification.problems import listed, quoted_name
 

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from bigbird.errors import InputError
-from bigbird.overrides import merge
+from bigbird.config.overrides import merge
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import SPLITS, TableData
 from bigbird.tasks.classification.dataset import Example, TableDataset, read_dataset
 from bigbird.tasks.classification.scoring import METRICS

@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.problems import no_such_column, quoted_name
 from bigbird.tasks.classification.table_files import LOCAL, Storage, Table
 from bigbird.tasks.classification.text_tables import Records, read_delimited, read_json_lines
 from bigbird.tasks.records import BadRecords, has_text
-from bigbird.text_files import shown
 
 _BATCH = 256  # rows of Parquet that are in memory at once; documents may be long
 

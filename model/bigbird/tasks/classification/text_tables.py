@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, NoReturn, cast
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.problems import listed, no_such_column, quoted_name
 from bigbird.tasks.classification.table_files import Storage, Table
 from bigbird.tasks.records import BadRecords, foreign_format
-from bigbird.text_files import shown
 
 LONGEST = 1 << 24
 """Characters of a line or value; more is a mistake, such as a quotation mark that is never closed."""

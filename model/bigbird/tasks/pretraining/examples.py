@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks.records import foreign_format, has_text
-from bigbird.vocabulary import Vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 TASK = "pretraining"
 METRICS = ("masked_lm_accuracy", "masked_lm_loss", "perplexity")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import DataConfig, Task
-from bigbird.errors import InputError
-from bigbird.features import TOKENS, Feature
+from bigbird.records.features import TOKENS, Feature
+from bigbird.support.errors import InputError
 from bigbird.tasks.family import FileNames, Item, Line, LineRange, Preprocessing, Source, Storage, TaskFamily, batches
 from bigbird.tasks.pretraining.config import PretrainingDataConfig, PretrainingTask
 from bigbird.tasks.pretraining.examples import FILES, METRICS, TASK, encode_documents, parse
@@ -18,7 +18,7 @@ from bigbird.tasks.statistics import Statistics
 if TYPE_CHECKING:
     from bigbird.tasks.pretraining.masking import Masker
     from bigbird.tasks.pretraining.scoring import PretrainingCollector
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
 BATCH = 64  # documents per call of SentencePiece
 
@@ -82,7 +82,7 @@ class PretrainingFamily(TaskFamily):
 
     def masker(self, data: DataConfig) -> Masker:
         from bigbird.tasks.pretraining.masking import Masker
-        from bigbird.vocabulary import Vocabulary
+        from bigbird.text.vocabulary import Vocabulary
 
         assert isinstance(data, PretrainingDataConfig)  # noqa: S101 - this family's
         return Masker(Vocabulary(data.vocab_file), data)
@@ -100,7 +100,7 @@ class PretrainingFamily(TaskFamily):
                 )
 
     def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
-        from bigbird.heads import BigBirdMaskedLM
+        from bigbird.models import BigBirdMaskedLM
 
         return BigBirdMaskedLM(config.encoder, dtype=dtype)
 
@@ -108,7 +108,7 @@ class PretrainingFamily(TaskFamily):
         """Mean of the masked tokens' cross-entropies."""
         from keras import ops
 
-        from bigbird.heads import masked_losses
+        from bigbird.models import masked_losses
 
         count = ops.sum(batch["masked_lm_weights"], axis=1)
         return masked_losses(outputs, batch) / ops.maximum(count, 1.0)
@@ -117,7 +117,7 @@ class PretrainingFamily(TaskFamily):
         """Of the large logits three sums per row: masked_lm_loss, masked_lm_correct and masked_lm_count, float32[B]."""
         from keras import ops
 
-        from bigbird.heads import masked_losses
+        from bigbird.models import masked_losses
 
         weights = batch["masked_lm_weights"]
         right = ops.equal(ops.argmax(outputs["logits"], axis=-1), ops.cast(batch["masked_lm_ids"], "int32"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from bigbird.tasks.pretraining.config import PretrainingDataConfig
-from bigbird.vocabulary import Vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 MASK_SHARE, OTHER_SHARE = 0.8, 0.1
 

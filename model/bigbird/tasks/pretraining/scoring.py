@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.family import Collector, Evaluation
 from bigbird.tasks.pretraining.examples import METRICS
 

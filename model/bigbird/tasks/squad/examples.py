@@ -16,11 +16,11 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name_of, text_problem
-from bigbird.text_files import shown
-from bigbird.vocabulary import Pieces, Vocabulary
+from bigbird.text.vocabulary import Pieces, Vocabulary
 
 TASKS = {"squad_v1": False, "squad_v2": True}
 """Task name -> whether a question may have no answer (SQuAD v2.0)."""

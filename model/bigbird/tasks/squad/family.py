@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bigbird import features
 from bigbird.config import DataConfig, Task
-from bigbird.features import TOKENS, Feature
+from bigbird.records import features
+from bigbird.records.features import TOKENS, Feature
 from bigbird.tasks.family import FileNames, Item, Line, LineRange, Outputs, Preprocessing, Source, Storage, batches
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad.config import SquadTask
@@ -27,7 +27,7 @@ from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
     from bigbird.tasks.squad.scoring import SpanCollector
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
 BATCH = 64  # paragraphs per call of SentencePiece
 
@@ -131,7 +131,7 @@ class SquadFamily(SpanFamily):
         return encode_raw_squad(file, data, folder)
 
     def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
-        from bigbird.heads import BigBirdSpanModel
+        from bigbird.models import BigBirdSpanModel
 
         assert isinstance(config, SquadTask)  # noqa: S101 - this family's
         return BigBirdSpanModel(config.encoder, head=config.model.head, dtype=dtype)
@@ -143,7 +143,7 @@ class SquadFamily(SpanFamily):
         """
         from keras import ops
 
-        from bigbird.heads import cross_entropy
+        from bigbird.models import cross_entropy
 
         padding = (1.0 - ops.cast(batch["input_mask"], "float32")) * -1e9
         start = cross_entropy(outputs["start_logits"] + padding, batch["start_positions"])

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bigbird import features
-from bigbird.artifacts import write_manifest
 from bigbird.config import PLACEHOLDER
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.artifacts import write_manifest
+from bigbird.support.errors import InputError
 from bigbird.tasks import squad
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad.config import SquadDataConfig
+from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
-from bigbird.vocabulary import Vocabulary
 
 PARAGRAPHS_AT_ONCE = 64
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bigbird import report
+from bigbird.reports import report
 from bigbird.tasks.squad.decoding import Answer
 from bigbird.tasks.squad.scoring import Question, SquadResults
 

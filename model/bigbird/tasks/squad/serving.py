@@ -15,7 +15,7 @@ from bigbird.serving.spans import NO_SPAN, Spans, best_per_example, best_spans
 from bigbird.serving.tokenizer import GraphTokenizer, Pieces, character_span, covers_text, first_pieces, repair
 from bigbird.serving.windows import Windows, cut_windows
 from bigbird.tasks.squad import WindowOptions
-from bigbird.vocabulary import Vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 MEANINGS = {
     "question": "UTF-8; what is beyond query_length tokens is left out",

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
-from bigbird.errors import InputError
+from bigbird.support.errors import InputError
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.squad.examples import WindowOptions
 
 if TYPE_CHECKING:
-    from bigbird.report import Html
+    from bigbird.reports.report import Html
     from bigbird.tasks.squad.scoring import SquadResults
 
 SETTINGS = ("max_length", "doc_stride", "query_length")

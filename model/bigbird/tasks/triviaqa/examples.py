@@ -20,12 +20,12 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name_of, text_problem
 from bigbird.tasks.squad import WINDOWS_PER_QUESTION, WindowOptions, window_spans
-from bigbird.text_files import shown
-from bigbird.vocabulary import Pieces, Vocabulary
+from bigbird.text.vocabulary import Pieces, Vocabulary
 
 TASKS = {"triviaqa_wikipedia": "Wikipedia", "triviaqa_web": "Web"}
 """Task name -> the Domain of its files."""

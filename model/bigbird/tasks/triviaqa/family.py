@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bigbird import features
 from bigbird.config import Task
-from bigbird.errors import InputError
-from bigbird.features import TOKENS, Feature
+from bigbird.records import features
+from bigbird.records.features import TOKENS, Feature
+from bigbird.support.errors import InputError
 from bigbird.tasks.family import FileNames, Item, Line, LineRange, Outputs, Preprocessing, Source, Storage, batches
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad.span_family import SpanFamily, dataset_folder, windows_of
@@ -19,7 +19,7 @@ from bigbird.tasks.triviaqa.examples import METRICS, TASKS, Document, encode_doc
 
 if TYPE_CHECKING:
     from bigbird.tasks.triviaqa.scoring import DocumentCollector
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
 BATCH = 32  # documents per call of SentencePiece
 TITLES = {"triviaqa_wikipedia": "TriviaQA, Wikipedia", "triviaqa_web": "TriviaQA, web"}
@@ -123,7 +123,7 @@ class TriviaQAFamily(SpanFamily):
         return FEATURES
 
     def build_model(self, config: Task, *, num_classes: int | None, dtype: str) -> Any:
-        from bigbird.heads import BigBirdSpanModel
+        from bigbird.models import BigBirdSpanModel
 
         return BigBirdSpanModel(config.encoder, head="triviaqa", dtype=dtype)
 
@@ -132,7 +132,7 @@ class TriviaQAFamily(SpanFamily):
 
         See arXiv:1710.10723, and the Model Garden's `SpanOrCrossEntropyLoss`.
         """
-        from bigbird.heads import or_cross_entropy
+        from bigbird.models import or_cross_entropy
 
         return sum(or_cross_entropy(outputs[f"{end}_logits"], batch[f"answer_{end}s"]) for end in ("start", "end"))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.errors import InputError
 from bigbird.scoring import least_records, read_examples, read_split
+from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.family import Collector, Evaluation
 from bigbird.tasks.squad.decoding import Answer, Candidate

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bigbird import features
 from bigbird.config import DataConfig, PlainModelConfig, Task
-from bigbird.features import LABEL_IDS, TOKENS, Feature
+from bigbird.records import features
+from bigbird.records.features import LABEL_IDS, TOKENS, Feature
 from bigbird.tasks.family import AnsweringFamily, Collector, Evaluation, FileNames, Item, batches
 
 LABELS = ("sad", "glad")
@@ -77,12 +77,12 @@ class MoodFamily(AnsweringFamily):
         return len(LABELS)
 
     def build_model(self, config, *, num_classes, dtype):
-        from bigbird.heads import BigBirdClassifier
+        from bigbird.models import BigBirdClassifier
 
         return BigBirdClassifier(config.encoder, len(LABELS), dtype=dtype)
 
     def loss(self, config, outputs, batch):
-        from bigbird.heads import cross_entropy
+        from bigbird.models import cross_entropy
 
         return cross_entropy(outputs["logits"], batch["label_ids"])
 
@@ -98,7 +98,7 @@ class MoodFamily(AnsweringFamily):
         return ["predicted.diary"]
 
     def report_sections(self, results, tokens):
-        from bigbird import report
+        from bigbird.reports import report
 
         rows = [[line["text_a"], line["label"], mood, tokens[line["id"]]] for line, mood in results]
         return [report.section("Lines", report.table(["line", "right", "answered", "tokens"], rows))]

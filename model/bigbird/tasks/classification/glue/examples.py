@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bigbird import features
-from bigbird.errors import InputError
+from bigbird.records import features
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.records import BadRecords, foreign_format, has_text, name_of
 from bigbird.tasks.shortening import truncated_lengths
-from bigbird.text_files import shown
-from bigbird.vocabulary import Vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 _USUAL_SPLITS = {"train": ("train.tsv",), "validation": ("dev.tsv",), "test": ("test.tsv",)}
 _MNLI_LABELS = ("entailment", "neutral", "contradiction")

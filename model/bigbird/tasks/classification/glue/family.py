@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
-from bigbird.errors import InputError
-from bigbird.features import LABEL_IDS, TOKENS, Feature
+from bigbird.records.features import LABEL_IDS, TOKENS, Feature
+from bigbird.support.errors import InputError
 from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
 from bigbird.tasks.classification.encoding import Layout
 from bigbird.tasks.classification.glue.config import GlueTask
@@ -28,9 +28,9 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
-    from bigbird.report import Html
+    from bigbird.reports.report import Html
     from bigbird.tasks.classification.glue.scoring import GlueCollector, GlueResults
-    from bigbird.vocabulary import Vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
 # Examples per call of SentencePiece: enough to amortise the call, few enough to keep little in memory.
 BATCH = 2048

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bigbird import report
+from bigbird.reports import report
 from bigbird.tasks.classification.glue.scoring import GlueResults
 from bigbird.tasks.metrics import confusion
 

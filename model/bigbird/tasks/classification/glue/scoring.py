@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.errors import InputError
 from bigbird.scoring import read_examples
+from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.classification.glue.config import GlueTask
 from bigbird.tasks.family import Collector, Evaluation

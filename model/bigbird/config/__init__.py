@@ -1,0 +1,47 @@
+"""What is trained and how: the configuration's tree, its files and its overrides."""
+
+from bigbird.config.experiment import PLACEHOLDER, TREE, Experiment, load_experiment, read_yaml, replace
+from bigbird.config.model import (
+    SIZES,
+    AttentionConfig,
+    BigBirdEncoderConfig,
+    EncoderConfig,
+    Head,
+    PlainModelConfig,
+    Pooling,
+)
+from bigbird.config.overrides import parse_override
+from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Positive, Section
+from bigbird.config.task import DataConfig, Task
+from bigbird.config.training import AdamWConfig, OptimizerConfig, PolynomialDecay, RuntimeConfig, TrainerConfig
+
+__all__ = [
+    "PLACEHOLDER",
+    "SIZES",
+    "TREE",
+    "AdamWConfig",
+    "Amount",
+    "AttentionConfig",
+    "BigBirdEncoderConfig",
+    "Count",
+    "DataConfig",
+    "EncoderConfig",
+    "Experiment",
+    "Fraction",
+    "Head",
+    "Integer",
+    "Number",
+    "OptimizerConfig",
+    "PlainModelConfig",
+    "PolynomialDecay",
+    "Pooling",
+    "Positive",
+    "RuntimeConfig",
+    "Section",
+    "Task",
+    "TrainerConfig",
+    "load_experiment",
+    "parse_override",
+    "read_yaml",
+    "replace",
+]

@@ -1,0 +1,114 @@
+"""The encoder's configuration."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from bigbird.config.section import Amount, Count, Fraction, Positive, Section
+
+# Sizes of the paper (base, large; appendix E) and one for a laptop.
+SIZES: dict[str, dict[str, int]] = {
+    "small": {"hidden_size": 128, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
+    "base": {"hidden_size": 768, "num_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+    "large": {"hidden_size": 1024, "num_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+}
+
+
+class AttentionConfig(Section):
+    """How attention is computed, which the weights do not depend on but for `dense`."""
+
+    implementation: Literal["auto", "xla", "pallas", "dense"] = Field(
+        "auto",
+        description="xla: the backend's own operations; pallas: kernels for TPUs and NVIDIA's GPUs, with runtime.backend jax; "
+        "auto: pallas where JAX has one that it suits, else xla; dense: full attention at every length",
+    )
+
+
+class BigBirdEncoderConfig(Section):
+    """The encoder. Defaults are the published base model's."""
+
+    size: Literal["small", "base", "large"] | None = Field(
+        None, description="fills the four sizes below where they are not given"
+    )
+    vocab_size: Positive = 50358
+    hidden_size: Positive = 768
+    num_layers: Positive = 12
+    num_attention_heads: Positive = 12
+    intermediate_size: Positive = 3072
+    hidden_activation: Literal["gelu", "relu"] = Field("gelu", description="gelu is the tanh form, as published")
+    dropout_rate: Fraction = 0.1
+    attention_dropout_rate: Fraction = Field(
+        0.1, description="full attention only; none of the published models drops sparse probabilities"
+    )
+    max_position_embeddings: Positive = 4096
+    type_vocab_size: Positive = 16
+    initializer_range: Amount = 0.02
+    block_size: Positive = 64
+    num_rand_blocks: Count = 3
+    random_range: Positive = Field(
+        1024, description="tokens; random blocks of the old plan lie within the first so many"
+    )
+    random_pattern: Literal["model_garden", "google_research"] = Field(
+        "model_garden",
+        description="old plan at every length from random_range on, or only at 1024, 2048, 3072 and 4096",
+    )
+    full_attention_max_length: Count | None = Field(
+        None, description="inputs up to so many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size"
+    )
+    use_gradient_checkpointing: bool = False
+    attention: AttentionConfig = AttentionConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_size(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("size"), str) and values["size"] in SIZES:
+            return {**SIZES[values["size"]], **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> BigBirdEncoderConfig:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        least = (5 + 2 * self.num_rand_blocks) * self.block_size
+        if self.full_attention_max_length is not None and self.full_attention_max_length < least:
+            raise ValueError(
+                f"full_attention_max_length {self.full_attention_max_length} is below {least} = (5 + 2 * num_rand_blocks) * "
+                "block_size, the shortest input that has room for every random block"
+            )
+        sparse = self.full_attention_threshold < self.max_position_embeddings
+        limited = 2 * self.block_size < self.random_range < self.max_position_embeddings  # as the old plan has it
+        enough = (self.num_rand_blocks + 4) * self.block_size
+        if sparse and limited and self.random_range < enough:
+            raise ValueError(
+                f"random_range {self.random_range} is below {enough} = (num_rand_blocks + 4) * block_size, the least that "
+                "has num_rand_blocks blocks outside a window and the global ones"
+            )
+        return self
+
+    @property
+    def full_attention_threshold(self) -> int:
+        """Longest input, in tokens, that takes the full-attention path."""
+        if self.attention.implementation == "dense":
+            return self.max_position_embeddings
+        if self.full_attention_max_length is not None:
+            return self.full_attention_max_length
+        return (5 + 2 * self.num_rand_blocks) * self.block_size
+
+
+class EncoderConfig(Section):
+    type: Literal["bigbird"] = "bigbird"
+    bigbird: BigBirdEncoderConfig = BigBirdEncoderConfig()
+
+
+Head = Literal["model_garden", "hugging_face"]
+Pooling = Literal["cls", "mean"]
+
+
+class PlainModelConfig(Section):
+    """A model whose head has no settings of its own."""
+
+    encoder: EncoderConfig = EncoderConfig()

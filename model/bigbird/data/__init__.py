@@ -1,0 +1,1 @@
+"""The input of training and evaluation: batches of records, padded to a few lengths."""

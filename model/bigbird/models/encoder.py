@@ -1,0 +1,236 @@
+"""The BigBird encoder: embeddings and a stack of post-norm Transformer layers.
+
+Shapes: B batch, L tokens, H hidden size, N heads, D head size, F intermediate size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from bigbird.config import BigBirdEncoderConfig
+from bigbird.layers.attention.dense import dense_attention
+from bigbird.layers.attention.implementation import sparse_attention
+from bigbird.layers.attention.pattern import BlockPattern
+from bigbird.layers.dropout import dropout, fold_seed
+from bigbird.layers.gelu import gelu, gelu_in_training
+from bigbird.layers.recompute import recomputed
+from bigbird.layers.residual import add_and_norm
+from bigbird.layers.token_dense import TokenDense
+
+LAYER_NORM_EPSILON = 1e-12  # all three published implementations
+
+
+def attention_pattern(config: BigBirdEncoderConfig) -> BlockPattern:
+    """The block pattern of an encoder's layers."""
+    return BlockPattern(
+        num_heads=config.num_attention_heads,
+        block_size=config.block_size,
+        num_rand_blocks=config.num_rand_blocks,
+        build_length=config.max_position_embeddings,
+        random_range=config.random_range,
+        rule=config.random_pattern,
+    )
+
+
+class _TruncatedNormal(keras.initializers.TruncatedNormal):
+    """Keras' own numbers, drawn in a row: JAX compiles a program for each shape that it draws, a third of a second each."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.reshape(super().__call__((math.prod(shape),), dtype), shape)
+
+
+def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
+    """A fresh initializer: one that is shared would give equal weights to equal shapes."""
+    return _TruncatedNormal(stddev=config.initializer_range)
+
+
+def activation(config: BigBirdEncoderConfig, training: bool = False) -> Any:
+    """The hidden activation, a function of a tensor; gelu in its tanh form, as published."""
+    return {"gelu": gelu_in_training if training else gelu, "relu": ops.relu}[config.hidden_activation]
+
+
+class Embeddings(keras.layers.Layer):
+    """Word + position + type embeddings, then layer norm and dropout."""
+
+    def __init__(self, config: BigBirdEncoderConfig, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.config = config
+
+        def table(rows: int, name: str) -> keras.layers.Embedding:
+            return keras.layers.Embedding(
+                rows, config.hidden_size, embeddings_initializer=initializer(config), name=name, dtype=self.dtype_policy
+            )
+
+        self.word = table(config.vocab_size, "word")
+        self.position = table(config.max_position_embeddings, "position")
+        self.type = table(config.type_vocab_size, "type")
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=LAYER_NORM_EPSILON, name="layer_norm", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        for table in (self.word, self.position, self.type):
+            table.build(None)
+        self.norm.build((None, None, self.config.hidden_size))
+
+    def call(self, word_ids: Any, type_ids: Any, seed: Any = None) -> Any:
+        """int32[B, L] twice -> float[B, L, H]."""
+        length = word_ids.shape[1]
+        positions = ops.cast(self.position.embeddings[:length], self.compute_dtype)  # (L, H)
+        x = self.word(word_ids) + positions + self.type(type_ids)
+        return dropout(self.norm(x), self.config.dropout_rate, seed)
+
+
+class Attention(keras.layers.Layer):
+    """Multi-head self-attention: full up to the threshold, block-sparse beyond; decided per call by the length."""
+
+    def __init__(self, config: BigBirdEncoderConfig, index: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.config, self.index = config, index
+        heads, size = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+        self.sparse_attention = sparse_attention(config, self.compute_dtype)
+
+        def projection(equation: str, shape: tuple[Any, ...], bias: str, name: str) -> keras.layers.EinsumDense:
+            return keras.layers.EinsumDense(
+                equation,
+                shape,
+                bias_axes=bias,
+                kernel_initializer=initializer(config),
+                name=name,
+                dtype=self.dtype_policy,
+            )
+
+        self.query = projection("blh,hnd->blnd", (None, heads, size), "nd", "query")
+        self.key = projection("blh,hnd->blnd", (None, heads, size), "nd", "key")
+        self.value = projection("blh,hnd->blnd", (None, heads, size), "nd", "value")
+        self.output_dense = projection("blnd,ndh->blh", (None, config.hidden_size), "h", "output")
+
+    def build(self, input_shape: Any) -> None:
+        for layer in (self.query, self.key, self.value):
+            layer.build((None, None, self.config.hidden_size))
+        heads = self.config.num_attention_heads
+        self.output_dense.build((None, None, heads, self.config.hidden_size // heads))
+
+    def call(self, x: Any, mask: Any, seed: Any = None) -> Any:
+        """float[B, L, H], int32[B, L] -> float[B, L, H]."""
+        query, key, value = self.query(x), self.key(x), self.value(x)  # (B, L, N, D)
+        if x.shape[1] <= self.config.full_attention_threshold:
+            rate = self.config.attention_dropout_rate
+            context = dense_attention(query, key, value, mask, dropout=lambda p: dropout(p, rate, seed))
+        else:
+            pattern, training = attention_pattern(self.config), seed is not None
+            context = self.sparse_attention(
+                query, key, value, mask, pattern=pattern, layer=self.index, training=training
+            )
+        return self.output_dense(context)
+
+
+class EncoderLayer(keras.layers.Layer):
+    """Attention and feed-forward, each with a residual and a layer norm after it."""
+
+    def __init__(self, config: BigBirdEncoderConfig, index: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.config = config
+        self.attention = Attention(config, index, name="attention", dtype=self.dtype_policy)
+        self.attention_norm = self._norm("attention_layer_norm")
+        self.intermediate = self._dense(config.intermediate_size, "intermediate")
+        self.output_dense = self._dense(config.hidden_size, "output")
+        self.output_norm = self._norm("output_layer_norm")
+
+    def _norm(self, name: str) -> keras.layers.LayerNormalization:
+        return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name=name, dtype=self.dtype_policy)
+
+    def _dense(self, units: int, name: str) -> TokenDense:
+        return TokenDense(units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy)
+
+    def build(self, input_shape: Any) -> None:
+        hidden = (None, None, self.config.hidden_size)
+        for layer in (self.attention, self.attention_norm, self.intermediate, self.output_norm):
+            layer.build(hidden)
+        self.output_dense.build((None, None, self.config.intermediate_size))
+
+    def call(self, x: Any, mask: Any, seed: Any = None) -> Any:
+        """float[B, L, H], int32[B, L] -> float[B, L, H]."""
+        rate = self.config.dropout_rate
+        seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
+        x = add_and_norm(x, self.attention(x, mask, seeds[0]), self.attention_norm, rate, seeds[1])
+        hidden = activation(self.config, training=seed is not None)(self.intermediate(x))
+        return add_and_norm(x, self.output_dense(hidden), self.output_norm, rate, seeds[2])
+
+
+class BigBirdEncoder(keras.layers.Layer):
+    """Token ids to one vector per token.
+
+    Args:
+        config: sizes, pattern, dropout.
+        with_pooler: adds the published pooler, a tanh dense layer on the first token.
+
+    Example:
+        encoder = BigBirdEncoder(BigBirdEncoderConfig(size="base"))
+        encoder({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types})["sequence_output"]
+    """
+
+    def __init__(
+        self, config: BigBirdEncoderConfig, *, with_pooler: bool = False, name: str = "encoder", **kwargs: Any
+    ):
+        super().__init__(name=name, **kwargs)
+        self.config = config
+        self.embeddings = Embeddings(config, name="embeddings", dtype=self.dtype_policy)
+        self.encoder_layers = [
+            EncoderLayer(config, index, name=f"layer_{index}", dtype=self.dtype_policy)
+            for index in range(config.num_layers)
+        ]
+        self.pooler = None
+        if with_pooler:
+            self.pooler = keras.layers.Dense(
+                config.hidden_size, activation="tanh", kernel_initializer=initializer(config),
+                name="pooler", dtype=self.dtype_policy,
+            )  # fmt: skip
+
+    def build(self, input_shape: Any = None) -> None:
+        self.embeddings.build()
+        for layer in self.encoder_layers:
+            layer.build((None, None, self.config.hidden_size))
+        if self.pooler is not None:
+            self.pooler.build((None, self.config.hidden_size))
+
+    def call(self, inputs: dict[str, Any], seed: Any = None) -> dict[str, Any]:
+        """Encodes a batch.
+
+        Args:
+            inputs: input_word_ids, input_mask, input_type_ids, int32[B, L] each; L static.
+            seed: int32[2] for training with dropout, None for none.
+
+        Returns:
+            sequence_output float[B, L, H]; pooled_output float[B, H] where the encoder has a pooler.
+
+        Raises:
+            ValueError: L is unknown or above the model's positions.
+        """
+        length = inputs["input_word_ids"].shape[1]
+        if length is None or length > self.config.max_position_embeddings:
+            raise ValueError(
+                f"sequence length {length} must be known and at most {self.config.max_position_embeddings}"
+            )
+        mask = inputs["input_mask"]
+        x = self.embeddings(inputs["input_word_ids"], inputs["input_type_ids"], _fold(seed, 0))
+        for index, layer in enumerate(self.encoder_layers):
+            x = self._run_layer(layer, x, mask, _fold(seed, index + 1))
+        outputs = {"sequence_output": x}
+        if self.pooler is not None:
+            outputs["pooled_output"] = self.pooler(x[:, 0])
+        return outputs
+
+    def _run_layer(self, layer: EncoderLayer, x: Any, mask: Any, seed: Any) -> Any:
+        """The layer, or the layer recomputed in the backward pass; its dropout repeats itself, being given its seed."""
+        if not self.config.use_gradient_checkpointing or seed is None:
+            return layer(x, mask, seed)
+        return recomputed(layer, x, mask, seed)
+
+
+def _fold(seed: Any, number: int) -> Any:
+    return None if seed is None else fold_seed(seed, number)

@@ -1,0 +1,1 @@
+"""Pages for people: figures, tables and text as one HTML file."""

@@ -1,0 +1,1 @@
+"""What every part of the project leans on: messages, files, locks, checksums, the terminal."""

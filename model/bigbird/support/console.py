@@ -1,0 +1,260 @@
+"""What every command shares: how it reports errors, exit codes and progress."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from bigbird.support.errors import InputError, ServiceError, TrainingDiverged
+from bigbird.support.scratch import scratch_folder
+
+# Exit codes, also in docs/stages.md: 0 success, 1 a bug of ours, 2 the user's input or a place that cannot be written, 3 training
+# diverged, 4 a service refused or failed, 5 a step does not fit the machine's memory, 130 Ctrl-C, 143 SIGTERM.
+EXIT_INPUT = 2
+EXIT_DIVERGED = 3
+EXIT_SERVICE = 4
+EXIT_DOES_NOT_FIT = 5
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+EXIT_CODES: dict[type[Exception], int] = {
+    InputError: EXIT_INPUT,
+    TrainingDiverged: EXIT_DIVERGED,
+    ServiceError: EXIT_SERVICE,
+}
+"""The errors that are told in one message, without a traceback, and the code that each ends with."""
+
+
+def run_command(command: Callable[[], object]) -> None:
+    """Runs a command line's body and exits the process with the code that says how it went.
+
+    A user's mistake prints one message on stderr and no traceback; any other exception keeps its traceback.
+    """
+    with stoppable() as stop:
+        try:
+            with scratch_folder():
+                command()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or stop.code == EXIT_INTERRUPTED:
+                print("interrupted; nothing half-written was left behind", file=sys.stderr)
+                sys.exit(EXIT_INTERRUPTED)
+            if stop.code:
+                sys.exit(stop.code)
+            told = explained(error)
+            if told is None:
+                raise
+            message, code = told
+            print(f"error: {message}", file=sys.stderr)
+            sys.exit(code)
+
+
+def explained(error: BaseException) -> tuple[str, int] | None:
+    """The message for the user and the exit code of an error that is no bug of ours; None for one that is.
+
+    A full disk and a file that the system refuses are told as such wherever they come from: libraries wrap the system's
+    error in their own.
+    """
+    for kind, code in EXIT_CODES.items():
+        if isinstance(error, kind):
+            return str(error), code
+    if isinstance(error, SystemExit):
+        return None
+    for cause in _chain(error):
+        if (isinstance(cause, OSError) and cause.errno in _FULL) or any(words in str(cause) for words in _FULL_WORDS):
+            return (
+                f"{_place(cause)}no space left on the device; free some, or write elsewhere, and start again",
+                EXIT_INPUT,
+            )
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and cause.filename is not None and cause.errno is not None:
+            return (
+                f"{_place(cause)}{cause.strerror}; expected a file or folder that can be read or written here",
+                EXIT_INPUT,
+            )
+    if isinstance(error, MemoryError):
+        return "out of memory; give this step more, or smaller batches", EXIT_DOES_NOT_FIT
+    return None
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded")  # the system's, inside a library's own message
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _place(error: BaseException) -> str:
+    name = getattr(error, "filename", None)
+    return f"{name}: " if isinstance(name, str) else ""
+
+
+class Stop:
+    """Whether the process was asked to stop: the exit code that says so, or 0."""
+
+    code = 0
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Turns Ctrl-C and SIGTERM into exceptions while the block runs, and remembers which came.
+
+    SIGTERM raises `SystemExit(143)`, so that half-written folders go away; the first process of a container would not
+    even end by it otherwise. A library may wrap these exceptions in its own: what came is in the `Stop`. Whoever
+    handles a signal already is left alone, and so are threads, which get none.
+    """
+    stop, before = Stop(), {}
+
+    def interrupt(*_: object) -> None:
+        stop.code = EXIT_INTERRUPTED
+        raise KeyboardInterrupt
+
+    def terminate(*_: object) -> None:
+        stop.code = EXIT_TERMINATED
+        sys.exit(stop.code)
+
+    for number, default, ours in (
+        (signal.SIGINT, signal.default_int_handler, interrupt),
+        (signal.SIGTERM, signal.SIG_DFL, terminate),
+    ):
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) == default:
+            before[number] = signal.signal(number, ours)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def load_tensorflow(keras_backend: str = "tensorflow") -> None:
+    """Imports TensorFlow without its start-up chatter, which its log level does not stop; then errors only.
+
+    Call it before anything else imports TensorFlow or Keras. Devices are listed but not set up: a strategy may still do that.
+
+    Args:
+        keras_backend: what Keras is to compute with. TensorFlow leaves the accelerators to another one.
+
+    Raises:
+        InputError: that backend is not installed.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec(keras_backend) is None:
+        raise InputError(f"Keras is to compute with {keras_backend}, which is not installed in this environment")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = keras_backend
+    stderr = sys.stderr
+    with hidden_native_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        if keras_backend != "tensorflow":
+            for kind in ("GPU", "TPU"):
+                tf.config.set_visible_devices([], kind)
+        logger = tf.get_logger()
+        logger.setLevel("ERROR")  # a function traced for every padded length is meant, not retraced in vain
+        for handler in logger.handlers:
+            handler.setStream(stderr)  # it was made with the block's own, which is closed at its end
+
+
+@contextmanager
+def hidden_native_stderr() -> Iterator[None]:
+    """Hides what native libraries write to file descriptor 2; Python's stderr stays. Shown after all if the block fails."""
+    import tempfile
+
+    try:
+        number = sys.__stderr__.fileno()  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):  # there is no such descriptor, as in some notebooks
+        yield
+        return
+    shown, python_stderr = os.dup(number), sys.stderr
+    with tempfile.TemporaryFile() as hidden, os.fdopen(shown, "w", buffering=1, encoding="utf-8") as terminal:
+        if python_stderr is sys.__stderr__:
+            sys.stderr = terminal
+        os.dup2(hidden.fileno(), number)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(shown, hidden.read())
+            raise
+        finally:
+            os.dup2(shown, number)
+            sys.stderr = python_stderr
+
+
+class Progress:
+    """One live line on a terminal, one line every few seconds in a log.
+
+    Example: `train 120/700  loss 0.431  lr 8.1e-04  41k tokens/s  1m 05s left`.
+
+    Args:
+        label: the first word of the line.
+        total: how many units there are to do, or None when unknown.
+        interval_s: seconds between lines when stderr is not a terminal.
+    """
+
+    def __init__(self, label: str, total: int | None = None, interval_s: float = 5.0):
+        import time
+
+        self._clock = time.monotonic
+        self.label, self.total, self._interval = label, total, interval_s
+        self._start = self._clock()
+        self._last = float("-inf")
+        self._first_done: int | None = None
+        self._live = sys.stderr.isatty()
+
+    def update(self, done: int, detail: str = "", *, force: bool = False) -> None:
+        """Shows that `done` units of `total` are finished; cheap to call on every unit."""
+        now = self._clock()
+        if self._first_done is None:  # a resumed run starts above zero; the rate counts from here
+            self._first_done, self._start = done, now
+        if not force and now - self._last < (0.2 if self._live else self._interval):
+            return
+        self._last = now
+        self._show(done, detail, self._time_left(done, now))
+
+    def prepare(self, done: int, detail: str) -> None:
+        """Shows what is done before the first unit; its time says nothing of the units' and is left out of their rate."""
+        self._show(done, detail)
+
+    def _show(self, done: int, *details: str) -> None:
+        count = f"{done:,}/{self.total:,}" if self.total else f"{done:,}"
+        line = "  ".join(part for part in (f"{self.label} {count}", *details) if part)
+        if self._live:
+            print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def finish(self, message: str = "") -> None:
+        """Ends the live line and prints a closing message."""
+        if self._live:
+            print("\r\x1b[2K", end="", file=sys.stderr)
+        if message:
+            print(message, file=sys.stderr, flush=True)
+
+    def _time_left(self, done: int, now: float) -> str:
+        progressed = done - (self._first_done or 0)
+        if not self.total or progressed <= 0:
+            return ""
+        return f"{format_duration((now - self._start) / progressed * (self.total - done))} left"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as people say them: `42s`, `3m 07s`, `2h 15m`."""
+    seconds = max(0, round(seconds))
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m {seconds % 60:02d}s"
+    return f"{seconds // 3600}h {seconds % 3600 // 60:02d}m"

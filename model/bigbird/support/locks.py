@@ -1,0 +1,185 @@
+"""One writer at a time: a lock file for each folder that is being written.
+
+The lock is an advisory one of the operating system (flock), which ends with its process however that ends. Processes of other
+machines, and file systems that have no such locks between machines (Cloud Storage FUSE), are told by the file itself: its
+holder renews it every few seconds, so a lock file that does not change belongs to nobody any more.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from bigbird.support.errors import InputError
+
+RENEW_S = 10.0
+"""How often a holder renews its lock file."""
+WATCH_S = 35.0
+"""How long the lock file of another machine is watched; if it does not change, its holder is gone."""
+
+_MOST_ATTEMPTS = 100  # after so many a file system is taken to number its files anew each time
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of this machine since it started, the same in its containers
+
+
+@contextmanager
+def locked(folder: str | os.PathLike[str], what: str, *, inside: bool = False) -> Iterator[None]:
+    """Holds a folder's lock while the block runs.
+
+    Args:
+        folder: the folder that the block writes; need not exist yet.
+        what: who writes it, for others' messages: "training".
+        inside: keeps the lock file in the folder, which then must exist; else beside it, for folders that are replaced.
+
+    Raises:
+        InputError: another process holds it; names the process.
+        OSError: no lock file can be made there.
+    """
+    folder = Path(folder).resolve()
+    path = folder / ".lock" if inside else folder.with_name(f".{folder.name}.lock")
+    descriptor = _take(path, folder)
+    holder = this_holder(what)
+    ended = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(descriptor, holder, ended), name="lock", daemon=True)
+    try:
+        _write(descriptor, holder, 0)
+        renewing.start()
+        yield
+    finally:
+        ended.set()
+        if renewing.is_alive():
+            renewing.join()
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def this_holder(what: str) -> dict[str, Any]:
+    """What a lock file says of its holder: this process."""
+    return {
+        "what": what,
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "since": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _take(path: Path, folder: Path) -> int:
+    """A descriptor that holds the lock file's lock."""
+    attempts = 0
+    while True:
+        attempts += 1
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            has_locks = _lock(descriptor)
+            if has_locks is None:
+                raise refusal(folder, _read(descriptor))
+            if (
+                has_locks and attempts < _MOST_ATTEMPTS and not _is_at(path, descriptor)
+            ):  # its holder deleted it just now
+                os.close(descriptor)
+                continue
+            holder = _read(descriptor)
+            if holder and not (has_locks and holder.get("boot") == _boot()) and _is_renewed(path, holder, folder):
+                raise refusal(folder, holder)
+        except BaseException:
+            with suppress(OSError):
+                os.close(descriptor)
+            raise
+        return descriptor
+
+
+def _lock(descriptor: int) -> bool | None:
+    """True where the lock is ours, None where another process has it, False where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return False
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _is_renewed(path: Path, holder: dict[str, Any], folder: Path) -> bool:
+    """Watches a lock file of another machine for as long as its holder could take to renew it."""
+    say_watching(folder, holder)
+    until = time.monotonic() + WATCH_S
+    while time.monotonic() < until:
+        time.sleep(min(1.0, WATCH_S / 10))
+        try:
+            if parse_holder(path.read_bytes()) != holder:
+                return True
+        except FileNotFoundError:  # it ended just now
+            return False
+    return False
+
+
+def say_watching(folder: str | Path, holder: dict[str, Any]) -> None:
+    """Tells why nothing happens for a while."""
+    print(
+        f"{folder}: was being written by {holder.get('what')} on {holder.get('host')}; watching for {WATCH_S:g} s whether it goes on",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def refusal(folder: str | Path, holder: dict[str, Any]) -> InputError:
+    """What to tell who wants a folder that another process holds."""
+    if not holder:
+        return InputError(f"{folder}: is being written by another process; wait until it ends, or give another folder")
+    return InputError(
+        f"{folder}: is being written by {holder.get('what')}, process {holder.get('process')} on {holder.get('host')} since "
+        f"{holder.get('since')}; wait until it ends, or give another folder"
+    )
+
+
+def _read(descriptor: int) -> dict[str, Any]:
+    return parse_holder(os.pread(descriptor, 4096, 0))
+
+
+def parse_holder(content: bytes) -> dict[str, Any]:
+    """Who holds the lock; empty where nobody wrote it."""
+    try:
+        holder = json.loads(content)
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _write(descriptor: int, holder: dict[str, Any], renewals: int) -> None:
+    content = json.dumps({**holder, "renewals": renewals}).encode()
+    os.pwrite(descriptor, content, 0)
+    os.ftruncate(descriptor, len(content))
+    os.fsync(descriptor)  # for other machines: Cloud Storage FUSE uploads only now
+
+
+def _renew(descriptor: int, holder: dict[str, Any], ended: threading.Event) -> None:
+    renewals = 0
+    while not ended.wait(RENEW_S):
+        renewals += 1
+        with suppress(OSError):  # a full disk must not end the work
+            _write(descriptor, holder, renewals)
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return socket.gethostname()
