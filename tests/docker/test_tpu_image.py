@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODEL_TESTS = ("attention", "test_encoder.py", "test_heads.py", "test_optimization.py", "checkpoints/test_published.py")
+MODEL_TESTS = ("layers/attention", "models", "test_optimization.py", "checkpoints/test_published.py")
 
 
 @pytest.fixture(autouse=True)

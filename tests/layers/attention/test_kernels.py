@@ -6,7 +6,7 @@ import pytest
 
 from bigbird.layers.attention import gpu_kernel, tpu_kernel
 from bigbird.layers.attention.pattern import block_counts
-from tests.attention.kernels import (
+from tests.layers.attention.kernels import (
     BASE,
     LAYER,
     ONE_HEAD,

@@ -8,7 +8,7 @@ import pytest
 
 from bigbird.layers.attention import gpu_kernel
 from bigbird.layers.attention.pattern import BlockPattern, block_counts
-from tests.attention.kernels import BASE, LAYER, ONE_HEAD, SMALL_BLOCKS, TINY, TWO_GROUPS, compare
+from tests.layers.attention.kernels import BASE, LAYER, ONE_HEAD, SMALL_BLOCKS, TINY, TWO_GROUPS, compare
 
 
 def test_lists_that_need_no_cut_give_the_same(monkeypatch):

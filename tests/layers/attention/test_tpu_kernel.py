@@ -6,7 +6,7 @@ import pytest
 from bigbird.layers.attention import tpu_kernel
 from bigbird.layers.attention.pattern import block_counts
 from pipelines.preflight.compiler import ENVIRONMENT
-from tests.attention.kernels import BASE, LAYER, SMALL_BLOCKS, TINY, TWO_GROUPS, compare, run_process
+from tests.layers.attention.kernels import BASE, LAYER, SMALL_BLOCKS, TINY, TWO_GROUPS, compare, run_process
 
 
 @pytest.mark.parametrize(("length", "together"), [(160, 3), (272, 2)])

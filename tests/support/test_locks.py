@@ -15,7 +15,7 @@ from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from bigbird.support.locks import locked

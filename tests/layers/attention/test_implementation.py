@@ -7,7 +7,7 @@ from bigbird.config import BigBirdEncoderConfig
 from bigbird.layers.attention import implementation
 from bigbird.layers.attention.implementation import sparse_attention
 from bigbird.support.errors import InputError
-from tests.attention.kernels import run_process
+from tests.layers.attention.kernels import run_process
 
 
 def test_tensorflow_refuses_the_kernel_and_takes_the_others():

@@ -18,7 +18,7 @@ from bigbird.layers.attention.pattern import BlockPattern, block_counts
 
 jax.config.update("jax_platforms", "cpu")  # the wheel with the TPU's compiler would look for a TPU
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 BASE = BlockPattern(num_heads=2)
 ONE_HEAD = BlockPattern(num_heads=1)
 TWO_GROUPS = BlockPattern(num_heads=4)

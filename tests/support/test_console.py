@@ -11,7 +11,7 @@ import pytest
 from bigbird.support.console import Progress, format_duration, hidden_native_stderr, load_tensorflow, run_command
 from bigbird.support.errors import InputError, TrainingDiverged
 
-MODEL = str(Path(__file__).parents[1] / "model")
+MODEL = str(Path(__file__).parents[2] / "model")
 
 
 @pytest.mark.parametrize(

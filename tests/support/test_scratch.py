@@ -10,7 +10,7 @@ import pytest
 
 from bigbird.support.scratch import scratch_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DIE = """
 import os, signal, tempfile
 from bigbird.support.scratch import scratch_folder
