@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.support.errors import InputError, ServiceUnreachable
-from bigbird.tasks.family import TABLE_KEYS, Inputs
 from bigbird.tasks.files import official_files
+from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task
 from components.model_names import LABEL, REGISTRY, check_model_name
 from components.preprocess import storage

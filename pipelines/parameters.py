@@ -10,7 +10,7 @@ from bigbird.checkpoints.beside import VOCABULARY_FILE, Carried
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.config.overrides import assignment, join_overrides, parse_override
 from bigbird.support.errors import InputError
-from bigbird.tasks.family import Inputs
+from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.registry import family_of_task
 from components.gate import NO_THRESHOLD
 from components.model_names import REGISTRY

@@ -13,7 +13,8 @@ from bigbird.scoring import Scorer
 from bigbird.support.artifacts import check_files, new_folder, read_manifest, write_manifest
 from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import InputError
-from bigbird.tasks.family import AnsweringFamily, Evaluation
+from bigbird.tasks.evaluation import Evaluation
+from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of, family_of_task, family_of_type
 from bigbird.version import provenance
 from components.evaluate.lengths import check_can_be_cut, check_lengths, evaluate_at_lengths

@@ -22,7 +22,8 @@ from bigbird.records import features
 from bigbird.records.features import TOKENS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import CHECKSUMS
-from bigbird.tasks.family import AnsweringFamily, Evaluation
+from bigbird.tasks.evaluation import Evaluation
+from bigbird.tasks.family import AnsweringFamily
 
 LEAST_LENGTH = 8  # room for a little text beside the special pieces
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from bigbird.reports import report
 from bigbird.support.console import format_duration
-from bigbird.tasks.family import AnsweringFamily, Evaluation
+from bigbird.tasks.evaluation import Evaluation
+from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family
 from components.evaluate.report_charts import comparison_chart, length_chart, length_table
 from components.evaluate.report_training import training_section

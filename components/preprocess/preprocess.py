@@ -18,7 +18,8 @@ from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS, json_bytes
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
-from bigbird.tasks.family import Inputs, Reading, Source, TaskFamily
+from bigbird.tasks.family import TaskFamily
+from bigbird.tasks.raw_input import Inputs, Reading, Source
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics

@@ -18,7 +18,7 @@ from bigbird.records import features
 from bigbird.support.console import explained
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts, HashingFile
-from bigbird.tasks.family import LineRange, Preprocessing
+from bigbird.tasks.preprocessing import LineRange, Preprocessing
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
 from bigbird.text.vocabulary import Vocabulary

@@ -12,8 +12,9 @@ from pathlib import Path
 from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts, HashingFile
-from bigbird.tasks.family import Inputs, Item, Reading, Source, TaskFamily
+from bigbird.tasks.family import TaskFamily
 from bigbird.tasks.files import official_files
+from bigbird.tasks.raw_input import Inputs, Item, Reading, Source
 from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.registry import family_of_task
 from components.preprocess import storage

@@ -21,7 +21,8 @@ from bigbird.records import features
 from bigbird.support.artifacts import check_files, inside
 from bigbird.support.errors import InputError, TrainingDiverged
 from bigbird.support.text_files import read_json_lines
-from bigbird.tasks.family import AnsweringFamily, Evaluation
+from bigbird.tasks.evaluation import Evaluation
+from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import family_of
 
 

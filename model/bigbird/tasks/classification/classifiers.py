@@ -10,7 +10,8 @@ from bigbird.config import Task
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.config import ClassifierTask
-from bigbird.tasks.family import AnsweringFamily, Line
+from bigbird.tasks.family import AnsweringFamily
+from bigbird.tasks.raw_input import Line
 
 if TYPE_CHECKING:
     from bigbird.tasks.classification.glue.scoring import GlueResults

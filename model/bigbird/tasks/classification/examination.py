@@ -35,7 +35,7 @@ from bigbird.tasks.classification.intervals import (
     several_labels_interval,
 )
 from bigbird.tasks.classification.scoring import METRICS, ClassificationResults, gold_of
-from bigbird.tasks.family import Comparison, Evaluation
+from bigbird.tasks.evaluation import Comparison, Evaluation
 
 MOST_TRAINING_LINES = 50_000
 """The training documents that the comparisons are fitted on are drawn from so many first ones."""

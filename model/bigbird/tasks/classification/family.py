@@ -15,20 +15,9 @@ from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_
 from bigbird.tasks.classification.config import WINDOWS_OF_PAIRS, ClassificationTask
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.classification.metrics import LOWER_IS_BETTER
-from bigbird.tasks.family import (
-    Evaluation,
-    FileNames,
-    Inputs,
-    Item,
-    Line,
-    LineRange,
-    Outputs,
-    Preprocessing,
-    Reading,
-    Source,
-    Storage,
-    batches,
-)
+from bigbird.tasks.evaluation import Evaluation, Outputs
+from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
+from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Source, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record
 from bigbird.tasks.statistics import Statistics

@@ -20,7 +20,7 @@ from bigbird.tasks.classification import metrics as metric
 from bigbird.tasks.classification.config import ClassificationTask, ResolvedKind, WindowPooling
 from bigbird.tasks.classification.decisions import Decisions
 from bigbird.tasks.classification.encoding import MOST_WINDOWS, Layout
-from bigbird.tasks.family import Collector, Evaluation
+from bigbird.tasks.evaluation import Collector, Evaluation
 
 METRICS: dict[ResolvedKind, tuple[str, ...]] = {
     "single": metric.ONE_LABEL,

@@ -14,7 +14,7 @@ from bigbird.tasks.classification.dataset import Example, TableDataset, read_dat
 from bigbird.tasks.classification.scoring import METRICS
 from bigbird.tasks.classification.table_files import Storage as TableStorage
 from bigbird.tasks.classification.table_files import find_splits
-from bigbird.tasks.family import Inputs, Item, Reading, Storage
+from bigbird.tasks.raw_input import Inputs, Item, Reading, Storage
 from bigbird.tasks.records import BadRecords
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from bigbird.config import DataConfig, Task
 from bigbird.records.features import TOKENS, Feature
 from bigbird.support.errors import InputError
-from bigbird.tasks.family import FileNames, Item, Line, LineRange, Preprocessing, Source, Storage, TaskFamily, batches
+from bigbird.tasks.family import TaskFamily
+from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
 from bigbird.tasks.pretraining.config import PretrainingDataConfig, PretrainingTask
 from bigbird.tasks.pretraining.examples import FILES, METRICS, TASK, encode_documents, parse
+from bigbird.tasks.raw_input import FileNames, Item, Line, Source, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 

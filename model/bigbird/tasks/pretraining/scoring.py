@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bigbird.support.errors import InputError
-from bigbird.tasks.family import Collector, Evaluation
+from bigbird.tasks.evaluation import Collector, Evaluation
 from bigbird.tasks.pretraining.examples import METRICS
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 from bigbird.config import DataConfig, Task
 from bigbird.records import features
 from bigbird.records.features import TOKENS, Feature
-from bigbird.tasks.family import FileNames, Item, Line, LineRange, Outputs, Preprocessing, Source, Storage, batches
+from bigbird.tasks.evaluation import Outputs
+from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
+from bigbird.tasks.raw_input import FileNames, Item, Line, Source, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad.config import SquadTask
 from bigbird.tasks.squad.examples import (

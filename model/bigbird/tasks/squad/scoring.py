@@ -13,7 +13,7 @@ import numpy as np
 from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
-from bigbird.tasks.family import Collector, Evaluation
+from bigbird.tasks.evaluation import Collector, Evaluation
 from bigbird.tasks.squad.config import SquadTask
 from bigbird.tasks.squad.decoding import Answer, Spans, Window, decode, window_spans
 from bigbird.tasks.squad.examples import METRICS

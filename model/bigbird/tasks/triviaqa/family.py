@@ -10,7 +10,9 @@ from bigbird.config import Task
 from bigbird.records import features
 from bigbird.records.features import TOKENS, Feature
 from bigbird.support.errors import InputError
-from bigbird.tasks.family import FileNames, Item, Line, LineRange, Outputs, Preprocessing, Source, Storage, batches
+from bigbird.tasks.evaluation import Outputs
+from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
+from bigbird.tasks.raw_input import FileNames, Item, Line, Source, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad.span_family import SpanFamily, dataset_folder, windows_of
 from bigbird.tasks.statistics import Statistics

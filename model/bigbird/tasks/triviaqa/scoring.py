@@ -12,7 +12,7 @@ import numpy as np
 from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
-from bigbird.tasks.family import Collector, Evaluation
+from bigbird.tasks.evaluation import Collector, Evaluation
 from bigbird.tasks.squad.decoding import Answer, Candidate
 from bigbird.tasks.squad.scoring import OTHER_NAMES, Question, SquadResults
 from bigbird.tasks.triviaqa import examples

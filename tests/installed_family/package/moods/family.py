@@ -7,7 +7,10 @@ import numpy as np
 from bigbird.config import DataConfig, PlainModelConfig, Task
 from bigbird.records import features
 from bigbird.records.features import LABEL_IDS, TOKENS, Feature
-from bigbird.tasks.family import AnsweringFamily, Collector, Evaluation, FileNames, Item, batches
+from bigbird.tasks.evaluation import Collector, Evaluation
+from bigbird.tasks.family import AnsweringFamily
+from bigbird.tasks.preprocessing import batches
+from bigbird.tasks.raw_input import FileNames, Item
 
 LABELS = ("sad", "glad")
 MARKS = {"-": "sad", "+": "glad"}

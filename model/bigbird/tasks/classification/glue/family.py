@@ -13,17 +13,9 @@ from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_
 from bigbird.tasks.classification.encoding import Layout
 from bigbird.tasks.classification.glue.config import GlueTask
 from bigbird.tasks.classification.glue.examples import TASKS, GlueExample, encode_examples, find_files, parse
-from bigbird.tasks.family import (
-    FileNames,
-    Item,
-    Line,
-    LineRange,
-    Outputs,
-    Preprocessing,
-    Source,
-    Storage,
-    batches,
-)
+from bigbird.tasks.evaluation import Outputs
+from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
+from bigbird.tasks.raw_input import FileNames, Item, Line, Source, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 

@@ -17,7 +17,7 @@ from bigbird.scoring import read_examples
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.classification.glue.config import GlueTask
-from bigbird.tasks.family import Collector, Evaluation
+from bigbird.tasks.evaluation import Collector, Evaluation
 
 METRIC_TYPES = {"pearson_spearman_corr": ("pearson", "spearman")}
 OTHER_NAMES = {"cls_accuracy": ("accuracy",), **METRIC_TYPES}  # names that recipes may use
