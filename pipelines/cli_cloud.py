@@ -12,7 +12,7 @@ from components.table_options import table_options
 from pipelines.machines import MACHINES
 from pipelines.options import (
     MOST_EPOCHS,
-    TASKS,
+    PIPELINE_TASKS,
     Examples,
     Finite,
     backend_option,
@@ -208,7 +208,9 @@ def doctor(**options: Any) -> None:
     bigbird preflight --task squad_v1 --max-length 4096 --override runtime.mixed_precision_dtype=bfloat16
     """,
 )
-@click.option("--task", type=click.Choice(TASKS), help="What is to be learned. Not needed with a table's columns.")
+@click.option(
+    "--task", type=click.Choice(PIPELINE_TASKS), help="What is to be learned. Not needed with a table's columns."
+)
 @click.option("--recipe", help="A recipe's name or YAML file.  [default: the task's published one]")
 @click.option(
     "--machine",

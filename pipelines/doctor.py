@@ -13,7 +13,7 @@ from bigbird.support.errors import InputError, ServiceError
 from pipelines.images import Images
 from pipelines.machines import MACHINES, check_strategy
 from pipelines.remote import Placement, images_from, settings_from
-from pipelines.settings import ADDRESSES, Settings, require
+from pipelines.settings import ADDRESSES, TeamSettings, require
 
 _TIMEOUT_S = 30.0
 # What a user who submits, schedules and registers does there; roles/aiplatform.user has all of them.
@@ -74,7 +74,7 @@ def doctor_command(*, placement: Placement, **options: Any) -> None:
         sys.exit(2)
 
 
-def check_vertex(placement: Placement, settings: Settings) -> Iterator[Finding]:
+def check_vertex(placement: Placement, settings: TeamSettings) -> Iterator[Finding]:
     """The checks for Vertex AI."""
     try:
         require(settings, "project", "region", "bucket")
@@ -103,7 +103,7 @@ def check_vertex(placement: Placement, settings: Settings) -> Iterator[Finding]:
 class _Cloud:
     """Google's REST services, without an exception for a refusal."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: TeamSettings):
         from google.auth.exceptions import GoogleAuthError
 
         from pipelines.targets.vertex_client import session
@@ -138,7 +138,7 @@ def _said(status: int, answer: Any) -> str:
     return f"{status} {message}".strip() if status else str(message)
 
 
-def _apis(cloud: _Cloud, settings: Settings, placement: Placement) -> Iterator[Finding]:
+def _apis(cloud: _Cloud, settings: TeamSettings, placement: Placement) -> Iterator[Finding]:
     wanted = ["aiplatform", "storage", "artifactregistry", *(["dataflow"] if placement.dataflow else [])]
     if settings.notify_webhook:
         wanted.append("secretmanager")
@@ -159,7 +159,7 @@ def _apis(cloud: _Cloud, settings: Settings, placement: Placement) -> Iterator[F
     )  # fmt: skip
 
 
-def _roles(cloud: _Cloud, settings: Settings) -> Iterator[Finding]:
+def _roles(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
     status, answer = cloud(
         "cloudresourcemanager", "POST", f"/v1/projects/{settings.project}:testIamPermissions",
         json={"permissions": list(_PERMISSIONS)},
@@ -176,7 +176,7 @@ def _roles(cloud: _Cloud, settings: Settings) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _service_account(cloud: _Cloud, settings: Settings) -> Iterator[Finding]:
+def _service_account(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
     account = settings.service_account
     if not account:
         yield Finding(
@@ -194,7 +194,7 @@ def _service_account(cloud: _Cloud, settings: Settings) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _bucket(cloud: _Cloud, settings: Settings) -> Iterator[Finding]:
+def _bucket(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
     name = settings.bucket.split("/")[2]
     storage = _storage_address(settings)
     status, answer = cloud(
@@ -224,7 +224,7 @@ def _bucket(cloud: _Cloud, settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _storage_address(settings: Settings) -> str:
+def _storage_address(settings: TeamSettings) -> str:
     import os
 
     plain = settings.api_endpoint.startswith("http://")
@@ -233,7 +233,7 @@ def _storage_address(settings: Settings) -> str:
     )
 
 
-def _images(cloud: _Cloud, settings: Settings, placement: Placement) -> Iterator[Finding]:
+def _images(cloud: _Cloud, settings: TeamSettings, placement: Placement) -> Iterator[Finding]:
     try:
         images = images_from(settings, placement.train_image)
     except InputError as error:
@@ -248,7 +248,7 @@ def _images(cloud: _Cloud, settings: Settings, placement: Placement) -> Iterator
         yield _image(cloud, settings, stage, image)
 
 
-def _image(cloud: _Cloud, settings: Settings, stage: str, image: str) -> Finding:
+def _image(cloud: _Cloud, settings: TeamSettings, stage: str, image: str) -> Finding:
     check = f"image {stage.replace('_', '-')}"
     push = f'make images push REGISTRY=… IMAGES="… {stage.replace("_", "-")}"'
     if not image:
@@ -273,7 +273,7 @@ def _image(cloud: _Cloud, settings: Settings, stage: str, image: str) -> Finding
     )
 
 
-def _quota(cloud: _Cloud, settings: Settings, placement: Placement) -> Iterator[Finding]:
+def _quota(cloud: _Cloud, settings: TeamSettings, placement: Placement) -> Iterator[Finding]:
     machine = MACHINES[placement.machine_name]
     metric = machine.quota_metric(check_strategy(placement.machine_name, placement.strategy))
     path = f"/v1beta1/projects/{settings.project}/services/aiplatform.googleapis.com/consumerQuotaMetrics/{quote(metric, safe='')}"
@@ -318,7 +318,7 @@ def _limit(answer: Any, region: str) -> int | None:
     return general
 
 
-def check_kubeflow(placement: Placement, settings: Settings) -> Iterator[Finding]:
+def check_kubeflow(placement: Placement, settings: TeamSettings) -> Iterator[Finding]:
     """The checks for Kubeflow."""
     from pipelines.targets.kubeflow_service import TOKEN, KubeflowService
 

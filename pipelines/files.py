@@ -19,7 +19,7 @@ from bigbird.tasks.registry import family_of_task
 from components.model_names import LABEL, REGISTRY, check_model_name
 from components.preprocess import storage
 from components.preprocess.inputs import with_date
-from pipelines.settings import Settings
+from pipelines.settings import TeamSettings
 
 _LISTED = 2000  # names of a folder that are looked at
 _VOCABULARY_BYTES = 64 * 2**20
@@ -150,7 +150,7 @@ class RemoteFiles:
         warnings: about what was not there yet.
     """
 
-    def __init__(self, settings: Settings, day: datetime.datetime, registry: bool, later: bool = False):
+    def __init__(self, settings: TeamSettings, day: datetime.datetime, registry: bool, later: bool = False):
         self._settings, self._day, self._registry, self._later = settings, day, registry, later
         self._digests: dict[str, str] = {}  # of the vocabularies that were looked at
         self.warnings: list[str] = []

@@ -30,7 +30,7 @@ RECORD = "run.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """A checked run: the pipeline's parameters, its folder, and the sample to write first, if any."""
 
     arguments: dict[str, Any]
@@ -105,7 +105,7 @@ def run_locally(
         plan = make_plan(**options)  # another run took the name that was free a moment ago
 
 
-def _run(plan: Plan, chosen: Images, place: Any, *, docker: bool) -> None:
+def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
     """Runs a plan in its folder, which is locked."""
     from pipelines.finetune import build_pipeline
     from pipelines.summary import print_summary
@@ -143,7 +143,7 @@ def _run(plan: Plan, chosen: Images, place: Any, *, docker: bool) -> None:
     print_summary(finished, plan.arguments["metric_threshold"])
 
 
-def resumed_plan(name: str | None, runs: Path) -> Plan:
+def resumed_plan(name: str | None, runs: Path) -> RunPlan:
     """The plan of a run that did not end, as its run.json has it.
 
     Args:
@@ -171,7 +171,7 @@ def resumed_plan(name: str | None, runs: Path) -> Plan:
     arguments = record["arguments"]
     names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint", "overrides")
     experiment = resolve_experiment(arguments["task"], arguments["recipe"], **{key: arguments[key] for key in names})
-    return Plan(arguments, folder, experiment, record.get("sample"))
+    return RunPlan(arguments, folder, experiment, record.get("sample"))
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def make_plan(
     overwrite: bool,
     backend: str | None = None,
     **options: Any,
-) -> Plan:
+) -> RunPlan:
     """Checks every option against the others and the disk; starts and writes nothing.
 
     Raises:
@@ -218,7 +218,7 @@ def make_plan(
     arguments, experiment = pipeline_parameters(options, task, recipe, LocalFiles())
     if sample:
         arguments["data"] = str(folder / "sample_data")
-    plan = Plan(arguments, folder, experiment, sample)
+    plan = RunPlan(arguments, folder, experiment, sample)
     if name is not None:
         _check_folder(plan, overwrite)
     for path in plan.inputs:
@@ -275,7 +275,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _check_folder(plan: Plan, overwrite: bool) -> bool:
+def _check_folder(plan: RunPlan, overwrite: bool) -> bool:
     """Whether a plan's folder holds the same run, begun and not ended, to go on with.
 
     Raises:
@@ -307,7 +307,7 @@ def _check_folder(plan: Plan, overwrite: bool) -> bool:
     return True
 
 
-def _prepare_folder(plan: Plan, *, overwrite: bool, named: bool) -> bool:
+def _prepare_folder(plan: RunPlan, *, overwrite: bool, named: bool) -> bool:
     """Makes the run's folder ready; its lock is held.
 
     Args:

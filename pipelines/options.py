@@ -13,9 +13,9 @@ from bigbird.tasks.registry import pipeline_task_names
 from components.table_options import table_options
 from pipelines.images import PREFIX, Backend
 from pipelines.machines import MACHINES, STRATEGIES
-from pipelines.settings import FILE, Settings
+from pipelines.settings import FILE, TeamSettings
 
-TASKS = pipeline_task_names()
+PIPELINE_TASKS = pipeline_task_names()
 """What `bigbird run` takes."""
 
 
@@ -62,7 +62,7 @@ def data_options(command: Any) -> Any:
     """What to learn, and from which files."""
     return _decorated(
         command,
-        click.option("--task", type=click.Choice(TASKS), help="What to learn. Needed with official files."),
+        click.option("--task", type=click.Choice(PIPELINE_TASKS), help="What to learn. Needed with official files."),
         click.option(
             "--data",
             help="Your own table (CSV, TSV, JSON Lines, Parquet): a file, a folder or a quoted pattern; or the folder with a task's "
@@ -149,7 +149,7 @@ def settings_options(command: Any) -> Any:
     """Where the cloud is. Flags go before environment variables (BIGBIRD_PROJECT), these before bigbird.toml."""
     options = [
         click.option(f"--{name.replace('_', '-')}", name, help=field.description)
-        for name, field in Settings.model_fields.items()
+        for name, field in TeamSettings.model_fields.items()
     ]
     file = click.option(
         "--settings",

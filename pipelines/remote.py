@@ -18,8 +18,8 @@ from pipelines.images import PREFIX, Backend, Images, choose_images
 from pipelines.machines import MACHINES, Strategy, check_backend, check_fits
 from pipelines.own_tables import with_own_tables
 from pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
-from pipelines.settings import Settings, load_settings, require
-from pipelines.targets.service import Request, Service
+from pipelines.settings import TeamSettings, load_settings, require
+from pipelines.targets.service import PipelineService, Request
 
 if TYPE_CHECKING:
     from pipelines.targets.target import Target
@@ -66,20 +66,20 @@ class Placement:
         return MACHINES[self.machine_name].image(check_backend(self.machine_name, self.backend))
 
 
-def settings_from(options: Mapping[str, Any]) -> tuple[Settings, dict[str, str]]:
+def settings_from(options: Mapping[str, Any]) -> tuple[TeamSettings, dict[str, str]]:
     """The settings that a command's options describe, with the environment and the file; and where each is from."""
     file = options.get("settings")
-    flags = {name: options[name] for name in Settings.model_fields if options.get(name)}
+    flags = {name: options[name] for name in TeamSettings.model_fields if options.get(name)}
     return load_settings({name: str(value) for name, value in flags.items()}, file=file)
 
 
-def images_from(settings: Settings, train: str) -> Images:
+def images_from(settings: TeamSettings, train: str) -> Images:
     """The images that the settings name."""
     file = Path(settings.images) if settings.images else None
     return choose_images(settings.image_prefix or PREFIX, settings.image_tag, file, train)
 
 
-def make_target(placement: Placement, settings: Settings) -> Target:
+def make_target(placement: Placement, settings: TeamSettings) -> Target:
     """The target of a placement.
 
     Raises:
@@ -138,7 +138,7 @@ def compiled(target: Target) -> dict[str, Any]:
     return spec
 
 
-def service_of(place: Place, settings: Settings) -> Service:
+def service_of(place: Place, settings: TeamSettings) -> PipelineService:
     """The client of a place."""
     if place == "vertex":
         from pipelines.targets.vertex_service import VertexService
@@ -151,7 +151,7 @@ def service_of(place: Place, settings: Settings) -> Service:
 
 def make_request(
     placement: Placement,
-    settings: Settings,
+    settings: TeamSettings,
     options: Mapping[str, Any],
     *,
     name: str | None,

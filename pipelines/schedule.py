@@ -15,7 +15,7 @@ from typing import Any
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceError
 from pipelines.remote import Place, Placement, make_request, service_of, settings_from
-from pipelines.targets.service import Request, Schedule, Service, Timing
+from pipelines.targets.service import PipelineService, Request, Schedule, Timing
 
 NEXT_TIMES = 3  # shown when a schedule is made
 _CRON = set("0123456789*,-/ ")
@@ -150,7 +150,7 @@ def next_times(timing: Timing, count: int) -> list[datetime.datetime]:
 # ------------------------------------------------------------------------------------------------ one of a name
 
 
-def create_or_replace(service: Service, name: str, request: Request, timing: Timing) -> tuple[Schedule, str]:
+def create_or_replace(service: PipelineService, name: str, request: Request, timing: Timing) -> tuple[Schedule, str]:
     """Makes a schedule, or brings the one of this name up to date.
 
     The same work at other times is changed in place where the service can. Other work is a new schedule: it is made first,
@@ -203,7 +203,7 @@ def _is_ahead(moment: datetime.datetime | None) -> bool:
     return moment is not None and moment > datetime.datetime.now(datetime.UTC)
 
 
-def _replace(service: Service, old: Schedule, name: str, request: Request, timing: Timing) -> Schedule:
+def _replace(service: PipelineService, old: Schedule, name: str, request: Request, timing: Timing) -> Schedule:
     new = service.create_schedule(name, request, timing)
     try:
         if old.state == "PAUSED":
@@ -227,7 +227,7 @@ def _replace(service: Service, old: Schedule, name: str, request: Request, timin
     return new if old.state != "PAUSED" else next(found for found in service.schedules() if found.id == new.id)
 
 
-def one_of_name(service: Service, name: str) -> Schedule | None:
+def one_of_name(service: PipelineService, name: str) -> Schedule | None:
     """The schedule of a name; of several that bigbird made, the newest, after deleting the others."""
     found = [schedule for schedule in service.schedules() if schedule.name == name and schedule.state != "COMPLETED"]
     ours = sorted((schedule for schedule in found if schedule.digest), key=lambda schedule: str(schedule.created))
@@ -240,11 +240,11 @@ def one_of_name(service: Service, name: str) -> Schedule | None:
 # -------------------------------------------------------------------------------------------- the other commands
 
 
-def _service(place: Place, options: Mapping[str, Any]) -> Service:
+def _service(place: Place, options: Mapping[str, Any]) -> PipelineService:
     return service_of(place, settings_from(options)[0])
 
 
-def _named(service: Service, name: str, runs: int = 0) -> list[Schedule]:
+def _named(service: PipelineService, name: str, runs: int = 0) -> list[Schedule]:
     """The schedules of a name or id.
 
     Raises:
@@ -260,7 +260,7 @@ def _named(service: Service, name: str, runs: int = 0) -> list[Schedule]:
     return found
 
 
-def _the_one(service: Service, name: str) -> Schedule:
+def _the_one(service: PipelineService, name: str) -> Schedule:
     found = _named(service, name)
     if len(found) > 1:
         ids = ", ".join(schedule.id for schedule in found)

@@ -27,7 +27,7 @@ ADDRESSES = ("host", "api_endpoint", "bucket", "pipeline_root")
 """The settings that may hold a name and a password before an @; shown without."""
 
 
-class Settings(BaseModel):
+class TeamSettings(BaseModel):
     """What is the same for all of a team's runs. Empty where nobody set it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,7 +75,7 @@ def environment_name(name: str) -> str:
 
 def load_settings(
     flags: Mapping[str, Any], *, file: Path | None = None, environment: Mapping[str, str] | None = None
-) -> tuple[Settings, dict[str, str]]:
+) -> tuple[TeamSettings, dict[str, str]]:
     """Lays flags over environment variables over the file.
 
     Args:
@@ -92,7 +92,7 @@ def load_settings(
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    from_environment = {name: environment.get(environment_name(name), "") for name in Settings.model_fields}
+    from_environment = {name: environment.get(environment_name(name), "") for name in TeamSettings.model_fields}
     in_file = {name: value for name, value in _read(file).items() if value}
     for layer, source in (
         (in_file, dict.fromkeys(in_file, str(file or FILE))),
@@ -116,7 +116,7 @@ def load_settings(
     if isinstance(values.get("notify_emails"), str):
         values["notify_emails"] = tuple(part.strip() for part in values["notify_emails"].split(",") if part.strip())
     try:
-        return Settings(**values), sources
+        return TeamSettings(**values), sources
     except ValidationError as error:
         problems = [_explain(problem, sources) for problem in error.errors()]
         raise InputError(problem_list(problems, "; ")) from None
@@ -146,7 +146,7 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
     name = cut(problem["loc"][0], 100)
     where = sources.get(name, name)
     if problem["type"] == "extra_forbidden":
-        return f"{where}: {name}: no such setting; expected {', '.join(Settings.model_fields)}"
+        return f"{where}: {name}: no such setting; expected {', '.join(TeamSettings.model_fields)}"
     found = never_an_address(str(problem["input"])) if name in ADDRESSES else problem["input"]
     # A webhook's address is as good as a password.
     told = "no secret's name" if name == "notify_webhook" else shown(found)
@@ -158,10 +158,10 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
 
 def _meaning(name: str) -> str:
     """A setting's description, to stand inside a sentence."""
-    return (Settings.model_fields[name].description or "").removesuffix(".")
+    return (TeamSettings.model_fields[name].description or "").removesuffix(".")
 
 
-def require(settings: Settings, *names: str) -> None:
+def require(settings: TeamSettings, *names: str) -> None:
     """Raises `InputError` where settings that a command needs were not given, and says how to give them."""
     absent = [name for name in names if not getattr(settings, name)]
     if absent:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bigbird.support.artifacts import check_files, read_manifest
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, shown, split_lines
-from bigbird.tasks.classification.glue import TASKS, GlueSpec
+from bigbird.tasks.classification.glue import GLUE_TASKS, GlueSpec
 
 # Rows of each test set, as the benchmark counts them.
 ROWS = {
@@ -85,7 +85,7 @@ def _entry(folder: Path) -> _Entry:
     """The submission file in an evaluation folder, or in the evaluation of a run's folder."""
     manifest = read_manifest(folder, "evaluation")
     task, split = manifest["task"], manifest["split"]
-    spec = TASKS.get(task)
+    spec = GLUE_TASKS.get(task)
     if spec is None or split not in spec.submissions:
         splits = (
             f"its {' and '.join(spec.submissions)} split{'s' * (len(spec.submissions) > 1)}" if spec else "GLUE tasks"
@@ -97,7 +97,7 @@ def _entry(folder: Path) -> _Entry:
 
 def _check(entry: _Entry, content: bytes) -> int:
     """The number of predictions; `InputError` unless each is as the benchmark spells it."""
-    spec = next(spec for spec in TASKS.values() if entry.name in spec.submissions.values())
+    spec = next(spec for spec in GLUE_TASKS.values() if entry.name in spec.submissions.values())
     lines = split_lines(decode(content, str(entry.path), "the file that the evaluate stage wrote"))
     header, *rows = lines or [""]
     if header != "index\tprediction":

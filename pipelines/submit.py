@@ -14,7 +14,7 @@ from bigbird.support.console import EXIT_CODES, format_duration
 from bigbird.support.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step
 from pipelines.remote import Placement, make_request, service_of, settings_from
-from pipelines.targets.service import Service
+from pipelines.targets.service import PipelineService
 
 POLL_S = 15.0
 HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs
@@ -53,7 +53,9 @@ def submit_command(
             raise
 
 
-def watch(service: Service, identifier: str, poll_s: float = POLL_S, tell: Callable[[str], None] | None = None) -> Run:
+def watch(
+    service: PipelineService, identifier: str, poll_s: float = POLL_S, tell: Callable[[str], None] | None = None
+) -> Run:
     """Tells every change of a step's state until the run has ended.
 
     Args:
@@ -108,7 +110,7 @@ def _line(step: Step, seconds: float) -> str:
     return f"{time.strftime('%H:%M:%S')}  {step.name:<12} {words}{took}"
 
 
-def finish(run: Run, service: Service) -> None:
+def finish(run: Run, service: PipelineService) -> None:
     """Says how a run ended, and ends the process with the matching code where it did not succeed.
 
     Raises:

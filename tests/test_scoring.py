@@ -10,7 +10,7 @@ from bigbird.records import features
 from bigbird.scoring import Scorer, default_metric
 from bigbird.support.errors import InputError, TrainingDiverged
 from bigbird.tasks import squad
-from bigbird.tasks.classification.glue import TASKS
+from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird.tasks.classification.glue.scoring import GlueResults
 from bigbird.tasks.squad.scoring import SquadResults
 
@@ -25,7 +25,7 @@ def _squad_task(**task):
 
 def _glue_folder(folder, name, labels):
     """A folder of examples only, which is all that scoring GLUE reads."""
-    spec = TASKS[name]
+    spec = GLUE_TASKS[name]
     lines = [{"id": i, "text_a": f"text {i}", "text_b": None, "label": label} for i, label in enumerate(labels)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "validation.examples.jsonl").write_text(text, encoding="utf-8")

@@ -20,7 +20,7 @@ _DATE = re.compile(r"\{date(?::([^{}]*))?\}")
 _PATHS = ("data", "train_file", "validation_file", "test_file", "vocabulary")
 
 
-class Inputs(NamedTuple):
+class ResolvedInputs(NamedTuple):
     """The parameters, resolved.
 
     Attributes:
@@ -40,7 +40,7 @@ class Inputs(NamedTuple):
 
 def resolve_inputs(
     paths: Mapping[str, str], init_checkpoint: str, time: str, project: str = "", location: str = ""
-) -> Inputs:
+) -> ResolvedInputs:
     """Resolves a run's paths.
 
     Args:
@@ -62,7 +62,7 @@ def resolve_inputs(
         resolved["vocabulary"] = resolved["vocabulary"] or f"{checkpoint}/vocab.model"
     version = storage.fingerprint([path for path in resolved.values() if path])
     weights = storage.fingerprint([checkpoint]) if checkpoint else ""
-    return Inputs(**resolved, init_checkpoint=checkpoint, version=version, weights_version=weights)
+    return ResolvedInputs(**resolved, init_checkpoint=checkpoint, version=version, weights_version=weights)
 
 
 def run_day(time: str) -> datetime.datetime:

@@ -121,9 +121,9 @@ def main(**options: Any) -> None:
         raise click.UsageError("--health-route and --predict-route are the same; expected two paths")
 
     def command() -> None:
-        from components.serve.serve import Settings, serve
+        from components.serve.serve import ServeSettings, serve
 
-        serve(Settings(**options))
+        serve(ServeSettings(**options))
 
     run_command(command)
 

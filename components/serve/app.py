@@ -27,7 +27,7 @@ RETRY = {"Retry-After": "1"}  # seconds
 
 
 @dataclass
-class Service:
+class ServerState:
     """What the routes share with the thread that loads and runs the model.
 
     phase: loading, ready or draining.
@@ -43,7 +43,7 @@ class Service:
     unanswered: int = 0
 
 
-def build_app(service: Service, health_route: str, predict_route: str, *, access_log: bool = False) -> ASGIApp:
+def build_app(service: ServerState, health_route: str, predict_route: str, *, access_log: bool = False) -> ASGIApp:
     """The application.
 
     Args:
@@ -93,7 +93,7 @@ def build_app(service: Service, health_route: str, predict_route: str, *, access
     return _logged(closing, (health_route, predict_route)) if access_log else closing
 
 
-async def _predict(service: Service, request: Request) -> Response:
+async def _predict(service: ServerState, request: Request) -> Response:
     if not service.fields:
         return _error(503, "the model is being loaded", RETRY)
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -154,7 +154,7 @@ def _of_known_versions(app: ASGIApp) -> ASGIApp:
     return application
 
 
-def _closing_when_draining(app: ASGIApp, service: Service) -> ASGIApp:
+def _closing_when_draining(app: ASGIApp, service: ServerState) -> ASGIApp:
     """Tells clients to leave the connection once the server is about to end."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

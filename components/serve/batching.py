@@ -18,7 +18,7 @@ class QueueFull(Exception):
     """More examples are waiting than the queue takes."""
 
 
-class Job:
+class PendingRequest:
     """The examples of one request.
 
     Args:
@@ -43,7 +43,7 @@ class Job:
             self.future.set_result([self._answers[row] for row in range(len(self.examples))])
 
 
-Batch = list[tuple[Job, int]]  # an example each: whose, and its row there
+Batch = list[tuple[PendingRequest, int]]  # an example each: whose, and its row there
 
 
 class Batcher:
@@ -64,7 +64,7 @@ class Batcher:
 
     def __init__(self, max_batch: int, max_delay_s: float, max_waiting: int):
         self._max_batch, self._max_delay_s, self._max_waiting = max_batch, max_delay_s, max_waiting
-        self._waiting: deque[tuple[Job, int]] = deque()
+        self._waiting: deque[tuple[PendingRequest, int]] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self.calls = self.answered = 0
@@ -78,7 +78,7 @@ class Batcher:
         with self._changed:
             if len(self._waiting) + len(examples) > self._max_waiting:
                 raise QueueFull
-            job = Job(examples)
+            job = PendingRequest(examples)
             self._waiting.extend((job, row) for row in range(len(examples)))
             self._changed.notify()
         return job.future

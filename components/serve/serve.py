@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from bigbird.serving.saved_model import Predictor, named_probabilities
 from bigbird.support.artifacts import check_files, read_manifest
 from bigbird.support.scratch import delete_scratch_folders
-from components.serve.app import Service, build_app
+from components.serve.app import ServerState, build_app
 from components.serve.batching import Answer, Batcher, Example
 from components.serve.connection import Clients
 from components.serve.download import local_model
@@ -27,7 +27,7 @@ JOIN_S = 1.0  # what the idle worker gets to end
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServeSettings:
     """How to serve; the command line's options say what each is."""
 
     model: str
@@ -47,7 +47,7 @@ class Settings:
     access_log: bool
 
 
-def serve(settings: Settings) -> NoReturn:
+def serve(settings: ServeSettings) -> NoReturn:
     """Serves until SIGTERM or SIGINT, then ends the process: with 1 where the model is wrong or requests stayed unanswered.
 
     Raises:
@@ -60,7 +60,7 @@ def serve(settings: Settings) -> NoReturn:
         described = {name: manifest[name] for name in ("task", "labels", "buckets", "max_length")}
         log("serving", model=settings.model, **described)
         batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, settings.max_queue)
-        service = Service(batcher, settings.max_body_bytes, settings.max_instances)
+        service = ServerState(batcher, settings.max_body_bytes, settings.max_instances)
         app = build_app(service, settings.health_route, settings.predict_route, access_log=settings.access_log)
         server = Server(app, service, clients, settings.grace_s)
         worker = Worker(folder, manifest, service, server)
@@ -94,7 +94,7 @@ class Worker(threading.Thread):
         failure: why it cannot.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], service: Service, server: Server):
+    def __init__(self, folder: Path, manifest: dict[str, Any], service: ServerState, server: Server):
         super().__init__(name="model", daemon=True)
         self._folder, self._manifest, self._labels = folder, manifest, manifest["labels"]
         self._service, self._server = service, server

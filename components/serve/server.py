@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from components.serve.app import Service
+from components.serve.app import ServerState
 from components.serve.connection import HEADER_BYTES, Clients, Connection
 from components.serve.listening import Listener
 from components.serve.log import Seldom, log
@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
         grace_s: longest time to finish in, from the signal.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, clients: Clients, grace_s: float):
+    def __init__(self, app: ASGIApp, service: ServerState, clients: Clients, grace_s: float):
         config = uvicorn.Config(
             app,
             loop="asyncio",

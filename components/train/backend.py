@@ -12,7 +12,7 @@ from bigbird.support.errors import InputError
 if TYPE_CHECKING:
     from bigbird.optimization import WarmupDecay
     from components.train.interruption import Interruption
-    from components.train.steps import Steps
+    from components.train.steps import TrainingSteps
 
 
 def check_backend(name: str) -> None:
@@ -31,7 +31,7 @@ def check_backend(name: str) -> None:
 
 def build_steps(
     experiment: Experiment, schedule: WarmupDecay, files: Sequence[str], interruption: Interruption | None = None
-) -> Steps:
+) -> TrainingSteps:
     """The steps on `runtime.backend`; see `TensorFlowSteps` for the arguments.
 
     Args:

@@ -36,7 +36,7 @@ from components.train.steps import HOST_ONLY, Prediction
 
 
 class JaxSteps:
-    """`Steps` on JAX. One function is compiled per bucket length.
+    """`TrainingSteps` on JAX. One function is compiled per bucket length.
 
     Between updates weights and moments are JAX's, each update taking the memory of the last one's. Whoever asks for `model` or
     `optimizer` finds them in the variables; the next update takes them from there, changed or not. So ask anew after it.

@@ -20,7 +20,7 @@ from components.train.input_wait import InputWait, waited
 from components.train.interruption import Interrupted, Interruption
 from components.train.logs import Logs
 from components.train.state import State
-from components.train.steps import Steps
+from components.train.steps import TrainingSteps
 from components.train.validation import Validated
 
 # The host looks at the loss at least about this often; between two looks the device runs ahead without waiting.
@@ -31,7 +31,7 @@ Validate = Callable[[Interruption], Validated]
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoopPlan:
     """What a run is to do.
 
     Attributes:
@@ -79,7 +79,7 @@ class TrainingLoop:
         interruption: asked between steps.
     """
 
-    def __init__(self, steps: Steps, plan: Plan, state: State, interruption: Interruption):
+    def __init__(self, steps: TrainingSteps, plan: LoopPlan, state: State, interruption: Interruption):
         self.steps, self.plan, self.state, self._interruption = steps, plan, state, interruption
         self._total = plan.trainer.train_steps
         self._logs = Logs(plan.model_dir, state.step, self._known_history(), enabled=steps.is_chief)

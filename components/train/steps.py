@@ -35,7 +35,7 @@ class Prediction:
     labels: np.ndarray | None
 
 
-class Steps(Protocol):
+class TrainingSteps(Protocol):
     """A model and its optimizer, and the compiled steps that move them.
 
     A training step is a pure function of (weights, optimizer state, batch, seed, step); the step's number is the

@@ -25,7 +25,7 @@ REPLICA_STRIDE = 15_485_863  # a prime between the dropout seeds of two replicas
 
 
 class TensorFlowSteps:
-    """`Steps` in TensorFlow. One function is traced, and under XLA compiled, per bucket length.
+    """`TrainingSteps` in TensorFlow. One function is traced, and under XLA compiled, per bucket length.
 
     Args:
         experiment: resolved; `task.model.num_classes` is known.

@@ -23,7 +23,7 @@ from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
 from components.train.backend import build_steps
 from components.train.interruption import Interruption
-from components.train.loop import Plan, TrainingLoop
+from components.train.loop import LoopPlan, TrainingLoop
 from components.train.sources import MODES, Mode, Sources, resolve
 from components.train.state import State, check_setup, describe_setup
 from components.train.validation import Validator
@@ -127,7 +127,7 @@ class _Run:
         self._announce(state)
         split = self.sources.validation
         validator = None if split is None else Validator(self.steps, self.experiment, split)
-        plan = Plan(self.experiment.trainer, self.schedule, self.model_dir, validator)
+        plan = LoopPlan(self.experiment.trainer, self.schedule, self.model_dir, validator)
         loop = TrainingLoop(self.steps, plan, state, self._interruption)
         loop.run()
         return self._finish(loop.state)

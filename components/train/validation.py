@@ -12,7 +12,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of
 from components.train.interruption import Interruption
 from components.train.sources import Split
-from components.train.steps import Steps
+from components.train.steps import TrainingSteps
 
 
 class Validated(NamedTuple):
@@ -41,7 +41,7 @@ class Validator:
         InputError: the split lacks what scoring needs, or the limits on its records leave nothing to score.
     """
 
-    def __init__(self, steps: Steps, experiment: Experiment, split: Split):
+    def __init__(self, steps: TrainingSteps, experiment: Experiment, split: Split):
         self._steps, self._files, self._task = steps, split.files, experiment.task
         self._scorer = Scorer(experiment.task, split.manifest, split.folder, split.name)
         self._metric = experiment.trainer.best_checkpoint_eval_metric or _default(experiment, split.manifest)

@@ -21,7 +21,7 @@ from components.train.interruption import Interruption
 from components.train.logs import Logs
 from components.train.loop import is_better
 from components.train.sources import Sources
-from components.train.steps import Steps
+from components.train.steps import TrainingSteps
 from components.train.validation import Validator
 
 VALIDATION_FILE = "validation.json"
@@ -156,7 +156,7 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
     write_manifest(model_dir, "model", told, manifest.get(integrity.CHECKSUMS, {}))
 
 
-def _validator(steps: Steps, experiment: Experiment, sources: Sources) -> Validator:
+def _validator(steps: TrainingSteps, experiment: Experiment, sources: Sources) -> Validator:
     assert sources.validation is not None  # noqa: S101 - these modes have a validation split
     return Validator(steps, experiment, sources.validation)
 
@@ -171,7 +171,7 @@ def _measure(validator: Validator, sources: Sources, step: int, interruption: In
     return {"format": 1, "step": step, "split": name, "value": value, "metrics": metrics, "decisions": decisions}
 
 
-def _initialize_whole(experiment: Experiment, steps: Steps) -> None:
+def _initialize_whole(experiment: Experiment, steps: TrainingSteps) -> None:
     """Gives the model every weight of task.init_checkpoint; what would start fresh has nothing to be validated."""
     path = experiment.task.init_checkpoint
     fresh = [note for note in initialize_from(path, steps.model) if note.endswith("starts fresh")]

@@ -14,7 +14,7 @@ from bigbird.tasks.registry import family_of, family_of_task
 
 
 @dataclass(frozen=True)
-class Job:
+class RunEstimate:
     """What a run takes, as far as its steps go.
 
     Attributes:
@@ -43,7 +43,7 @@ def plan(
     chips: int,
     steps: int | None,
     price_per_chip_hour: float | None = None,
-) -> Job:
+) -> RunEstimate:
     """Works out a run.
 
     Args:
@@ -58,11 +58,11 @@ def plan(
     step_s = cycles / clock_hz
     tokens_per_s = batch * length / step_s if step_s else 0.0
     if steps is None:
-        return Job(step_s, tokens_per_s)
+        return RunEstimate(step_s, tokens_per_s)
     seconds = steps * step_s
     chip_hours = chips * seconds / 3600
     price = None if price_per_chip_hour is None else chip_hours * price_per_chip_hour
-    return Job(step_s, tokens_per_s, steps, seconds, chip_hours, price)
+    return RunEstimate(step_s, tokens_per_s, steps, seconds, chip_hours, price)
 
 
 def count_steps(experiment: Experiment, examples: int | None) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bigbird.support.console import format_duration
-from pipelines.preflight.job import Job
+from pipelines.preflight.job import RunEstimate
 from pipelines.preflight.programs import Program
 from pipelines.preflight.search import Largest
 
@@ -50,7 +50,7 @@ class Findings:
     lengths: int
     program: Program
     fits: bool
-    job: Job | None = None
+    job: RunEstimate | None = None
     largest: Largest | None = None
     programs: Sequence[Program] = ()
     with_checkpointing: Program | None = None
@@ -180,7 +180,7 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
     return rows
 
 
-def _job_rows(program: Program, job: Job, chips: int, clock_hz: float) -> list[tuple[str, str]]:
+def _job_rows(program: Program, job: RunEstimate, chips: int, clock_hz: float) -> list[tuple[str, str]]:
     kernels = (program.without_estimate or {}).get("custom-call", 0)  # attention's, and what a SparseCore does
     left_out = f", without its {kernels:,} runs of kernels" if kernels else ""
     cycles = f"{program.cycles / 1e6:,.1f} million, {job.step_s * 1e3:,.1f} ms at {clock_hz / 1e9:g} GHz"

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
 from pipelines.images import Images
-from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, Steps
+from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
 
 # Google's libraries read the caller's credentials from the file that this variable names.
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -83,7 +83,7 @@ class Containers:
             memswap_limit=self._memory or None,  # memory and swap together: none is swapped
         )
 
-    def replacements(self, steps: Steps) -> Sequence[tuple[Any, str, Any]]:
+    def replacements(self, steps: PipelineSteps) -> Sequence[tuple[Any, str, Any]]:
         from kfp.local import docker_task_handler
 
         ours = {

@@ -15,7 +15,7 @@ from components.notify.component import announce_component
 from components.notify.notify import WEBHOOK
 from pipelines.images import Backend
 from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend
-from pipelines.settings import Settings
+from pipelines.settings import TeamSettings
 from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
 from pipelines.targets.vertex import notify_task
@@ -39,7 +39,7 @@ class Kubeflow(Target):
         timeout_hours: after which training is stopped.
     """
 
-    settings: Settings
+    settings: TeamSettings
     machine: str = "cpu"
     strategy: Strategy = "standard"
     timeout_hours: float = 24.0
@@ -111,7 +111,7 @@ def _limit(task: Any, cpus: int, memory_gib: int) -> None:
 
 def kubeflow_target(
     images: Any,
-    settings: Settings,
+    settings: TeamSettings,
     machine: str,
     strategy: Strategy | None = None,
     timeout_hours: float = 24.0,

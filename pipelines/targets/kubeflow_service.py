@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from bigbird.support.addresses import without_password
 from bigbird.support.errors import InputError, ServiceError, ServiceUnreachable
 from components.runs import Run, Step, kubeflow_run, run_link
-from pipelines.settings import Settings, require
+from pipelines.settings import TeamSettings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
 
 TOKEN = "BIGBIRD_KUBEFLOW_TOKEN"  # noqa: S105 - the name of the variable that holds it
@@ -33,7 +33,7 @@ class KubeflowService:
         settings: needs host; namespace where the installation has many users.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: TeamSettings):
         require(settings, "host")
         self._settings = settings
 

@@ -70,7 +70,7 @@ class Place(Protocol):
     def runner(self) -> Any:
         """KFP's runner."""
 
-    def replacements(self, steps: Steps) -> Sequence[tuple[Any, str, Any]]:
+    def replacements(self, steps: PipelineSteps) -> Sequence[tuple[Any, str, Any]]:
         """Module, name and what stands there while a pipeline runs, so that steps are started through `steps`."""
 
 
@@ -105,7 +105,7 @@ def run(pipeline: Any, arguments: dict[str, Any], folder: Path, place: Place) ->
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, _terminated_as_interrupted():
-        steps = Steps(LocalRun(folder), logs, Path(scratch).resolve())
+        steps = PipelineSteps(LocalRun(folder), logs, Path(scratch).resolve())
         try:
             with (logs / "kfp.log").open("w", encoding="utf-8") as log, _our_ways(steps, place, log):
                 local.init(place.runner(), str(folder.parent), str(steps.scratch / "workspace"))
@@ -135,7 +135,7 @@ def remove_unfinished(folder: Path) -> None:
         delete(output.with_name(f".{output.name}.lock"))
 
 
-class Steps:
+class PipelineSteps:
     """Starts the steps, times them and remembers which one failed and why.
 
     Args:
@@ -226,7 +226,7 @@ def _absent_outputs(outputs: dict[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _our_ways(steps: Steps, place: Place, log: Any) -> Iterator[None]:
+def _our_ways(steps: PipelineSteps, place: Place, log: Any) -> Iterator[None]:
     """Replaces KFP's habits (see above) and sends its own log to a file, until the block ends."""
     from kfp.local import executor_input_utils
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
-from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, Steps
+from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
 
 # What the four stages import, and the distribution to name when it is absent.
 REQUIRED = {
@@ -47,7 +47,7 @@ class Processes:
 
         return local.SubprocessRunner(use_venv=False)
 
-    def replacements(self, steps: Steps) -> Sequence[tuple[Any, str, Any]]:
+    def replacements(self, steps: PipelineSteps) -> Sequence[tuple[Any, str, Any]]:
         from kfp.local import subprocess_task_handler
 
         def run_local_subprocess(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:

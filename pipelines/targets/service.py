@@ -100,7 +100,7 @@ class Schedule:
     last_runs: tuple[Run, ...] = ()
 
 
-class Service(Protocol):
+class PipelineService(Protocol):
     """A place that runs pipelines. Every method raises `ServiceError` when it refuses or cannot be reached."""
 
     def described(self, request: Request) -> dict[str, Any]:

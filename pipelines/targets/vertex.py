@@ -15,7 +15,7 @@ from bigbird.support.errors import InputError
 from components.notify.component import notify_component
 from pipelines.images import Backend
 from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
-from pipelines.settings import Settings, require
+from pipelines.settings import TeamSettings, require
 from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
 
@@ -35,7 +35,7 @@ class Vertex(Target):
         max_wait_hours: for a machine to become free, with flex-start.
     """
 
-    settings: Settings
+    settings: TeamSettings
     machine: str = "tpu-v5e-1"
     strategy: Strategy = "standard"
     timeout_hours: float = 24.0
@@ -91,7 +91,7 @@ class Vertex(Target):
             yield
 
 
-def notify_task(target: Target, settings: Settings, platform: str) -> Any:
+def notify_task(target: Target, settings: TeamSettings, platform: str) -> Any:
     """The exit task that posts to the settings' webhook."""
     return notify_component(target.images.preprocess)(
         platform=platform,
@@ -105,7 +105,7 @@ def notify_task(target: Target, settings: Settings, platform: str) -> Any:
 
 def vertex_target(
     images: Any,
-    settings: Settings,
+    settings: TeamSettings,
     machine: str,
     strategy: Strategy | None = None,
     timeout_hours: float = 24.0,
@@ -150,7 +150,7 @@ def vertex_target(
     )
 
 
-def dataflow_options(images: Any, settings: Settings) -> str:
+def dataflow_options(images: Any, settings: TeamSettings) -> str:
     """Beam's options for preprocessing on Dataflow, in workers that install nothing.
 
     Raises:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bigbird.support.errors import ServiceError, ServiceUnreachable
-from pipelines.settings import Settings
+from pipelines.settings import TeamSettings
 
 _REMEDIES = {
     400: "what was sent is not accepted; `--dry-run` prints it",
@@ -27,7 +27,7 @@ _QUOTA = (
 _OTHERWISE = "it was tried several times; see https://status.cloud.google.com"
 
 
-def client_options(settings: Settings) -> dict[str, Any]:
+def client_options(settings: TeamSettings) -> dict[str, Any]:
     """How a client of Vertex AI is made: REST, the region's address; plain http gets no credentials."""
     from google.auth.credentials import AnonymousCredentials
 
@@ -38,7 +38,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def session(settings: Settings) -> Any:
+def session(settings: TeamSettings) -> Any:
     """A requests session with the user's credentials, for APIs that have no client here; plain http gets none."""
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
@@ -53,7 +53,7 @@ def session(settings: Settings) -> Any:
     return AuthorizedSession(credentials)
 
 
-def address(settings: Settings, service: str) -> str:
+def address(settings: TeamSettings, service: str) -> str:
     """Where one of Google's services is, by its short name; an endpoint of http:// stands for all of them."""
     plain = settings.api_endpoint.startswith("http://")
     return settings.api_endpoint if plain else f"https://{service}.googleapis.com"
@@ -83,7 +83,7 @@ def transient_for_reading(error: Exception) -> bool:
 
 
 @contextmanager
-def explained(action: str, settings: Settings, passes: Callable[[Exception], bool] | None = None) -> Iterator[None]:
+def explained(action: str, settings: TeamSettings, passes: Callable[[Exception], bool] | None = None) -> Iterator[None]:
     """Turns a client's errors into `ServiceError`s that say what to do.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step, vertex_link, vertex_run
-from pipelines.settings import Settings, require
+from pipelines.settings import TeamSettings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
 from pipelines.targets.vertex_client import (
     address,
@@ -35,7 +35,7 @@ class VertexService:
         settings: needs project and region. An `api_endpoint` of http:// gets no credentials.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: TeamSettings):
         require(settings, "project", "region")
         self._settings = settings
         self._parent = f"projects/{settings.project}/locations/{settings.region}"

@@ -147,7 +147,7 @@ def test_made_up_texts_have_what_the_benchmarks_ask_for(tmp_path):
     assert [len(paragraph["questions"]) for paragraph in paragraphs] == [4, 5, 4, 5, 5]
     samples.write_sst2(source, tmp_path / "train.tsv", 30, seed=1)
     rows = list(
-        glue.parse((tmp_path / "train.tsv").read_bytes(), "train.tsv", glue.TASKS["sst2"], "train", BadRecords())
+        glue.parse((tmp_path / "train.tsv").read_bytes(), "train.tsv", glue.GLUE_TASKS["sst2"], "train", BadRecords())
     )
     assert len({row.text_a for row in rows}) == 30
     assert [len(text.split()) for text in samples.documents(source, 2, 500)] == [500, 500]

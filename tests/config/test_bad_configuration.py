@@ -25,7 +25,7 @@ from components.recipes import resolve_experiment
 from pipelines.images import Images
 from pipelines.predict import read_examples
 from pipelines.recipes import FOLDER, recipe_text
-from pipelines.settings import Settings, load_settings
+from pipelines.settings import TeamSettings, load_settings
 
 EXAMPLES = int(os.environ.get("BIGBIRD_FUZZ_EXAMPLES", "600"))
 SEED = 20261127
@@ -37,7 +37,7 @@ JSON = [
     json.dumps({name: f"r/p/{name}@sha256:0" for name in ("preprocess", "train", "evaluate", "export")}).encode(),
 ]
 TOML = [
-    "".join(["[bigbird]\n", *(f'{name} = "gs://a-b/{name}"\n' for name in Settings.model_fields)]).encode(),
+    "".join(["[bigbird]\n", *(f'{name} = "gs://a-b/{name}"\n' for name in TeamSettings.model_fields)]).encode(),
     b'[bigbird]\nproject = "my-project"\nregion = "europe-west4"\nnotify_emails = ["a@b.c"]\n',
 ]
 OVERRIDES = [

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from bigbird.config.overrides import assignment
 from bigbird.serving.saved_model import named_probabilities
 from bigbird.support.errors import InputError
-from bigbird.tasks.classification.glue import TASKS as GLUE_TASKS
+from bigbird.tasks.classification.glue import GLUE_TASKS
 from pipelines import cli
 from pipelines import options as options_of
 from pipelines.local_run import make_plan
@@ -40,7 +40,7 @@ def data(tmp_path):
 
 
 def test_tasks_are_those_that_can_be_trained():
-    assert set(options_of.TASKS) == (set(GLUE_TASKS) - {"ax"}) | {
+    assert set(options_of.PIPELINE_TASKS) == (set(GLUE_TASKS) - {"ax"}) | {
         "squad_v1",
         "squad_v2",
         "triviaqa_wikipedia",

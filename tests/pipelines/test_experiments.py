@@ -3,7 +3,7 @@ import yaml
 
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
-from bigbird.tasks.classification.glue import TASKS
+from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird.tasks.registry import families, family_of_task, pipeline_task_names
 from pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names, recipe_text
 
@@ -29,7 +29,7 @@ def test_every_recipe_loads(name):
 def test_every_published_recipe_has_a_large_size():
     published = {name for name in FILES if not name.startswith(("small", "sample"))}
     assert {f"{name}_large" for name in published} <= set(recipe_names())
-    expected = {f"glue_{task}" for task in TASKS if task != "ax"} | {
+    expected = {f"glue_{task}" for task in GLUE_TASKS if task != "ax"} | {
         "squad_v1", "squad_v2", "triviaqa", "pretraining", "classification",
     }  # fmt: skip
     assert published == expected
@@ -61,11 +61,11 @@ def test_every_recipe_states_command_hardware_time_and_score(name):
     ]
 
 
-@pytest.mark.parametrize("task", [name for name in TASKS if name != "ax"])
+@pytest.mark.parametrize("task", [name for name in GLUE_TASKS if name != "ax"])
 def test_published_glue_recipes_fit_their_task(task):
     experiment = load_experiment("bigbird/glue", [recipe_file(f"glue_{task}")])
-    assert experiment.task.model.num_classes == TASKS[task].num_classes
-    assert experiment.task.train_data.label_type == ("int" if TASKS[task].labels else "float")
+    assert experiment.task.model.num_classes == GLUE_TASKS[task].num_classes
+    assert experiment.task.train_data.label_type == ("int" if GLUE_TASKS[task].labels else "float")
     assert (experiment.task.train_data.global_batch_size, experiment.task.train_data.seq_length) == (32, 1024)
 
 

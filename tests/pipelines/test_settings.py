@@ -3,7 +3,7 @@
 import pytest
 
 from bigbird.support.errors import InputError
-from pipelines.settings import Settings, load_settings, require
+from pipelines.settings import TeamSettings, load_settings, require
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_flags_go_before_the_environment_and_this_before_the_file(file):
 
 def test_without_anything_all_is_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert load_settings({}, environment={}) == (Settings(), {})
+    assert load_settings({}, environment={}) == (TeamSettings(), {})
 
 
 def test_the_file_beside_is_found(file, monkeypatch):
@@ -107,4 +107,4 @@ def test_what_is_needed_and_not_set_is_told_with_every_way_to_set_it():
     with pytest.raises(
         InputError, match=r"not set: region \(--region, BIGBIRD_REGION, or region in bigbird.toml\): Region of Vertex"
     ):
-        require(Settings(project="my-project"), "project", "region")
+        require(TeamSettings(project="my-project"), "project", "region")

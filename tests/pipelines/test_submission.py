@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bigbird.support.artifacts import write_json
-from bigbird.tasks.classification.glue import TASKS
+from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird.tasks.classification.glue.predictions import write_predictions
 from bigbird.tasks.classification.glue.scoring import GlueResults
 from pipelines.cli import cli
@@ -31,7 +31,7 @@ def evaluations(tmp_path_factory):
     root = tmp_path_factory.mktemp("evaluations")
     return {
         name: _evaluate(root / name.removesuffix(".tsv"), spec, split, ROWS[name])
-        for spec in TASKS.values()
+        for spec in GLUE_TASKS.values()
         for split, name in spec.submissions.items()
     }
 
@@ -62,7 +62,7 @@ def test_every_task_goes_into_one_flat_zip(evaluations, tmp_path):
 
 
 def test_what_is_missing_or_not_whole_is_named(evaluations, tmp_path):
-    short = _evaluate(tmp_path / "rte", TASKS["rte"], "test", 7)
+    short = _evaluate(tmp_path / "rte", GLUE_TASKS["rte"], "test", 7)
     folders, zipped = [evaluations["CoLA.tsv"], short], tmp_path / "some.zip"
     result = _submit(folders, "--output", zipped)
     assert result.exit_code == 2 and not zipped.exists()
@@ -81,7 +81,7 @@ def test_what_the_benchmark_would_refuse_is_refused_here(evaluations, tmp_path):
     message = _submit([dev], "--output", tmp_path / "x.zip").stderr
     assert "the benchmark takes its test_matched and test_mismatched splits" in message
     assert "both hold CoLA.tsv" in _submit([evaluations["CoLA.tsv"]] * 2, "--output", tmp_path / "x.zip").stderr
-    wrong = _evaluate(tmp_path / "wnli", TASKS["wnli"], "test", 5)
+    wrong = _evaluate(tmp_path / "wnli", GLUE_TASKS["wnli"], "test", 5)
     text = (wrong / "WNLI.tsv").read_text().splitlines()
     (wrong / "WNLI.tsv").write_text("\n".join([*text[:3], "2\tentailment", *text[4:]]))
     message = _submit([wrong], "--output", tmp_path / "x.zip", "--partial").stderr

@@ -193,12 +193,12 @@ def test_squad(vocabulary, version_2):
     )
 
 
-@pytest.mark.parametrize("task", triviaqa.TASKS)
+@pytest.mark.parametrize("task", triviaqa.TRIVIAQA_TASKS)
 def test_triviaqa(vocabulary, task):
     documents = {"wikipedia/Mill.txt": CONTEXT.encode(), "web/Mill.txt": CONTEXT.encode(), "web/Ada": b"\xff"}
 
     def make():
-        return _triviaqa_tree() | {"Domain": triviaqa.TASKS[task]}
+        return _triviaqa_tree() | {"Domain": triviaqa.TRIVIAQA_TASKS[task]}
 
     _try(
         st.one_of(trees(make), damaged(lambda: json.dumps(make(), indent=1).encode())),
@@ -209,7 +209,7 @@ def test_triviaqa(vocabulary, task):
 
 @pytest.mark.parametrize("task", ["cola", "stsb", "mnli", "qqp"])
 def test_glue(vocabulary, task):
-    spec = glue.TASKS[task]
+    spec = glue.GLUE_TASKS[task]
     split = next(iter(spec.splits))
     made = "\n".join(
         ["\t".join(spec.bare_columns or (*spec.text_columns, spec.label_column)), "a\tb\t1\tc"] * 2

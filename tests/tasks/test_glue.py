@@ -4,7 +4,14 @@ import pytest
 from bigbird.config import load_experiment, replace
 from bigbird.records import features
 from bigbird.support.errors import InputError
-from bigbird.tasks.classification.glue import TASKS, GlueExample, encode_examples, find_files, parse, truncated_lengths
+from bigbird.tasks.classification.glue import (
+    GLUE_TASKS,
+    GlueExample,
+    encode_examples,
+    find_files,
+    parse,
+    truncated_lengths,
+)
 from bigbird.tasks.classification.glue.family import FAMILY
 from bigbird.tasks.records import BadRecords
 from bigbird.text.vocabulary import Vocabulary, train_vocabulary
@@ -56,7 +63,7 @@ OFFICIAL = [
 def read(task, split, text, limit=0):
     bad = BadRecords(limit)
     data = text if isinstance(text, bytes) else text.encode()
-    return list(parse(data, "file.tsv", TASKS[task], split, bad)), bad
+    return list(parse(data, "file.tsv", GLUE_TASKS[task], split, bad)), bad
 
 
 @pytest.mark.parametrize(("task", "split", "text", "expected"), OFFICIAL, ids=[f"{o[0]}-{o[1]}" for o in OFFICIAL])
@@ -68,13 +75,13 @@ def test_official_layouts_are_read(task, split, text, expected):
 
 
 def test_every_task_is_known_with_its_labels():
-    assert list(TASKS) == ["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "ax"]
-    assert TASKS["mnli"].labels == TASKS["ax"].labels == ("entailment", "neutral", "contradiction")
-    assert TASKS["stsb"].labels is None
-    assert TASKS["stsb"].num_classes == 1
-    assert TASKS["mnli"].validation_split == "validation_matched"
-    assert TASKS["mnli"].submissions == {"test_matched": "MNLI-m.tsv", "test_mismatched": "MNLI-mm.tsv"}
-    assert TASKS["sst2"].submissions == {"test": "SST-2.tsv"}
+    assert list(GLUE_TASKS) == ["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "ax"]
+    assert GLUE_TASKS["mnli"].labels == GLUE_TASKS["ax"].labels == ("entailment", "neutral", "contradiction")
+    assert GLUE_TASKS["stsb"].labels is None
+    assert GLUE_TASKS["stsb"].num_classes == 1
+    assert GLUE_TASKS["mnli"].validation_split == "validation_matched"
+    assert GLUE_TASKS["mnli"].submissions == {"test_matched": "MNLI-m.tsv", "test_mismatched": "MNLI-mm.tsv"}
+    assert GLUE_TASKS["sst2"].submissions == {"test": "SST-2.tsv"}
 
 
 def test_quotation_marks_and_unicode_line_separators_are_text():
@@ -139,15 +146,15 @@ def test_more_bad_rows_than_allowed_are_refused_with_the_count():
 
 
 def test_files_are_found_by_their_official_names():
-    assert find_files(["dev.tsv", "train.tsv", "readme"], TASKS["sst2"]) == {
+    assert find_files(["dev.tsv", "train.tsv", "readme"], GLUE_TASKS["sst2"]) == {
         "train": "train.tsv",
         "validation": "dev.tsv",
     }
-    assert find_files(["dev_matched.tsv", "dev_mismatched.tsv", "dev.tsv"], TASKS["mnli"]) == {
+    assert find_files(["dev_matched.tsv", "dev_mismatched.tsv", "dev.tsv"], GLUE_TASKS["mnli"]) == {
         "validation_matched": "dev_matched.tsv",
         "validation_mismatched": "dev_mismatched.tsv",
     }
-    assert find_files(["diagnostic.tsv"], TASKS["ax"]) == {"test": "diagnostic.tsv"}
+    assert find_files(["diagnostic.tsv"], GLUE_TASKS["ax"]) == {"test": "diagnostic.tsv"}
 
 
 def test_truncation_takes_pieces_from_the_longer_text_one_by_one():
@@ -168,7 +175,7 @@ def vocabulary():
 def decoded(examples, task, vocabulary, max_length=64):
     return [
         (features.decode(record), length, cut)
-        for record, length, cut in encode_examples(examples, TASKS[task], vocabulary, max_length)
+        for record, length, cut in encode_examples(examples, GLUE_TASKS[task], vocabulary, max_length)
     ]
 
 

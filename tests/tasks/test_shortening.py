@@ -92,7 +92,7 @@ def test_a_cut_glue_pair_is_the_one_that_a_smaller_max_length_gives(vocabulary):
     examples = [glue.GlueExample(i, text(3 + 9 * i, i), text(60 - 8 * i, 50 + i), "entailment") for i in range(7)]
     made = {}
     for length in (20, 64):
-        encoded = glue.encode_examples(examples, glue.TASKS["rte"], vocabulary, length)
+        encoded = glue.encode_examples(examples, glue.GLUE_TASKS["rte"], vocabulary, length)
         made[length] = [features.decode(record) for record, *_ in encoded]
     for long, short in zip(made[64], made[20], strict=True):
         found = cut_record(long, 20)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigbird.tasks.squad.decoding import CERTAINLY_NULL, Window, decode, window_spans
+from bigbird.tasks.squad.decoding import CERTAINLY_NULL, WindowOffsets, decode, window_spans
 
 CONTEXT = "alpha beta gamma beta delta"
 
@@ -18,7 +18,7 @@ def _window():
     starts = [0, 6, 11, 17, 22]
     ends = [5, 10, 16, 21, 27]
     outside = [-1, -1, -1]
-    return Window(
+    return WindowOffsets(
         np.array([*outside, *starts, -1]), np.array([*outside, *ends, -1]), np.array([0, 0, 0, 1, 1, 1, 1, 1, 0])
     )
 
@@ -60,8 +60,8 @@ def test_backward_and_overlong_spans_are_dropped():
 
 
 def test_a_start_counts_only_in_its_maximum_context_window():
-    elsewhere = Window(_window().offset_starts, _window().offset_ends, np.array([0, 0, 0, 1, 1, 0, 0, 0, 0]))
-    here = Window(_window().offset_starts, _window().offset_ends, np.array([0, 0, 0, 0, 0, 1, 1, 1, 0]))
+    elsewhere = WindowOffsets(_window().offset_starts, _window().offset_ends, np.array([0, 0, 0, 1, 1, 0, 0, 0, 0]))
+    here = WindowOffsets(_window().offset_starts, _window().offset_ends, np.array([0, 0, 0, 0, 0, 1, 1, 1, 0]))
     start, end = _logits(p5=9, p3=1), _logits(p5=9, p3=1)
     assert _decode([start], [end], [elsewhere]).text == "alpha beta gamma"  # the end needs no maximum context
     assert _decode([start, _logits(p6=0)], [end, _logits(p6=0)], [elsewhere, here]).text == "alpha beta gamma"
@@ -106,14 +106,14 @@ def test_version_1_always_answers():
 
 
 def test_nothing_to_choose_from_is_no_answer():
-    nothing = Window(np.full(9, -1), np.full(9, -1), np.zeros(9, int))
+    nothing = WindowOffsets(np.full(9, -1), np.full(9, -1), np.zeros(9, int))
     answer = _decode([_logits()], [_logits()], [nothing], version_2=True)
     assert (answer.text, answer.candidates, answer.null_odds) == ("", (), CERTAINLY_NULL)
 
 
 def test_pieces_that_cover_no_character_are_never_a_border():
     window = _window()
-    empty = Window(
+    empty = WindowOffsets(
         window.offset_starts, np.where(np.arange(9) == 4, window.offset_starts, window.offset_ends), window.max_context
     )
     answer = _decode([_logits(p4=9, p5=1)], [_logits(p4=9, p5=1)], [empty])
@@ -156,7 +156,7 @@ def _questions(draw):
         part = pieces[first : draw(st.integers(first + 1, len(pieces)))]
         starts, ends = [-1, -1, *(s for s, _ in part), -1], [-1, -1, *(e for _, e in part), -1]
         kept = [0, 0, *(draw(st.integers(0, 1)) for _ in part), 0]
-        windows.append(Window(np.array(starts), np.array(ends), np.array(kept)))
+        windows.append(WindowOffsets(np.array(starts), np.array(ends), np.array(kept)))
         length = len(starts) + draw(st.integers(0, 2))
         scores = st.lists(values, min_size=length, max_size=length)
         logits.append((np.array(draw(scores), np.float32), np.array(draw(scores), np.float32)))

@@ -14,7 +14,7 @@ NO_SPAN = tf.float32.min
 
 
 @dataclass(frozen=True)
-class Spans:
+class BestSpans:
     """A best span and a null score per row.
 
     Attributes:
@@ -38,7 +38,7 @@ def best_spans(
     *,
     n_best_size: int,
     max_answer_length: int,
-) -> Spans:
+) -> BestSpans:
     """The best span of each window among the `n_best_size` best starts x ends; ties go to the lowest (start, end).
 
     Args:
@@ -64,10 +64,10 @@ def best_spans(
     best = tf.reduce_max(scores, axis=[1, 2])  # (R,)
     key = tf.where(scores >= best[:, tf.newaxis, tf.newaxis], first * length + last, length * length)
     lowest = tf.reduce_min(key, axis=[1, 2])
-    return Spans(best, lowest // length, lowest % length, start_logits[:, 0] + end_logits[:, 0])
+    return BestSpans(best, lowest // length, lowest % length, start_logits[:, 0] + end_logits[:, 0])
 
 
-def best_per_example(spans: Spans, example: tf.Tensor, num_examples: tf.Tensor) -> tuple[Spans, tf.Tensor]:
+def best_per_example(spans: BestSpans, example: tf.Tensor, num_examples: tf.Tensor) -> tuple[BestSpans, tf.Tensor]:
     """The best span over an example's windows, the first window's on a tie; the lowest null score.
 
     Args:
@@ -83,7 +83,7 @@ def best_per_example(spans: Spans, example: tf.Tensor, num_examples: tf.Tensor) 
     candidate = tf.where(spans.score >= tf.gather(best, example), windows, tf.int64.max)
     window = tf.math.unsorted_segment_min(candidate, example, num_examples)  # (B,)
     null_score = tf.math.unsorted_segment_min(spans.null_score, example, num_examples)
-    return Spans(best, tf.gather(spans.start, window), tf.gather(spans.end, window), null_score), window
+    return BestSpans(best, tf.gather(spans.start, window), tf.gather(spans.end, window), null_score), window
 
 
 def _candidates(logits: tf.Tensor, allowed: tf.Tensor, n_best_size: int) -> tuple[tf.Tensor, tf.Tensor]:

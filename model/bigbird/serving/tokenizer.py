@@ -15,7 +15,7 @@ import tensorflow_text as tf_text
 from bigbird.text.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary
 
 
-class Pieces(NamedTuple):
+class RaggedPieces(NamedTuple):
     """Pieces of each text and the bytes of the cleaned text that they cover; ragged [B, (n)] each."""
 
     ids: tf.RaggedTensor
@@ -66,9 +66,9 @@ class GraphTokenizer(tf.Module):
         order, _ = _ordered_runs(ids, *self._runs)
         return ids.with_flat_values(tf.gather(ids.flat_values, order))
 
-    def encode_cleaned(self, cleaned: tf.Tensor) -> Pieces:
+    def encode_cleaned(self, cleaned: tf.Tensor) -> RaggedPieces:
         """string[B] as `clean` gives it -> pieces with their places."""
-        pieces = Pieces(*self._sentencepiece.tokenize_with_offsets(cleaned))
+        pieces = RaggedPieces(*self._sentencepiece.tokenize_with_offsets(cleaned))
         if self._runs is None:
             return pieces
         order, first = _ordered_runs(pieces.ids, *self._runs)
@@ -76,7 +76,7 @@ class GraphTokenizer(tf.Module):
         before = tf.cumsum(sizes, exclusive=True)
         starts = tf.gather(pieces.starts.flat_values - before, first) + before  # a run's pieces have no gaps
         ids = pieces.ids.with_flat_values(tf.gather(pieces.ids.flat_values, order))
-        return Pieces(ids, pieces.starts.with_flat_values(starts), pieces.ends.with_flat_values(starts + sizes))
+        return RaggedPieces(ids, pieces.starts.with_flat_values(starts), pieces.ends.with_flat_values(starts + sizes))
 
 
 def _ordered_runs(ids: tf.RaggedTensor, character: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -111,7 +111,7 @@ def first_pieces(pieces: tf.RaggedTensor, keep: tf.Tensor | int) -> tf.RaggedTen
     return tf.gather(pieces.flat_values, tf.ragged.range(starts, starts + kept))
 
 
-def covers_text(cleaned: tf.Tensor, pieces: Pieces) -> tf.RaggedTensor:
+def covers_text(cleaned: tf.Tensor, pieces: RaggedPieces) -> tf.RaggedTensor:
     """Which pieces hold more than spaces.
 
     Args:

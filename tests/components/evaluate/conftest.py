@@ -70,7 +70,7 @@ def glue_dataset(vocabulary):
 
     def build(folder, name, sizes, vocabulary=vocabulary):
         folder.mkdir()
-        spec, rng, splits = glue.TASKS[name], random.Random(1), {}
+        spec, rng, splits = glue.GLUE_TASKS[name], random.Random(1), {}
         for split, size in sizes.items():
             examples = []
             for i in range(size):
@@ -100,7 +100,7 @@ def squad_dataset(vocabulary):
             questions: list[squad.Question] = []
             for j in range(3):
                 start = context.index(" ", rng.randrange(len(context) // 2)) + 1
-                answer: squad.Answer = {"text": " ".join(context[start:].split()[:2]), "answer_start": start}
+                answer: squad.GoldAnswer = {"text": " ".join(context[start:].split()[:2]), "answer_start": start}
                 impossible = version_2 and j == 2
                 answers = [] if impossible else [answer]
                 entry: squad.Question = {

@@ -7,7 +7,7 @@ import threading
 import httpx
 import pytest
 
-from components.serve.app import DISCARDED_BYTES, Service, build_app
+from components.serve.app import DISCARDED_BYTES, ServerState, build_app
 from components.serve.batching import Batcher
 
 
@@ -38,7 +38,7 @@ class Client:
 @pytest.fixture
 def service():
     batcher = Batcher(4, 0.0, 8)
-    return Service(batcher, max_body_bytes=1000, max_instances=8, phase="ready", fields=("text_a",))
+    return ServerState(batcher, max_body_bytes=1000, max_instances=8, phase="ready", fields=("text_a",))
 
 
 @pytest.fixture

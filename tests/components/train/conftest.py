@@ -39,7 +39,7 @@ def write_dataset(folder, seed):
     rng, splits = random.Random(seed), {}
     for split, size in _SIZES.items():
         examples = [glue.GlueExample(i, _sentence(rng, str(i % 2)), None, str(i % 2)) for i in range(size)]
-        encoded = list(glue.encode_examples(examples, glue.TASKS["sst2"], vocabulary, 32))
+        encoded = list(glue.encode_examples(examples, glue.GLUE_TASKS["sst2"], vocabulary, 32))
         name = f"{split}-00000-of-00001.tfrecord"
         (folder / name).write_bytes(b"".join(features.frame(record) for record, *_ in encoded))
         lines = "".join(json.dumps(example._asdict()) + "\n" for example in examples)

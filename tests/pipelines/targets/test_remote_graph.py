@@ -9,7 +9,7 @@ from pipelines.finetune import build_pipeline
 from pipelines.images import Images
 from pipelines.recipes import recipe_text
 from pipelines.sample_data import write_sample
-from pipelines.settings import Settings
+from pipelines.settings import TeamSettings
 from pipelines.targets import local
 from pipelines.targets.kubeflow import kubeflow_target
 from pipelines.targets.processes import Processes
@@ -26,7 +26,9 @@ def run(tmp_path, monkeypatch):
     with LoopbackServer(routes=[(r"POST /hook", lambda *_: {})]) as hook, Kubeflow() as server:
         monkeypatch.setenv("BIGBIRD_WEBHOOK", f"{hook.url}/hook")
         monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.url)
-        target = kubeflow_target(Images.named(tag="none"), Settings(notify_webhook="hook", host="http://kfp"), "cpu")
+        target = kubeflow_target(
+            Images.named(tag="none"), TeamSettings(notify_webhook="hook", host="http://kfp"), "cpu"
+        )
         target = dataclasses.replace(target, time=f"{DAY}T03:00:00Z")
         arguments = {
             "task": "sst2",

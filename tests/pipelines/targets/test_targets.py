@@ -16,14 +16,14 @@ from pipelines.finetune import compile_pipeline
 from pipelines.images import Images
 from pipelines.machines import MACHINES, check_backend
 from pipelines.remote import compiled
-from pipelines.settings import Settings
+from pipelines.settings import TeamSettings
 from pipelines.targets.kubeflow import kubeflow_target
 from pipelines.targets.target import Target
 from pipelines.targets.vertex import vertex_target
 from tests.cloud import TRAINERS
 
 GROUPS = ("condition", "exit-handler")
-SETTINGS = Settings(project="my-project", region="europe-west4", bucket="gs://bucket/runs")
+SETTINGS = TeamSettings(project="my-project", region="europe-west4", bucket="gs://bucket/runs")
 
 
 def images(name, backend=None):
@@ -36,7 +36,7 @@ def vertex(name="tpu-v5e-4", backend=None, **settings):
 
 
 def kubeflow(name="tpu-v5e-4", backend=None, **settings):
-    return kubeflow_target(images(name, backend), Settings(**settings), name, backend=backend)
+    return kubeflow_target(images(name, backend), TeamSettings(**settings), name, backend=backend)
 
 
 TARGETS = {

@@ -5,7 +5,7 @@ import pytest
 
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
-from bigbird.tasks.classification.table_files import Storage, described, find_splits, find_tables
+from bigbird.tasks.classification.table_files import TableStorage, described, find_splits, find_tables
 from bigbird.tasks.classification.tables import read_rows
 from bigbird.tasks.records import BadRecords
 
@@ -146,7 +146,7 @@ BUCKET = {
     "gs://b/data/two.csv": b"text,label\nsecond,b\n",
     "gs://b/data/notes.md": b"",
 }
-STORAGE = Storage(
+STORAGE = TableStorage(
     open=lambda path: io.BytesIO(BUCKET[path]),
     list_names=lambda folder: sorted(
         {

@@ -21,7 +21,7 @@ from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.labels import BadLabelError, Label, LabelColumn, is_number
 from bigbird.tasks.classification.notices import contradiction, label_notices, shared_texts, with_several_labels
 from bigbird.tasks.classification.problems import Mistakes, Notice, listed, quoted_name
-from bigbird.tasks.classification.table_files import LOCAL, Storage, Table, Tables, described, find_splits
+from bigbird.tasks.classification.table_files import LOCAL, Table, Tables, TableStorage, described, find_splits
 from bigbird.tasks.classification.tables import Row, read_rows
 from bigbird.tasks.records import BadRecords, as_json
 
@@ -91,7 +91,7 @@ class TableDataset:
         section: TableData,
         files: dict[str, Tables],
         bad: BadRecords,
-        storage: Storage,
+        storage: TableStorage,
         progress: Callable[[str, int], None] | None,
     ):
         self.section, self.files, self.storage = section, files, storage
@@ -388,7 +388,7 @@ class TableDataset:
 def read_dataset(
     section: TableData,
     bad: BadRecords,
-    storage: Storage = LOCAL,
+    storage: TableStorage = LOCAL,
     told: Callable[[str], None] | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> TableDataset:

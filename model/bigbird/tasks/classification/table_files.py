@@ -46,7 +46,7 @@ class Table(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Storage:
+class TableStorage:
     """How files are reached.
 
     Attributes:
@@ -72,7 +72,7 @@ def _is_file(path: str) -> bool:
     return Path(path).is_file()
 
 
-LOCAL = Storage(_open, _names, _is_file)
+LOCAL = TableStorage(_open, _names, _is_file)
 """This machine's files."""
 
 
@@ -89,7 +89,7 @@ class Tables:
     unread: list[str]
 
 
-def find_tables(paths: Sequence[str], section: TableData, storage: Storage = LOCAL) -> Tables:
+def find_tables(paths: Sequence[str], section: TableData, storage: TableStorage = LOCAL) -> Tables:
     """Finds the files that paths name.
 
     Args:
@@ -112,7 +112,7 @@ def find_tables(paths: Sequence[str], section: TableData, storage: Storage = LOC
     return Tables(tables, sorted(unread - {table.path for table in tables}))
 
 
-def find_splits(section: TableData, storage: Storage = LOCAL) -> dict[str, Tables]:
+def find_splits(section: TableData, storage: TableStorage = LOCAL) -> dict[str, Tables]:
     """split -> its files, of the splits that the section names; `files` are those of "train".
 
     Raises:
@@ -140,7 +140,7 @@ def find_splits(section: TableData, storage: Storage = LOCAL) -> dict[str, Table
     return found
 
 
-def _at(path: str, section: TableData, storage: Storage) -> tuple[list[Table], list[str]]:
+def _at(path: str, section: TableData, storage: TableStorage) -> tuple[list[Table], list[str]]:
     """The tables that one path names, and the other files of a folder."""
     name = quoted_name(path)
     if not path.strip() or "\0" in path:
@@ -166,7 +166,7 @@ def _at(path: str, section: TableData, storage: Storage) -> tuple[list[Table], l
     raise InputError(f"{name}: {what}; expected a table's file, a folder or a pattern such as 'data/*.csv'{close}")
 
 
-def _near(path: str, storage: Storage) -> str:
+def _near(path: str, storage: TableStorage) -> str:
     """What the folder of a missing file holds."""
     if any(mark in path for mark in _WILDCARDS):
         return ""
@@ -180,7 +180,7 @@ def _near(path: str, storage: Storage) -> str:
     return f"{hint} Tables beside it: {listed(tables)}" if tables else ""
 
 
-def _matches(path: str, storage: Storage) -> list[str]:
+def _matches(path: str, storage: TableStorage) -> list[str]:
     """The files that match a pattern, without those of folders' names."""
     if not any(mark in path for mark in _WILDCARDS):
         return []

@@ -12,8 +12,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import SPLITS, TableData
 from bigbird.tasks.classification.dataset import Example, TableDataset, read_dataset
 from bigbird.tasks.classification.scoring import METRICS
-from bigbird.tasks.classification.table_files import Storage as TableStorage
-from bigbird.tasks.classification.table_files import find_splits
+from bigbird.tasks.classification.table_files import TableStorage, find_splits
 from bigbird.tasks.raw_input import Inputs, Item, Reading, Storage
 from bigbird.tasks.records import BadRecords
 

@@ -11,7 +11,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.problems import no_such_column, quoted_name
-from bigbird.tasks.classification.table_files import LOCAL, Storage, Table
+from bigbird.tasks.classification.table_files import LOCAL, Table, TableStorage
 from bigbird.tasks.classification.text_tables import Records, read_delimited, read_json_lines
 from bigbird.tasks.records import BadRecords, has_text
 
@@ -45,7 +45,7 @@ def read_rows(
     tables: Sequence[Table],
     section: TableData,
     bad: BadRecords,
-    storage: Storage = LOCAL,
+    storage: TableStorage = LOCAL,
     *,
     label_may_lack: bool = False,
 ) -> Iterator[Row]:
@@ -157,7 +157,12 @@ def _as_text(value: Any, column: str) -> str:
 
 
 def _read_parquet(
-    table: Table, section: TableData, columns: dict[str, str], optional: str | None, bad: BadRecords, storage: Storage
+    table: Table,
+    section: TableData,
+    columns: dict[str, str],
+    optional: str | None,
+    bad: BadRecords,
+    storage: TableStorage,
 ) -> Records:
     """Reads Parquet; arguments and results as `read_delimited`, the row's number in place of the line."""
     del bad  # a damaged file has no single bad record

@@ -21,7 +21,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.problems import listed, no_such_column, quoted_name
-from bigbird.tasks.classification.table_files import Storage, Table
+from bigbird.tasks.classification.table_files import Table, TableStorage
 from bigbird.tasks.records import BadRecords, foreign_format
 
 LONGEST = 1 << 24
@@ -65,7 +65,7 @@ class _RawStream(io.RawIOBase):
 
 
 @contextmanager
-def _unpacked(table: Table, storage: Storage) -> Iterator[io.BufferedReader[Any]]:
+def _unpacked(table: Table, storage: TableStorage) -> Iterator[io.BufferedReader[Any]]:
     """Yields a file's bytes, unpacked where it is compressed by gzip, whatever its name says."""
     with io.BufferedReader(_RawStream(storage.open(table.path)), _BLOCK) as packed:
         if packed.peek(2)[:2] == b"\x1f\x8b":
@@ -75,7 +75,7 @@ def _unpacked(table: Table, storage: Storage) -> Iterator[io.BufferedReader[Any]
             yield packed
 
 
-def _lines(table: Table, section: TableData, storage: Storage) -> Iterator[str]:
+def _lines(table: Table, section: TableData, storage: TableStorage) -> Iterator[str]:
     r"""Yields a file's lines with their endings, which are \n, \r\n or \r, without a byte order mark.
 
     Raises:
@@ -130,7 +130,7 @@ def _check_beginning(data: bytes, name: str, what: str, section: TableData) -> N
         raise InputError(f"{name}:1: {foreign}")
 
 
-def _refuse_encoding(table: Table, section: TableData, storage: Storage, error: UnicodeError) -> NoReturn:
+def _refuse_encoding(table: Table, section: TableData, storage: TableStorage, error: UnicodeError) -> NoReturn:
     """Raises `InputError` for the first byte of a file that is not of its encoding."""
     name = quoted_name(table.path)
     decoder = codecs.getincrementaldecoder(section.encoding)()
@@ -165,7 +165,12 @@ Records = Iterator[tuple[int, tuple[Any, ...]]]
 
 
 def read_delimited(
-    table: Table, section: TableData, columns: dict[str, str], optional: str | None, bad: BadRecords, storage: Storage
+    table: Table,
+    section: TableData,
+    columns: dict[str, str],
+    optional: str | None,
+    bad: BadRecords,
+    storage: TableStorage,
 ) -> Records:
     """Reads CSV and TSV.
 
@@ -280,7 +285,12 @@ def _as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_json_lines(
-    table: Table, section: TableData, columns: dict[str, str], optional: str | None, bad: BadRecords, storage: Storage
+    table: Table,
+    section: TableData,
+    columns: dict[str, str],
+    optional: str | None,
+    bad: BadRecords,
+    storage: TableStorage,
 ) -> Records:
     """Reads JSON Lines; arguments, results and errors as `read_delimited`, but values may be of any JSON type."""
     name = quoted_name(table.path)

@@ -2,12 +2,12 @@
 
 from bigbird.tasks.squad.examples import (
     METRICS,
-    TASKS,
+    SQUAD_TASKS,
     WINDOWS_PER_QUESTION,
-    Answer,
+    GoldAnswer,
     Paragraph,
     Question,
-    Window,
+    QuestionWindow,
     WindowOptions,
     encode_paragraphs,
     file_names,
@@ -18,6 +18,6 @@ from bigbird.tasks.squad.examples import (
 )
 
 __all__ = [
-    "METRICS", "TASKS", "WINDOWS_PER_QUESTION", "Answer", "Paragraph", "Question", "Window", "WindowOptions", "encode_paragraphs",
+    "METRICS", "SQUAD_TASKS", "WINDOWS_PER_QUESTION", "GoldAnswer", "Paragraph", "Question", "QuestionWindow", "WindowOptions", "encode_paragraphs",
     "file_names", "find_files", "max_context", "parse", "window_spans",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ CERTAINLY_NULL = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowOffsets:
     """What decoding needs to know of a window; all arrays are [pieces], unpadded.
 
     Attributes:
@@ -39,7 +39,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Spans:
+class RankedSpans:
     """A window's pairs, best first, and its null score.
 
     Attributes:
@@ -69,7 +69,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PredictedAnswer:
     """A question's answer.
 
     Attributes:
@@ -95,8 +95,8 @@ class Answer:
 
 
 def window_spans(
-    start_logits: np.ndarray, end_logits: np.ndarray, window: Window, *, n_best_size: int, max_answer_length: int
-) -> Spans:
+    start_logits: np.ndarray, end_logits: np.ndarray, window: WindowOffsets, *, n_best_size: int, max_answer_length: int
+) -> RankedSpans:
     """The pairs of one window: rules 1 and 2.
 
     Args:
@@ -115,7 +115,7 @@ def window_spans(
     scores = start_logits[starts] + end_logits[ends]
     order = np.lexsort((ends, starts, -scores))
     starts, ends = starts[order], ends[order]
-    return Spans(starts, ends, start_logits[starts], end_logits[ends], float(start_logits[0] + end_logits[0]))
+    return RankedSpans(starts, ends, start_logits[starts], end_logits[ends], float(start_logits[0] + end_logits[0]))
 
 
 def _best(logits: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
@@ -126,12 +126,12 @@ def _best(logits: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
 
 def decode(
     context: str,
-    windows: Sequence[tuple[Window, Spans]],
+    windows: Sequence[tuple[WindowOffsets, RankedSpans]],
     *,
     n_best_size: int,
     version_2: bool,
     null_score_diff_threshold: float = 0.0,
-) -> Answer:
+) -> PredictedAnswer:
     """The answer to one question: rules 3 and 4.
 
     Args:
@@ -154,12 +154,14 @@ def decode(
     )
     null_odds = null_score - candidates[0].score if candidates else CERTAINLY_NULL
     if not candidates or (version_2 and null_odds > null_score_diff_threshold):
-        return Answer("", 0, 0, null_odds, null_score, candidates)
-    return Answer(candidates[0].text, candidates[0].start, candidates[0].end, null_odds, null_score, candidates)
+        return PredictedAnswer("", 0, 0, null_odds, null_score, candidates)
+    return PredictedAnswer(
+        candidates[0].text, candidates[0].start, candidates[0].end, null_odds, null_score, candidates
+    )
 
 
 def _distinct(
-    context: str, windows: Sequence[tuple[Window, Spans]], count: int
+    context: str, windows: Sequence[tuple[WindowOffsets, RankedSpans]], count: int
 ) -> list[tuple[str, int, int, np.float32, np.float32]]:
     """The `count` best (text, start character, end character, start score, end score) with different texts."""
     begins = np.concatenate([window.offset_starts[spans.starts] for window, spans in windows])

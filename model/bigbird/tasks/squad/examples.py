@@ -22,7 +22,7 @@ from bigbird.support.text_files import shown
 from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name_of, text_problem
 from bigbird.text.vocabulary import Pieces, Vocabulary
 
-TASKS = {"squad_v1": False, "squad_v2": True}
+SQUAD_TASKS = {"squad_v1": False, "squad_v2": True}
 """Task name -> whether a question may have no answer (SQuAD v2.0)."""
 
 METRICS = ("f1", "exact_match")
@@ -34,7 +34,7 @@ _BEGINNINGS = {"train": "train", "validation": "dev", "test": "test"}
 WINDOWS_PER_QUESTION = 100_000
 
 
-class Answer(TypedDict):
+class GoldAnswer(TypedDict):
     text: str
     answer_start: int
 
@@ -44,7 +44,7 @@ class Question(TypedDict):
 
     id: str
     question: str
-    answers: list[Answer]
+    answers: list[GoldAnswer]
     is_impossible: bool
 
 
@@ -231,7 +231,7 @@ def _question(raw: Any, context: str, version_2: bool, expect_answers: bool, see
     }
 
 
-def _answer(raw: Any, context: str) -> Answer:
+def _answer(raw: Any, context: str) -> GoldAnswer:
     text, start = (raw.get("text"), raw.get("answer_start")) if isinstance(raw, dict) else (None, None)
     if not isinstance(text, str) or not isinstance(start, int) or isinstance(start, bool):
         raise _BadQuestionError(
@@ -253,7 +253,7 @@ def _answer(raw: Any, context: str) -> Answer:
 
 
 @dataclass
-class Window:
+class QuestionWindow:
     """One record.
 
     Attributes:
@@ -281,7 +281,7 @@ def encode_paragraphs(
     first_question: int = 0,
     labelled: bool = True,
     evaluation: bool = False,
-) -> Iterator[Window]:
+) -> Iterator[QuestionWindow]:
     """Cuts paragraphs into records `[CLS] question [SEP] window [SEP]`, segments 0 and 1.
 
     Args:
@@ -318,7 +318,7 @@ class _Cutter:
 
     def windows(
         self, question: Question, query: list[int], number: int, span: tuple[int, int, bool] | None
-    ) -> Iterator[Window]:
+    ) -> Iterator[QuestionWindow]:
         """The windows of one question; `span` is its answer's first and last piece (-1, -1 without), None unlabelled."""
         cut = len(query) > self.options.query_length
         head = [self.vocabulary.cls_id, *query[: self.options.query_length], self.vocabulary.sep_id]
@@ -350,7 +350,7 @@ class _Cutter:
                 record["offset_ends"] = [*outside, *self.ends[start:end], -1]
                 record["max_context"] = [0] * len(head) + best[index] + [0]
             answered = inside if span is not None and span[0] >= 0 else None
-            yield Window(record, length, index == 0, cut, answered, span is not None and span[2])
+            yield QuestionWindow(record, length, index == 0, cut, answered, span is not None and span[2])
 
     def answer_span(self, question: Question) -> tuple[int, int, bool]:
         """First and last piece of the first answer, and whether they hold exactly its text; (-1, -1, False) without one."""

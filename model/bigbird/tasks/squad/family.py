@@ -16,9 +16,9 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad.config import SquadTask
 from bigbird.tasks.squad.examples import (
     METRICS,
-    TASKS,
+    SQUAD_TASKS,
     Paragraph,
-    Window,
+    QuestionWindow,
     encode_paragraphs,
     file_names,
     find_files,
@@ -38,7 +38,7 @@ class SquadFamily(SpanFamily):
     """SQuAD v1.1 and v2.0."""
 
     name = "squad"
-    tasks = tuple(TASKS)
+    tasks = tuple(SQUAD_TASKS)
     samples = {"squad": "squad_v1"}
     config = SquadTask
     defaults = {"max_length": 1024, "doc_stride": 128, "query_length": 64}
@@ -51,14 +51,14 @@ class SquadFamily(SpanFamily):
         return METRICS
 
     def task_defaults(self, task: str) -> dict[str, Any]:
-        negatives = {"version_2_with_negative": TASKS[task]}
+        negatives = {"version_2_with_negative": SQUAD_TASKS[task]}
         return {"task": {"train_data": negatives, "validation_data": negatives}}
 
     def recipe(self, task: str, *, published: bool) -> str:
         return task if published else "small_squad"
 
     def title(self, task: str) -> str:
-        return "SQuAD v2.0" if TASKS[task] else "SQuAD v1.1"
+        return "SQuAD v2.0" if SQUAD_TASKS[task] else "SQuAD v1.1"
 
     def write_sample(self, sample: str, folder: Path, seed: int) -> None:
         from bigbird.tasks.squad.sample import write_sample
@@ -68,17 +68,17 @@ class SquadFamily(SpanFamily):
     # ----------------------------------------------------------------------------------------------- raw files
 
     def file_names(self, task: str) -> FileNames:
-        splits = file_names(TASKS[task])
+        splits = file_names(SQUAD_TASKS[task])
         official = f"{splits['train'][0]}, {splits['validation'][0]}"
         return FileNames(splits, "", ".json", f"{official}, or train.json, dev.json, test.json")
 
     def find_files(self, task: str, names: Collection[str]) -> dict[str, str]:
-        return find_files(names, TASKS[task])
+        return find_files(names, SQUAD_TASKS[task])
 
     def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
         data = storage.read_bytes(source.path, f"{source.split} file of {task}")
         answers = source.split != "test"
-        for paragraph in parse(data, source.path, TASKS[task], bad, answers=answers):
+        for paragraph in parse(data, source.path, SQUAD_TASKS[task], bad, answers=answers):
             questions = paragraph["questions"]
             labelled = all(question["answers"] or question["is_impossible"] for question in questions)
             yield Item(dict(paragraph), len(questions), labelled)
@@ -114,7 +114,7 @@ class SquadFamily(SpanFamily):
             number += sum(len(paragraph["questions"]) for paragraph in paragraphs)
 
     def manifest_facts(self, task: str, settings: Mapping[str, int]) -> dict[str, Any]:
-        return super().manifest_facts(task, settings) | {"version_2": TASKS[task]}
+        return super().manifest_facts(task, settings) | {"version_2": SQUAD_TASKS[task]}
 
     # ------------------------------------------------------------------------------------- records and training
 
@@ -209,7 +209,7 @@ FEATURES = (
 )
 
 
-def _count_question(windows: list[Window], labelled: bool, statistics: Statistics) -> None:
+def _count_question(windows: list[QuestionWindow], labelled: bool, statistics: Statistics) -> None:
     statistics.examples += 1
     statistics.truncated += windows[0].question_cut
     for window in windows:
@@ -223,9 +223,9 @@ def _count_question(windows: list[Window], labelled: bool, statistics: Statistic
         statistics.lost_answers += answered and not holding
 
 
-def _by_question(windows: Iterable[Window]) -> Iterator[list[Window]]:
+def _by_question(windows: Iterable[QuestionWindow]) -> Iterator[list[QuestionWindow]]:
     """Gathers the consecutive windows of one question."""
-    group: list[Window] = []
+    group: list[QuestionWindow] = []
     for window in windows:
         if window.first and group:
             yield group

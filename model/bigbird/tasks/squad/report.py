@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bigbird.reports import report
-from bigbird.tasks.squad.decoding import Answer
-from bigbird.tasks.squad.scoring import Question, SquadResults
+from bigbird.tasks.squad.decoding import PredictedAnswer
+from bigbird.tasks.squad.scoring import ScoredQuestion, SquadResults
 
 MISTAKES = 12
 AROUND = 220  # characters of the context shown on either side of the answer
 LENGTHS = (128, 256, 512, 1024, 2048, 4096, 8192)
 
-Row = tuple[Question, Answer, tuple[float, float]]
+Row = tuple[ScoredQuestion, PredictedAnswer, tuple[float, float]]
 
 
 def report_sections(results: SquadResults) -> list[report.Html]:
@@ -91,13 +91,13 @@ def _mistakes(rows: Sequence[Row]) -> report.Html:
     return report.section("Wrong answers", report.caption(note), *(_record(*row) for row in shown))
 
 
-def _certainty(answer: Answer) -> float:
+def _certainty(answer: PredictedAnswer) -> float:
     if answer.text or not answer.candidates:
         return answer.candidates[0].probability if answer.candidates else 1.0
     return 1.0 - sum(candidate.probability for candidate in answer.candidates)
 
 
-def _record(question: Question, answer: Answer, score: tuple[float, float] | None = None) -> report.Html:
+def _record(question: ScoredQuestion, answer: PredictedAnswer, score: tuple[float, float] | None = None) -> report.Html:
     fields: list[tuple[str, str]] = [("question", question.text)]
     if score is not None:
         right = " / ".join(dict.fromkeys(question.gold)) or "(no answer)"
@@ -109,7 +109,7 @@ def _record(question: Question, answer: Answer, score: tuple[float, float] | Non
     return report.record(fields)
 
 
-def _excerpt(question: Question, answer: Answer) -> report.Html:
+def _excerpt(question: ScoredQuestion, answer: PredictedAnswer) -> report.Html:
     """The context around the first gold answer, which is marked, or around the model's."""
     if question.answers and question.answers[0][1] >= 0:  # TriviaQA's answers need not stand in the document
         text, start = question.answers[0]

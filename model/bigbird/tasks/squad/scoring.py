@@ -15,14 +15,14 @@ from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.evaluation import Collector, Evaluation
 from bigbird.tasks.squad.config import SquadTask
-from bigbird.tasks.squad.decoding import Answer, Spans, Window, decode, window_spans
+from bigbird.tasks.squad.decoding import PredictedAnswer, RankedSpans, WindowOffsets, decode, window_spans
 from bigbird.tasks.squad.examples import METRICS
 
 OTHER_NAMES = {"final_f1": ("f1",), "final_exact_match": ("exact_match",), "exact": ("exact_match",)}  # recipes' names
 
 
 @dataclass(frozen=True)
-class Question:
+class ScoredQuestion:
     """A question, its gold answers (text, first character) and its context, which is `pieces` tokens long."""
 
     id: str
@@ -42,8 +42,8 @@ class Question:
 class SquadResults:
     """Every question's outcome, in the split's order; `scores` are (exact match, F1), None without gold answers."""
 
-    questions: list[Question]
-    answers: list[Answer]
+    questions: list[ScoredQuestion]
+    answers: list[PredictedAnswer]
     scores: list[tuple[float, float]] | None
     version_2: bool
 
@@ -53,11 +53,11 @@ class SpanCollector(Collector):
 
     def __init__(self, task: SquadTask, manifest: dict[str, Any], folder: Path, split: str):
         self.task, self.version_2 = task, bool(manifest["version_2"])
-        self.windows: dict[int, Window] = {}
+        self.windows: dict[int, WindowOffsets] = {}
         self.of_question: dict[str, list[int]] = defaultdict(list)
         for record in read_split(folder, manifest, split):
             unique_id = int(record["unique_ids"][0])
-            self.windows[unique_id] = Window(
+            self.windows[unique_id] = WindowOffsets(
                 record["offset_starts"].astype(np.int32),
                 record["offset_ends"].astype(np.int32),
                 record["max_context"].astype(bool),
@@ -69,14 +69,14 @@ class SpanCollector(Collector):
         self.labelled = any(question.answers or question.is_impossible for question in self.questions)
         self.reset()
 
-    def _questions(self, line: dict[str, Any]) -> Iterator[Question]:
+    def _questions(self, line: dict[str, Any]) -> Iterator[ScoredQuestion]:
         """A paragraph's questions, those with at least one window."""
         for entry in line["questions"]:
             windows = [self.windows[i] for i in self.of_question.get(entry["id"], ())]
             if windows:
                 pieces = int(sum(window.max_context.sum() for window in windows))
                 answers = tuple((answer["text"], answer["answer_start"]) for answer in entry["answers"])
-                yield Question(
+                yield ScoredQuestion(
                     entry["id"],
                     entry["question"],
                     line["title"],
@@ -87,7 +87,7 @@ class SpanCollector(Collector):
                 )
 
     def reset(self) -> None:
-        self.spans: dict[int, Spans] = {}
+        self.spans: dict[int, RankedSpans] = {}
 
     @property
     def least_records(self) -> int:
@@ -97,7 +97,7 @@ class SpanCollector(Collector):
     def missing(self) -> int:
         return sum(not self._whole(question) for question in self.questions)
 
-    def _whole(self, question: Question) -> bool:
+    def _whole(self, question: ScoredQuestion) -> bool:
         return all(i in self.spans for i in self.of_question[question.id])
 
     def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
@@ -124,7 +124,7 @@ class SpanCollector(Collector):
         results = SquadResults(questions, answers, scores, self.version_2)
         return Evaluation(measured, METRICS[0], baseline, text, results, OTHER_NAMES)
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, question: ScoredQuestion) -> PredictedAnswer:
         return decode(
             question.context,
             [(self.windows[i], self.spans[i]) for i in self.of_question[question.id]],
@@ -133,20 +133,20 @@ class SpanCollector(Collector):
             null_score_diff_threshold=self.task.null_score_diff_threshold,
         )
 
-    def _scores(self, questions: list[Question], texts: list[str]) -> list[tuple[float, float]]:
+    def _scores(self, questions: list[ScoredQuestion], texts: list[str]) -> list[tuple[float, float]]:
         """(exact match, F1) of each question's text."""
         predictions = {question.id: text for question, text in zip(questions, texts, strict=True)}
         golds = {question.id: question.gold for question in questions}
         scores = metric.squad_scores(predictions, golds, version_2=self.version_2)
         return [scores[question.id] for question in questions]
 
-    def _metrics(self, questions: list[Question], scores: list[tuple[float, float]]) -> dict[str, float]:
+    def _metrics(self, questions: list[ScoredQuestion], scores: list[tuple[float, float]]) -> dict[str, float]:
         by_id = {question.id: score for question, score in zip(questions, scores, strict=True)}
         if not self.version_2:
             return metric.squad_metrics(by_id)
         return metric.squad_v2_metrics(by_id, {question.id: bool(question.answers) for question in questions})
 
-    def _thresholds(self, questions: list[Question], answers: list[Answer]) -> dict[str, float]:
+    def _thresholds(self, questions: list[ScoredQuestion], answers: list[PredictedAnswer]) -> dict[str, float]:
         """The best that any null threshold would have given, over each question's best text."""
         pairs = list(zip(questions, answers, strict=True))
         odds = {question.id: answer.null_odds for question, answer in pairs}
@@ -161,7 +161,7 @@ class SpanCollector(Collector):
             )
         return found
 
-    def _baseline(self, questions: list[Question]) -> tuple[str, dict[str, float]]:
+    def _baseline(self, questions: list[ScoredQuestion]) -> tuple[str, dict[str, float]]:
         """The better of no answer and the most common gold answer, in words, and its metrics."""
         counts = Counter(text for question in questions for text in dict.fromkeys(question.gold))
         constants = ["", *(text for text, _ in counts.most_common(1))]

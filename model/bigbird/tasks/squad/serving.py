@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird.serving.buckets import Tensors, ragged_rows, run_by_bucket
-from bigbird.serving.spans import NO_SPAN, Spans, best_per_example, best_spans
-from bigbird.serving.tokenizer import GraphTokenizer, Pieces, character_span, covers_text, first_pieces, repair
+from bigbird.serving.spans import NO_SPAN, BestSpans, best_per_example, best_spans
+from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, character_span, covers_text, first_pieces, repair
 from bigbird.serving.windows import Windows, cut_windows
 from bigbird.tasks.squad import WindowOptions
 from bigbird.text.vocabulary import Vocabulary
@@ -108,7 +108,7 @@ class Reader(tf.Module):
         answer = tf.strings.substr(context, start, end - start, unit="UTF8_CHAR")
         return {"answer": answer, "start": start, "end": end, "score": spans.score, "null_score": spans.null_score}
 
-    def _read(self, windows: Windows) -> Spans:
+    def _read(self, windows: Windows) -> BestSpans:
         """The best span of every window [W]."""
 
         def step(batch: Tensors) -> Tensors:
@@ -119,16 +119,16 @@ class Reader(tf.Module):
         count = tf.size(windows.example)
         scores, positions = tf.zeros([count]), tf.zeros([count], tf.int32)
         empty = {"score": scores, "start": positions, "end": positions, "null_score": scores}
-        return Spans(**run_by_bucket(windows.features, self._buckets, step, empty))
+        return BestSpans(**run_by_bucket(windows.features, self._buckets, step, empty))
 
     def _pick(
         self, batch: Tensors, starts: tf.Tensor, ends: tf.Tensor, can_start: tf.Tensor, can_end: tf.Tensor
-    ) -> Spans:
+    ) -> BestSpans:
         """The best span of each row, from its logits float32[R, L]."""
         del batch
         return best_spans(starts, ends, can_start, can_end, **self._limits)
 
-    def _has_answer(self, spans: Spans) -> tf.Tensor:
+    def _has_answer(self, spans: BestSpans) -> tf.Tensor:
         """bool[B]: there is a span, and it is not to yield to "no answer"."""
         found = spans.score > NO_SPAN
         if self._null_threshold is None:
@@ -187,17 +187,17 @@ class DocumentReader(Reader):
 
     def _pick(
         self, batch: Tensors, starts: tf.Tensor, ends: tf.Tensor, can_start: tf.Tensor, can_end: tf.Tensor
-    ) -> Spans:
+    ) -> BestSpans:
         del can_start, can_end  # every token of the document, and <empty>
         inside = batch["input_type_ids"] > 0
         spans = best_spans(starts, ends, inside, inside, **self._limits)
         empty = tf.reduce_sum(batch["input_mask"], axis=1) - 1  # the last token's position
         score = tf.where(spans.start == empty, NO_SPAN, spans.score)
-        return Spans(score, spans.start, tf.minimum(spans.end, empty - 1), spans.null_score)
+        return BestSpans(score, spans.start, tf.minimum(spans.end, empty - 1), spans.null_score)
 
 
 def _characters(
-    cleaned: tf.Tensor, pieces: Pieces, first: tf.Tensor, last: tf.Tensor, found: tf.Tensor
+    cleaned: tf.Tensor, pieces: RaggedPieces, first: tf.Tensor, last: tf.Tensor, found: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Where the pieces from `first` to `last` lie in their text; 0 to 0 where there is no answer.
 

@@ -2,7 +2,7 @@
 
 from bigbird.tasks.triviaqa.examples import (
     METRICS,
-    TASKS,
+    TRIVIAQA_TASKS,
     Document,
     best_span,
     encode_documents,
@@ -15,6 +15,6 @@ from bigbird.tasks.triviaqa.examples import (
 )
 
 __all__ = [
-    "METRICS", "TASKS", "Document", "best_span", "encode_documents", "file_names", "find_answers", "find_files",
+    "METRICS", "TRIVIAQA_TASKS", "Document", "best_span", "encode_documents", "file_names", "find_answers", "find_files",
     "normalize_answer", "parse", "scores",
 ]  # fmt: skip

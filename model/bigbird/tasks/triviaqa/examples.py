@@ -27,7 +27,7 @@ from bigbird.tasks.records import BadRecords, as_json, has_text, load_json, name
 from bigbird.tasks.squad import WINDOWS_PER_QUESTION, WindowOptions, window_spans
 from bigbird.text.vocabulary import Pieces, Vocabulary
 
-TASKS = {"triviaqa_wikipedia": "Wikipedia", "triviaqa_web": "Web"}
+TRIVIAQA_TASKS = {"triviaqa_wikipedia": "Wikipedia", "triviaqa_web": "Web"}
 """Task name -> the Domain of its files."""
 
 METRICS = ("exact_match", "f1")
@@ -59,7 +59,7 @@ class Document(TypedDict):
 
 def file_names(task: str) -> dict[str, tuple[str, ...]]:
     """split -> the official name."""
-    return {split: (pattern.format(TASKS[task].lower()),) for split, pattern in _FILES.items()}
+    return {split: (pattern.format(TRIVIAQA_TASKS[task].lower()),) for split, pattern in _FILES.items()}
 
 
 def find_files(names: Sequence[str], task: str) -> dict[str, str]:
@@ -75,7 +75,7 @@ def parse(
     Args:
         data: the file's bytes, JSON in UTF-8.
         file: its name, for messages.
-        task: a key of `TASKS`.
+        task: a key of `TRIVIAQA_TASKS`.
         read: gives the bytes of a document by its path below the evidence folder, None where there is none; an
             `InputError` of it says why the document may not be read, and makes it a bad record.
         bad: takes questions and documents that cannot be used.
@@ -87,7 +87,7 @@ def parse(
     tree = load_json(data, file, "TriviaQA's")
     if not isinstance(tree, dict) or not isinstance(tree.get("Data"), list):
         raise InputError(f"{file}: has no list 'Data'; expected TriviaQA's JSON, with Data[].Question")
-    domain = TASKS[task]
+    domain = TRIVIAQA_TASKS[task]
     if tree.get("Domain", domain) != domain:
         raise InputError(f"{file}: is of the domain {shown(tree['Domain'])}; task {task} expects {domain!r}")
     seen: set[str] = set()
@@ -275,7 +275,7 @@ def scores(predictions: Mapping[str, str], aliases: Mapping[str, Sequence[str]])
 
 
 @dataclass
-class Window:
+class DocumentWindow:
     """One record: the document's number, and how many runs of pieces in it read like the answer."""
 
     document: int
@@ -294,7 +294,7 @@ def encode_documents(
     first_question: int = 0,
     labelled: bool = True,
     evaluation: bool = False,
-) -> Iterator[Window]:
+) -> Iterator[DocumentWindow]:
     """Cuts documents into records `question <sep_0> window <empty>`.
 
     Args:
@@ -331,7 +331,7 @@ def encode_documents(
                 record["offset_starts"] = [*outside, *pieces.starts[start:end].tolist(), -1]
                 record["offset_ends"] = [*outside, *pieces.ends[start:end].tolist(), -1]
             cut = len(query) > options.query_length
-            yield Window(number, record, len(head) + size + 1, index == 0, cut, len(inside))
+            yield DocumentWindow(number, record, len(head) + size + 1, index == 0, cut, len(inside))
 
 
 # ------------------------------------------------------------------------------------------------------ decoding

@@ -17,7 +17,7 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad.span_family import SpanFamily, dataset_folder, windows_of
 from bigbird.tasks.statistics import Statistics
 from bigbird.tasks.triviaqa.config import TriviaQATask
-from bigbird.tasks.triviaqa.examples import METRICS, TASKS, Document, encode_documents, file_names, parse
+from bigbird.tasks.triviaqa.examples import METRICS, TRIVIAQA_TASKS, Document, encode_documents, file_names, parse
 
 if TYPE_CHECKING:
     from bigbird.tasks.triviaqa.scoring import DocumentCollector
@@ -31,7 +31,7 @@ class TriviaQAFamily(SpanFamily):
     """TriviaQA, from Wikipedia and from the web."""
 
     name = "triviaqa"
-    tasks = tuple(TASKS)
+    tasks = tuple(TRIVIAQA_TASKS)
     config = TriviaQATask
     defaults = {"max_length": 4096, "doc_stride": 3072, "query_length": 256}
     examples_per_file = 1024
@@ -51,7 +51,7 @@ class TriviaQAFamily(SpanFamily):
     # ----------------------------------------------------------------------------------------------- raw files
 
     def file_names(self, task: str) -> FileNames:
-        domain = TASKS[task].lower()
+        domain = TRIVIAQA_TASKS[task].lower()
         expected = f"qa/{domain}-train.json, qa/{domain}-dev.json, and the documents in evidence/"
         return FileNames(file_names(task), f"{domain}-", ".json", expected)
 

@@ -13,8 +13,8 @@ from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
 from bigbird.tasks.evaluation import Collector, Evaluation
-from bigbird.tasks.squad.decoding import Answer, Candidate
-from bigbird.tasks.squad.scoring import OTHER_NAMES, Question, SquadResults
+from bigbird.tasks.squad.decoding import Candidate, PredictedAnswer
+from bigbird.tasks.squad.scoring import OTHER_NAMES, ScoredQuestion, SquadResults
 from bigbird.tasks.triviaqa import examples
 from bigbird.tasks.triviaqa.config import TriviaQATask
 from bigbird.tasks.triviaqa.examples import METRICS
@@ -77,7 +77,7 @@ class DocumentCollector(Collector):
         measured, constant = metric.squad_metrics(scores), metric.squad_metrics(baseline)
         return Evaluation(measured, METRICS[0], constant, f"always “{common}”", results, OTHER_NAMES)
 
-    def _answer(self, key: str, documents: list[dict[str, Any]]) -> tuple[Question, Answer]:
+    def _answer(self, key: str, documents: list[dict[str, Any]]) -> tuple[ScoredQuestion, PredictedAnswer]:
         """The best span of a key's documents, and the question with the document it stands in."""
         found = [
             (span[2], -number, i, span)
@@ -90,14 +90,16 @@ class DocumentCollector(Collector):
         aliases = [(alias, document["context"].lower().find(alias)) for alias in document["aliases"]]
         aliases.sort(key=lambda alias: alias[1] < 0)  # one that stands in the document first
         pieces = sum(len(self.offsets[i][0]) for i in self.windows[document["id"]])
-        question = Question(
+        question = ScoredQuestion(
             key, document["question"], document["title"], document["context"], tuple(aliases), False, pieces
         )
         if span is None:
-            return question, Answer("", 0, 0, 0.0, 0.0, ())
+            return question, PredictedAnswer("", 0, 0, 0.0, 0.0, ())
         start, end = int(self.offsets[i][0][span[0]]), int(self.offsets[i][1][span[1]])
         text = document["context"][start:end]
-        return question, Answer(text, start, end, 0.0, 0.0, (Candidate(text, start, end, 0.0, 0.0, score, 1.0),))
+        return question, PredictedAnswer(
+            text, start, end, 0.0, 0.0, (Candidate(text, start, end, 0.0, 0.0, score, 1.0),)
+        )
 
 
 def score_answers(documents: Sequence[dict[str, Any]], outputs: Mapping[str, np.ndarray], name: str) -> float:

@@ -77,7 +77,7 @@ def _spec(
 
 _SENTENCES = ("sentence1", "sentence2")
 
-TASKS: dict[str, GlueSpec] = {
+GLUE_TASKS: dict[str, GlueSpec] = {
     spec.name: spec
     for spec in (
         _spec(

@@ -12,7 +12,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
 from bigbird.tasks.classification.encoding import Layout
 from bigbird.tasks.classification.glue.config import GlueTask
-from bigbird.tasks.classification.glue.examples import TASKS, GlueExample, encode_examples, find_files, parse
+from bigbird.tasks.classification.glue.examples import GLUE_TASKS, GlueExample, encode_examples, find_files, parse
 from bigbird.tasks.evaluation import Outputs
 from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
 from bigbird.tasks.raw_input import FileNames, Item, Line, Source, Storage
@@ -34,8 +34,8 @@ class GlueFamily(ClassifierFamily):
     """Presets: GLUE's nine tasks and its diagnostic set, with their official files and metrics."""
 
     name = "glue"
-    tasks = tuple(TASKS)
-    pipeline_tasks = tuple(task for task in TASKS if "train" in TASKS[task].splits)
+    tasks = tuple(GLUE_TASKS)
+    pipeline_tasks = tuple(task for task in GLUE_TASKS if "train" in GLUE_TASKS[task].splits)
     samples = {"glue": "sst2"}
     config = GlueTask
     defaults = {"max_length": 1024, "doc_stride": 128, "query_length": 64}
@@ -51,7 +51,7 @@ class GlueFamily(ClassifierFamily):
     # ------------------------------------------------------------------------------------------- configuration
 
     def metrics(self, task: str) -> tuple[str, ...]:
-        return TASKS[task].metrics
+        return GLUE_TASKS[task].metrics
 
     def default_metric(self, config: Task) -> str:
         from bigbird.tasks.classification.glue.scoring import METRIC_TYPES
@@ -60,8 +60,8 @@ class GlueFamily(ClassifierFamily):
         return METRIC_TYPES.get(name, (name,))[0]
 
     def task_defaults(self, task: str) -> dict[str, Any]:
-        first = TASKS[task].metrics[0]
-        data = {"label_type": "int" if TASKS[task].labels else "float"}
+        first = GLUE_TASKS[task].metrics[0]
+        data = {"label_type": "int" if GLUE_TASKS[task].labels else "float"}
         metric_type = "pearson_spearman_corr" if first == "pearson" else first
         return {"task": {"metric_type": metric_type, "train_data": data, "validation_data": data}}
 
@@ -71,7 +71,7 @@ class GlueFamily(ClassifierFamily):
         return "small_sst2" if task == "sst2" else "small_glue"
 
     def title(self, task: str) -> str:
-        return TASKS[task].folder
+        return GLUE_TASKS[task].folder
 
     def write_sample(self, sample: str, folder: Path, seed: int) -> None:
         from bigbird.tasks.classification.glue.sample import write_sample
@@ -81,16 +81,16 @@ class GlueFamily(ClassifierFamily):
     # ----------------------------------------------------------------------------------------------- raw files
 
     def file_names(self, task: str) -> FileNames:
-        splits = TASKS[task].splits
+        splits = GLUE_TASKS[task].splits
         return FileNames(splits, "", ".tsv", ", ".join(options[0] for options in splits.values()))
 
     def inner_folder(self, task: str, names: Collection[str]) -> str | None:
-        spec = TASKS[task]
+        spec = GLUE_TASKS[task]
         return spec.folder if spec.folder in names and not find_files(list(names), spec) else None
 
     def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
         data = storage.read_bytes(source.path, f"{source.split} file of {task}")
-        for example in parse(data, source.path, TASKS[task], source.split, bad):
+        for example in parse(data, source.path, GLUE_TASKS[task], source.split, bad):
             yield Item(example._asdict(), 1, example.label is not None)
 
     # ------------------------------------------------------------------------------------------- preprocessing
@@ -103,7 +103,7 @@ class GlueFamily(ClassifierFamily):
         vocabulary: Vocabulary,
         statistics: Statistics,
     ) -> Iterator[bytes]:
-        spec = TASKS[preprocessing.task]
+        spec = GLUE_TASKS[preprocessing.task]
         for batch in batches(lines, BATCH):
             examples = [GlueExample(**line) for line in batch]
             statistics.examples += len(examples)
@@ -115,7 +115,7 @@ class GlueFamily(ClassifierFamily):
                 yield record
 
     def labels(self, task: str) -> tuple[str, ...] | None:
-        return TASKS[task].labels
+        return GLUE_TASKS[task].labels
 
     # ------------------------------------------------------------------------------------- records and training
 
@@ -155,7 +155,7 @@ class GlueFamily(ClassifierFamily):
             )
 
     def num_classes(self, task: str) -> int | None:
-        return TASKS[task].num_classes
+        return GLUE_TASKS[task].num_classes
 
     def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
         """Cross-entropy; of one class, which is a number, the squared error."""
@@ -181,7 +181,7 @@ class GlueFamily(ClassifierFamily):
     def write_predictions(self, folder: Path, results: GlueResults, task: str, split: str) -> list[str]:
         from bigbird.tasks.classification.glue.predictions import write_predictions
 
-        return write_predictions(folder, results, TASKS[task], split)
+        return write_predictions(folder, results, GLUE_TASKS[task], split)
 
     def report_sections(self, results: GlueResults, tokens: Mapping[int, int]) -> list[Html]:
         from bigbird.tasks.classification.glue.report import report_sections
@@ -199,7 +199,7 @@ class GlueFamily(ClassifierFamily):
             vocabulary,
             buckets=config.buckets,
             layout=Layout(length, "head", length),
-            pairs=len(TASKS[manifest["task"]].text_columns) == 2,
+            pairs=len(GLUE_TASKS[manifest["task"]].text_columns) == 2,
             labels=manifest["labels"] or (),
             number="score",
         )
