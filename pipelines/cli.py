@@ -169,7 +169,7 @@ def convert(source: str, output: Path, to: str, heads: int | None, params: str |
     google-research's), or a Hugging Face folder or .safetensors file; local or gs://. Its kind is recognised. OUTPUT
     is a new folder. Optimizer slots stay behind, and so does a head that the other kind computes differently.
     """
-    from pipelines.convert import convert_command
+    from pipelines.convert_command import convert_command
 
     run_command(lambda: convert_command(source, output, to, heads, params, overwrite))
 

@@ -13,7 +13,7 @@ from bigbird.support.errors import InputError, ServiceError
 from pipelines.images import Images
 from pipelines.machines import MACHINES, check_strategy
 from pipelines.remote import Placement, images_from, settings_from
-from pipelines.settings import ADDRESSES, TeamSettings, require
+from pipelines.team_settings import ADDRESSES, TeamSettings, require
 
 _TIMEOUT_S = 30.0
 # What a user who submits, schedules and registers does there; roles/aiplatform.user has all of them.

@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.support.errors import InputError, ServiceUnreachable
-from bigbird.tasks.files import official_files
+from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task
 from components.model_names import LABEL, REGISTRY, check_model_name
 from components.preprocess import storage
 from components.preprocess.inputs import with_date
-from pipelines.settings import TeamSettings
+from pipelines.team_settings import TeamSettings
 
 _LISTED = 2000  # names of a folder that are looked at
 _VOCABULARY_BYTES = 64 * 2**20

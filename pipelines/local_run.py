@@ -20,7 +20,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
 from bigbird.tasks.registry import family_of_task, samples, table_task_names
 from bigbird.version import provenance
-from components.recipes import resolve_experiment
+from components.run_configuration import resolve_experiment
 from pipelines.files import LocalFiles, readable_places
 from pipelines.images import TRAINING_IMAGES, Images, choose_images
 from pipelines.own_tables import with_own_tables
@@ -108,7 +108,7 @@ def run_locally(
 def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
     """Runs a plan in its folder, which is locked."""
     from pipelines.finetune import build_pipeline
-    from pipelines.summary import print_summary
+    from pipelines.run_summary import print_summary
     from pipelines.targets import local
     from pipelines.targets.target import Target
 

@@ -13,7 +13,7 @@ from bigbird.tasks.registry import pipeline_task_names
 from components.table_options import table_options
 from pipelines.images import PREFIX, Backend
 from pipelines.machines import MACHINES, STRATEGIES
-from pipelines.settings import FILE, TeamSettings
+from pipelines.team_settings import FILE, TeamSettings
 
 PIPELINE_TASKS = pipeline_task_names()
 """What `bigbird run` takes."""

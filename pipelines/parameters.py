@@ -14,7 +14,7 @@ from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.registry import family_of_task
 from components.gate import NO_THRESHOLD
 from components.model_names import REGISTRY
-from components.recipes import resolve_experiment
+from components.run_configuration import resolve_experiment
 from pipelines.images import Backend
 from pipelines.recipes import default_recipe, recipe_text
 

@@ -18,8 +18,8 @@ from pipelines.images import PREFIX, Backend, Images, choose_images
 from pipelines.machines import MACHINES, Strategy, check_backend, check_fits
 from pipelines.own_tables import with_own_tables
 from pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
-from pipelines.settings import TeamSettings, load_settings, require
 from pipelines.targets.service import PipelineService, Request
+from pipelines.team_settings import TeamSettings, load_settings, require
 
 if TYPE_CHECKING:
     from pipelines.targets.target import Target

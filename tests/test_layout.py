@@ -117,19 +117,19 @@ def _environment() -> dict[str, str]:
 
 LIGHT = (
     "bigbird.support.artifacts", "bigbird.config", "bigbird.support.console", "bigbird.records.features", "bigbird.support.paths", "bigbird.reports.report", "bigbird.serving.saved_model",
-    "bigbird.tasks.classification.dataset", "bigbird.tasks.files", "bigbird.tasks.classification.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
+    "bigbird.tasks.classification.dataset", "bigbird.tasks.official_files", "bigbird.tasks.classification.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
     "bigbird.tasks.squad.family", "bigbird.tasks.triviaqa.family", "bigbird.text.vocabulary",
     "bigbird.tasks.classification.baselines", "bigbird.tasks.classification.decisions", "bigbird.tasks.classification.intervals",
     "bigbird.tasks.classification.metrics", "bigbird.tasks.classification.plots", "bigbird.tasks.classification.predictions",
     "bigbird.tasks.classification.report", "bigbird.tasks.shortening",
     "components.evaluate.__main__", "components.evaluate.report_charts", "components.evaluate.wording", "components.export.__main__", "components.notify.notify", "components.preprocess.__main__",
-    "components.preprocess.inputs", "components.preprocess.summary", "components.recipes", "components.register.__main__", "components.register.register",
+    "components.preprocess.inputs", "components.preprocess.report_page", "components.run_configuration", "components.register.__main__", "components.register.register",
     "components.runs", "components.serve.__main__", "components.serve.serve", "components.stage", "components.table_options", "components.train.__main__",
     "pipelines.cli", "pipelines.cli_cloud", "pipelines.doctor", "pipelines.files", "pipelines.images", "pipelines.local_run",
     "pipelines.machines", "pipelines.options", "pipelines.own_tables", "pipelines.parameters", "pipelines.predict", "pipelines.preflight.command",
     "pipelines.preflight.compiler", "pipelines.preflight.lowering", "pipelines.recipes", "pipelines.remote",
-    "pipelines.sample_data", "pipelines.schedule", "pipelines.settings", "pipelines.submission", "pipelines.submit",
-    "pipelines.summary", "pipelines.targets.containers", "pipelines.targets.kubeflow_service", "pipelines.targets.local",
+    "pipelines.sample_data", "pipelines.schedule", "pipelines.team_settings", "pipelines.submission", "pipelines.submit",
+    "pipelines.run_summary", "pipelines.targets.containers", "pipelines.targets.kubeflow_service", "pipelines.targets.local",
     "pipelines.targets.processes", "pipelines.targets.service", "pipelines.targets.vertex_client", "pipelines.targets.vertex_service",
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bigbird.support.console import Progress, hidden_native_stderr
 from bigbird.support.errors import InputError
 from components.preprocess import storage
-from components.preprocess.processes import Workers
+from components.preprocess.worker_pool import Workers
 
 if TYPE_CHECKING:
     from components.preprocess.shards import Encoding, Shard

@@ -34,7 +34,7 @@ def preprocess_component(image: str) -> BaseComponent:
         import shutil
 
         from components.preprocess.preprocess import preprocess as preprocess_stage
-        from components.recipes import preprocessing_options
+        from components.run_configuration import preprocessing_options
         from components.stage import run_stage
 
         manifest = run_stage(

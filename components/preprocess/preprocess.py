@@ -27,8 +27,8 @@ from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 from bigbird.version import provenance
 from components.preprocess import storage
 from components.preprocess.beam_run import EarlyShards, is_local, parse_options, run_shards
-from components.preprocess.sources import Lines, OnShard, find_sources, read_source, read_tables
-from components.preprocess.summary import reading_lines, summary_page
+from components.preprocess.reading import Lines, OnShard, find_sources, read_source, read_tables
+from components.preprocess.report_page import reading_lines, summary_page
 
 if TYPE_CHECKING:
     from components.preprocess.shards import Encoding

@@ -23,7 +23,7 @@ from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
 from bigbird.text.vocabulary import Vocabulary
 from components.preprocess import storage
-from components.preprocess.processes import WorkerError
+from components.preprocess.worker_pool import WorkerError
 
 
 class Shard(NamedTuple):

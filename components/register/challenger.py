@@ -20,7 +20,7 @@ from components.register.labels import (
     rounded,
     run_label,
 )
-from components.register.storage import local_folder
+from components.register.model_files import local_folder
 
 
 @dataclass(frozen=True)

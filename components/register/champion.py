@@ -10,8 +10,8 @@ from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError, ServiceError
 from components.register.challenger import Challenger
 from components.register.labels import label_value, metric_label, metric_of, rounded
+from components.register.model_files import local_folder
 from components.register.registry import Version
-from components.register.storage import local_folder
 
 
 @dataclass(frozen=True)

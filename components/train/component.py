@@ -29,7 +29,7 @@ def train_component(image: str) -> BaseComponent:
     ) -> None:
         from bigbird.config.overrides import join_overrides
         from bigbird.support.console import load_tensorflow
-        from components.recipes import resolve_experiment
+        from components.run_configuration import resolve_experiment
         from components.stage import run_stage
 
         def train_stage() -> dict:

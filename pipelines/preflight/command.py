@@ -13,7 +13,7 @@ from bigbird.config import Experiment, replace
 from bigbird.config.overrides import join_overrides
 from bigbird.support.console import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
-from components.recipes import resolve_experiment
+from components.run_configuration import resolve_experiment
 from pipelines.files import LocalFiles
 from pipelines.images import Backend
 from pipelines.machines import GIB, MACHINES, Machine, check_backend, check_batch

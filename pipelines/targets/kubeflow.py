@@ -15,10 +15,10 @@ from components.notify.component import announce_component
 from components.notify.notify import WEBHOOK
 from pipelines.images import Backend
 from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend
-from pipelines.settings import TeamSettings
 from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
 from pipelines.targets.vertex import notify_task
+from pipelines.team_settings import TeamSettings
 
 # GKE's node labels and the taints that keep other pods away,
 # https://cloud.google.com/kubernetes-engine/docs/how-to/tpus and …/gpus and …/spot-vms.

@@ -15,9 +15,9 @@ from bigbird.support.errors import InputError
 from components.notify.component import notify_component
 from pipelines.images import Backend
 from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
-from pipelines.settings import TeamSettings, require
 from pipelines.targets.service import NEVER_CACHED
 from pipelines.targets.target import Target
+from pipelines.team_settings import TeamSettings, require
 
 _API_STRATEGIES: dict[Strategy, str] = {"standard": "STANDARD", "spot": "SPOT", "flex-start": "FLEX_START"}
 MAX_WAIT_HOURS = 24.0  # for a machine to become free, with flex-start

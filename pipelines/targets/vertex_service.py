@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceUnreachable
 from components.runs import Run, Step, vertex_link, vertex_run
-from pipelines.settings import TeamSettings, require
 from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
 from pipelines.targets.vertex_client import (
     address,
@@ -21,6 +20,7 @@ from pipelines.targets.vertex_client import (
     transient,
     transient_for_reading,
 )
+from pipelines.team_settings import TeamSettings, require
 
 _TIMEOUT_S = 60.0
 _LOG_LINES = 5

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.recipes import resolve_experiment
+from components.run_configuration import resolve_experiment
 from pipelines.preflight.compiler import ENVIRONMENT
 
 # A layer with heads as wide as the published ones, so that the kernel suits it.

@@ -4,7 +4,7 @@ import pytest
 
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
-from components.recipes import resolve_experiment
+from components.run_configuration import resolve_experiment
 from pipelines.machines import MACHINES, STRATEGIES, check_backend, check_fits, check_strategy
 
 

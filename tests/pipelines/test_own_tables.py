@@ -7,7 +7,7 @@ import pytest
 
 from bigbird.config.overrides import parse_override
 from bigbird.support.errors import InputError
-from components.recipes import preprocessing_options, resolve_experiment
+from components.run_configuration import preprocessing_options, resolve_experiment
 from components.table_options import parse_weights
 from pipelines import cli
 from pipelines.files import readable_places, table_path

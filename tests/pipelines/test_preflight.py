@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from bigbird.support.artifacts import write_json
 from bigbird.support.console import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
-from components.recipes import resolve_experiment
+from components.run_configuration import resolve_experiment
 from pipelines import cli
 from pipelines.machines import MACHINES
 from pipelines.preflight import command

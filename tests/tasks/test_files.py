@@ -3,7 +3,7 @@
 import pytest
 
 from bigbird.support.errors import InputError
-from bigbird.tasks.files import official_files
+from bigbird.tasks.official_files import official_files
 
 MNLI = ["train.tsv", "dev_matched.tsv", "dev_mismatched.tsv"]
 

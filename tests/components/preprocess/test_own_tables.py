@@ -12,10 +12,11 @@ from bigbird.config.overrides import assignment, join_overrides
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.family import ClassificationFamily
 from bigbird.text.vocabulary import train_vocabulary
-from components.preprocess import beam_run, processes
+from components.preprocess import beam_run
+from components.preprocess import worker_pool
 from components.preprocess.inputs import resolve_inputs
 from components.preprocess.preprocess import preprocess
-from components.recipes import preprocessing_options
+from components.run_configuration import preprocessing_options
 
 ROWS = [
     {"the text": f"document {number} says, é, that it is fine", "topics": ["x", "y"][: 1 + number % 2], "score": number / 7, "#": "ab"[number % 2]}
@@ -117,8 +118,8 @@ def test_with_a_vocabulary_encoding_begins_while_lines_are_written_and_gives_the
     plain = _preprocess_long(long_table, "plain", "--direct_num_workers=1", "--direct_running_mode=in_memory")
     monkeypatch.setattr(beam_run, "MANY_BYTES", 60_000)
     monkeypatch.setattr(beam_run.os, "sched_getaffinity", lambda pid: {0, 1})
-    begun, encode = [], processes.Workers.encode
-    monkeypatch.setattr(processes.Workers, "encode", lambda self, shard: begun.append(shard) or encode(self, shard))
+    begun, encode = [], worker_pool.Workers.encode
+    monkeypatch.setattr(worker_pool.Workers, "encode", lambda self, shard: begun.append(shard) or encode(self, shard))
     early = _preprocess_long(long_table, "early")
     assert early == plain
     names = {shard.output.rpartition("/")[2] for shard in begun}
@@ -136,16 +137,16 @@ def test_a_worker_that_is_killed_while_lines_are_written_ends_the_stage(long_tab
     monkeypatch.setattr(beam_run.os, "sched_getaffinity", lambda pid: {0, 1})
     start, started = subprocess.Popen, []
     monkeypatch.setattr(
-        processes.subprocess, "Popen", lambda *a, **more: started.append(start(*a, **more)) or started[-1]
+        worker_pool.subprocess, "Popen", lambda *a, **more: started.append(start(*a, **more)) or started[-1]
     )
-    encode = processes.Workers.encode
+    encode = worker_pool.Workers.encode
 
     def kill_first(self, shard):
         started[0].kill()
         started[0].wait()
         encode(self, shard)
 
-    monkeypatch.setattr(processes.Workers, "encode", kill_first)
+    monkeypatch.setattr(worker_pool.Workers, "encode", kill_first)
     with pytest.raises(InputError, match=r"killed \(signal 9\)"):
         _preprocess_long(long_table, "out")
     assert not (long_table / "out").exists()

@@ -12,8 +12,8 @@ from bigbird.support.errors import InputError
 from bigbird.support.integrity import facts_of_bytes
 from bigbird.text.vocabulary import train_vocabulary
 from components.preprocess import beam_run, storage
-from components.preprocess.processes import WorkerError
 from components.preprocess.shards import Encoding, Shard, read_outcome
+from components.preprocess.worker_pool import WorkerError
 
 TWO = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 ROW = '{"text_a": "a tree", "text_b": null, "label": "1", "id": 1}\n'

@@ -9,10 +9,10 @@ from pipelines.finetune import build_pipeline
 from pipelines.images import Images
 from pipelines.recipes import recipe_text
 from pipelines.sample_data import write_sample
-from pipelines.settings import TeamSettings
 from pipelines.targets import local
 from pipelines.targets.kubeflow import kubeflow_target
 from pipelines.targets.processes import Processes
+from pipelines.team_settings import TeamSettings
 from tests.kubeflow import Kubeflow
 from tests.loopback import LoopbackServer
 

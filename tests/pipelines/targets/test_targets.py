@@ -16,10 +16,10 @@ from pipelines.finetune import compile_pipeline
 from pipelines.images import Images
 from pipelines.machines import MACHINES, check_backend
 from pipelines.remote import compiled
-from pipelines.settings import TeamSettings
 from pipelines.targets.kubeflow import kubeflow_target
 from pipelines.targets.target import Target
 from pipelines.targets.vertex import vertex_target
+from pipelines.team_settings import TeamSettings
 from tests.cloud import TRAINERS
 
 GROUPS = ("condition", "exit-handler")

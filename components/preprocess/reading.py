@@ -13,7 +13,7 @@ from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts, HashingFile
 from bigbird.tasks.family import TaskFamily
-from bigbird.tasks.files import official_files
+from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import Inputs, Item, Reading, Source
 from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.registry import family_of_task
