@@ -1,6 +1,6 @@
 """One of several processes that encode on this machine: `python -m …worker PARENT`, its work on standard input.
 
-See `processes`.
+See `worker_pool`.
 """
 
 from __future__ import annotations

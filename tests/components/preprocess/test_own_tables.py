@@ -12,8 +12,7 @@ from bigbird.config.overrides import assignment, join_overrides
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.family import ClassificationFamily
 from bigbird.text.vocabulary import train_vocabulary
-from components.preprocess import beam_run
-from components.preprocess import worker_pool
+from components.preprocess import beam_run, worker_pool
 from components.preprocess.inputs import resolve_inputs
 from components.preprocess.preprocess import preprocess
 from components.run_configuration import preprocessing_options

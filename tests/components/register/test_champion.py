@@ -11,7 +11,6 @@ from bigbird.support.artifacts import read_json, write_manifest
 from bigbird.support.errors import InputError, ServiceError
 from bigbird.support.integrity import content
 from bigbird.tasks.metrics import accuracy
-from components.register import model_files
 from components.register.answers import measure
 from components.register.register import register
 from tests.components.register.conftest import arguments
@@ -158,7 +157,7 @@ def test_a_bucket_that_may_not_be_read_names_the_role(champion, newer):
     champion.trouble("GET /storage/v1/b/bucket/o$", 1, status=403)
     message = _refused(champion, newer[0], ServiceError)
     assert "gs://bucket/champion/saved_model: 403 " in message
-    assert "roles/model_files.objectViewer on its bucket" in message
+    assert "roles/storage.objectViewer on its bucket" in message
 
 
 @pytest.mark.parametrize("name", ["../evil", "assets/../../evil", "/evil", "a\\..\\evil"])
