@@ -112,7 +112,7 @@ def test_a_mounted_bucket_is_read_where_it_is(champion, newer, classified, tmp_p
     given, expected = newer
     (tmp_path / "gcs/bucket/champion").mkdir(parents=True)
     (tmp_path / "gcs/bucket/champion/saved_model").symlink_to(classified / "saved_model")
-    monkeypatch.setattr(storage, "MOUNT", tmp_path / "gcs")
+    monkeypatch.setattr(model_files, "MOUNT", tmp_path / "gcs")
     registration = register(**given)
     assert registration["champion"]["value"] == round(expected, 6) and registration["default"]
     assert not champion.asked("/storage/")
