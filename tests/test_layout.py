@@ -218,6 +218,8 @@ def test_a_pages_make_targets_and_files_exist(page):
     assert named <= targets
     for path in re.findall(r"\]\(([\w./-]+)\)", text):
         assert (page.parent / path).exists(), path
+    for path in re.findall(r"`((?:model|components|pipelines|benchmarks|docker|tests)/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_the_readme_is_short_begins_with_two_commands_and_leads_to_every_page():
