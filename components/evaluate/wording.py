@@ -34,10 +34,21 @@ def lower_is_better(task: str, metric: str) -> bool:
     return metric in answering_family(task).lower_is_better
 
 
+_LONG_WORDS = {
+    "f1": "F1",
+    "corrcoef": "correlation",
+    "matthews": "Matthews",
+    "thresh": "threshold",
+    "tfidf": "TF-IDF",
+    "roc auc": "ROC AUC",
+    "pr auc": "PR AUC",
+}
+
+
 def plain_name(name: str) -> str:
     """`HasAns_exact` -> `HasAns exact`, `f1` -> `F1`, `tfidf` -> `TF-IDF`."""
     words = name.replace("_", " ")
-    for short, long in (("f1", "F1"), ("corrcoef", "correlation"), ("thresh", "threshold"), ("tfidf", "TF-IDF")):
+    for short, long in _LONG_WORDS.items():
         words = words.replace(short, long)
     return words[0].upper() + words[1:]
 
