@@ -24,7 +24,7 @@ Cut = tuple[int, int, int, int]
 
 OnShard = Callable[[str, str, int, Cut], None]
 
-BLOCK = 1 << 18  # bytes of lines that are written at once: a million single writes take 3 s
+BLOCK = 1 << 18  # bytes of lines that are written and hashed at once
 
 
 @dataclass

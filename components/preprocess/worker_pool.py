@@ -43,7 +43,6 @@ class Workers:
         self._waiting: queue.SimpleQueue[Shard | None] = queue.SimpleQueue()
         self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
         self._feeders: list[threading.Thread] = []
-        self._stack = contextlib.ExitStack()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path)}
         command = [sys.executable, "-m", "components.preprocess.worker", str(os.getpid())]
         with contextlib.ExitStack() as stack:

@@ -42,7 +42,7 @@ class ClassificationFamily(ClassifierFamily):
     own_tables = True
     keeps_training_lines = True
     examples_per_file = 8192
-    # Training a vocabulary takes about 0.7 s per million bytes, more than all else that is done with them.
+    # Training a vocabulary takes about a second per million characters, more than all else that is done with them.
     vocabulary_bytes = 10_000_000
     identity = "record_id"
     unit = "documents"
