@@ -106,6 +106,7 @@ def preprocess(
                 reading, splits = read_tables(
                     family,
                     named,
+                    None if storage.is_remote(folder) else storage.join(folder, WORK),
                     lambda split: _lines_path(family, split, folder),
                     bad,
                     lambda found: encoder.begin(found, stack) if own is not None else None,

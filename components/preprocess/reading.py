@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,15 +140,18 @@ class _Writer:
         self._file.close()
 
     def add(self, item: Item) -> None:
-        """Writes one line."""
-        line = f"{self._encode(item.line)}\n".encode()
+        """Writes what reading gave as one line."""
+        self.add_line(f"{self._encode(item.line)}\n".encode(), item.examples, item.labelled)
+
+    def add_line(self, line: bytes, examples: int, labelled: bool) -> None:
+        """Writes one line of so many examples."""
         self._held.append(line)
         self._held_bytes += len(line)
         if self._held_bytes >= BLOCK:
             self._flush()
         self._size += len(line)
-        self._count += item.examples
-        self._unlabelled += not item.labelled
+        self._count += examples
+        self._unlabelled += not labelled
         if self._count >= self._most:
             self._cut()
             self._progress.update(self._first)
@@ -200,6 +204,7 @@ def read_source(source: Source, task: str, output: str, bad: BadRecords) -> Line
 def read_tables(
     family: TaskFamily,
     inputs: Inputs,
+    scratch_folder: str | None,
     output: Callable[[str], str],
     bad: BadRecords,
     whole: Callable[[Reading], OnShard | None],
@@ -209,6 +214,7 @@ def read_tables(
     Args:
         family: of the task.
         inputs: what the user gave.
+        scratch_folder: of this machine, for a file without a name that takes what the tables hold; None for the system's.
         output: split -> the file to write.
         bad: takes the records that are skipped.
         whole: gives, once the tables are checked, what is told of each shard whose lines are written.
@@ -221,18 +227,19 @@ def read_tables(
     def checked(split: str, records: int) -> None:
         progress.update(records, split)
 
-    reading = family.read_table(inputs, storage, bad, _tell, checked)
-    progress.finish()
-    for message, remedy in reading.notices:
-        _tell(f"note: {message}; {remedy}")
-    on_shard = whole(reading)
     with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryFile(dir=scratch_folder))
+        reading = family.read_table(inputs, storage, scratch, bad, _tell, checked)
+        progress.finish()
+        for message, remedy in reading.notices:
+            _tell(f"note: {message}; {remedy}")
+        on_shard = whole(reading)
         writers = {
             split: stack.enter_context(_Writer(split, output(split), family.examples_per_file, on_shard))
             for split in reading.splits
         }
-        for split, item in reading.items():
-            writers[split].add(item)
+        for split, line, labelled in reading.lines():
+            writers[split].add_line(line, 1, labelled)
         found = [lines for writer in writers.values() if (lines := writer.lines()) is not None]
     return reading, found
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from bigbird.config import DataConfig, Task
 from bigbird.support.errors import InputError
@@ -140,6 +140,7 @@ class TaskFamily(ABC):
         self,
         inputs: Inputs,
         storage: Storage,
+        scratch: BinaryIO,
         bad: BadRecords,
         told: Callable[[str], None],
         progress: Callable[[str, int], None],
@@ -149,6 +150,7 @@ class TaskFamily(ABC):
         Args:
             inputs: what the user gave.
             storage: where the files are.
+            scratch: an empty file to write and read, open until the examples are given; there is room in it for all of them.
             bad: takes the records that are skipped.
             told: is given a line for each file that is read.
             progress: is given a split and its records so far.

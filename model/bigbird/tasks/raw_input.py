@@ -91,7 +91,8 @@ class Reading:
         metrics: of the task, the first of which decides.
         facts: what dataset.json says of it besides.
         notices: (what the user should know, what can be done about it).
-        items: reads it once more: (split, item) of each record, splits in any order.
+        lines: gives the examples: (split, JSON line as examples.jsonl holds it, whether it has a label) of each, splits in
+            any order.
     """
 
     splits: Sequence[str]
@@ -100,4 +101,4 @@ class Reading:
     metrics: Sequence[str]
     facts: Mapping[str, Any]
     notices: Sequence[tuple[str, str]]
-    items: Callable[[], Iterator[tuple[str, Item]]]
+    lines: Callable[[], Iterator[tuple[str, bytes, bool]]]

@@ -1,5 +1,7 @@
 """What the tests of tables share."""
 
+from io import BytesIO
+
 import pytest
 
 from bigbird.tasks.classification.data_section import TableData
@@ -41,7 +43,7 @@ def dataset():
 
     def dataset(limit=0, **settings):
         bad = BadRecords(limit)
-        found = read_dataset(TableData(**settings), bad)
+        found = read_dataset(TableData(**settings), bad, BytesIO())
         found.rejected = bad.rejected
         return found
 

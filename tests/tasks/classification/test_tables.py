@@ -462,7 +462,7 @@ def test_whatever_bytes_a_file_holds_only_our_error_comes(tmp_path_factory, data
 
 
 MEASURE = """
-import re, sys
+import re, sys, tempfile
 from pathlib import Path
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
@@ -478,12 +478,12 @@ def read(path):
     section = TableData(files=path)
     return sum(1 for _ in read_rows(find_tables([path], section).tables, section, BadRecords()))
 read(small)
-read_dataset(TableData(files=small), BadRecords())
+read_dataset(TableData(files=small), BadRecords(), tempfile.TemporaryFile())
 start = peak()
 rows = read(large)
 reading = peak() - start
-dataset = read_dataset(TableData(files=large), BadRecords())
-examples = sum(1 for _ in dataset.examples())
+dataset = read_dataset(TableData(files=large), BadRecords(), tempfile.TemporaryFile())
+examples = sum(1 for _ in dataset.lines())
 print(rows, examples, reading, peak() - start)
 """
 

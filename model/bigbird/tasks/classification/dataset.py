@@ -1,16 +1,21 @@
-"""From a user's tables to checked examples in splits: one pass that checks and plans, a second one that gives examples.
+"""From a user's tables to checked examples in splits.
 
-Between the passes a record takes 17 bytes, 33 with an id and a group column: hash of its texts 8, line 4, label 4 (of
-several labels 8, and 4 for each; a number 8), split 1, id 8, group 8. The plan takes some 150 more while it is made.
+The tables are read once. Texts go to a scratch file as the JSON that they will be; in memory stays what the plan of the
+splits needs: of a record 17 bytes, 33 with an id and a group column: hash of its texts 8, line 4, label 4 (of several
+labels 8, and 4 for each; a number 8), split 1, id 8, group 8. The plan takes some 150 more while it is made. Then the
+scratch file's lines are given to their splits.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from typing import NamedTuple
+from itertools import pairwise, starmap
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,7 +23,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification import splits as cutting
 from bigbird.tasks.classification.data_section import TableData
-from bigbird.tasks.classification.labels import BadLabelError, Label, LabelColumn, is_number
+from bigbird.tasks.classification.labels import UNLABELLED, BadLabelError, Label, LabelColumn, is_number
 from bigbird.tasks.classification.notices import contradiction, label_notices, shared_texts, with_several_labels
 from bigbird.tasks.classification.problems import Mistakes, Notice, listed, quoted_name
 from bigbird.tasks.classification.table_files import LOCAL, Table, Tables, TableStorage, described, find_splits
@@ -26,27 +31,8 @@ from bigbird.tasks.classification.tables import Row, read_rows
 from bigbird.tasks.records import BadRecords, as_json
 
 _SPLITS = ("train", "validation", "test")  # by the numbers that `splits.cut` gives
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _LEFT_OUT = 3  # the number of records that are in no split
-
-
-class Example(NamedTuple):
-    """A checked record.
-
-    Attributes:
-        id: its name: the id column's value, or file and line.
-        file: the file's path.
-        line: the line that it begins on, from 1; of Parquet the row.
-        text_a: the text.
-        text_b: the second text of a pair.
-        label: one of the labels, a list of them in the labels' order, or a number; None in a test split without labels.
-    """
-
-    id: str
-    file: str
-    line: int
-    text_a: str
-    text_b: str | None
-    label: Label
 
 
 class _Part:
@@ -92,9 +78,10 @@ class TableDataset:
         files: dict[str, Tables],
         bad: BadRecords,
         storage: TableStorage,
+        scratch: BinaryIO,
         progress: Callable[[str, int], None] | None,
     ):
-        self.section, self.files, self.storage = section, files, storage
+        self.section, self.files, self._storage, self._scratch = section, files, storage, scratch
         self.kind = ""
         self.kind_told = ""
         self.labels: list[str] = []
@@ -113,7 +100,6 @@ class TableDataset:
         mistakes.check(good=sum(map(len, self._parts)))
         for found in mistakes.rejected:
             bad.add(found["file"], found["where"], found["problem"], found["record"])
-        self._skipped = mistakes.counted
         self.kind_told = self._column.resolve()
         self.kind = self._column.kind
         for part in self._parts:
@@ -126,58 +112,54 @@ class TableDataset:
             self.notices += label_notices(self.kind, self.label_counts)
         self.notices += self._contradictions()
 
-    def examples(self) -> Iterator[tuple[str, Example]]:
-        """Reads the files a second time, in their order.
+    def lines(self) -> Iterator[tuple[str, bytes, bool]]:
+        """The checked examples, in the files' order.
 
         Yields:
-            (split, example) of each record that is in a split.
-
-        Raises:
-            InputError: a file cannot be read any more, or has changed since the first pass.
+            (split, line, whether it has a label) of each record that is in a split. A line is a JSON object and a line end:
+            id (the number in its split), name (the id column's value, or file and line), file, line, text_a, text_b (null
+            where there is none), label (a label, a list of them in the labels' order, a number, or null).
         """
-        order = {name: number for number, name in enumerate(self.labels)}
+        numbers = [0] * len(_SPLITS)
+        self._scratch.seek(0)
         for part in self._parts:
-            number = -1
-            assigned = part.assigned.tobytes()  # numbers of Python are read faster than numpy's
-            for number, (row, label) in enumerate(self._checked_rows(part, BadRecords(self._skipped))):
-                if part.texts[8 * number : 8 * number + 8] != _text_hash(row):
-                    raise _changed(row.table.place(row.line))
-                split = assigned[number]
+            # Numbers of Python are read faster than numpy's.
+            for split, label, start in zip(
+                part.assigned.tobytes(), self._label_texts(part), self._scratch, strict=False
+            ):
                 if split == _LEFT_OUT:
                     continue
-                if isinstance(label, str):
-                    known = label in order
-                elif isinstance(label, list):
-                    known = order.keys() >= set(label)
-                else:
-                    known = True
-                if not known:
-                    raise _changed(row.table.place(row.line))
-                if isinstance(label, list):
-                    label.sort(key=order.__getitem__)
-                name = row.id if row.id is not None else self._name(row)
-                yield _SPLITS[split], Example(name, row.table.path, row.line, row.text_a, row.text_b, label)
-            if number + 1 != len(part):
-                raise _changed(quoted_name(part.tables[-1].path))
+                yield _SPLITS[split], b'{"id": %d, %b%b}\n' % (numbers[split], start[:-1], label), label != b"null"
+                numbers[split] += 1
 
     def number_scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the training split's numbers."""
         values = np.frombuffer(self._column.splits["train"].numbers)[self._parts[0].assigned == cutting.TRAIN]
         return float(values.mean()), float(values.std())
 
-    def examples_of(self, split: str) -> Iterator[Example]:
-        """The examples of one split; errors as `examples`."""
-        return (example for name, example in self.examples() if name == split)
+    def _label_texts(self, part: _Part) -> Iterator[bytes]:
+        """The labels of a split's records as JSON."""
+        kept = self._column.splits[part.split]
+        if self.kind == "number":
+            return (b"null" if math.isnan(number) else repr(number).encode() for number in kept.numbers)
+        texts = [_ENCODE(name).encode() for name in self._column.names()]
+        if self.kind == "single":
+            texts.append(b"null")  # of UNLABELLED, the last
+            return map(texts.__getitem__, kept.codes)
+        place = {code: at for at, code in enumerate(_label_order(self._column.names()))}
 
-    def _name(self, row: Row) -> str:
-        """What a record without an id is called: its file, without folders where the names differ, and line."""
-        path = row.table.path
-        return f"{path.rpartition('/')[2] if self._short_names else path}:{row.line}"
+        def several(start: int, end: int) -> bytes:
+            codes = kept.codes[start:end]
+            if UNLABELLED in codes:
+                return b"null"
+            return b"[%b]" % b", ".join(texts[code] for code in sorted(codes, key=place.__getitem__))
+
+        return starmap(several, pairwise([0, *kept.ends]))
 
     def _checked_rows(self, part: _Part, bad: BadRecords) -> Iterator[tuple[Row, Label]]:
         may_lack = part.split == "test"
         parse = self._column.parse
-        for row in read_rows(part.tables, self.section, bad, self.storage, label_may_lack=may_lack):
+        for row in read_rows(part.tables, self.section, bad, self._storage, label_may_lack=may_lack):
             try:
                 label = parse(row.label, row.table, row.line, may_lack=may_lack)
             except BadLabelError as problem:
@@ -192,11 +174,20 @@ class TableDataset:
         """Checks a split's records and keeps what the plan needs of them."""
         texts, lines = part.texts, part.lines
         add, split, table = self._column.add, part.split, None
+        write = self._scratch.write
+        named, file = "", ""
         for row, label in self._checked_rows(part, mistakes):
             if row.table is not table:
                 table = row.table
                 part.starts += [len(part)] * (part.tables.index(table) + 1 - len(part.starts))
+                named = table.path.rpartition("/")[2] if self._short_names else table.path
+                file = _ENCODE(table.path)
             add(split, label, table, row.line)
+            text_a, text_b = _ENCODE(row.text_a), "null" if row.text_b is None else _ENCODE(row.text_b)
+            name = _ENCODE(f"{named}:{row.line}" if row.id is None else row.id)
+            write(
+                f'"name": {name}, "file": {file}, "line": {row.line}, "text_a": {text_a}, "text_b": {text_b}, "label": \n'.encode()
+            )
             texts += _text_hash(row)
             lines.append(row.line)
             if row.id is not None:
@@ -388,6 +379,7 @@ class TableDataset:
 def read_dataset(
     section: TableData,
     bad: BadRecords,
+    scratch: BinaryIO,
     storage: TableStorage = LOCAL,
     told: Callable[[str], None] | None = None,
     progress: Callable[[str, int], None] | None = None,
@@ -397,6 +389,7 @@ def read_dataset(
     Args:
         section: files, columns, splits.
         bad: takes the records that are skipped, up to its limit.
+        scratch: an empty file to write and read; takes what the checked texts take. It must stay open while lines are read.
         storage: where the files are.
         told: is given a line for each file that is read, before it is.
         progress: is given the split and its records so far, every 10,000.
@@ -408,13 +401,7 @@ def read_dataset(
     if told:
         for line in described(files, section):
             told(line)
-    return TableDataset(section, files, bad, storage, progress)
-
-
-def _changed(place: str) -> InputError:
-    return InputError(
-        f"{place}: changed while it was read; expected what was there at first. Run again when nothing writes it"
-    )
+    return TableDataset(section, files, bad, storage, scratch, progress)
 
 
 def _hash(text: str) -> bytes:

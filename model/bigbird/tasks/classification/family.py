@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bigbird.config import Task
 from bigbird.records.features import TOKENS, Feature
@@ -115,13 +115,14 @@ class ClassificationFamily(ClassifierFamily):
         self,
         inputs: Inputs,
         storage: Storage,
+        scratch: BinaryIO,
         bad: BadRecords,
         told: Callable[[str], None],
         progress: Callable[[str, int], None],
     ) -> Reading:
         from bigbird.tasks.classification.table_reading import read_table
 
-        return read_table(inputs, storage, bad, told, progress)
+        return read_table(inputs, storage, scratch, bad, told, progress)
 
     # ------------------------------------------------------------------------------------------- preprocessing
 

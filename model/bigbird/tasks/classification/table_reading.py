@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
@@ -10,23 +10,24 @@ from pydantic import ValidationError
 from bigbird.config.overrides import merge
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import SPLITS, TableData
-from bigbird.tasks.classification.dataset import Example, TableDataset, read_dataset
+from bigbird.tasks.classification.dataset import read_dataset
 from bigbird.tasks.classification.scoring import METRICS
 from bigbird.tasks.classification.table_files import TableStorage, find_splits
-from bigbird.tasks.raw_input import Inputs, Item, Reading, Storage
+from bigbird.tasks.raw_input import Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
 
 
 def read_table(
     inputs: Inputs,
     storage: Storage,
+    scratch: BinaryIO,
     bad: BadRecords,
     told: Callable[[str], None],
     progress: Callable[[str, int], None],
 ) -> Reading:
     """As `TaskFamily.read_table`."""
     section = section_of(inputs)
-    table = read_dataset(section, bad, _table_storage(storage), told, progress)
+    table = read_dataset(section, bad, scratch, _table_storage(storage), told, progress)
     if table.kind_told:
         told(table.kind_told)
     splits = [split for split in ("train", "validation", "test") if table.sizes.get(split)]
@@ -45,7 +46,7 @@ def read_table(
         metrics=METRICS[table.kind],  # type: ignore[index]  # single, multi or number once it is read
         facts=facts,
         notices=[(notice.message, notice.remedy) for notice in table.notices],
-        items=lambda: _items(table, splits),
+        lines=table.lines,
     )
 
 
@@ -88,26 +89,6 @@ def section_of(inputs: Inputs) -> TableData:
         where = ".".join(map(str, problem["loc"]))
         told = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
         raise InputError(f"the data section{f', {where}' if where else ''}: {told}") from None
-
-
-def _items(table: TableDataset, splits: Sequence[str]) -> Iterator[tuple[str, Item]]:
-    numbers = dict.fromkeys(splits, 0)
-    for split, example in table.examples():
-        yield split, Item(_line(numbers[split], example), 1, example.label is not None)
-        numbers[split] += 1
-
-
-def _line(number: int, example: Example) -> dict[str, Any]:
-    """A document as examples.jsonl holds it."""
-    return {
-        "id": number,
-        "name": example.id,
-        "file": example.file,
-        "line": example.line,
-        "text_a": example.text_a,
-        "text_b": example.text_b,
-        "label": example.label,
-    }
 
 
 def _table_storage(storage: Storage) -> TableStorage:
