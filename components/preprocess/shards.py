@@ -25,6 +25,8 @@ from bigbird.text.vocabulary import Vocabulary
 from components.preprocess import storage
 from components.preprocess.worker_pool import WorkerError
 
+PARSED_BYTES = 1 << 17  # of JSON lines that are parsed at once
+
 
 class Shard(NamedTuple):
     """One output file and the lines it is made of.
@@ -125,8 +127,19 @@ class ShardEncoder:
         preprocessing = Preprocessing(
             encoding.task, encoding.settings["max_length"], encoding.settings, encoding.labels
         )
-        parsed = (json.loads(line) for line in lines)
-        return family_of_task(encoding.task).encode(parsed, place, preprocessing, self.vocabulary(), statistics)
+        return family_of_task(encoding.task).encode(_parsed(lines), place, preprocessing, self.vocabulary(), statistics)
+
+
+def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The objects of JSON lines. Parsed together, short ones take a third of the time."""
+    held, size = [], 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= PARSED_BYTES:
+            yield from json.loads(b"[%b]" % b",".join(held))
+            held, size = [], 0
+    yield from json.loads(b"[%b]" % b",".join(held))
 
 
 def read_outcome(shard: Shard) -> tuple[Statistics, Facts]:

@@ -31,7 +31,8 @@ from bigbird.tasks.classification.tables import Row, read_rows
 from bigbird.tasks.records import BadRecords, as_json
 
 _SPLITS = ("train", "validation", "test")  # by the numbers that `splits.cut` gives
-_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_ENCODE = json.encoder.encode_basestring  # a text as JSON
+_HELD_LINES = 64  # documents may be long
 _LEFT_OUT = 3  # the number of records that are in no split
 
 
@@ -174,19 +175,19 @@ class TableDataset:
         """Checks a split's records and keeps what the plan needs of them."""
         texts, lines = part.texts, part.lines
         add, split, table = self._column.add, part.split, None
-        write = self._scratch.write
+        held: list[str] = []  # lines that are written together
         named, file = "", ""
         for row, label in self._checked_rows(part, mistakes):
             if row.table is not table:
                 table = row.table
                 part.starts += [len(part)] * (part.tables.index(table) + 1 - len(part.starts))
-                named = table.path.rpartition("/")[2] if self._short_names else table.path
+                named = _ENCODE(table.path.rpartition("/")[2] if self._short_names else table.path).removesuffix('"')
                 file = _ENCODE(table.path)
             add(split, label, table, row.line)
             text_a, text_b = _ENCODE(row.text_a), "null" if row.text_b is None else _ENCODE(row.text_b)
-            name = _ENCODE(f"{named}:{row.line}" if row.id is None else row.id)
-            write(
-                f'"name": {name}, "file": {file}, "line": {row.line}, "text_a": {text_a}, "text_b": {text_b}, "label": \n'.encode()
+            name = f'{named}:{row.line}"' if row.id is None else _ENCODE(row.id)
+            held.append(
+                f'"name": {name}, "file": {file}, "line": {row.line}, "text_a": {text_a}, "text_b": {text_b}, "label": \n'
             )
             texts += _text_hash(row)
             lines.append(row.line)
@@ -194,8 +195,12 @@ class TableDataset:
                 part.ids += _hash(row.id)
             if row.group is not None:
                 part.groups += _hash(row.group)
+            if len(held) >= _HELD_LINES:
+                self._scratch.write("".join(held).encode())
+                held.clear()
             if progress and not len(lines) % 10_000:
                 progress(split, len(lines))
+        self._scratch.write("".join(held).encode())
         part.starts += [len(part)] * (len(part.tables) - len(part.starts))
         if not len(part) and mistakes.counted <= mistakes.limit:
             what = "every record was rejected" if mistakes.counted else "has a header and no records, or nothing"
