@@ -39,8 +39,8 @@ def export_classifier(source: samples.Source, folder: Path, max_length: int, **e
     from bigbird.config import load_experiment
     from bigbird.models import build_model
     from bigbird.support.artifacts import read_json, write_json
-    from components.export.export import export
-    from components.preprocess.preprocess import preprocess
+    from bigbird_components.export.export import export
+    from bigbird_components.preprocess.preprocess import preprocess
 
     samples.write_sst2(source, folder / "dev.tsv", 200, seed=1)
     vocabulary = folder / "given.model"

@@ -68,7 +68,7 @@ def write_sentences(folder: Path) -> None:
 
 def write_dataset(data: str | None, vocabulary: str | None, scratch: Path) -> str:
     """The dataset folder, by the preprocessing stage."""
-    from components.preprocess.preprocess import preprocess
+    from bigbird_components.preprocess.preprocess import preprocess
 
     if data is None:
         data = str(scratch / "sentences")
@@ -80,7 +80,7 @@ def write_dataset(data: str | None, vocabulary: str | None, scratch: Path) -> st
 def experiment_of(dataset: str, scratch: Path, **encoder: Any) -> Any:
     """The recipe's experiment with another encoder, its buckets chosen."""
     from bigbird.config import load_experiment
-    from components.train.sources import resolve
+    from bigbird_components.train.sources import resolve
 
     changes = {"task": {"model": {"encoder": {"bigbird": {"vocab_size": VOCABULARY, **encoder}}}}}
     experiment = load_experiment("bigbird/glue", [RECIPE], [changes])
@@ -106,7 +106,7 @@ class Timer:
 
     def __init__(self, experiment: Any):
         from bigbird.optimization import build_schedule
-        from components.train.tensorflow_step import TensorFlowSteps
+        from bigbird_components.train.tensorflow_step import TensorFlowSteps
 
         schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
         self._steps = TensorFlowSteps(experiment, schedule, [])
@@ -200,7 +200,7 @@ def project(dataset: str, scratch: Path, turns: int) -> float:
 def whole_run(dataset: str, scratch: Path) -> None:
     """The training stage with a small model, in buckets and padded, beside what single steps foretell."""
     from bigbird.config import SIZES, load_experiment
-    from components.train.train import train
+    from bigbird_components.train.train import train
 
     timer = Timer(experiment_of(dataset, scratch, **SIZES["small"])[0])
     seconds, foretold = {}, {}

@@ -2,7 +2,7 @@
 
     BIGBIRD_DATA=FOLDER python benchmarks/preprocessing.py [--rounds 3]
 
-Runs the stage's command, `python -m components.preprocess`, on official-format files of full size (training and
+Runs the stage's command, `bigbird preprocess`, on official-format files of full size (training and
 validation), with a given vocabulary and the default settings, and once more on a few examples: what that takes is
 start-up (the interpreter, imports, Beam's own start) and is taken off. The few examples run in one process, so the
 start of worker processes counts as work. Rounds alternate between all variants; figures are of the median times. Other
@@ -81,7 +81,7 @@ def make_cases(source: samples.Source, folder: Path) -> list[Case]:
 def run_stage(task: str, data: Path, vocabulary: Path, *options: str) -> tuple[float, float]:
     """Seconds that the stage takes, its process's start and end included: on the clock, and of all cores."""
     with tempfile.TemporaryDirectory(dir=vocabulary.parent) as out:
-        command = [sys.executable, "-m", "components.preprocess", "--task", task, "--input", str(data)]
+        command = [sys.executable, "-m", "bigbird_components.preprocess", "--task", task, "--input", str(data)]
         command += ["--vocabulary", str(vocabulary), "--output", f"{out}/dataset", *options]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
         begin, cpu = time.perf_counter(), _cpu()

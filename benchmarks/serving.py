@@ -61,7 +61,7 @@ def started(name: str, model: str, *options: str) -> Iterator[Server]:
     command = [
         sys.executable,
         "-m",
-        "components.serve",
+        "bigbird_components.serve",
         "--model",
         model,
         "--host",

@@ -22,11 +22,11 @@ import script
 
 from bigbird.config import load_experiment
 from bigbird.support.artifacts import read_json
-from pipelines.machines import MACHINES
-from pipelines.preflight.compiler import COMPILED, ENVIRONMENT
-from pipelines.preflight.lowering import LOWERED
-from pipelines.preflight.programs import Compiler, Program
-from pipelines.recipes import recipe_file
+from bigbird_pipelines.machines import MACHINES
+from bigbird_pipelines.preflight.compiler import COMPILED, ENVIRONMENT
+from bigbird_pipelines.preflight.lowering import LOWERED
+from bigbird_pipelines.preflight.programs import Compiler, Program
+from bigbird_pipelines.recipes import recipe_file
 
 HERE = Path(__file__).parent
 GARDEN = HERE.parent / "build" / "peers" / "model_garden"
@@ -59,7 +59,7 @@ def model_garden(checkpointing: bool) -> Program:
         lower = [str(GARDEN / "bin" / "python"), str(HERE / "peers" / "model_garden_tpu.py")]
         arguments = [str(Path(folder) / LOWERED), str(BATCH), str(LENGTH), *(["checkpointing"] * checkpointing)]
         _run([*lower, *arguments], {})
-        _run([sys.executable, "-m", "pipelines.preflight.compiler", folder], ENVIRONMENT)
+        _run([sys.executable, "-m", "bigbird_pipelines.preflight.compiler", folder], ENVIRONMENT)
         return Program(BATCH, seconds=0, **read_json(Path(folder) / COMPILED, "compiler's answer"))
 
 

@@ -17,10 +17,10 @@ import click
 import script
 
 from bigbird.config import Experiment, load_experiment
-from pipelines.machines import GIB, MACHINES, Machine
-from pipelines.preflight.programs import Compiler, Program
-from pipelines.preflight.search import largest_batch
-from pipelines.recipes import recipe_file
+from bigbird_pipelines.machines import GIB, MACHINES, Machine
+from bigbird_pipelines.preflight.programs import Compiler, Program
+from bigbird_pipelines.preflight.search import largest_batch
+from bigbird_pipelines.recipes import recipe_file
 
 LENGTH = 4096
 GENERATIONS = ("v5e", "v6e")

@@ -13,7 +13,7 @@ from typing import TypeVar
 from bigbird.support.addresses import without_passwords
 from bigbird.support.console import EXIT_INTERRUPTED, explained, load_tensorflow, stoppable
 from bigbird.support.scratch import scratch_folder
-from components.lifeline import end_with_starter
+from bigbird_components.lifeline import end_with_starter
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.
 FAILURE_FILE = "BIGBIRD_FAILURE_FILE"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import click
 from bigbird.support.console import run_command
 from bigbird.tasks.registry import samples
 from bigbird.version import provenance
-from pipelines.cli_cloud import doctor, placement_of, preflight, schedule, submit
-from pipelines.options import (
-    Examples,
+from bigbird_components.command_line import Command
+from bigbird_pipelines.cli_cloud import doctor, placement_of, preflight, schedule, submit
+from bigbird_pipelines.options import (
     backend_option,
     data_options,
     image_options,
@@ -22,6 +23,7 @@ from pipelines.options import (
     training_options,
 )
 
+STAGES = ("preprocess", "train", "evaluate", "export", "serve", "register")
 CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -33,7 +35,20 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
         context.exit()
 
 
-@click.group(context_settings=SETTINGS)
+class _Commands(click.Group):
+    """The commands, those that are a stage by itself after the others."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes both lists."""
+        commands = {name: self.commands[name] for name in self.list_commands(ctx)}
+        width = formatter.width - 6 - max(map(len, commands))
+        for title, wanted in (("Commands", commands.keys() - set(STAGES)), ("Stages, each by itself", set(STAGES))):
+            names = STAGES if wanted == set(STAGES) else sorted(wanted)
+            with formatter.section(title):
+                formatter.write_dl([(name, commands[name].get_short_help_str(width)) for name in names])
+
+
+@click.group(cls=_Commands, context_settings=SETTINGS)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version and commit."
 )
@@ -45,7 +60,7 @@ def cli() -> None:
 
 
 @cli.command(
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird run
     bigbird run --sample squad
@@ -83,7 +98,7 @@ def run(context: click.Context, **options: Any) -> None:
 
     The same command again goes on with a run of the same --name that did not end.
     """
-    from pipelines.local_run import run_locally
+    from bigbird_pipelines.local_run import run_locally
 
     if options["resume"]:
         allowed = {"resume", "name", "runs", "docker", "memory", "gpus", "image_prefix", "image_tag", "images"}
@@ -97,7 +112,7 @@ def run(context: click.Context, **options: Any) -> None:
 
 @cli.command(
     "compile",
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird compile --output finetune.yaml --images build/images.json
     bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird
@@ -122,7 +137,7 @@ def compile_command(output: Path, **options: Any) -> None:
     """
 
     def write() -> None:
-        from pipelines.remote import compile_to
+        from bigbird_pipelines.remote import compile_to
 
         compile_to(output, placement_of(options), options)
         click.echo(f"wrote {output}")
@@ -130,10 +145,10 @@ def compile_command(output: Path, **options: Any) -> None:
     run_command(write)
 
 
-@cli.command(cls=Examples, epilog="bigbird recipes")
+@cli.command(cls=Command, epilog="bigbird recipes")
 def recipes() -> None:
     """Lists the recipes that come along, each with its first line."""
-    from pipelines.recipes import FOLDER, recipe_names
+    from bigbird_pipelines.recipes import FOLDER, recipe_names
 
     for name in recipe_names():
         file = FOLDER / f"{name}.yaml"
@@ -144,7 +159,7 @@ def recipes() -> None:
 
 
 @cli.command(
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird convert bigbr_base/model.ckpt-0 converted --to hugging_face
     bigbird convert bigbird-roberta-base converted --to model_garden
@@ -169,13 +184,13 @@ def convert(source: str, output: Path, to: str, heads: int | None, params: str |
     google-research's), or a Hugging Face folder or .safetensors file; local or gs://. Its kind is recognised. OUTPUT
     is a new folder. Optimizer slots stay behind, and so does a head that the other kind computes differently.
     """
-    from pipelines.convert_command import convert_command
+    from bigbird_pipelines.convert_command import convert_command
 
     run_command(lambda: convert_command(source, output, to, heads, params, overwrite))
 
 
 @cli.command(
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird predict --model runs/NAME --text "A film worth every minute."
     bigbird predict --model runs/NAME --text "A man sleeps." --text-b "Somebody is asleep."
@@ -195,13 +210,13 @@ def predict(**options: Any) -> None:
     FILE holds one example a line, as JSON: {"text_a": …, "text_b": …} or {"question": …, "context": …}; a plain text
     file is one text a line. Each answer is one line of JSON.
     """
-    from pipelines.predict import predict_command
+    from bigbird_pipelines.predict import predict_command
 
     run_command(lambda: predict_command(**options))
 
 
 @cli.command(
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird submission evaluations/* --output submission.zip
     bigbird submission evaluations/cola evaluations/rte --output some.zip --partial
@@ -223,7 +238,7 @@ def submission(evaluations: tuple[Path, ...], output: Path, partial: bool, overw
     EVALUATIONS are folders of the evaluate stage, one per test set: eleven for the whole benchmark, of which MNLI has
     two and AX is answered by MNLI's model.
     """
-    from pipelines.submission import write_submission
+    from bigbird_pipelines.submission import write_submission
 
     def write() -> None:
         names = write_submission(evaluations, output, partial=partial, overwrite=overwrite)
@@ -232,10 +247,10 @@ def submission(evaluations: tuple[Path, ...], output: Path, partial: bool, overw
     run_command(write)
 
 
-cli.add_command(submit)
-cli.add_command(schedule)
-cli.add_command(doctor)
-cli.add_command(preflight)
+for command in (submit, schedule, doctor, preflight):
+    cli.add_command(command)
+for stage in STAGES:
+    cli.add_command(import_module(f"bigbird_components.{stage}.__main__").main, stage)
 
 
 def main() -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bigbird.support.console import run_command
-from components.table_options import table_options
-from pipelines.machines import MACHINES
-from pipelines.options import (
+from bigbird_components.command_line import Command
+from bigbird_components.table_options import table_options
+from bigbird_pipelines.machines import MACHINES
+from bigbird_pipelines.options import (
     MOST_EPOCHS,
     PIPELINE_TASKS,
-    Examples,
     Finite,
     backend_option,
     data_options,
@@ -25,7 +25,7 @@ from pipelines.options import (
 )
 
 if TYPE_CHECKING:
-    from pipelines.remote import Placement
+    from bigbird_pipelines.remote import Placement
 
 _PLACEMENT = ("machine", "backend", "strategy", "timeout_hours", "max_wait_hours", "dataflow")
 
@@ -33,7 +33,7 @@ _PLACEMENT = ("machine", "backend", "strategy", "timeout_hours", "max_wait_hours
 def placement_of(options: dict[str, Any]) -> Placement | None:
     """Takes the placement out of a command's options; None where no target is named."""
     from bigbird.support.errors import InputError
-    from pipelines.remote import Placement
+    from bigbird_pipelines.remote import Placement
 
     place, given = options.pop("target"), {name: options.pop(name) for name in _PLACEMENT}
     if place is None:
@@ -45,7 +45,7 @@ def placement_of(options: dict[str, Any]) -> Placement | None:
 
 
 @click.command(
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird submit --task sst2 --data gs://bucket/SST-2 --vocabulary gs://bucket/gpt2.model --recipe glue_sst2 --wait
     bigbird submit --task squad_v1 --data gs://bucket/squad --machine tpu-v5e-4 --strategy spot --init-checkpoint gs://bucket/bigbr_base/model.ckpt-0
@@ -70,7 +70,7 @@ def submit(**options: Any) -> None:
     """
 
     def command() -> None:
-        from pipelines.submit import submit_command
+        from bigbird_pipelines.submit import submit_command
 
         submit_command(placement=placement_of(options), **options)  # type: ignore[arg-type]
 
@@ -84,7 +84,7 @@ def schedule() -> None:
 
 @schedule.command(
     "create",
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird schedule create weekly --cron "0 3 * * 1" --time-zone Europe/Paris --task sst2 --data gs://bucket/{date}/SST-2
     bigbird schedule create weekly --cron "0 3 * * 1" --task sst2 --data gs://bucket/SST-2 --recipe glue_sst2 --init-checkpoint registry:bigbird-sst2
@@ -112,7 +112,7 @@ def schedule_create(**options: Any) -> None:
     """
 
     def command() -> None:
-        from pipelines.schedule import create_command
+        from bigbird_pipelines.schedule import create_command
 
         create_command(placement=placement_of(options), **options)  # type: ignore[arg-type]
 
@@ -122,7 +122,7 @@ def schedule_create(**options: Any) -> None:
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
-@schedule.command("list", cls=Examples, epilog="bigbird schedule list")
+@schedule.command("list", cls=Command, epilog="bigbird schedule list")
 @_json_option
 @target_option(required=True)
 @settings_options
@@ -130,14 +130,14 @@ def schedule_list(target: Any, **options: Any) -> None:
     """Lists the schedules."""
 
     def command() -> None:
-        from pipelines.schedule import list_command
+        from bigbird_pipelines.schedule import list_command
 
         list_command(target, **options)
 
     run_command(command)
 
 
-@schedule.command("show", cls=Examples, epilog="bigbird schedule show weekly")
+@schedule.command("show", cls=Command, epilog="bigbird schedule show weekly")
 @click.argument("name")
 @_json_option
 @target_option(required=True)
@@ -146,7 +146,7 @@ def schedule_show(target: Any, **options: Any) -> None:
     """Shows the schedule NAME and its last runs."""
 
     def command() -> None:
-        from pipelines.schedule import show_command
+        from bigbird_pipelines.schedule import show_command
 
         show_command(target, **options)
 
@@ -158,7 +158,7 @@ def _change(action: str, help_text: str) -> click.Command:
 
     def callback(target: Any, **options: Any) -> None:
         def command() -> None:
-            from pipelines.schedule import change_command
+            from bigbird_pipelines.schedule import change_command
 
             change_command(target, action=action, **options)
 
@@ -169,7 +169,7 @@ def _change(action: str, help_text: str) -> click.Command:
         command = click.option("--catch-up", is_flag=True, help="Makes up for the runs that were missed.")(command)
     command = click.argument("name")(command)
     made: click.Command = click.command(
-        action, cls=Examples, help=help_text, epilog=f"bigbird schedule {action} weekly"
+        action, cls=Command, help=help_text, epilog=f"bigbird schedule {action} weekly"
     )(command)
     return made
 
@@ -183,7 +183,7 @@ for _action, _help in (
     schedule.add_command(_change(_action, _help))
 
 
-@click.command(cls=Examples, epilog="bigbird doctor\nbigbird doctor --target kubeflow --host http://localhost:8080")
+@click.command(cls=Command, epilog="bigbird doctor\nbigbird doctor --target kubeflow --host http://localhost:8080")
 @target_option(required=True)
 @placement_options
 @settings_options
@@ -191,7 +191,7 @@ def doctor(**options: Any) -> None:
     """Checks credentials, APIs, bucket, images and quota, and says what to do about each that fails."""
 
     def command() -> None:
-        from pipelines.doctor import doctor_command
+        from bigbird_pipelines.doctor import doctor_command
 
         doctor_command(placement=placement_of(options), **options)  # type: ignore[arg-type]
 
@@ -199,7 +199,7 @@ def doctor(**options: Any) -> None:
 
 
 @click.command(
-    cls=Examples,
+    cls=Command,
     epilog="""
     bigbird preflight --task squad_v1 --machine tpu-v5e-4 --price 1.20
     bigbird preflight --task sst2 --recipe glue_sst2 --machine tpu-v5e-1 --batch-size 64 --no-search
@@ -253,7 +253,7 @@ def preflight(**options: Any) -> None:
     """
 
     def command() -> None:
-        from pipelines.preflight.command import preflight_command
+        from bigbird_pipelines.preflight.command import preflight_command
 
         preflight_command(**options)
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from bigbird.support.addresses import without_password, without_passwords
 from bigbird.support.errors import InputError, ServiceError
-from pipelines.images import Images
-from pipelines.machines import MACHINES, check_strategy
-from pipelines.remote import Placement, images_from, settings_from
-from pipelines.team_settings import ADDRESSES, TeamSettings, require
+from bigbird_pipelines.images import Images
+from bigbird_pipelines.machines import MACHINES, check_strategy
+from bigbird_pipelines.remote import Placement, images_from, settings_from
+from bigbird_pipelines.team_settings import ADDRESSES, TeamSettings, require
 
 _TIMEOUT_S = 30.0
 # What a user who submits, schedules and registers does there; roles/aiplatform.user has all of them.
@@ -106,7 +106,7 @@ class _Cloud:
     def __init__(self, settings: TeamSettings):
         from google.auth.exceptions import GoogleAuthError
 
-        from pipelines.targets.vertex_client import session
+        from bigbird_pipelines.targets.vertex_client import session
 
         self._settings = settings
         try:
@@ -119,7 +119,7 @@ class _Cloud:
         import requests
         from google.auth.exceptions import GoogleAuthError
 
-        from pipelines.targets.vertex_client import address
+        from bigbird_pipelines.targets.vertex_client import address
 
         base = service if "://" in service else address(self._settings, service)
         try:
@@ -320,7 +320,7 @@ def _limit(answer: Any, region: str) -> int | None:
 
 def check_kubeflow(placement: Placement, settings: TeamSettings) -> Iterator[Finding]:
     """The checks for Kubeflow."""
-    from pipelines.targets.kubeflow_service import TOKEN, KubeflowService
+    from bigbird_pipelines.targets.kubeflow_service import TOKEN, KubeflowService
 
     try:
         require(settings, "host")

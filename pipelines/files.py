@@ -16,10 +16,10 @@ from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task
-from components.model_names import LABEL, REGISTRY, check_model_name
-from components.preprocess import storage
-from components.preprocess.inputs import with_date
-from pipelines.team_settings import TeamSettings
+from bigbird_components.model_names import LABEL, REGISTRY, check_model_name
+from bigbird_components.preprocess import storage
+from bigbird_components.preprocess.inputs import with_date
+from bigbird_pipelines.team_settings import TeamSettings
 
 _LISTED = 2000  # names of a folder that are looked at
 _VOCABULARY_BYTES = 64 * 2**20
@@ -167,7 +167,7 @@ class RemoteFiles:
             raise InputError(f"{option} {path}: {address} holds nothing; expected the folder with the task's files")
         inner = family_of_task(task).inner_folder(task, names)
         names = self._names(f"{address.rstrip('/')}/{inner}") if inner else names
-        official_files(task, f"{option} {path}", names, named, "--{}-file")
+        official_files(task, f"{option} {path}", names, named)
         return path
 
     def file(self, option: str, path: str) -> str:
@@ -284,8 +284,8 @@ class RemoteFiles:
         from google.cloud.aiplatform_v1 import ModelServiceClient
         from google.cloud.aiplatform_v1.types import ListModelsRequest
 
-        from pipelines.targets.service import patiently
-        from pipelines.targets.vertex_client import client_options, explained, transient
+        from bigbird_pipelines.targets.service import patiently
+        from bigbird_pipelines.targets.vertex_client import client_options, explained, transient
 
         parent = f"projects/{self._settings.project}/locations/{self._settings.region}"
         request = ListModelsRequest(parent=parent, filter=f'display_name="{name}"')

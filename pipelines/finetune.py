@@ -10,13 +10,13 @@ from kfp import compiler, dsl
 from kfp.dsl.base_component import BaseComponent
 
 from bigbird.support.errors import InputError
-from components.evaluate.component import evaluate_component, skip_export_component
-from components.export.component import export_component
-from components.gate import NO_THRESHOLD
-from components.preprocess.component import preprocess_component, resolve_component
-from components.register.component import register_component
-from components.train.component import train_component
-from pipelines.targets.target import Target
+from bigbird_components.evaluate.component import evaluate_component, skip_export_component
+from bigbird_components.export.component import export_component
+from bigbird_components.gate import NO_THRESHOLD
+from bigbird_components.preprocess.component import preprocess_component, resolve_component
+from bigbird_components.register.component import register_component
+from bigbird_components.train.component import train_component
+from bigbird_pipelines.targets.target import Target
 
 
 def build_pipeline(target: Target) -> BaseComponent:

@@ -20,11 +20,11 @@ from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
 from bigbird.tasks.registry import family_of_task, samples, table_task_names
 from bigbird.version import provenance
-from components.run_configuration import resolve_experiment
-from pipelines.files import LocalFiles, readable_places
-from pipelines.images import TRAINING_IMAGES, Images, choose_images
-from pipelines.own_tables import with_own_tables
-from pipelines.parameters import PATHS, SPLITS, pipeline_parameters
+from bigbird_components.run_configuration import resolve_experiment
+from bigbird_pipelines.files import LocalFiles, readable_places
+from bigbird_pipelines.images import TRAINING_IMAGES, Images, choose_images
+from bigbird_pipelines.own_tables import with_own_tables
+from bigbird_pipelines.parameters import PATHS, SPLITS, pipeline_parameters
 
 RECORD = "run.json"
 
@@ -72,9 +72,9 @@ def run_locally(
         InputError: an option cannot be used; nothing was started or written.
         SystemExit: a step failed; the code is the step's.
     """
-    from pipelines.targets import local
-    from pipelines.targets.containers import Containers
-    from pipelines.targets.processes import Processes
+    from bigbird_pipelines.targets import local
+    from bigbird_pipelines.targets.containers import Containers
+    from bigbird_pipelines.targets.processes import Processes
 
     if resume:
         plan = resumed_plan(options["name"], options["runs"])
@@ -107,10 +107,10 @@ def run_locally(
 
 def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
     """Runs a plan in its folder, which is locked."""
-    from pipelines.finetune import build_pipeline
-    from pipelines.run_summary import print_summary
-    from pipelines.targets import local
-    from pipelines.targets.target import Target
+    from bigbird_pipelines.finetune import build_pipeline
+    from bigbird_pipelines.run_summary import print_summary
+    from bigbird_pipelines.targets import local
+    from bigbird_pipelines.targets.target import Target
 
     record = {
         "arguments": plan.arguments,
@@ -120,7 +120,7 @@ def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
     }
     write_json(plan.folder / RECORD, integrity.sealed(record))
     if plan.sample:
-        from pipelines.sample_data import write_sample
+        from bigbird_pipelines.sample_data import write_sample
 
         write_sample(plan.sample, Path(plan.arguments["data"]))
     print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)

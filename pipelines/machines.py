@@ -13,7 +13,7 @@ from typing import Literal
 
 from bigbird.config import Experiment
 from bigbird.support.errors import InputError
-from pipelines.images import TRAINING_IMAGES, Accelerator, Backend
+from bigbird_pipelines.images import TRAINING_IMAGES, Accelerator, Backend
 
 GIB = 2**30
 

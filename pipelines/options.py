@@ -10,10 +10,10 @@ from typing import Any, get_args
 import click
 
 from bigbird.tasks.registry import pipeline_task_names
-from components.table_options import table_options
-from pipelines.images import PREFIX, Backend
-from pipelines.machines import MACHINES, STRATEGIES
-from pipelines.team_settings import FILE, TeamSettings
+from bigbird_components.table_options import table_options
+from bigbird_pipelines.images import PREFIX, Backend
+from bigbird_pipelines.machines import MACHINES, STRATEGIES
+from bigbird_pipelines.team_settings import FILE, TeamSettings
 
 PIPELINE_TASKS = pipeline_task_names()
 """What `bigbird run` takes."""
@@ -21,30 +21,6 @@ PIPELINE_TASKS = pipeline_task_names()
 
 MOST_EPOCHS = 1e6
 """Of `--epochs`: more is a slip."""
-
-
-class Examples(click.Command):
-    """A command whose epilog keeps its line breaks, and whose options may be spelt with underscores.
-
-    The stages' options are spelt so, as the Model Garden's: --max_length and --max-length are the same here.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads every option's name with dashes; values stay as they are, also those that look like options."""
-        names = {name for parameter in self.params for name in parameter.opts}
-        return super().parse_args(ctx, [_with_dashes(argument, names) for argument in args])
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the examples as they are."""
-        if self.epilog:
-            formatter.write_paragraph()
-            formatter.write("Examples:\n" + "".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
-
-
-def _with_dashes(argument: str, names: set[str]) -> str:
-    name, equals, value = argument.partition("=")
-    dashed = name.replace("_", "-")
-    return dashed + equals + value if dashed in names else argument
 
 
 class Finite(click.FloatRange):

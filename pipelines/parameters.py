@@ -12,11 +12,11 @@ from bigbird.config.overrides import assignment, join_overrides, parse_override
 from bigbird.support.errors import InputError
 from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.registry import family_of_task
-from components.gate import NO_THRESHOLD
-from components.model_names import REGISTRY
-from components.run_configuration import resolve_experiment
-from pipelines.images import Backend
-from pipelines.recipes import default_recipe, recipe_text
+from bigbird_components.gate import NO_THRESHOLD
+from bigbird_components.model_names import REGISTRY
+from bigbird_components.run_configuration import resolve_experiment
+from bigbird_pipelines.images import Backend
+from bigbird_pipelines.recipes import default_recipe, recipe_text
 
 SPLITS = ("train", "validation", "test")
 PATHS = ("data", *(f"{kind}_file" for kind in SPLITS))

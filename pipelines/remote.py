@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of_task
 from bigbird.version import revision
-from components.model_names import REGISTRY, check_model_name
-from pipelines.files import RemoteFiles
-from pipelines.images import PREFIX, Backend, Images, choose_images
-from pipelines.machines import MACHINES, Strategy, check_backend, check_fits
-from pipelines.own_tables import with_own_tables
-from pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
-from pipelines.targets.service import PipelineService, Request
-from pipelines.team_settings import TeamSettings, load_settings, require
+from bigbird_components.model_names import REGISTRY, check_model_name
+from bigbird_pipelines.files import RemoteFiles
+from bigbird_pipelines.images import PREFIX, Backend, Images, choose_images
+from bigbird_pipelines.machines import MACHINES, Strategy, check_backend, check_fits
+from bigbird_pipelines.own_tables import with_own_tables
+from bigbird_pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
+from bigbird_pipelines.targets.service import PipelineService, Request
+from bigbird_pipelines.team_settings import TeamSettings, load_settings, require
 
 if TYPE_CHECKING:
-    from pipelines.targets.target import Target
+    from bigbird_pipelines.targets.target import Target
 
 Place = Literal["vertex", "kubeflow"]
 DEFAULT_MACHINES: dict[Place, str] = {"vertex": "tpu-v5e-1", "kubeflow": "cpu"}
@@ -87,14 +87,14 @@ def make_target(placement: Placement, settings: TeamSettings) -> Target:
     """
     machine, images = placement.machine_name, images_from(settings, placement.train_image)
     if placement.place == "vertex":
-        from pipelines.targets.vertex import vertex_target
+        from bigbird_pipelines.targets.vertex import vertex_target
 
         _check_registry(images)
         return vertex_target(
             images, settings, machine, placement.strategy, placement.timeout_hours, placement.max_wait_hours,
             placement.dataflow, placement.backend,
         )  # fmt: skip
-    from pipelines.targets.kubeflow import kubeflow_target
+    from bigbird_pipelines.targets.kubeflow import kubeflow_target
 
     if placement.dataflow:
         raise InputError("--dataflow: is Vertex AI's; expected --beam-options for another runner of Beam on Kubeflow")
@@ -116,8 +116,8 @@ def compile_to(output: Path, placement: Placement | None, options: Mapping[str, 
     Raises:
         InputError: settings are missing, or the file cannot be written.
     """
-    from pipelines.finetune import compile_pipeline
-    from pipelines.targets.target import Target
+    from bigbird_pipelines.finetune import compile_pipeline
+    from bigbird_pipelines.targets.target import Target
 
     settings, _ = settings_from(options)
     target = Target(images_from(settings, "train")) if placement is None else make_target(placement, settings)
@@ -128,7 +128,7 @@ def compiled(target: Target) -> dict[str, Any]:
     """The pipeline for a target as JSON: `pipelineSpec`, and `platforms` where it has any."""
     from google.protobuf import json_format
 
-    from pipelines.finetune import build_pipeline
+    from bigbird_pipelines.finetune import build_pipeline
 
     pipeline = build_pipeline(target)
     spec: dict[str, Any] = {"pipelineSpec": json_format.MessageToDict(pipeline.pipeline_spec)}
@@ -141,10 +141,10 @@ def compiled(target: Target) -> dict[str, Any]:
 def service_of(place: Place, settings: TeamSettings) -> PipelineService:
     """The client of a place."""
     if place == "vertex":
-        from pipelines.targets.vertex_service import VertexService
+        from bigbird_pipelines.targets.vertex_service import VertexService
 
         return VertexService(settings)
-    from pipelines.targets.kubeflow_service import KubeflowService
+    from bigbird_pipelines.targets.kubeflow_service import KubeflowService
 
     return KubeflowService(settings)
 

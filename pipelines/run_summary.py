@@ -12,9 +12,9 @@ from typing import Any
 from bigbird.support.artifacts import read_manifest
 from bigbird.support.console import format_duration
 from bigbird.support.text_files import read_json_lines
-from components.evaluate.wording import with_interval
-from components.gate import is_set
-from pipelines.targets.local import LocalRun
+from bigbird_components.evaluate.wording import with_interval
+from bigbird_components.gate import is_set
+from bigbird_pipelines.targets.local import LocalRun
 
 LONGEST_EXAMPLE = 200  # characters of a text that still reads well in a command
 

@@ -12,9 +12,9 @@ from typing import Any
 from bigbird.support.addresses import without_passwords
 from bigbird.support.console import EXIT_CODES, format_duration
 from bigbird.support.errors import InputError, ServiceUnreachable
-from components.runs import Run, Step
-from pipelines.remote import Placement, make_request, service_of, settings_from
-from pipelines.targets.service import PipelineService
+from bigbird_components.runs import Run, Step
+from bigbird_pipelines.remote import Placement, make_request, service_of, settings_from
+from bigbird_pipelines.targets.service import PipelineService
 
 POLL_S = 15.0
 HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs

@@ -9,7 +9,7 @@ from typing import Any
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 
-from pipelines.machines import MACHINES
+from bigbird_pipelines.machines import MACHINES
 from tests.loopback import Answer, LoopbackServer, Request
 
 PROJECT, REGION = "my-project", "europe-west4"

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from bigbird.config import load_experiment
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
-from components.train.jax_update import AXIS, build_update, take_state
+from bigbird_components.train.jax_update import AXIS, build_update, take_state
 
 given = gpu_worker.options()
 

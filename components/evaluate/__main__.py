@@ -7,7 +7,8 @@ from typing import Literal
 import click
 
 from bigbird.support.console import load_tensorflow, run_command
-from components.evaluate.wording import interval_words, lower_is_better, verdict, with_interval
+from bigbird_components.command_line import Command
+from bigbird_components.evaluate.wording import interval_words, lower_is_better, verdict, with_interval
 
 
 def _lengths(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
@@ -21,8 +22,9 @@ def _lengths(_context: click.Context, _parameter: click.Parameter, value: str | 
 
 
 @click.command(
+    cls=Command,
     context_settings={"max_content_width": 110},
-    epilog="Example: python -m components.evaluate --model out/model --dataset out/dataset --output out/evaluation",
+    epilog="bigbird evaluate --model out/model --dataset out/dataset --output out/evaluation",
 )
 @click.option("--model", required=True, help="Model folder that training wrote.")
 @click.option("--dataset", required=True, help="Dataset folder of the model's task and vocabulary.")
@@ -51,11 +53,11 @@ def main(
     overwrite: bool,
     at_lengths: tuple[int, ...],
 ) -> None:
-    """Evaluate a trained model on a split of its dataset."""
+    """Evaluates a trained model on a split of its dataset."""
 
     def command() -> None:
         load_tensorflow()
-        from components.evaluate.evaluate import evaluate
+        from bigbird_components.evaluate.evaluate import evaluate
 
         manifest = evaluate(model, dataset, output, split, checkpoint, overwrite, at_lengths)
         _summarise(manifest, output)

@@ -26,11 +26,11 @@ def evaluate_component(image: str) -> BaseComponent:
         import shutil
         from typing import NamedTuple
 
-        from components.gate import passes
-        from components.stage import run_stage
+        from bigbird_components.gate import passes
+        from bigbird_components.stage import run_stage
 
         def evaluate_stage() -> dict:
-            from components.evaluate.evaluate import evaluate as run_evaluation
+            from bigbird_components.evaluate.evaluate import evaluate as run_evaluation
 
             return run_evaluation(model.path, dataset.path, evaluation.path)
 

@@ -17,8 +17,8 @@ from bigbird.tasks.evaluation import Evaluation
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of, family_of_task, family_of_type
 from bigbird.version import provenance
-from components.evaluate.lengths import check_can_be_cut, check_lengths, evaluate_at_lengths
-from components.evaluate.report_page import evaluation_page
+from bigbird_components.evaluate.lengths import check_can_be_cut, check_lengths, evaluate_at_lengths
+from bigbird_components.evaluate.report_page import evaluation_page
 
 
 def evaluate(
@@ -53,7 +53,7 @@ def evaluate(
     if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
         raise InputError(
             f"{model}: is a pre-trained model, which answers nothing yet. Its masked-LM metrics are in its model.json "
-            "(`python -m components.train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"
+            "(`bigbird train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"
         )
     check_compatible(model, model_manifest, dataset, dataset_manifest)
     family = answering_family(dataset_manifest["task"])
@@ -128,7 +128,7 @@ def check_compatible(
         if trained[key] != found[key]:
             raise InputError(
                 f"{dataset}: was made with another {meaning} than the model's ({key} {found[key]}; {model} has {trained[key]}); "
-                f"preprocess again with --vocabulary {Path(model) / 'vocab.model'}{' --lower_case' if trained['lower_case'] else ''}"
+                f"preprocess again with --vocabulary {Path(model) / 'vocab.model'}{' --lower-case' if trained['lower_case'] else ''}"
             )
 
 

@@ -67,7 +67,7 @@ def check_can_be_cut(family: AnsweringFamily, config: Task) -> None:
     if others:
         raise InputError(
             f"--at-lengths: records of this task say more of each token than what it is ({', '.join(others)}), as answers are "
-            "spans of the text, and cannot be cut; preprocess the split with smaller --max_length instead, and evaluate that dataset"
+            "spans of the text, and cannot be cut; preprocess the split with smaller --max-length instead, and evaluate that dataset"
         )
 
 

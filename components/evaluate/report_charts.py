@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bigbird.reports import report
-from components.evaluate.wording import interval_words, plain_name
+from bigbird_components.evaluate.wording import interval_words, plain_name
 
 INK, ACCENT, PALE, LINE = "#1c2430", "#2463a6", "#b9c3ce", "#dde2e8"
 WHOLE = "all that the model reads"

@@ -9,9 +9,9 @@ from bigbird.support.console import format_duration
 from bigbird.tasks.evaluation import Evaluation
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family
-from components.evaluate.report_charts import comparison_chart, length_chart, length_table
-from components.evaluate.report_training import training_section
-from components.evaluate.wording import interval_words, plain_name, verdict
+from bigbird_components.evaluate.report_charts import comparison_chart, length_chart, length_table
+from bigbird_components.evaluate.report_training import training_section
+from bigbird_components.evaluate.wording import interval_words, plain_name, verdict
 
 
 def evaluation_page(

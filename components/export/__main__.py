@@ -5,19 +5,20 @@ from __future__ import annotations
 import click
 
 from bigbird.support.console import load_tensorflow, run_command
+from bigbird_components.command_line import Command
 
 
-@click.command(epilog="Example: python -m components.export --model out/model --output out/saved_model")
+@click.command(cls=Command, epilog="bigbird export --model out/model --output out/saved_model")
 @click.option("--model", required=True, help="Model folder that training wrote.")
 @click.option("--output", required=True, help="Folder to write: the SavedModel and signature.json.")
 @click.option("--dataset", help="Dataset folder of the model, to check the vocabulary against.")
 @click.option("--overwrite", is_flag=True, help="Replace what the output folder holds.")
 def main(model: str, output: str, dataset: str | None, overwrite: bool) -> None:
-    """Export a trained model as a SavedModel that takes raw text."""
+    """Exports a trained model as a SavedModel that takes raw text."""
 
     def command() -> None:
         load_tensorflow()
-        from components.export.export import export
+        from bigbird_components.export.export import export
 
         export(model, output, dataset, overwrite)
         print(f"SavedModel: {output}")

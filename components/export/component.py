@@ -17,10 +17,10 @@ def export_component(image: str) -> BaseComponent:
         model: dsl.Input[dsl.Model],
         saved_model: dsl.Output[dsl.Model],
     ) -> None:
-        from components.stage import run_stage
+        from bigbird_components.stage import run_stage
 
         def export_stage() -> dict:
-            from components.export.export import export as run_export
+            from bigbird_components.export.export import export as run_export
 
             return run_export(model.path, saved_model.path, dataset=dataset.path, model_uri=model.uri)
 

@@ -16,7 +16,7 @@ from bigbird.support.paths import plain_path
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of_type
 from bigbird.version import provenance
-from components.export.request import recorded_request
+from bigbird_components.export.request import recorded_request
 
 if TYPE_CHECKING:
     import tensorflow as tf

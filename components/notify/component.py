@@ -21,8 +21,8 @@ def notify_component(image: str) -> BaseComponent:
         project: str,
         status: dsl.PipelineTaskFinalStatus,
     ) -> None:
-        from components.notify.notify import notify as send
-        from components.stage import run_stage
+        from bigbird_components.notify.notify import notify as send
+        from bigbird_components.stage import run_stage
 
         run_stage(
             lambda: send(
@@ -53,8 +53,8 @@ def announce_component(image: str) -> BaseComponent:
     def announce(
         run_name: str, run_id: str, host: str, metric_name: str, metric: float, metric_threshold: float, passed: bool
     ) -> None:
-        from components.notify.notify import announce as send
-        from components.stage import run_stage
+        from bigbird_components.notify.notify import announce as send
+        from bigbird_components.stage import run_stage
 
         run_stage(lambda: send(run_name, run_id, host, metric_name, metric, metric_threshold, passed), tensorflow=False)
 

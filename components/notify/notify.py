@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError
-from components.gate import is_set
-from components.runs import Run, kubeflow_run, run_link, vertex_run
+from bigbird_components.gate import is_set
+from bigbird_components.runs import Run, kubeflow_run, run_link, vertex_run
 
 WEBHOOK = "BIGBIRD_WEBHOOK"
 """The environment variable into which Kubernetes puts the address."""

@@ -1,4 +1,4 @@
-"""Command line of the preprocessing stage: `python -m components.preprocess`."""
+"""Command line of the preprocessing stage: `bigbird preprocess`."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ import click
 
 from bigbird.support.console import run_command
 from bigbird.tasks.registry import task_names
-from components.table_options import OPTIONS, data_section, table_options
+from bigbird_components.command_line import Command
+from bigbird_components.table_options import OPTIONS, data_section, table_options
 
-EPILOG = """\b
-Examples:
-  python -m components.preprocess --task sst2 --input glue/SST-2 --output out/dataset
-  python -m components.preprocess --task classification --input reviews.csv --text review --label sentiment --output out/dataset
-  python -m components.preprocess --task squad_v2 --input squad --vocabulary gpt2.model --output out/dataset
-\b
-Any other option goes to Apache Beam:
-  ... --direct_running_mode=multi_processing --direct_num_workers=4
-  ... --output gs://bucket/dataset --runner=DataflowRunner --project=P --region=R --temp_location=gs://bucket/tmp
+EPILOG = """
+bigbird preprocess --task sst2 --input glue/SST-2 --output out/dataset
+bigbird preprocess --task classification --input reviews.csv --text review --label sentiment --output out/dataset
+bigbird preprocess --task squad_v2 --input squad --vocabulary gpt2.model --output out/dataset
+bigbird preprocess ... --direct_running_mode=multi_processing --direct_num_workers=4
+bigbird preprocess ... --output gs://bucket/dataset --runner=DataflowRunner --project=P --region=R \\
+  --temp_location=gs://bucket/tmp
 """
 
 
 SETTINGS = {
     "ignore_unknown_options": True,  # they are Beam's
     "max_content_width": 120,
-    "token_normalize_func": lambda name: name.replace("-", "_"),  # --max-length is --max_length
 }
 
 
-@click.command(epilog=EPILOG, context_settings=SETTINGS)
+@click.command(cls=Command, epilog=EPILOG, context_settings=SETTINGS)
 @click.option("--task", required=True, type=click.Choice(task_names()), help="What the files are.")
 @click.option("--output", required=True, help="Dataset folder to write: new or empty.")
 @click.option(
@@ -35,24 +33,27 @@ SETTINGS = {
     help="Folder with the task's official files (train.tsv, dev.tsv, train-v1.1.json, ...); for classification your table: a "
     "file, a folder or a pattern.",
 )
-@click.option("--train_file", help="Training file, beside or instead of --input.")
-@click.option("--validation_file", help="Validation file (MNLI: the matched one).")
-@click.option("--test_file", help="Test file; labels in it are not read.")
+@click.option("--train-file", help="Training file, beside or instead of --input.")
+@click.option("--validation-file", help="Validation file (MNLI: the matched one).")
+@click.option("--test-file", help="Test file; labels in it are not read.")
 @click.option("--vocabulary", help="SentencePiece .model; without it one is trained on the training text.")
-@click.option("--vocabulary_size", default=8000, show_default=True, help="Pieces of a vocabulary trained here.")
+@click.option("--vocabulary-size", default=8000, show_default=True, help="Pieces of a vocabulary trained here.")
 @click.option(
-    "--max_length", type=int, help="Most tokens of a record.  [default: 1024; 4096 for TriviaQA and pre-training]"
+    "--max-length", type=int, help="Most tokens of a record.  [default: 1024; 4096 for TriviaQA and pre-training]"
 )
-@click.option("--doc_stride", type=int, help="Tokens from one window to the next.  [default: 128; 3072 for TriviaQA]")
-@click.option("--query_length", type=int, help="Most tokens of a question.  [default: 64; 256 for TriviaQA]")
+@click.option("--doc-stride", type=int, help="Tokens from one window to the next.  [default: 128; 3072 for TriviaQA]")
+@click.option("--query-length", type=int, help="Most tokens of a question.  [default: 64; 256 for TriviaQA]")
 @table_options(training=False)
-@click.option("--lower_case", is_flag=True, help="Lower-case all text.")
-@click.option("--max_bad_records", default=0, show_default=True, help="Bad records to skip instead of failing.")
+@click.option("--lower-case", is_flag=True, help="Lower-case all text.")
+@click.option("--max-bad-records", default=0, show_default=True, help="Bad records to skip instead of failing.")
 @click.option("--overwrite", is_flag=True, help="Replace an output folder that holds files.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]")
 def main(**options: object) -> None:
-    """Turns raw files (your own tables, GLUE, SQuAD, TriviaQA, plain text) into a dataset: TFRecords, vocabulary, manifest, report."""
-    from components.preprocess.preprocess import preprocess
+    """Turns raw files (your own tables, GLUE, SQuAD, TriviaQA, plain text) into a dataset: TFRecords, vocabulary, manifest, report.
+
+    Options that it does not have itself go to Apache Beam.
+    """
+    from bigbird_components.preprocess.preprocess import preprocess
 
     section = data_section(options)
     rest = {name: value for name, value in options.items() if name not in OPTIONS or OPTIONS[name].section == "task"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 
-from components.preprocess.shards import Encoding, Shard, ShardEncoder
+from bigbird_components.preprocess.shards import Encoding, Shard, ShardEncoder
 
 
 def encode_shards(shards: beam.PCollection[Shard], encoding: Encoding) -> beam.PCollection[str]:

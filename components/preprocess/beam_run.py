@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from bigbird.support.console import Progress, hidden_native_stderr
 from bigbird.support.errors import InputError
-from components.preprocess import storage
-from components.preprocess.worker_pool import Workers
+from bigbird_components.preprocess import storage
+from bigbird_components.preprocess.worker_pool import Workers
 
 if TYPE_CHECKING:
-    from components.preprocess.shards import Encoding, Shard
+    from bigbird_components.preprocess.shards import Encoding, Shard
 
 # Bytes of JSON lines from which a second process on this machine saves more time than its start takes.
 MANY_BYTES = 20_000_000
@@ -61,7 +61,7 @@ def parse_options(flags: Sequence[str] | str) -> Any:
         logging.disable(logging.NOTSET)
     for name in sorted(set(given) - set(known)):
         close = difflib.get_close_matches(name, [*known, *_OWN], n=1)
-        hint = f"; did you mean --{close[0]}?" if close else "."
+        hint = f"; did you mean --{close[0].replace('_', '-') if close[0] in _OWN else close[0]}?" if close else "."
         raise InputError(f"--{name}: neither this command nor Apache Beam has this option{hint} See --help")
     _check_values(options)
     return options
@@ -117,7 +117,7 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
         return
     import apache_beam as beam
 
-    from components.preprocess.beam_pipeline import encode_shards
+    from bigbird_components.preprocess.beam_pipeline import encode_shards
 
     runner = _local_runner(options) if is_local(options) else None
     with (
@@ -168,7 +168,7 @@ class EarlyShards:
         """
         if self._processes == 1:
             return
-        from components.preprocess.shards import Shard
+        from bigbird_components.preprocess.shards import Shard
 
         name = storage.join(self._work, f"{split}-{number:05d}")
         shard = Shard(split, lines, *cut, f"{name}.tfrecord", f"{name}.json")

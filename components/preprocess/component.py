@@ -33,9 +33,9 @@ def preprocess_component(image: str) -> BaseComponent:
     ) -> None:
         import shutil
 
-        from components.preprocess.preprocess import preprocess as preprocess_stage
-        from components.run_configuration import preprocessing_options
-        from components.stage import run_stage
+        from bigbird_components.preprocess.preprocess import preprocess as preprocess_stage
+        from bigbird_components.run_configuration import preprocessing_options
+        from bigbird_components.stage import run_stage
 
         manifest = run_stage(
             lambda: preprocess_stage(
@@ -62,7 +62,7 @@ def preprocess_component(image: str) -> BaseComponent:
 
 
 def resolve_component(image: str) -> BaseComponent:
-    """A run's parameters to what they mean on its day; see `components.preprocess.inputs`.
+    """A run's parameters to what they mean on its day; see `bigbird_components.preprocess.inputs`.
 
     Args:
         image: the container image of preprocessing.
@@ -92,8 +92,8 @@ def resolve_component(image: str) -> BaseComponent:
             ("weights_version", str),
         ],
     ):
-        from components.preprocess.inputs import resolve_inputs
-        from components.stage import run_stage
+        from bigbird_components.preprocess.inputs import resolve_inputs
+        from bigbird_components.stage import run_stage
 
         paths = {
             "data": data,

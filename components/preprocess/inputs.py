@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from bigbird.support.errors import InputError, ServiceError
 from bigbird.support.text_files import decode, parse_json
-from components.model_names import LABEL, REGISTRY, check_model_name
-from components.preprocess import storage
+from bigbird_components.model_names import LABEL, REGISTRY, check_model_name
+from bigbird_components.preprocess import storage
 
 _DATE = re.compile(r"\{date(?::([^{}]*))?\}")
 _PATHS = ("data", "train_file", "validation_file", "test_file", "vocabulary")

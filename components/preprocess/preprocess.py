@@ -25,13 +25,13 @@ from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
 from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 from bigbird.version import provenance
-from components.preprocess import storage
-from components.preprocess.beam_run import EarlyShards, is_local, parse_options, run_shards
-from components.preprocess.reading import Lines, OnShard, find_sources, read_source, read_tables
-from components.preprocess.report_page import reading_lines, summary_page
+from bigbird_components.preprocess import storage
+from bigbird_components.preprocess.beam_run import EarlyShards, is_local, parse_options, run_shards
+from bigbird_components.preprocess.reading import Lines, OnShard, find_sources, read_source, read_tables
+from bigbird_components.preprocess.report_page import reading_lines, summary_page
 
 if TYPE_CHECKING:
-    from components.preprocess.shards import Encoding
+    from bigbird_components.preprocess.shards import Encoding
 
 VOCABULARY = "vocab.model"
 WORK = "work"  # a folder inside the output's, gone when it is whole
@@ -226,7 +226,7 @@ class _Encoder:
             InputError: what a worker found wrong with an example, or that it ended early.
             WorkerError: a bug of ours in a worker.
         """
-        from components.preprocess.shards import Shard, read_outcome
+        from bigbird_components.preprocess.shards import Shard, read_outcome
 
         shards = [
             Shard(
@@ -252,7 +252,7 @@ class _Encoder:
         return statistics, checksums
 
     def _encoding(self, splits: Sequence[str], labelled: Collection[str], labels: Sequence[str] | None) -> Encoding:
-        from components.preprocess.shards import Encoding
+        from bigbird_components.preprocess.shards import Encoding
 
         return Encoding(
             task=self._task,

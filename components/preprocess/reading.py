@@ -18,7 +18,7 @@ from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import Inputs, Item, Reading, Source
 from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.registry import family_of_task
-from components.preprocess import storage
+from bigbird_components.preprocess import storage
 
 Cut = tuple[int, int, int, int]
 """First byte, bytes, examples and number of the first example of a shard."""
@@ -82,11 +82,11 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
             continue
         split = next((name for name in splits if name == kind or name.startswith(f"{kind}_")), None)
         if split is None:
-            raise InputError(f"--{kind}_file {path}: task {task} has no {kind} split; it has {', '.join(splits)}")
+            raise InputError(f"--{kind}-file {path}: task {task} has no {kind} split; it has {', '.join(splits)}")
         found[split] = path
     if not found:
         raise InputError(
-            "no input is given; expected --input with the task's folder, or --train_file, --validation_file, --test_file"
+            "no input is given; expected --input with the task's folder, or --train-file, --validation-file, --test-file"
         )
     sources = [Source(split, found[split]) for split in splits if split in found]
     if folder:
@@ -264,7 +264,7 @@ def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dic
         what = "is a file" if Path(folder).is_file() else "no such folder, or nothing in it"
         raise InputError(
             f"{folder}: {what}; expected the folder with the task's files "
-            "(a single file goes to --train_file, --validation_file or --test_file)"
+            "(a single file goes to --train-file, --validation-file or --test-file)"
         )
     inner = family_of_task(task).inner_folder(task, names)
     if inner:

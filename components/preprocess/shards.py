@@ -22,8 +22,8 @@ from bigbird.tasks.preprocessing import LineRange, Preprocessing
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
 from bigbird.text.vocabulary import Vocabulary
-from components.preprocess import storage
-from components.preprocess.worker_pool import WorkerError
+from bigbird_components.preprocess import storage
+from bigbird_components.preprocess.worker_pool import WorkerError
 
 PARSED_BYTES = 1 << 17  # of JSON lines that are parsed at once
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from bigbird.support.artifacts import check_replaceable, new_folder
 from bigbird.support.errors import InputError
-from components.preprocess.bucket_lock import locked_in_bucket
+from bigbird_components.preprocess.bucket_lock import locked_in_bucket
 
 # Vertex mounts buckets here; remote workers have no such mount.
 _MOUNT = "/gcs/"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from components.lifeline import end_with_parent
+from bigbird_components.lifeline import end_with_parent
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     """
     end_with_parent(int(sys.argv[1]))
     encoding = json.loads(sys.stdin.readline())
-    from components.preprocess.shards import Encoding, Shard, ShardEncoder
+    from bigbird_components.preprocess.shards import Encoding, Shard, ShardEncoder
 
     encoding |= {name: frozenset(encoding[name]) for name in ("labelled", "evaluation")}
     encoder = ShardEncoder(Encoding(**encoding))

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING
 from bigbird.support.errors import InputError
 
 if TYPE_CHECKING:
-    from components.preprocess.shards import Encoding, Shard
+    from bigbird_components.preprocess.shards import Encoding, Shard
 
 POLL_S = 0.05  # seconds between two looks at the processes
 
@@ -44,7 +44,7 @@ class Workers:
         self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
         self._feeders: list[threading.Thread] = []
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path)}
-        command = [sys.executable, "-m", "components.preprocess.worker", str(os.getpid())]
+        command = [sys.executable, "-m", "bigbird_components.preprocess.worker", str(os.getpid())]
         with contextlib.ExitStack() as stack:
             for _ in range(processes):
                 told = stack.enter_context(tempfile.TemporaryFile())

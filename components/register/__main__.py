@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from bigbird.support.console import run_command
+from bigbird_components.command_line import Command
 
 
 @click.command(
+    cls=Command,
     context_settings={"max_content_width": 110},
-    epilog="Example: python -m components.register --project P --location us-central1 --name sentiment "
-    "--saved-model gs://B/run/saved_model --evaluation out/evaluation --dataset out/dataset --serving-image IMAGE",
+    epilog="bigbird register --project P --location us-central1 --name sentiment \\\n"
+    "  --saved-model gs://B/run/saved_model --evaluation out/evaluation --dataset out/dataset --serving-image IMAGE",
 )
 @click.option("--project", required=True, help="Google Cloud project of the registry.")
 @click.option("--location", required=True, help="Location of the registry, as us-central1.")
@@ -35,7 +37,7 @@ from bigbird.support.console import run_command
 @click.option("--output", help="File to write: registration.json.")
 @click.option("--dry-run", is_flag=True, help="Compare, print what would be uploaded, and upload nothing.")
 def main(output: str | None, name: str, artifact_uri: str | None, saved_model: str, **options: Any) -> None:
-    """Register an exported model in the Vertex AI Model Registry.
+    """Registers an exported model in the Vertex AI Model Registry.
 
     A name's first version becomes its default; a later one if it beats the default on the same examples, and is a
     candidate else.
@@ -43,7 +45,7 @@ def main(output: str | None, name: str, artifact_uri: str | None, saved_model: s
 
     def command() -> None:
         from bigbird.support.artifacts import write_json
-        from components.register.register import register
+        from bigbird_components.register.register import register
 
         result = register(model_name=name, saved_model=saved_model, artifact_uri=artifact_uri or saved_model, **options)
         if options["dry_run"]:

@@ -10,7 +10,7 @@ from bigbird.support.artifacts import check_files, read_manifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import answering_family
 from bigbird.version import revision
-from components.register.labels import (
+from bigbird_components.register.labels import (
     OURS,
     OURS_VALUE,
     dataset_fingerprint,
@@ -20,7 +20,7 @@ from components.register.labels import (
     rounded,
     run_label,
 )
-from components.register.model_files import local_folder
+from bigbird_components.register.model_files import local_folder
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Literal
 
 from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError, ServiceError
-from components.register.challenger import Challenger
-from components.register.labels import label_value, metric_label, metric_of, rounded
-from components.register.model_files import local_folder
-from components.register.registry import Version
+from bigbird_components.register.challenger import Challenger
+from bigbird_components.register.labels import label_value, metric_label, metric_of, rounded
+from bigbird_components.register.model_files import local_folder
+from bigbird_components.register.registry import Version
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def champion_metric(champion: Version, challenger: Challenger, project: str) -> 
 def _evaluate(champion: Version, challenger: Challenger, project: str) -> float:
     load_tensorflow()
     from bigbird.serving.saved_model import Predictor, open_saved_model
-    from components.register.answers import measure
+    from bigbird_components.register.answers import measure
 
     with local_folder(champion.uri, project) as folder:
         try:

@@ -31,11 +31,11 @@ def register_component(image: str) -> BaseComponent:
         from pathlib import Path
         from typing import NamedTuple
 
-        from components.stage import run_stage
+        from bigbird_components.stage import run_stage
 
         def register_stage() -> dict:
             from bigbird.support.artifacts import write_json
-            from components.register.register import register as run_registration
+            from bigbird_components.register.register import register as run_registration
 
             result = run_registration(
                 project=project,

@@ -13,7 +13,7 @@ from typing import Any
 
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import CHECKSUMS, SEAL
-from components.model_names import LABEL
+from bigbird_components.model_names import LABEL
 
 OURS, OURS_VALUE = LABEL
 

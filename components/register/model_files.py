@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
-from components.register.api_errors import explained
+from bigbird_components.register.api_errors import explained
 
 MOUNT = Path("/gcs")  # where Vertex AI mounts buckets
 ROLE = "roles/storage.objectViewer"

@@ -9,10 +9,10 @@ from typing import Any
 
 from bigbird.support.errors import InputError
 from bigbird.version import provenance
-from components.model_names import check_model_name
-from components.register.challenger import Challenger, read_challenger
-from components.register.champion import ChampionMetric, champion_metric, from_labels
-from components.register.registry import CANDIDATE, DEFAULT, Registry, Upload, Version
+from bigbird_components.model_names import check_model_name
+from bigbird_components.register.challenger import Challenger, read_challenger
+from bigbird_components.register.champion import ChampionMetric, champion_metric, from_labels
+from bigbird_components.register.registry import CANDIDATE, DEFAULT, Registry, Upload, Version
 
 
 def register(

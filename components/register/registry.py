@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bigbird.support.errors import InputError
-from components.register.api_errors import explained, retried
-from components.register.labels import OURS, OURS_VALUE
+from bigbird_components.register.api_errors import explained, retried
+from bigbird_components.register.labels import OURS, OURS_VALUE
 
 DEFAULT = "default"
 CANDIDATE = "candidate"

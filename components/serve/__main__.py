@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bigbird.support.console import run_command
+from bigbird_components.command_line import Command
 
 
 def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -15,7 +16,7 @@ def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
     return value
 
 
-@click.command(epilog="Example: python -m components.serve --model runs/NAME")
+@click.command(cls=Command, epilog="bigbird serve --model runs/NAME")
 @click.option(
     "--model",
     envvar="AIP_STORAGE_URI",
@@ -114,14 +115,14 @@ def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
 )
 @click.option("--access-log", is_flag=True, help="Log each request's status and time.")
 def main(**options: Any) -> None:
-    """Serve an exported model over HTTP, as a custom container of Vertex AI does."""
+    """Serves an exported model over HTTP, as a custom container of Vertex AI does."""
     if options["max_instances"] > options["max_queue"]:
         raise click.UsageError("--max-instances is above --max-queue; a request of as many would never be taken")
     if options["health_route"] == options["predict_route"]:
         raise click.UsageError("--health-route and --predict-route are the same; expected two paths")
 
     def command() -> None:
-        from components.serve.serve import ServeSettings, serve
+        from bigbird_components.serve.serve import ServeSettings, serve
 
         serve(ServeSettings(**options))
 

@@ -17,9 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bigbird.support.errors import InputError
-from components.serve.batching import Batcher, QueueFull
-from components.serve.instances import read_instances
-from components.serve.log import log, log_exception
+from bigbird_components.serve.batching import Batcher, QueueFull
+from bigbird_components.serve.instances import read_instances
+from bigbird_components.serve.log import log, log_exception
 
 # What is read of a body above the limit and thrown away: a client that is still sending would not see the answer.
 DISCARDED_BYTES = 16_000_000

@@ -12,8 +12,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from components.serve.farewell import Farewell, error_response
-from components.serve.log import Seldom
+from bigbird_components.serve.farewell import Farewell, error_response
+from bigbird_components.serve.log import Seldom
 
 HEADER_BYTES = 16_384  # the longest header
 PIECE = 1024  # bytes of a header that h11 gets at once: it holds the limit only against what is not whole yet

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bigbird.serving.saved_model import find_saved_model
 from bigbird.support.errors import InputError
-from components.serve.log import log
+from bigbird_components.serve.log import log
 
 BUCKETS = "gs://"
 THREADS = 8

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 from bigbird.support.errors import InputError
-from components.serve.log import Seldom
+from bigbird_components.serve.log import Seldom
 
 BACKLOG = 2048  # connections that the kernel holds until they are accepted; it may hold fewer
 TURN = 8  # accepted before the loop does other work: each holds a file descriptor before it can be counted out again

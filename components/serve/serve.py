@@ -14,14 +14,14 @@ from typing import Any, NoReturn
 from bigbird.serving.saved_model import Predictor, named_probabilities
 from bigbird.support.artifacts import check_files, read_manifest
 from bigbird.support.scratch import delete_scratch_folders
-from components.serve.app import ServerState, build_app
-from components.serve.batching import Answer, Batcher, Example
-from components.serve.connection import Clients
-from components.serve.download import local_model
-from components.serve.listening import bind, most_connections
-from components.serve.log import log
-from components.serve.server import Server
-from components.serve.warm_up import WrongAnswers, warm_up
+from bigbird_components.serve.app import ServerState, build_app
+from bigbird_components.serve.batching import Answer, Batcher, Example
+from bigbird_components.serve.connection import Clients
+from bigbird_components.serve.download import local_model
+from bigbird_components.serve.listening import bind, most_connections
+from bigbird_components.serve.log import log
+from bigbird_components.serve.server import Server
+from bigbird_components.serve.warm_up import WrongAnswers, warm_up
 
 JOIN_S = 1.0  # what the idle worker gets to end
 

@@ -11,10 +11,10 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from components.serve.app import ServerState
-from components.serve.connection import HEADER_BYTES, Clients, Connection
-from components.serve.listening import Listener
-from components.serve.log import Seldom, log
+from bigbird_components.serve.app import ServerState
+from bigbird_components.serve.connection import HEADER_BYTES, Clients, Connection
+from bigbird_components.serve.listening import Listener
+from bigbird_components.serve.log import Seldom, log
 
 KEEP_ALIVE_S = 620  # above the 600 s after which Google's load balancers leave a connection, so that they are first
 # Of the end. Each is shorter where the grace is: LINGER_S at most a quarter of it, HURRY_S half.

@@ -1,4 +1,4 @@
-"""Command line of the training stage: `python -m components.train`, with the Model Garden's flags."""
+"""Command line of the training stage: `bigbird train`, with the Model Garden's flags."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ import click
 from bigbird.config import load_experiment
 from bigbird.support.console import load_tensorflow, run_command
 from bigbird.tasks.registry import experiment_types
+from bigbird_components.command_line import Command
 
-EPILOG = """\b
-Examples:
-  python -m components.train --experiment_type=bigbird/glue --config_file=pipelines/experiments/glue_sst2.yaml \\
-    --dataset=out/dataset --model_dir=out/model
-  python -m components.train --experiment_type=bigbird/squad --config_file=squad_v1.yaml --mode=train_and_eval \\
-    --params_override=task.train_data.input_path='train-*.tfrecord',trainer.train_steps=1000 --model_dir=out/model
-\b
-Started again with the same configuration it goes on exactly where it stopped. Ctrl-C writes a checkpoint first.
-Exit codes: 0 done, 2 input that cannot be used, 3 training diverged, 130 Ctrl-C, 143 SIGTERM.
+EPILOG = """
+bigbird train --experiment-type bigbird/glue --config-file pipelines/experiments/glue_sst2.yaml \\
+  --dataset out/dataset --model-dir out/model
+bigbird train --experiment_type=bigbird/squad --config_file=squad_v1.yaml --mode=train_and_eval \\
+  --params_override=task.train_data.input_path='train-*.tfrecord',trainer.train_steps=1000 --model_dir=out/model
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"max_content_width": 120})
-@click.option("--experiment_type", type=click.Choice(experiment_types()), help="Kind of task; or `type:` in a file.")
-@click.option("--config_file", multiple=True, help="YAML with task, trainer, runtime; repeatable, later wins.")
-@click.option("--params_override", multiple=True, help="key.path=value,key.path=value; repeatable, after the files.")
+@click.command(cls=Command, epilog=EPILOG, context_settings={"max_content_width": 120})
+@click.option("--experiment-type", type=click.Choice(experiment_types()), help="Kind of task; or `type:` in a file.")
+@click.option("--config-file", multiple=True, help="YAML with task, trainer, runtime; repeatable, later wins.")
+@click.option("--params-override", multiple=True, help="key.path=value,key.path=value; repeatable, after the files.")
 @click.option(
     "--mode",
     type=click.Choice(["train", "eval", "train_and_eval", "continuous_eval"]),
@@ -33,7 +30,7 @@ Exit codes: 0 done, 2 input that cannot be used, 3 training diverged, 130 Ctrl-C
     show_default=True,
     help="continuous_eval validates, beside a run in mode train, each checkpoint it leaves.",
 )
-@click.option("--model_dir", default="model", show_default=True, help="Model folder to write or to resume.")
+@click.option("--model-dir", default="model", show_default=True, help="Model folder to write or to resume.")
 @click.option("--dataset", help="Dataset folder of the preprocess stage; fills in what the configuration leaves open.")
 @click.option("--tpu", help="Name of the TPU, with runtime.distribution_strategy=tpu.")
 def main(
@@ -45,7 +42,11 @@ def main(
     dataset: str | None,
     tpu: str | None,
 ) -> None:
-    """Fine-tunes BigBird on a dataset."""
+    """Fine-tunes BigBird on a dataset. The Model Garden's flags, with its spelling too, mean what they mean there.
+
+    Started again with the same configuration it goes on exactly where it stopped. Ctrl-C writes a checkpoint first.
+    Exit codes: 0 done, 2 input that cannot be used, 3 training diverged, 130 Ctrl-C, 143 SIGTERM.
+    """
 
     def body() -> None:
         overrides: list[str | dict[str, Any]] = list(params_override)
@@ -53,7 +54,7 @@ def main(
             overrides.append({"runtime": {"tpu": tpu}})
         experiment = load_experiment(experiment_type, config_file, overrides)
         load_tensorflow(experiment.runtime.backend)
-        from components.train.train import train
+        from bigbird_components.train.train import train
 
         train(experiment, model_dir, mode, dataset)  # type: ignore[arg-type]
 

@@ -11,8 +11,8 @@ from bigbird.support.errors import InputError
 
 if TYPE_CHECKING:
     from bigbird.optimization import WarmupDecay
-    from components.train.interruption import Interruption
-    from components.train.steps import TrainingSteps
+    from bigbird_components.train.interruption import Interruption
+    from bigbird_components.train.steps import TrainingSteps
 
 
 def check_backend(name: str) -> None:
@@ -42,12 +42,12 @@ def build_steps(
     """
     check_backend(experiment.runtime.backend)
     if experiment.runtime.backend == "jax":
-        from components.train.jax_step import JaxSteps
+        from bigbird_components.train.jax_step import JaxSteps
 
         steps = JaxSteps(experiment, schedule, files)
         if interruption is not None and steps.agreed_to_stop is not None:
             interruption.agree_by(steps.agreed_to_stop)
         return steps
-    from components.train.tensorflow_step import TensorFlowSteps
+    from bigbird_components.train.tensorflow_step import TensorFlowSteps
 
     return TensorFlowSteps(experiment, schedule, files)

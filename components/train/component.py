@@ -29,8 +29,8 @@ def train_component(image: str) -> BaseComponent:
     ) -> None:
         from bigbird.config.overrides import join_overrides
         from bigbird.support.console import load_tensorflow
-        from components.run_configuration import resolve_experiment
-        from components.stage import run_stage
+        from bigbird_components.run_configuration import resolve_experiment
+        from bigbird_components.stage import run_stage
 
         def train_stage() -> dict:
             experiment = resolve_experiment(
@@ -44,7 +44,7 @@ def train_component(image: str) -> BaseComponent:
                 overrides=join_overrides((runtime, overrides)),  # the machine's, then the user's
             )
             load_tensorflow(experiment.runtime.backend)  # before Keras is imported, which is then fixed
-            from components.train.train import train as run_training
+            from bigbird_components.train.train import train as run_training
 
             return run_training(experiment, model.path, dataset=dataset.path)
 

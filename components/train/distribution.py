@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bigbird.config import RuntimeConfig
 from bigbird.support.errors import InputError
-from components.train.workers import configured_workers
+from bigbird_components.train.workers import configured_workers
 
 
 def build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:

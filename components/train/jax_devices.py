@@ -12,8 +12,8 @@ from jax.sharding import Mesh
 from bigbird.config import RuntimeConfig
 from bigbird.support.console import hidden_native_stderr
 from bigbird.support.errors import InputError
-from components.train.jax_update import AXIS
-from components.train.workers import configured_workers
+from bigbird_components.train.jax_update import AXIS
+from bigbird_components.train.workers import configured_workers
 
 
 def build_mesh(runtime: RuntimeConfig) -> Mesh:

@@ -21,9 +21,9 @@ from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, 
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, WarmupDecay
 from bigbird.support.errors import InputError
-from components.train.jax_ahead import Ahead, in_background, resized
-from components.train.jax_devices import build_mesh
-from components.train.jax_update import (
+from bigbird_components.train.jax_ahead import Ahead, in_background, resized
+from bigbird_components.train.jax_devices import build_mesh
+from bigbird_components.train.jax_update import (
     SPREAD,
     WHOLE,
     TrainingState,
@@ -32,7 +32,7 @@ from components.train.jax_update import (
     give_state,
     take_state,
 )
-from components.train.steps import HOST_ONLY, Prediction
+from bigbird_components.train.steps import HOST_ONLY, Prediction
 
 
 class JaxSteps:

@@ -16,12 +16,12 @@ from bigbird.config import TrainerConfig
 from bigbird.optimization import WarmupDecay
 from bigbird.support.console import Progress
 from bigbird.support.errors import TrainingDiverged
-from components.train.input_wait import InputWait, waited
-from components.train.interruption import Interrupted, Interruption
-from components.train.logs import Logs
-from components.train.state import State
-from components.train.steps import TrainingSteps
-from components.train.validation import Validated
+from bigbird_components.train.input_wait import InputWait, waited
+from bigbird_components.train.interruption import Interrupted, Interruption
+from bigbird_components.train.logs import Logs
+from bigbird_components.train.state import State
+from bigbird_components.train.steps import TrainingSteps
+from bigbird_components.train.validation import Validated
 
 # The host looks at the loss at least about this often; between two looks the device runs ahead without waiting.
 LOOK_EVERY_S = 1.0

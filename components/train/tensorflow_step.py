@@ -18,8 +18,8 @@ from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, 
 from bigbird.models import build_model, has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
 from bigbird.support.errors import InputError
-from components.train.distribution import build_strategy
-from components.train.steps import HOST_ONLY, Prediction
+from bigbird_components.train.distribution import build_strategy
+from bigbird_components.train.steps import HOST_ONLY, Prediction
 
 REPLICA_STRIDE = 15_485_863  # a prime between the dropout seeds of two replicas
 

@@ -21,13 +21,13 @@ from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
 from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
-from components.train.backend import build_steps
-from components.train.interruption import Interruption
-from components.train.loop import LoopPlan, TrainingLoop
-from components.train.sources import MODES, Mode, Sources, resolve
-from components.train.state import State, check_setup, describe_setup
-from components.train.validation import Validator
-from components.train.validation_modes import validate_continuously, validate_once
+from bigbird_components.train.backend import build_steps
+from bigbird_components.train.interruption import Interruption
+from bigbird_components.train.loop import LoopPlan, TrainingLoop
+from bigbird_components.train.sources import MODES, Mode, Sources, resolve
+from bigbird_components.train.state import State, check_setup, describe_setup
+from bigbird_components.train.validation import Validator
+from bigbird_components.train.validation_modes import validate_continuously, validate_once
 
 
 def train(

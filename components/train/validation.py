@@ -10,9 +10,9 @@ from bigbird.scoring import Scorer, default_metric
 from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of
-from components.train.interruption import Interruption
-from components.train.sources import Split
-from components.train.steps import TrainingSteps
+from bigbird_components.train.interruption import Interruption
+from bigbird_components.train.sources import Split
+from bigbird_components.train.steps import TrainingSteps
 
 
 class Validated(NamedTuple):

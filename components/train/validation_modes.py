@@ -16,13 +16,13 @@ from bigbird.optimization import WarmupDecay
 from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS, inside, read_manifest, write_json, write_manifest
 from bigbird.support.errors import InputError
-from components.train.backend import build_steps
-from components.train.interruption import Interruption
-from components.train.logs import Logs
-from components.train.loop import is_better
-from components.train.sources import Sources
-from components.train.steps import TrainingSteps
-from components.train.validation import Validator
+from bigbird_components.train.backend import build_steps
+from bigbird_components.train.interruption import Interruption
+from bigbird_components.train.logs import Logs
+from bigbird_components.train.loop import is_better
+from bigbird_components.train.sources import Sources
+from bigbird_components.train.steps import TrainingSteps
+from bigbird_components.train.validation import Validator
 
 VALIDATION_FILE = "validation.json"
 POLL_S = 1.0  # seconds between two looks for a new checkpoint

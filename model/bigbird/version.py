@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -46,7 +47,9 @@ def revision() -> str:
         return commit
     digest = hashlib.sha256(changes)
     for name in new:
-        digest.update(name + b"\0" + (root / name.decode()).read_bytes())
+        path = root / name.decode()
+        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        digest.update(name + b"\0" + content)
     return f"{commit}-dirty-{digest.hexdigest()[:8]}"
 
 

@@ -13,16 +13,16 @@ from bigbird.config import Experiment, replace
 from bigbird.config.overrides import join_overrides
 from bigbird.support.console import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
-from components.run_configuration import resolve_experiment
-from pipelines.files import LocalFiles
-from pipelines.images import Backend
-from pipelines.machines import GIB, MACHINES, Machine, check_backend, check_batch
-from pipelines.own_tables import with_own_tables
-from pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
-from pipelines.preflight.programs import Compiler, Program
-from pipelines.preflight.report import Findings, as_json, print_report
-from pipelines.preflight.search import largest_batch
-from pipelines.recipes import default_recipe, recipe_text
+from bigbird_components.run_configuration import resolve_experiment
+from bigbird_pipelines.files import LocalFiles
+from bigbird_pipelines.images import Backend
+from bigbird_pipelines.machines import GIB, MACHINES, Machine, check_backend, check_batch
+from bigbird_pipelines.own_tables import with_own_tables
+from bigbird_pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
+from bigbird_pipelines.preflight.programs import Compiler, Program
+from bigbird_pipelines.preflight.report import Findings, as_json, print_report
+from bigbird_pipelines.preflight.search import largest_batch
+from bigbird_pipelines.recipes import default_recipe, recipe_text
 
 # What a step is compiled with, and the distribution to name where one is absent.
 REQUIRED = {"jax": "jax", "keras": "keras", "libtpu": "libtpu", "tensorflow": "tensorflow"}

@@ -1,4 +1,4 @@
-"""The compiler in the `libtpu` wheel: `python -m pipelines.preflight.compiler FOLDER`, a process of its own.
+"""The compiler in the `libtpu` wheel: `python -m bigbird_pipelines.preflight.compiler FOLDER`, a process of its own.
 
 It reads step.hlo in FOLDER and writes compiled.json there. Its environment must be `ENVIRONMENT`, under which the
 library looks for no TPU. JAX's ahead-of-time interface is the way to it; parts of that are private to JAX, which is why the
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.support.artifacts import write_json
-from pipelines.preflight.estimate import estimate
-from pipelines.preflight.lowering import LOWERED
+from bigbird_pipelines.preflight.estimate import estimate
+from bigbird_pipelines.preflight.lowering import LOWERED
 
 COMPILED = "compiled.json"
 # One host of a v5e with four chips; a chip has one core, and the program is one core's.

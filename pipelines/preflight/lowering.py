@@ -1,4 +1,4 @@
-"""The training step as a program for XLA's compilers: `python -m pipelines.preflight.lowering FOLDER`, a process of its own.
+"""The training step as a program for XLA's compilers: `python -m bigbird_pipelines.preflight.lowering FOLDER`, a process of its own.
 
 It reads request.json in FOLDER and writes step.hlo there. TensorFlow takes seconds to start and the weights and moments
 of a model take gigabytes, which go away with the process.
@@ -46,7 +46,7 @@ def lower(experiment: Experiment, rows: int, length: int) -> bytes:
         step's figures and the new weights and state, which take the place of the old ones.
     """
     from bigbird.optimization import build_schedule
-    from components.train.tensorflow_step import TensorFlowSteps
+    from bigbird_components.train.tensorflow_step import TensorFlowSteps
 
     data = {"global_batch_size": rows, "tokens_per_batch": None}
     changes = {
@@ -74,7 +74,7 @@ def batch_shapes(experiment: Experiment, length: int) -> dict[str, tuple[tuple[i
     import tensorflow as tf
 
     from bigbird.data.dataset import batch_parser
-    from components.train.steps import HOST_ONLY
+    from bigbird_components.train.steps import HOST_ONLY
 
     parse = tf.function(batch_parser(experiment.task, experiment.task.train_data, labels=True), autograph=False)
     traced = parse.get_concrete_function(tf.TensorSpec([1], tf.string), tf.TensorSpec([], tf.int64))

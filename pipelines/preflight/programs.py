@@ -15,9 +15,9 @@ from typing import Any
 from bigbird.config import Experiment
 from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.console import Progress, format_duration
-from pipelines.machines import Machine
-from pipelines.preflight.compiler import COMPILED, ENVIRONMENT
-from pipelines.preflight.lowering import REQUEST
+from bigbird_pipelines.machines import Machine
+from bigbird_pipelines.preflight.compiler import COMPILED, ENVIRONMENT
+from bigbird_pipelines.preflight.lowering import REQUEST
 
 LOOK_S = 0.2  # between two looks at a process
 TOLD = 3000  # characters of a failed process's last words
@@ -139,7 +139,7 @@ class Compiler:
 
     def _run(self, module: str, folder: Path, words: str, environment: Mapping[str, str] | None = None) -> None:
         """Runs a module of this package as a process and waits for its end."""
-        command = [sys.executable, "-m", f"pipelines.preflight.{module}", str(folder)]
+        command = [sys.executable, "-m", f"bigbird_pipelines.preflight.{module}", str(folder)]
         log = folder / f"{module}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - this Python and a module of ours

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bigbird.support.console import format_duration
-from pipelines.preflight.job import RunEstimate
-from pipelines.preflight.programs import Program
-from pipelines.preflight.search import Largest
+from bigbird_pipelines.preflight.job import RunEstimate
+from bigbird_pipelines.preflight.programs import Program
+from bigbird_pipelines.preflight.search import Largest
 
 GIB = 2**30
 BASIS = "estimates of the TPU compiler, not measurements"

@@ -15,8 +15,8 @@ from bigbird.config import Experiment, load_experiment, replace
 from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError
-from pipelines.preflight.compiler import COMPILED, figures, out_of_memory
-from pipelines.preflight.lowering import REQUEST, batch_shapes
+from bigbird_pipelines.preflight.compiler import COMPILED, figures, out_of_memory
+from bigbird_pipelines.preflight.lowering import REQUEST, batch_shapes
 
 # Chips that a topology has at least: a machine with one chip is a corner of it.
 _SMALLEST = "2x2"
@@ -63,7 +63,7 @@ def compile_step(experiment: Experiment, rows: int, length: int, devices: list[A
 
     from bigbird.checkpoints.native import precision
     from bigbird.optimization import AdamW, build_schedule
-    from components.train.jax_update import AXIS, SPREAD, WHOLE, TrainingState, build_update
+    from bigbird_components.train.jax_update import AXIS, SPREAD, WHOLE, TrainingState, build_update
 
     config = experiment.trainer.optimizer_config
     model = _model_on_a_tpu(experiment, precision(experiment))

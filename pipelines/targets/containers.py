@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
-from pipelines.images import Images
-from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.images import Images
+from bigbird_pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
 
 # Google's libraries read the caller's credentials from the file that this variable names.
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -201,7 +201,7 @@ def _execute(
 
 def _watch(container: Any, log: BinaryIO) -> Ended:
     """Starts a container and copies its output until it ends."""
-    # The container's input stays open for as long as this process lives: see components.lifeline.
+    # The container's input stays open for as long as this process lives: see bigbird_components.lifeline.
     lifeline = container.attach_socket(params={"stdin": 1, "stream": 1})
     output = container.attach(stream=True, demux=True)  # before the start, so that nothing is missed
     copying = threading.Thread(target=_copy, args=(output, log), daemon=True)

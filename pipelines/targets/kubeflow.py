@@ -11,14 +11,14 @@ from kfp import dsl
 
 from bigbird.support.addresses import without_password
 from bigbird.support.errors import InputError
-from components.notify.component import announce_component
-from components.notify.notify import WEBHOOK
-from pipelines.images import Backend
-from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend
-from pipelines.targets.service import NEVER_CACHED
-from pipelines.targets.target import Target
-from pipelines.targets.vertex import notify_task
-from pipelines.team_settings import TeamSettings
+from bigbird_components.notify.component import announce_component
+from bigbird_components.notify.notify import WEBHOOK
+from bigbird_pipelines.images import Backend
+from bigbird_pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend
+from bigbird_pipelines.targets.service import NEVER_CACHED
+from bigbird_pipelines.targets.target import Target
+from bigbird_pipelines.targets.vertex import notify_task
+from bigbird_pipelines.team_settings import TeamSettings
 
 # GKE's node labels and the taints that keep other pods away,
 # https://cloud.google.com/kubernetes-engine/docs/how-to/tpus and …/gpus and …/spot-vms.

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 from bigbird.support.addresses import without_password
 from bigbird.support.errors import InputError, ServiceError, ServiceUnreachable
-from components.runs import Run, Step, kubeflow_run, run_link
-from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
-from pipelines.team_settings import TeamSettings, require
+from bigbird_components.runs import Run, Step, kubeflow_run, run_link
+from bigbird_pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
+from bigbird_pipelines.team_settings import TeamSettings, require
 
 TOKEN = "BIGBIRD_KUBEFLOW_TOKEN"  # noqa: S105 - the name of the variable that holds it
 EXPERIMENT = "bigbird"

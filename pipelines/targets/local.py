@@ -26,9 +26,9 @@ from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.serving.saved_model import IN_RUN
 from bigbird.support.artifacts import MANIFESTS, delete, read_json, remove_left_over
 from bigbird.support.console import EXIT_INTERRUPTED, format_duration
-from components.lifeline import LIFELINE
-from components.stage import FAILURE_FILE
-from pipelines.targets.finished import RESUMABLE, Finished
+from bigbird_components.lifeline import LIFELINE
+from bigbird_components.stage import FAILURE_FILE
+from bigbird_pipelines.targets.finished import RESUMABLE, Finished
 
 # Where each stage leaves its folder inside the run's, and which kind it is.
 OUTPUTS = {

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
-from pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
 
 # What the four stages import, and the distribution to name when it is absent.
 REQUIRED = {
@@ -62,7 +62,7 @@ class Processes:
 def execute(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> Ended:
     """Runs a step's command: stderr is the terminal's, KFP's own chatter on stdout goes into the step's log."""
     # A session of its own: Ctrl-C reaches this process, which then stops the step and all its workers. Its input stays open
-    # for as long as this process lives: see components.lifeline.
+    # for as long as this process lives: see bigbird_components.lifeline.
     process = subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from components.runs import Run, Step
+from bigbird_components.runs import Run, Step
 
 DIGEST_LABEL = "bigbird-spec"
 """Where a schedule keeps the digest of what it runs."""

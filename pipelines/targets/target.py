@@ -10,7 +10,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from pipelines.images import Images
+from bigbird_pipelines.images import Images
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from kfp.dsl.base_component import BaseComponent
 
 from bigbird.support.addresses import without_password
 from bigbird.support.errors import InputError
-from components.notify.component import notify_component
-from pipelines.images import Backend
-from pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
-from pipelines.targets.service import NEVER_CACHED
-from pipelines.targets.target import Target
-from pipelines.team_settings import TeamSettings, require
+from bigbird_components.notify.component import notify_component
+from bigbird_pipelines.images import Backend
+from bigbird_pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
+from bigbird_pipelines.targets.service import NEVER_CACHED
+from bigbird_pipelines.targets.target import Target
+from bigbird_pipelines.team_settings import TeamSettings, require
 
 _API_STRATEGIES: dict[Strategy, str] = {"standard": "STANDARD", "spot": "SPOT", "flex-start": "FLEX_START"}
 MAX_WAIT_HOURS = 24.0  # for a machine to become free, with flex-start

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bigbird.support.errors import ServiceError, ServiceUnreachable
-from pipelines.team_settings import TeamSettings
+from bigbird_pipelines.team_settings import TeamSettings
 
 _REMEDIES = {
     400: "what was sent is not accepted; `--dry-run` prints it",

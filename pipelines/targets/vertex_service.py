@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceUnreachable
-from components.runs import Run, Step, vertex_link, vertex_run
-from pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
-from pipelines.targets.vertex_client import (
+from bigbird_components.runs import Run, Step, vertex_link, vertex_run
+from bigbird_pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
+from bigbird_pipelines.targets.vertex_client import (
     address,
     client_options,
     explained,
@@ -20,7 +20,7 @@ from pipelines.targets.vertex_client import (
     transient,
     transient_for_reading,
 )
-from pipelines.team_settings import TeamSettings, require
+from bigbird_pipelines.team_settings import TeamSettings, require
 
 _TIMEOUT_S = 60.0
 _LOG_LINES = 5

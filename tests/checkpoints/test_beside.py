@@ -219,7 +219,7 @@ def test_a_datasets_vocabulary_is_held_against_the_checkpoints(run, forms, tmp_p
         ]
         with pytest.raises(InputError, match=f"SHA-256 {SHA256} in .*, 77 in the dataset of task sst2.*--vocabulary "):
             check_vocabulary(path, dataset(sha256="77"))
-        with pytest.raises(InputError, match="preprocess with --lower_case"):
+        with pytest.raises(InputError, match="preprocess with --lower-case"):
             check_vocabulary(path, dataset(lower_case=False))
     (tmp_path / "model.ckpt-0.index").touch()
     assert check_vocabulary(str(tmp_path / "model.ckpt-0"), manifest) == [

@@ -16,7 +16,7 @@ from bigbird.config import load_experiment
 from bigbird.models import build_model
 from bigbird.support.artifacts import new_folder, write_manifest
 from bigbird.support.errors import InputError
-from pipelines.cli import CHECKPOINTS, cli
+from bigbird_pipelines.cli import CHECKPOINTS, cli
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SOURCES = {

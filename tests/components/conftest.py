@@ -23,7 +23,7 @@ def _words(rng, most):
 
 
 def train_small(experiment_type, stages, length, buckets, steps):
-    from components.train.train import train
+    from bigbird_components.train.train import train
 
     data = {"seq_length": length, "global_batch_size": 8}
     tree = {
@@ -40,8 +40,8 @@ def train_small(experiment_type, stages, length, buckets, steps):
 
 
 def finish(stages):
-    from components.evaluate.evaluate import evaluate
-    from components.export.export import export
+    from bigbird_components.evaluate.evaluate import evaluate
+    from bigbird_components.export.export import export
 
     evaluate(str(stages / "model"), str(stages / "dataset"), str(stages / "evaluation"))
     export(str(stages / "model"), str(stages / "saved_model"), str(stages / "dataset"))
@@ -89,7 +89,7 @@ _COLUMNS = {
 
 
 def _classify(stages, task, buckets, steps):
-    from components.preprocess.preprocess import preprocess
+    from bigbird_components.preprocess.preprocess import preprocess
 
     rng = random.Random(5)
     (stages / "data").mkdir()
@@ -116,7 +116,7 @@ def answered(request, made_once):
 
 
 def _answer(stages, task, buckets):
-    from components.preprocess.preprocess import preprocess
+    from bigbird_components.preprocess.preprocess import preprocess
 
     rng, version = random.Random(6), task[-2:]
     (stages / "data").mkdir()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from components.gate import NO_THRESHOLD, is_set, passes
+from bigbird_components.gate import NO_THRESHOLD, is_set, passes
 
 METRICS = [1.0, 0.5, 0.0, -0.0, -0.3, -1.0, -1.0000000002, math.nan]
 

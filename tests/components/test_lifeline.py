@@ -15,7 +15,7 @@ STARTER = """
 import os, subprocess, sys
 step = '''
 import subprocess, sys, time
-from components.lifeline import end_with_starter
+from bigbird_components.lifeline import end_with_starter
 end_with_starter()
 worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(worker.pid, flush=True)
@@ -29,7 +29,7 @@ process.wait()
 """
 PARENT = """
 import os, subprocess, sys
-child = "import os, time; from components.lifeline import end_with_parent; end_with_parent(int(os.environ['PARENT'])); print(1, flush=True); time.sleep(600)"
+child = "import os, time; from bigbird_components.lifeline import end_with_parent; end_with_parent(int(os.environ['PARENT'])); print(1, flush=True); time.sleep(600)"
 process = subprocess.Popen([sys.executable, "-c", child], env={**os.environ, "PARENT": str(os.getpid())})
 print(process.pid, flush=True)
 process.wait()
@@ -75,7 +75,7 @@ def test_a_worker_ends_when_its_parent_is_killed():
 
 
 def test_without_a_runner_a_step_does_not_look_at_its_input():
-    program = "from components.lifeline import end_with_starter; end_with_starter(); import time; time.sleep(0.5); print('on')"
+    program = "from bigbird_components.lifeline import end_with_starter; end_with_starter(); import time; time.sleep(0.5); print('on')"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,

@@ -11,9 +11,9 @@ from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.data.dataset import find_files
 from bigbird.support.errors import InputError
-from components.preprocess import storage
-from components.preprocess.preprocess import preprocess
-from pipelines.predict import predict_command
+from bigbird_components.preprocess import storage
+from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_pipelines.predict import predict_command
 from tests.components.conftest import finish, train_small
 
 ODD = "run [1] a*b? {x} [!c], 'q' \"d\" %41 #h é東\n\\e"

@@ -1,7 +1,7 @@
 import pytest
 
 from bigbird.support.errors import InputError
-from components.run_configuration import preprocessing_options, resolve_experiment
+from bigbird_components.run_configuration import preprocessing_options, resolve_experiment
 
 RECIPE = """
 task:

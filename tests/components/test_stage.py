@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bigbird.support.errors import InputError, TrainingDiverged
-from components.stage import FAILURE_FILE, run_stage
+from bigbird_components.stage import FAILURE_FILE, run_stage
 
 
 def fail(error: BaseException):

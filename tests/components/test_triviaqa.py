@@ -10,11 +10,11 @@ from bigbird.config import load_experiment
 from bigbird.serving.saved_model import Predictor
 from bigbird.support.artifacts import read_manifest
 from bigbird.support.errors import InputError
-from components.evaluate.evaluate import evaluate
-from components.export.export import export
-from components.preprocess.preprocess import preprocess
-from components.register.answers import measure
-from components.train.train import train
+from bigbird_components.evaluate.evaluate import evaluate
+from bigbird_components.export.export import export
+from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_components.register.answers import measure
+from bigbird_components.train.train import train
 
 NAMES = ["anna kern", "paul weber", "mia lang", "otto braun"]
 FILLER = "the old river runs by a mill and trees grow under dark skies while birds sing of rain".split()

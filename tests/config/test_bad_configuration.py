@@ -21,11 +21,11 @@ from bigbird.config.overrides import join_overrides, merge, parse_override
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, parse_json, read_json_lines, read_lines
 from bigbird.support.yaml_files import dump_yaml, parse_yaml
-from components.run_configuration import resolve_experiment
-from pipelines.images import Images
-from pipelines.predict import read_examples
-from pipelines.recipes import FOLDER, recipe_text
-from pipelines.team_settings import TeamSettings, load_settings
+from bigbird_components.run_configuration import resolve_experiment
+from bigbird_pipelines.images import Images
+from bigbird_pipelines.predict import read_examples
+from bigbird_pipelines.recipes import FOLDER, recipe_text
+from bigbird_pipelines.team_settings import TeamSettings, load_settings
 
 EXAMPLES = int(os.environ.get("BIGBIRD_FUZZ_EXAMPLES", "600"))
 SEED = 20261127

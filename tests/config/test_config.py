@@ -296,7 +296,7 @@ def test_the_type_must_be_given_once_and_known(file):
         load_experiment()
     with pytest.raises(InputError, match="experiment type 'bert/glue' is not known; expected one of bigbird/glue"):
         load_experiment("bert/glue")
-    with pytest.raises(InputError, match="--experiment_type is 'bigbird/squad' but the configuration file says"):
+    with pytest.raises(InputError, match="--experiment-type is 'bigbird/squad' but the configuration file says"):
         load_experiment("bigbird/squad", [file("type: bigbird/glue")])
 
 

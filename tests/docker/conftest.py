@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.images import Images
+from bigbird_pipelines.images import Images
 
 STAGES = ("preprocess", "train", "evaluate", "export")
 CALLER = 12345  # a user that no image knows

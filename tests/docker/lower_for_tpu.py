@@ -15,7 +15,7 @@ from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from bigbird.config import load_experiment
 from bigbird.optimization import AdamW, build_schedule
-from components.train.tensorflow_step import TensorFlowSteps
+from bigbird_components.train.tensorflow_step import TensorFlowSteps
 
 BATCH, PREDICTIONS = 2, 8
 

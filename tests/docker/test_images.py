@@ -26,7 +26,7 @@ def test_an_image_says_what_it_is_and_runs_its_stage_as_nobody_in_particular(eng
         f"{label}.title": f"bigbird-{name}", f"{label}.version": package_version(), f"{label}.revision": revision(),
         f"{label}.licenses": "Apache-2.0",
     }  # fmt: skip
-    assert config["Entrypoint"] == ["python", "-m", f"components.{name.split('-')[0]}"]
+    assert config["Entrypoint"] == ["bigbird", name.split("-")[0]]
     assert config["User"] == "10001:10001"
     assert engine.python(name, "import json, os; print(json.dumps([os.getuid(), os.getgid(), os.getgroups()]))") == [
         10001, 10001, [10001],
@@ -40,7 +40,7 @@ def test_bigbird_inside_prints_its_version_and_revision(engine, name):
 
 def test_an_image_explains_itself(engine, name):
     printed = engine("run", "--rm", engine.image(name), "--help").stdout
-    assert printed.startswith(f"Usage: python -m components.{name.split('-')[0]} [OPTIONS]")
+    assert printed.startswith(f"Usage: bigbird {name.split('-')[0]} [OPTIONS]")
     assert "Example" in printed
 
 
@@ -80,7 +80,7 @@ print(json.dumps({
     found = engine.python(name, code, "--user", "0")
     assert (found["tools"], found["files"], found["work"]) == ([], [], [])
     distribution = f"bigbird_pipelines-{package_version()}.dist-info"
-    assert found["ours"] == ["bigbird", distribution, "bin", "components", "pipelines"]
+    assert found["ours"] == ["bigbird", "bigbird_components", "bigbird_pipelines", distribution, "bin"]
 
 
 def test_an_images_history_and_environment_show_no_secret(engine, name):
@@ -110,4 +110,4 @@ def test_a_module_of_the_callers_is_not_taken_for_the_images(engine, tmp_path):
         (tmp_path / name).write_text("raise SystemExit('the caller’s file was imported')")
     tmp_path.chmod(0o755)
     printed = engine("run", "--rm", "-v", f"{tmp_path}:/work", engine.image("preprocess"), "--help").stdout
-    assert printed.startswith("Usage: python -m components.preprocess")
+    assert printed.startswith("Usage: bigbird preprocess")

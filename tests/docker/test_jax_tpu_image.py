@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from components.run_configuration import resolve_experiment
-from pipelines.preflight.compiler import ENVIRONMENT
+from bigbird_components.run_configuration import resolve_experiment
+from bigbird_pipelines.preflight.compiler import ENVIRONMENT
 
 # A layer with heads as wide as the published ones, so that the kernel suits it.
 ENCODER = {
@@ -53,7 +53,7 @@ def test_without_a_tpu_it_says_so(engine):
     code = (
         "import json; from bigbird.support.console import load_tensorflow; load_tensorflow('jax'); "
         "from bigbird.config import RuntimeConfig; from bigbird.support.errors import InputError; "
-        "from components.train.jax_devices import build_mesh\n"
+        "from bigbird_components.train.jax_devices import build_mesh\n"
         "try: build_mesh(RuntimeConfig(backend='jax', distribution_strategy='tpu', tpu='local'))\n"
         "except InputError as error: print(json.dumps(str(error)))"
     )

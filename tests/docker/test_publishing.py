@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.images import Images
+from bigbird_pipelines.images import Images
 
 ROOT = Path(__file__).parents[2]
 TAG = "0123456789ab"
@@ -84,7 +84,7 @@ def test_pushed_images_are_pinned_by_the_registrys_own_digests(registry, small_i
 
 
 def test_a_pushed_image_is_pulled_when_a_run_needs_it(registry, small_images, engine, tmp_path, capsys):
-    from pipelines.targets.containers import Containers
+    from bigbird_pipelines.targets.containers import Containers
 
     file = tmp_path / "images.json"
     assert push(small_images, TAG, f"{registry}/project", file, *STAGES).returncode == 0

@@ -13,9 +13,9 @@ import pytest
 from kfp import dsl
 
 from bigbird.support.errors import InputError
-from pipelines.images import Images
-from pipelines.targets import local
-from pipelines.targets.containers import RUN_LABEL, Containers
+from bigbird_pipelines.images import Images
+from bigbird_pipelines.targets import local
+from bigbird_pipelines.targets.containers import RUN_LABEL, Containers
 
 ROOT = Path(__file__).parents[2]
 
@@ -269,7 +269,7 @@ def test_an_interruption_reaches_beams_own_processes(engine, tmp_path, data, rec
     data(tmp_path / "data", rows=60_000), recipe(tmp_path / "recipe.yaml")
     process = subprocess.Popen(
         [
-            sys.executable, "-c", "from pipelines.cli import cli; cli()", "run", "--docker", "--task", "sst2", "--data", "data",
+            sys.executable, "-c", "from bigbird_pipelines.cli import cli; cli()", "run", "--docker", "--task", "sst2", "--data", "data",
             "--recipe", "recipe.yaml", "--vocabulary-size", "50", "--name", "x",
             "--beam-options", "--direct_running_mode=multi_processing --direct_num_workers=2",
         ],
@@ -295,7 +295,7 @@ def test_the_pipeline_in_containers_gives_what_it_gives_without(engine, tmp_path
     metrics = {}
     for name, more in (("with", ["--docker"]), ("without", [])):
         command = [
-            sys.executable, "-c", "from pipelines.cli import cli; cli()", "run", "--task", "sst2", "--data", "data",
+            sys.executable, "-c", "from bigbird_pipelines.cli import cli; cli()", "run", "--task", "sst2", "--data", "data",
             "--recipe", "recipe.yaml", "--vocabulary-size", "50", "--name", name, *more,
         ]  # fmt: skip
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
@@ -312,7 +312,7 @@ def test_the_pipeline_in_containers_gives_what_it_gives_without(engine, tmp_path
     for name in ("metrics", "primary", "baseline", "examples", "revision"):
         assert metrics["with"][name] == metrics["without"][name], name
     asked = subprocess.run(
-        [sys.executable, "-c", "from pipelines.cli import cli; cli()", "predict", "--model", "runs/with", "--text", "the red house"],
+        [sys.executable, "-c", "from bigbird_pipelines.cli import cli; cli()", "predict", "--model", "runs/with", "--text", "the red house"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert json.loads(asked.stdout)["label"] == "1", asked.stderr[-2000:]
@@ -325,7 +325,7 @@ def test_a_users_own_table_goes_through_the_containers(engine, tmp_path):
     rows = [f"{i} {word},{label}\n" for i in range(40) for label, text in words.items() for word in text.split()]
     (tmp_path / "days.csv").write_text("".join(["the day,mood\n", *rows]), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
-    tool = [sys.executable, "-c", "from pipelines.cli import cli; cli()"]
+    tool = [sys.executable, "-c", "from bigbird_pipelines.cli import cli; cli()"]
     settings = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
     done = subprocess.run(
         [

@@ -30,7 +30,7 @@ class Copies:
 def train_again(copies: Copies) -> None:
     """The training stage, from the beginning, as far as reading its input."""
     from bigbird.config import load_experiment
-    from components.train.sources import resolve
+    from bigbird_components.train.sources import resolve
 
     experiment = load_experiment("bigbird/glue", overrides=["trainer.train_steps=1"])
     _, sources = resolve(experiment, str(copies.dataset), "train_and_eval", copies.out)
@@ -52,7 +52,7 @@ def resume(copies: Copies) -> None:
 
 
 def evaluate(copies: Copies) -> None:
-    from components.evaluate.evaluate import evaluate as run
+    from bigbird_components.evaluate.evaluate import evaluate as run
 
     run(str(copies.model), str(copies.dataset), str(copies.out / "evaluation"))
 
@@ -62,7 +62,7 @@ def export(copies: Copies) -> None:
     from bigbird.checkpoints.native import load_model
     from bigbird.support.artifacts import check_files, read_manifest
     from bigbird.tasks.registry import answering_family
-    from components.export.request import recorded_request
+    from bigbird_components.export.request import recorded_request
 
     load_model(copies.model)
     check_files(copies.model, "model", read_manifest(copies.model, "model"))

@@ -107,31 +107,31 @@ class Workplace:
 
         def preprocess(trial: Path) -> list[str]:
             return [
-                *python, "components.preprocess", "--task=sst2", f"--input={self.data}", f"--output={trial / 'dataset'}",
+                *python, "bigbird_components.preprocess", "--task=sst2", f"--input={self.data}", f"--output={trial / 'dataset'}",
                 "--vocabulary_size=80", "--max_length=64", "--direct_running_mode=multi_processing", "--direct_num_workers=2",
             ]  # fmt: skip
 
         def train(trial: Path, *more: str) -> list[str]:
             return [
-                *python, "components.train", "--experiment_type=bigbird/glue", f"--config_file={self.recipe}",
+                *python, "bigbird_components.train", "--experiment_type=bigbird/glue", f"--config_file={self.recipe}",
                 f"--dataset={self.reference / 'dataset'}", f"--model_dir={trial / 'model'}", *more,
             ]  # fmt: skip
 
         def evaluate(trial: Path) -> list[str]:
             return [
-                *python, "components.evaluate", f"--model={self.reference / 'model'}",
+                *python, "bigbird_components.evaluate", f"--model={self.reference / 'model'}",
                 f"--dataset={self.reference / 'dataset'}", f"--output={trial / 'evaluation'}",
             ]  # fmt: skip
 
         def export(trial: Path) -> list[str]:
             return [
-                *python, "components.export", f"--model={self.reference / 'model'}",
+                *python, "bigbird_components.export", f"--model={self.reference / 'model'}",
                 f"--dataset={self.reference / 'dataset'}", f"--output={trial / 'saved_model'}",
             ]  # fmt: skip
 
         def run(trial: Path) -> list[str]:
             return [
-                sys.executable, "-c", "from pipelines.cli import main; main()", "run", "--task=sst2", f"--data={self.data}",
+                sys.executable, "-c", "from bigbird_pipelines.cli import main; main()", "run", "--task=sst2", f"--data={self.data}",
                 f"--recipe={self.recipe}", "--vocabulary-size=80", f"--runs={trial / 'runs'}", "--name=it",
             ]  # fmt: skip
 

@@ -28,7 +28,7 @@ def install(folder, entry="moods.family:FAMILY"):
 
 def command(environment, *arguments):
     return subprocess.run(
-        [sys.executable, "-c", "import sys; from pipelines.cli import main; sys.argv[0] = 'bigbird'; main()", *map(str, arguments)],
+        [sys.executable, "-c", "import sys; from bigbird_pipelines.cli import main; sys.argv[0] = 'bigbird'; main()", *map(str, arguments)],
         cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def test_a_bad_line_is_told_with_its_place(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.diary").write_text("+ a day\n* another\n")
     done = subprocess.run(
-        [sys.executable, "-m", "components.preprocess", "--task=moods", f"--input={tmp_path / 'data'}", f"--output={tmp_path / 'out'}"],
+        [sys.executable, "-m", "bigbird_components.preprocess", "--task=moods", f"--input={tmp_path / 'data'}", f"--output={tmp_path / 'out'}"],
         cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 2 and not (tmp_path / "out").exists()

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from bigbird.text.vocabulary import train_vocabulary
-from pipelines import cli
-from pipelines.targets import service
+from bigbird_pipelines import cli
+from bigbird_pipelines.targets import service
 from tests.cloud import PROJECT, REGION, Cloud
 from tests.kubeflow import Kubeflow
 

@@ -8,10 +8,10 @@ from bigbird.config.overrides import assignment
 from bigbird.serving.saved_model import named_probabilities
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import GLUE_TASKS
-from pipelines import cli
-from pipelines import options as options_of
-from pipelines.local_run import make_plan
-from pipelines.predict import predict_command, read_examples
+from bigbird_pipelines import cli
+from bigbird_pipelines import options as options_of
+from bigbird_pipelines.local_run import make_plan
+from bigbird_pipelines.predict import predict_command, read_examples
 
 
 def options(tmp_path: Path, **changes) -> dict:

@@ -5,7 +5,7 @@ from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird.tasks.registry import families, family_of_task, pipeline_task_names
-from pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names, recipe_text
+from bigbird_pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names, recipe_text
 
 
 def kind(name: str) -> str:

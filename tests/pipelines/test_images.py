@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from bigbird.support.errors import InputError
 from bigbird.version import revision
-from pipelines import cli, images
-from pipelines.images import TRAINING_IMAGES, Images, choose_images
+from bigbird_pipelines import cli, images
+from bigbird_pipelines.images import TRAINING_IMAGES, Images, choose_images
 
 DIGESTS = {
     name: f"registry/p/bigbird-{name}@sha256:{'0' * 63}{number}"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.machines import MACHINES
+from bigbird_pipelines.machines import MACHINES
 from tests.cloud import TRAINERS
 
 SST2 = ("--target", "kubeflow", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")

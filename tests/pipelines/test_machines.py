@@ -4,8 +4,8 @@ import pytest
 
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
-from components.run_configuration import resolve_experiment
-from pipelines.machines import MACHINES, STRATEGIES, check_backend, check_fits, check_strategy
+from bigbird_components.run_configuration import resolve_experiment
+from bigbird_pipelines.machines import MACHINES, STRATEGIES, check_backend, check_fits, check_strategy
 
 
 def experiment(batch=8, length=1024, checkpointed=False, dtype="float32", backend="tensorflow", attention="auto"):

@@ -7,11 +7,11 @@ import pytest
 
 from bigbird.config.overrides import parse_override
 from bigbird.support.errors import InputError
-from components.run_configuration import preprocessing_options, resolve_experiment
-from components.table_options import parse_weights
-from pipelines import cli
-from pipelines.files import readable_places, table_path
-from pipelines.local_run import make_plan
+from bigbird_components.run_configuration import preprocessing_options, resolve_experiment
+from bigbird_components.table_options import parse_weights
+from bigbird_pipelines import cli
+from bigbird_pipelines.files import readable_places, table_path
+from bigbird_pipelines.local_run import make_plan
 
 WHERE = ("docker", "resume", "memory", "gpus", "image_prefix", "image_tag", "images")  # it runs, not what
 TABLE = "review,sentiment\n" + "".join(f"text {number},{'ab'[number % 2]}\n" for number in range(40))

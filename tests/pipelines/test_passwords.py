@@ -5,8 +5,8 @@ import json
 import click
 import pytest
 
-from components.runs import run_link
-from pipelines.cli import cli
+from bigbird_components.runs import run_link
+from bigbird_pipelines.cli import cli
 from tests.cloud import PROJECT
 
 SECRET = "HUSH-1"

@@ -9,15 +9,15 @@ from click.testing import CliRunner
 from bigbird.support.artifacts import write_json
 from bigbird.support.console import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
-from components.run_configuration import resolve_experiment
-from pipelines import cli
-from pipelines.machines import MACHINES
-from pipelines.preflight import command
-from pipelines.preflight.compiler import out_of_memory
-from pipelines.preflight.estimate import estimate
-from pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
-from pipelines.preflight.programs import Compiler, Program
-from pipelines.preflight.search import largest_batch
+from bigbird_components.run_configuration import resolve_experiment
+from bigbird_pipelines import cli
+from bigbird_pipelines.machines import MACHINES
+from bigbird_pipelines.preflight import command
+from bigbird_pipelines.preflight.compiler import out_of_memory
+from bigbird_pipelines.preflight.estimate import estimate
+from bigbird_pipelines.preflight.job import count_steps, padded_length, plan, with_classes, with_manifest
+from bigbird_pipelines.preflight.programs import Compiler, Program
+from bigbird_pipelines.preflight.search import largest_batch
 
 GIB = 2**30
 TINY = """
@@ -126,7 +126,7 @@ def test_on_jax_the_sharded_step_is_compiled_with_its_sums_over_the_chips(recipe
 
 @pytest.mark.parametrize(("task", "shape"), [("sst2", "int"), ("stsb", "float"), ("triviaqa_wikipedia", "span")])
 def test_every_familys_batch_is_that_of_the_input_pipeline(task, shape):
-    from pipelines.preflight.lowering import _batch
+    from bigbird_pipelines.preflight.lowering import _batch
 
     experiment = with_classes(resolve_experiment(task, TINY), task)
     batch = _batch(experiment, 3, 256)

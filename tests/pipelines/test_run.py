@@ -33,7 +33,7 @@ RECIPE = {
 def _bigbird(folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    code = "import sys; from pipelines.cli import cli; sys.argv[0] = 'bigbird'; cli()"
+    code = "import sys; from bigbird_pipelines.cli import cli; sys.argv[0] = 'bigbird'; cli()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False,
@@ -179,7 +179,7 @@ def test_a_killed_run_ends_with_its_step_and_the_same_command_goes_on_where_it_s
         "--override", "trainer.checkpoint_interval=5", "--override", "trainer.epochs=20",
     ]  # fmt: skip
     run = tmp_path / "runs" / "mine"
-    code = "import sys; from pipelines.cli import cli; sys.argv[0] = 'bigbird'; cli()"
+    code = "import sys; from bigbird_pipelines.cli import cli; sys.argv[0] = 'bigbird'; cli()"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()
     killed = subprocess.Popen(

@@ -11,8 +11,8 @@ from bigbird.scoring import Scorer
 from bigbird.tasks.classification.glue.sample import BLAME, PRAISE
 from bigbird.tasks.squad.sample import FACTS
 from bigbird.text.vocabulary import Vocabulary, train_vocabulary
-from components.preprocess.preprocess import preprocess
-from pipelines.sample_data import write_sample
+from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_pipelines.sample_data import write_sample
 
 
 def _rows(file):

@@ -7,8 +7,8 @@ import pytest
 from google.cloud import aiplatform_v1
 
 from bigbird.support.errors import InputError
-from pipelines.schedule import make_timing, next_times
-from pipelines.targets import service
+from bigbird_pipelines.schedule import make_timing, next_times
+from bigbird_pipelines.targets import service
 from tests.cloud import PARENT, parsed, task
 
 SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
@@ -293,7 +293,7 @@ def test_what_a_schedule_needs_later_may_come_later_and_is_warned_about(cloud, b
 
 def test_the_commit_of_who_sends_it_is_no_other_work(cloud, bigbird, monkeypatch):
     bigbird(*MONDAYS)
-    monkeypatch.setattr("pipelines.remote.revision", lambda: "another")
+    monkeypatch.setattr("bigbird_pipelines.remote.revision", lambda: "another")
     assert "nothing to change" in bigbird(*MONDAYS).stdout
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bigbird.support.errors import InputError
-from pipelines.team_settings import TeamSettings, load_settings, require
+from bigbird_pipelines.team_settings import TeamSettings, load_settings, require
 
 
 @pytest.fixture

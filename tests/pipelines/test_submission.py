@@ -10,8 +10,8 @@ from bigbird.support.artifacts import write_json
 from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird.tasks.classification.glue.predictions import write_predictions
 from bigbird.tasks.classification.glue.scoring import GlueResults
-from pipelines.cli import cli
-from pipelines.submission import ROWS
+from bigbird_pipelines.cli import cli
+from bigbird_pipelines.submission import ROWS
 
 INTEGERS = {"CoLA.tsv", "SST-2.tsv", "MRPC.tsv", "QQP.tsv", "WNLI.tsv"}
 

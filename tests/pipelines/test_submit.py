@@ -5,8 +5,8 @@ import json
 import pytest
 from google.cloud import aiplatform_v1
 
-from pipelines.machines import MACHINES
-from pipelines.submit import exit_code
+from bigbird_pipelines.machines import MACHINES
+from bigbird_pipelines.submit import exit_code
 from tests.cloud import PARENT, TRAINERS, parsed, task
 
 SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
@@ -248,8 +248,8 @@ def test_a_lost_connection_while_waiting_is_bridged(cloud, bigbird):
     cloud.progress = [("PIPELINE_STATE_RUNNING", []), ("PIPELINE_STATE_SUCCEEDED", [])]
     bigbird("submit", *SST2, "--name", "w")
     cloud.trouble("GET .*pipelineJobs/", 7, status=None)  # more than one look tries
-    from pipelines.remote import service_of, settings_from
-    from pipelines.submit import watch
+    from bigbird_pipelines.remote import service_of, settings_from
+    from bigbird_pipelines.submit import watch
 
     said = []
     run = watch(service_of("vertex", settings_from({})[0]), "bigbird-w", 0.01, said.append)
@@ -342,7 +342,7 @@ def test_a_bucket_that_may_not_be_read_is_told_with_the_role(cloud, bigbird):
 
 
 def test_cloud_storage_that_fails_for_a_moment_is_asked_again_and_for_long_is_told(cloud, bigbird, monkeypatch):
-    monkeypatch.setattr("pipelines.files._TIMEOUT_S", 1.0)
+    monkeypatch.setattr("bigbird_pipelines.files._TIMEOUT_S", 1.0)
     cloud.trouble("GET /storage", 1, status=503)
     bigbird("submit", *SST2, "--name", "x")
     assert list(cloud.jobs) == ["bigbird-x"]

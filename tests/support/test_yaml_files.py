@@ -8,7 +8,7 @@ import yaml
 
 from bigbird.support.errors import InputError
 from bigbird.support.yaml_files import MOST_CHARACTERS, dump_yaml, parse_yaml, parse_yaml_mapping, plain_value, quoted
-from pipelines.recipes import FOLDER
+from bigbird_pipelines.recipes import FOLDER
 
 PLAIN = {
     "0100": 100, "08": 8, "-7": -7, "+7": 7, "0o17": 15, "0x1F": 31, "0b1": "0b1", "1_000": "1_000", "1:30": "1:30",

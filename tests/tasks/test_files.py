@@ -29,7 +29,7 @@ def test_official_names_come_first(task, names, splits):
 @pytest.mark.parametrize(
     ("task", "names", "message"),
     [
-        ("mnli", [*MNLI[:2], "dev.tsv"], "folder: has no dev_mismatched.tsv, but dev.tsv; name the file to read with --validation_file"),
+        ("mnli", [*MNLI[:2], "dev.tsv"], "folder: has no dev_mismatched.tsv, but dev.tsv; name the file to read with --validation-file"),
         ("triviaqa_web", ["web-dev.json", "web-train (1).json"], "folder: has no web-train.json, but web-train (1).json; name"),
         ("triviaqa_web", ["web-dev.json", "train.json"], "folder: has no web-train.json, but train.json; name"),
         ("squad_v2", ["dev-v2.0.json", "train-v2.0-a.json", "train.json"], "folder: has no train-v2.0.json, but train-v2.0-a.json, train.json; name"),
@@ -44,8 +44,8 @@ def test_what_may_be_a_missing_split_is_refused(task, names, message):
     assert message in str(refused.value)
 
 
-def test_a_split_whose_file_is_named_may_be_missing_and_the_command_s_own_spelling_is_told():
+def test_a_split_whose_file_is_named_may_be_missing():
     names = ["train_a.tsv", "dev.tsv"]
     assert official_files("sst2", "folder", names, ["train"]) == {"validation": "dev.tsv"}
     with pytest.raises(InputError, match=r"name the file to read with --train-file, rename it to train\.tsv"):
-        official_files("sst2", "folder", names, ["validation"], "--{}-file")
+        official_files("sst2", "folder", names, ["validation"])

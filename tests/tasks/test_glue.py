@@ -141,7 +141,7 @@ def test_qqp_rows_known_to_be_cut_short_are_skipped_and_noted():
 
 
 def test_more_bad_rows_than_allowed_are_refused_with_the_count():
-    with pytest.raises(InputError, match=r"file\.tsv:4: .*This is bad record 3 of at most 2 \(--max_bad_records\)"):
+    with pytest.raises(InputError, match=r"file\.tsv:4: .*This is bad record 3 of at most 2 \(--max-bad-records\)"):
         read("sst2", "train", "sentence\tlabel\na\tx\nb\ty\nc\tz\n", limit=2)
 
 

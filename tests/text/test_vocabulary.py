@@ -68,7 +68,7 @@ def test_training_on_a_text_longer_than_a_sentence_may_be_uses_all_of_it():
 def test_training_refuses_no_text_and_too_few_pieces():
     with pytest.raises(InputError, match="no text to train on"):
         train_vocabulary([" \n"], 100)
-    with pytest.raises(InputError, match=r"characters alone take \d+; raise --vocabulary_size"):
+    with pytest.raises(InputError, match=r"characters alone take \d+; raise --vocabulary-size"):
         train_vocabulary(sentences(), 10)
 
 

@@ -271,4 +271,4 @@ def check_vocabulary(path: str, dataset: Mapping[str, Any] | None) -> list[str]:
 
 
 def _cased(lower_case: object) -> str:
-    return "with --lower_case" if lower_case else "without --lower_case"
+    return "with --lower-case" if lower_case else "without --lower-case"

@@ -70,14 +70,14 @@ def load_experiment(
     chosen = experiment_type or stated
     if chosen is None:
         raise InputError(
-            f"the experiment's type is not given; pass --experiment_type, one of {', '.join(experiment_types())}"
+            f"the experiment's type is not given; pass --experiment-type, one of {', '.join(experiment_types())}"
         )
     if not isinstance(chosen, str) or chosen not in experiment_types():
         raise InputError(
             f"experiment type {shown(chosen)} is not known; expected one of {', '.join(experiment_types())}"
         )
     if stated is not None and stated != chosen:
-        raise InputError(f"--experiment_type is {chosen!r} but the configuration file says type: {shown(stated)}")
+        raise InputError(f"--experiment-type is {chosen!r} but the configuration file says type: {shown(stated)}")
     unknown = sorted(set(tree) - {"task", "trainer", "runtime"}, key=str)
     if unknown:
         told = [_unknown_key((key,), Experiment) for key in unknown[:MOST_PROBLEMS]]

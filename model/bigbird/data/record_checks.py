@@ -50,7 +50,7 @@ def _check_sequences(where: str, record: dict[str, Any], task: Task, data: DataC
     if tokens > longest:
         raise InputError(
             f"{where}: has {tokens} tokens; expected at most seq_length {longest}. "
-            "Raise seq_length or preprocess with a smaller --max_length"
+            "Raise seq_length or preprocess with a smaller --max-length"
         )
     largest = record["input_ids"].max()
     if largest >= task.encoder.vocab_size:

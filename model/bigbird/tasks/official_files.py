@@ -15,9 +15,7 @@ _COMPRESSED = r"(\.(gz|bz2|xz|zst|zip))?"
 _SHOWN = 12  # names of a folder that a message has
 
 
-def official_files(
-    task: str, place: str, names: Collection[str], named: Collection[str] = (), option: str = "--{}_file"
-) -> dict[str, str]:
+def official_files(task: str, place: str, names: Collection[str], named: Collection[str] = ()) -> dict[str, str]:
     """Finds a task's files in a folder.
 
     Args:
@@ -25,7 +23,6 @@ def official_files(
         place: what messages call the folder.
         names: of what the folder holds.
         named: of "train", "validation" and "test" those whose file the user names; the folder's does not matter then.
-        option: how the user names one.
 
     Returns:
         Split -> name.
@@ -45,7 +42,7 @@ def official_files(
         if missing and alike and kind not in named:
             wanted = " or ".join(rules.splits[split][0] for split in missing)
             raise InputError(
-                f"{place}: has no {wanted}, but {_listed(alike)}; name the file to read with {option.format(kind)}, rename "
+                f"{place}: has no {wanted}, but {_listed(alike)}; name the file to read with --{kind}-file, rename "
                 f"it to {wanted}, or move it out of the folder if it is not {task}'s {kind} split"
             )
     if not found:

@@ -150,9 +150,9 @@ class BadRecords:
         self.counted += 1
         if self.counted > self.limit:
             so_far = (
-                f" This is bad record {self.counted} of at most {self.limit} (--max_bad_records)." if self.limit else ""
+                f" This is bad record {self.counted} of at most {self.limit} (--max-bad-records)." if self.limit else ""
             )
             raise InputError(
-                f"{file}:{where}: {problem}.{so_far} Correct it, or skip such records with --max_bad_records {self.counted}"
+                f"{file}:{where}: {problem}.{so_far} Correct it, or skip such records with --max-bad-records {self.counted}"
                 f"{' or more' if self.limit else ''}"
             )

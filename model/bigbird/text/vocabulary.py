@@ -269,7 +269,7 @@ def _reason(message: str) -> str:
     """What SentencePiece's trainer means, in the words of our options."""
     too_small = re.search(r"required_chars\. (\d+) vs (\d+)", message)
     if too_small:
-        return f"the text's characters alone take {too_small[2]}; raise --vocabulary_size"
+        return f"the text's characters alone take {too_small[2]}; raise --vocabulary-size"
     if "sentences_.empty()" in message:
         return "there is no text to train on; give training data, or a --vocabulary"
     return f"{message.strip()}; give more text or a --vocabulary"

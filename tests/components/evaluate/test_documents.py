@@ -15,9 +15,9 @@ from bigbird.tasks.classification.encoding import Layout, encode_documents
 from bigbird.tasks.classification.family import FAMILY
 from bigbird.tasks.registry import families
 from bigbird.tasks.statistics import Statistics
-from components.evaluate.__main__ import main
-from components.evaluate.evaluate import evaluate
-from components.evaluate.lengths import check_can_be_cut, check_lengths
+from bigbird_components.evaluate.__main__ import main
+from bigbird_components.evaluate.evaluate import evaluate
+from bigbird_components.evaluate.lengths import check_can_be_cut, check_lengths
 from tests.components.evaluate.conftest import _ENCODER, _manifest, _sentence, _write_split
 
 LABELS = {"single": ["calm", "storm", "sun"], "multi": ["calm", "storm", "sun"], "number": None}
@@ -187,7 +187,7 @@ def test_an_error_is_not_shown_as_better_when_it_is_higher(tmp_path, vocabulary)
     write_model(tmp_path / "model", dataset)
     manifest = evaluate(str(tmp_path / "model"), str(tmp_path / "dataset"), str(tmp_path / "out"))
     assert manifest["primary"]["name"] == "r2"
-    from components.evaluate import report_page, wording
+    from bigbird_components.evaluate import report_page, wording
 
     error = "mean_absolute_error"
     as_primary = manifest | {"primary": {"name": error, "value": manifest["metrics"][error]}}
@@ -210,7 +210,7 @@ def test_an_error_is_not_shown_as_better_when_it_is_higher(tmp_path, vocabulary)
 def test_what_cannot_be_read_shorter_is_refused(tmp_path, vocabulary, squad_dataset, untrained_model):
     untrained_model(tmp_path / "model", squad_dataset(tmp_path / "dataset", False, 2))
     with pytest.raises(
-        InputError, match=r"--at-lengths: records of this task say more of each token .*offset_starts.*--max_length"
+        InputError, match=r"--at-lengths: records of this task say more of each token .*offset_starts.*--max-length"
     ):
         evaluate(str(tmp_path / "model"), str(tmp_path / "dataset"), str(tmp_path / "out"), at_lengths=[32])
     assert not (tmp_path / "out").exists()

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from bigbird.records import features
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics
-from components.evaluate.__main__ import main
-from components.evaluate.evaluate import choose_split, evaluate
+from bigbird_components.evaluate.__main__ import main
+from bigbird_components.evaluate.evaluate import choose_split, evaluate
 
 BUCKETS = (16, 32, 64)
 
@@ -207,4 +207,4 @@ def test_the_command_prints_the_metric_beside_the_baseline(tmp_path, glue_datase
 
 def test_help_shows_an_example():
     result = CliRunner().invoke(main, ["--help"])
-    assert result.exit_code == 0 and "Example: python -m components.evaluate" in result.output
+    assert result.exit_code == 0 and "Examples:\n  bigbird evaluate" in result.output

@@ -15,8 +15,8 @@ from bigbird.scoring import read_examples
 from bigbird.support.artifacts import read_json, write_manifest
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import content
-from components.export import export as export_stage
-from components.export.export import export
+from bigbird_components.export import export as export_stage
+from bigbird_components.export.export import export
 
 BATCH = 7
 

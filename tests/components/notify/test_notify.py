@@ -7,9 +7,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform
 
 from bigbird.support.errors import InputError
-from components.notify import notify as module
-from components.notify.notify import announce, message, notify, post
-from components.runs import Run, Step
+from bigbird_components.notify import notify as module
+from bigbird_components.notify.notify import announce, message, notify, post
+from bigbird_components.runs import Run, Step
 from tests.cloud import PARENT, PROJECT, REGION, Cloud, task
 from tests.kubeflow import Kubeflow
 from tests.loopback import LoopbackServer

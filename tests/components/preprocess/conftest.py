@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from components.preprocess.__main__ import main
-from components.preprocess.preprocess import preprocess
+from bigbird_components.preprocess.__main__ import main
+from bigbird_components.preprocess.preprocess import preprocess
 
 GOOD = "sentence\tlabel\n" + "".join(f"a fine film of the year {1900 + i}\t{i % 2}\n" for i in range(30))
 

@@ -15,11 +15,11 @@ from click.testing import CliRunner
 
 from bigbird.support.errors import InputError
 from bigbird.text.vocabulary import train_vocabulary
-from components.preprocess.__main__ import main
+from bigbird_components.preprocess.__main__ import main
 from tests.components.preprocess.conftest import GOOD, squad_file
 
 ROOT = Path(__file__).parents[3]
-SKIP = "Correct it, or skip such records with --max_bad_records 1"
+SKIP = "Correct it, or skip such records with --max-bad-records 1"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_overwriting_replaces_a_dataset_and_a_failed_run_keeps_the_old_one(tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_lenght": 12}, "--max_lenght: neither this command nor Apache Beam has this option; did you mean --max_length? See --help"),
+        ({"max_lenght": 12}, "--max_lenght: neither this command nor Apache Beam has this option; did you mean --max-length? See --help"),
         ({"zzz": 12}, "--zzz: neither this command nor Apache Beam has this option. See --help"),
         ({"runner": "DirectRuner"}, "--runner=DirectRuner: no runner of Apache Beam; did you mean DirectRunner?"),
         ({"runner": "Foo"}, "--runner=Foo: no runner of Apache Beam; expected one of DataflowRunner, "),
@@ -242,7 +242,7 @@ def test_overwriting_replaces_a_dataset_and_a_failed_run_keeps_the_old_one(tmp_p
         ({"direct_num_workers": -1}, "--direct_num_workers=-1: expected 1 or more, or 0 for one per processor"),
         ({"output": "nowhere://x/y"}, "nowhere://x/y: cannot be reached from here"),
         ({"max_length": 0}, "max_length 0 leaves no room beside the special pieces; expected at least 8"),
-        ({"vocabulary_size": 3}, "no vocabulary of 3 pieces can be trained: the text's characters alone take 28; raise --vocabulary_size"),
+        ({"vocabulary_size": 3}, "no vocabulary of 3 pieces can be trained: the text's characters alone take 28; raise --vocabulary-size"),
         ({"max_bad_records": -1}, "vocabulary_size must be at least 1 and max_bad_records at least 0; found 60 and -1"),
     ],
     ids=str,
@@ -291,10 +291,10 @@ def test_so_many_bad_records_as_allowed_are_skipped_and_listed(raw, run, refused
 @pytest.mark.parametrize(
     ("task", "names", "message"),
     [
-        ("squad_v1", ["train-v1.1 (1).json", "train-v1.1-old.json", "dev-v1.1.json"], "has no train-v1.1.json, but train-v1.1 (1).json, train-v1.1-old.json; name the file to read with --train_file, rename it to train-v1.1.json, or move it out"),
-        ("squad_v2", ["train-v2.0.json", "dev-v1.1.json"], "has no dev-v2.0.json, but dev-v1.1.json; name the file to read with --validation_file"),
+        ("squad_v1", ["train-v1.1 (1).json", "train-v1.1-old.json", "dev-v1.1.json"], "has no train-v1.1.json, but train-v1.1 (1).json, train-v1.1-old.json; name the file to read with --train-file, rename it to train-v1.1.json, or move it out"),
+        ("squad_v2", ["train-v2.0.json", "dev-v1.1.json"], "has no dev-v2.0.json, but dev-v1.1.json; name the file to read with --validation-file"),
         ("squad_v1", ["train.json.gz", "dev.json"], "has no train-v1.1.json, but train.json.gz; name"),
-        ("sst2", ["train.tsv", "validation.tsv"], "has no dev.tsv, but validation.tsv; name the file to read with --validation_file"),
+        ("sst2", ["train.tsv", "validation.tsv"], "has no dev.tsv, but validation.tsv; name the file to read with --validation-file"),
         ("sst2", ["Train.tsv", "dev.tsv"], "has no train.tsv, but Train.tsv"),
         ("mnli", ["train.tsv", "dev.tsv"], "has no dev_matched.tsv or dev_mismatched.tsv, but dev.tsv"),
         ("pretraining", ["training.txt", "dev.txt"], "has no train.txt, but training.txt"),
@@ -385,7 +385,7 @@ def test_the_command_ends_with_2_and_one_message(tmp_path, raw, files, task, mes
     folder = raw(**files)
     before = sorted(tmp_path.iterdir())
     result = subprocess.run(
-        [sys.executable, "-m", "components.preprocess", "--task", task, "--input", folder, "--output", tmp_path / "out"],
+        [sys.executable, "-m", "bigbird_components.preprocess", "--task", task, "--input", folder, "--output", tmp_path / "out"],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

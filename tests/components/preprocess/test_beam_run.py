@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from components.preprocess import beam_run
+from bigbird_components.preprocess import beam_run
 
 
 def _processes(*flags, total_bytes=beam_run.MANY_BYTES, shards=4):

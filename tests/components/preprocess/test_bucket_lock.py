@@ -7,7 +7,7 @@ import pytest
 
 from bigbird.support import locks
 from bigbird.support.errors import InputError, ServiceError
-from components.preprocess.bucket_lock import locked_in_bucket
+from bigbird_components.preprocess.bucket_lock import locked_in_bucket
 from tests.loopback import Answer, LoopbackServer
 
 ADDRESS = "folder/.dataset.lock"

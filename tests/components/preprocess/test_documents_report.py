@@ -8,7 +8,7 @@ import re
 import pytest
 
 from bigbird.support.text_files import shown
-from components.preprocess.report_page import MOST_LABELS, reading_lines, summary_page
+from bigbird_components.preprocess.report_page import MOST_LABELS, reading_lines, summary_page
 
 WORDS = "red blue bird big small sang over under river tree house then away never often".split()
 

@@ -18,7 +18,7 @@ def test_workers_that_find_no_space_end_the_stage_with_a_message(tmp_path, size)
     for split, rows in (("train", 200), ("dev", 48)):
         (tmp_path / "data" / f"{split}.tsv").write_text(_sentences(rows, seed=rows), encoding="utf-8")
     command = [
-        sys.executable, "-m", "components.preprocess", "--task=sst2", f"--input={tmp_path / 'data'}", "--vocabulary_size=80",
+        sys.executable, "-m", "bigbird_components.preprocess", "--task=sst2", f"--input={tmp_path / 'data'}", "--vocabulary_size=80",
         f"--output={tmp_path / 'disk' / 'dataset'}", "--max_length=64", "--direct_running_mode=multi_processing",
         "--direct_num_workers=2",
     ]  # fmt: skip

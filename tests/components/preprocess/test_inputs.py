@@ -6,7 +6,7 @@ import os
 import pytest
 
 from bigbird.support.errors import InputError, ServiceError
-from components.preprocess.inputs import resolve_inputs, run_day, with_date
+from bigbird_components.preprocess.inputs import resolve_inputs, run_day, with_date
 from tests.cloud import PARENT, PROJECT, REGION, Cloud
 
 TIME = "2026-01-05T03:00:00Z"

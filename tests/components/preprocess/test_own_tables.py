@@ -12,10 +12,10 @@ from bigbird.config.overrides import assignment, join_overrides
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.family import ClassificationFamily
 from bigbird.text.vocabulary import train_vocabulary
-from components.preprocess import beam_run, worker_pool
-from components.preprocess.inputs import resolve_inputs
-from components.preprocess.preprocess import preprocess
-from components.run_configuration import preprocessing_options
+from bigbird_components.preprocess import beam_run, worker_pool
+from bigbird_components.preprocess.inputs import resolve_inputs
+from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_components.run_configuration import preprocessing_options
 
 ROWS = [
     {"the text": f"document {number} says, é, that it is fine", "topics": ["x", "y"][: 1 + number % 2], "score": number / 7, "#": "ab"[number % 2]}
@@ -160,7 +160,7 @@ def test_of_much_text_a_vocabulary_is_trained_on_an_even_sample(long_table, monk
         given.extend(texts)
         return train_vocabulary(given, size)
 
-    monkeypatch.setattr("components.preprocess.preprocess.train_vocabulary", trained)
+    monkeypatch.setattr("bigbird_components.preprocess.preprocess.train_vocabulary", trained)
     section = {"text": ["the text"], "label": "label"}
     out = str(long_table / "out")
     manifest = preprocess("classification", out, str(long_table / "rows.csv"), vocabulary_size=40, section=section)

@@ -11,9 +11,9 @@ import pytest
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import facts_of_bytes
 from bigbird.text.vocabulary import train_vocabulary
-from components.preprocess import beam_run, storage
-from components.preprocess.shards import Encoding, Shard, read_outcome
-from components.preprocess.worker_pool import WorkerError
+from bigbird_components.preprocess import beam_run, storage
+from bigbird_components.preprocess.shards import Encoding, Shard, read_outcome
+from bigbird_components.preprocess.worker_pool import WorkerError
 
 TWO = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 ROW = '{"text_a": "a tree", "text_b": null, "label": "1", "id": 1}\n'
@@ -79,7 +79,11 @@ def children():
     """Ids of this process' workers."""
     listed = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     ids = [int(number) for file in listed for number in file.read_text().split()]
-    return [number for number in ids if b"components.preprocess.worker" in Path(f"/proc/{number}/cmdline").read_bytes()]
+    return [
+        number
+        for number in ids
+        if b"bigbird_components.preprocess.worker" in Path(f"/proc/{number}/cmdline").read_bytes()
+    ]
 
 
 def test_a_vocabulary_that_is_gone_is_one_message(folder):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bigbird.support.artifacts import write_json
-from components.register import api_errors
+from bigbird_components.register import api_errors
 from tests.cloud import PROJECT, REGION
 from tests.components.register.fake_registry import FakeRegistry
 

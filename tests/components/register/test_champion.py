@@ -11,9 +11,9 @@ from bigbird.support.artifacts import read_json, write_manifest
 from bigbird.support.errors import InputError, ServiceError
 from bigbird.support.integrity import content
 from bigbird.tasks.metrics import accuracy
-from components.register import model_files
-from components.register.answers import measure
-from components.register.register import register
+from bigbird_components.register import model_files
+from bigbird_components.register.answers import measure
+from bigbird_components.register.register import register
 from tests.components.register.conftest import arguments
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from bigbird.support.errors import InputError
-from components.register.labels import (
+from bigbird_components.register.labels import (
     dataset_fingerprint,
     evaluation_fingerprint,
     label_value,
@@ -13,7 +13,7 @@ from components.register.labels import (
     rounded,
     run_label,
 )  # fmt: skip
-from components.register.register import is_better
+from bigbird_components.register.register import is_better
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.errors import InputError, ServiceError
 from bigbird.version import provenance, revision
-from components.register import api_errors
-from components.register.__main__ import main
-from components.register.labels import label_value
-from components.register.register import register
+from bigbird_components.register import api_errors
+from bigbird_components.register.__main__ import main
+from bigbird_components.register.labels import label_value
+from bigbird_components.register.register import register
 from tests.cloud import PARENT
 from tests.components.register.conftest import SERVING_IMAGE
 from tests.loopback import Answer
@@ -273,7 +273,7 @@ def test_the_command_line_ends_with_the_code_of_the_error(registry, trained):
 def test_the_component_gives_the_version_to_the_next_step(registry, trained, tmp_path):
     from kfp import dsl
 
-    from components.register.component import register_component
+    from bigbird_components.register.component import register_component
 
     arguments = trained(0.5)
     register(**arguments)

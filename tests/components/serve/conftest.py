@@ -17,7 +17,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class RunningServer:
-    """`python -m components.serve` as a process.
+    """`bigbird serve` as a process.
 
     Args:
         arguments: the command's.
@@ -33,7 +33,7 @@ class RunningServer:
         settings = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", **(environment or {})}
         limited = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files)] if files else []
         self.process = subprocess.Popen(
-            [*limited, sys.executable, "-m", "components.serve", "--port", "0", *map(str, arguments)],
+            [*limited, sys.executable, "-m", "bigbird_components.serve", "--port", "0", *map(str, arguments)],
             env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lines = []

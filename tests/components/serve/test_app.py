@@ -7,8 +7,8 @@ import threading
 import httpx
 import pytest
 
-from components.serve.app import DISCARDED_BYTES, ServerState, build_app
-from components.serve.batching import Batcher
+from bigbird_components.serve.app import DISCARDED_BYTES, ServerState, build_app
+from bigbird_components.serve.batching import Batcher
 
 
 def _upper(examples):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from components.serve.batching import Batcher, QueueFull
+from bigbird_components.serve.batching import Batcher, QueueFull
 
 
 def _example(text):

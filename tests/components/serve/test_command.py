@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from components.serve.__main__ import main
+from bigbird_components.serve.__main__ import main
 
 DOCKERFILE = Path(__file__).parents[3] / "docker" / "Dockerfile"
 
@@ -35,7 +35,7 @@ def test_by_hand_it_listens_on_this_machine_alone_and_in_the_image_on_every_inte
     (host,) = (option for option in main.params if option.name == "host")
     assert (host.default, host.envvar) == ("127.0.0.1", "BIGBIRD_HOST")
     stages = re.split(r"^FROM ", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    (serve,) = (stage for stage in stages if "components.serve" in stage)
+    (serve,) = (stage for stage in stages if '["bigbird", "serve"]' in stage)
     assert "\nENV BIGBIRD_HOST=0.0.0.0\n" in serve
     assert not [stage for stage in stages if "BIGBIRD_HOST" in stage and stage != serve]
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from bigbird.support.errors import InputError
-from components.serve.download import download, local_model
+from bigbird_components.serve.download import download, local_model
 from tests.loopback import Answer, LoopbackServer
 
 

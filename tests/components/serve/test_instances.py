@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bigbird.support.errors import InputError
-from components.serve.instances import read_instances
+from bigbird_components.serve.instances import read_instances
 
 ONE, TWO = ("text_a",), ("question", "context")
 

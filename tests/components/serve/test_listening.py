@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from components.serve.listening import Listener, bind
+from bigbird_components.serve.listening import Listener, bind
 
 ROOT = Path(__file__).parents[3]
 WITHOUT_FILES = """
 import asyncio, resource, socket
-from components.serve.listening import Listener, bind
+from bigbird_components.serve.listening import Listener, bind
 
 async def main():
     bound, admitted = bind("127.0.0.1", 0), asyncio.Queue()

@@ -5,7 +5,7 @@ import pytest
 
 from bigbird.support.artifacts import write_json
 from bigbird.support.errors import InputError
-from components.serve.warm_up import WrongAnswers, warm_up
+from bigbird_components.serve.warm_up import WrongAnswers, warm_up
 
 RECORDED = {"label": ["a", "ü"], "probabilities": [[0.25, 0.75], [0.5, 0.5]], "start": [3, 4]}
 FOUND = {

@@ -11,7 +11,7 @@ from bigbird.config import load_experiment
 from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
-from components.train.train import train
+from bigbird_components.train.train import train
 
 
 def _train(tree, dataset, model_dir):

@@ -7,10 +7,10 @@ import pytest
 
 from bigbird.config import load_experiment
 from bigbird.support.artifacts import read_json
-from components.train import input_wait
-from components.train.input_wait import InputWait, waited
-from components.train.tensorflow_step import TensorFlowSteps
-from components.train.train import train
+from bigbird_components.train import input_wait
+from bigbird_components.train.input_wait import InputWait, waited
+from bigbird_components.train.tensorflow_step import TensorFlowSteps
+from bigbird_components.train.train import train
 
 
 def _simulate(produce, step, updates=20, looks=10, ahead=2):

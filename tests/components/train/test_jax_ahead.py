@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 _AHEAD = """
 import json, threading, time
 import jax, jax.numpy as jnp, numpy as np
-from components.train.jax_ahead import Ahead, in_background, resized
+from bigbird_components.train.jax_ahead import Ahead, in_background, resized
 
 traced = []
 

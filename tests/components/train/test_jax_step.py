@@ -15,8 +15,8 @@ from bigbird.checkpoints import native
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
 from bigbird.support.errors import InputError
-from components.train.tensorflow_step import TensorFlowSteps
-from components.train.train import train
+from bigbird_components.train.tensorflow_step import TensorFlowSteps
+from bigbird_components.train.train import train
 from tests.loopback import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +70,7 @@ load_tensorflow("jax")
 from bigbird.checkpoints import native
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
-from components.train.backend import build_steps
+from bigbird_components.train.backend import build_steps
 
 def run(tree, files, begin, end, source=None, target=None, keep=()):
     experiment = load_experiment("bigbird/glue", overrides=[tree])
@@ -145,7 +145,7 @@ from bigbird.support.console import load_tensorflow
 load_tensorflow("jax")
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
-from components.train.backend import build_steps
+from bigbird_components.train.backend import build_steps
 tree, files, validation, strategies = json.loads(sys.argv[1])
 runs = []
 for strategy in strategies:
@@ -208,7 +208,7 @@ from jax.sharding import Mesh
 from bigbird.config import load_experiment
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
-from components.train.jax_update import AXIS, build_update, take_state
+from bigbird_components.train.jax_update import AXIS, build_update, take_state
 experiment = load_experiment("bigbird/glue", overrides=[json.loads(sys.argv[1])])
 config = experiment.trainer.optimizer_config
 model = build_model(experiment.task)
@@ -243,7 +243,7 @@ from bigbird.support.console import load_tensorflow
 load_tensorflow("jax")
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
-from components.train.jax_devices import build_mesh
+from bigbird_components.train.jax_devices import build_mesh
 told = []
 for runtime in json.loads(sys.argv[1]):
     try:

@@ -135,7 +135,7 @@ def _squad_records(file, vocabulary, count):
 
 
 def _run(folder, arguments):
-    command = [sys.executable, "-m", "components.train", *arguments]
+    command = [sys.executable, "-m", "bigbird_components.train", *arguments]
     return subprocess.run(
         command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
     )
@@ -228,7 +228,7 @@ def test_continuous_eval_follows_a_run_in_mode_train(tmp_path):
         f"--params_override={SHRINK},trainer.train_steps=12,trainer.continuous_eval_timeout=100",
     ]  # fmt: skip
     watcher = subprocess.Popen(
-        [sys.executable, "-m", "components.train", *common, "--mode=continuous_eval",
+        [sys.executable, "-m", "bigbird_components.train", *common, "--mode=continuous_eval",
          f"--params_override=task.validation_data.input_path={dev}"],
         cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

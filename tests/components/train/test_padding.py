@@ -9,8 +9,8 @@ import pytest
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
 from bigbird.records import features
-from components.train.steps import HOST_ONLY
-from components.train.tensorflow_step import TensorFlowSteps
+from bigbird_components.train.steps import HOST_ONLY
+from bigbird_components.train.tensorflow_step import TensorFlowSteps
 
 LONGEST, BUCKET, RECORDS = 96, 40, 8
 TASKS = ("bigbird/glue", "bigbird/squad", "bigbird/triviaqa")

@@ -12,8 +12,8 @@ from bigbird.config import load_experiment
 from bigbird.data.dataset import Rows, evaluation_dataset, training_dataset
 from bigbird.support.artifacts import read_json
 from bigbird.support.errors import InputError
-from components.train.sources import resolve
-from components.train.train import train
+from bigbird_components.train.sources import resolve
+from bigbird_components.train.train import train
 
 SIZES = {"hidden_size": 64, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 128, "block_size": 16}
 
@@ -26,7 +26,7 @@ def _text(seed, documents):
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    from components.preprocess.preprocess import preprocess
+    from bigbird_components.preprocess.preprocess import preprocess
 
     folder = tmp_path_factory.mktemp("pretraining")
     (folder / "train.txt").write_text(_text(0, 200))
@@ -61,7 +61,7 @@ def test_the_masked_words_are_learnt(pretrained):
 
 
 def test_fine_tuning_starts_from_it(pretrained, dataset, tmp_path, settings, capsys):
-    from components.preprocess.preprocess import preprocess
+    from bigbird_components.preprocess.preprocess import preprocess
 
     rows = "".join(f"{text} {i}\t{i % 2}\n" for i, text in enumerate(["red apple falls", "blue river flows"] * 16))
     (tmp_path / "train.tsv").write_text(f"sentence\tlabel\n{rows}")
@@ -120,8 +120,8 @@ def test_masks_are_drawn_anew_in_each_pass_and_are_the_same_however_training_goe
 
 
 def test_what_it_cannot_do_is_said(pretrained, dataset, tmp_path):
-    from components.evaluate.evaluate import evaluate
-    from components.export.export import export
+    from bigbird_components.evaluate.evaluate import evaluate
+    from bigbird_components.export.export import export
 
     with pytest.raises(InputError, match="is a pre-trained model, which answers nothing yet"):
         evaluate(str(pretrained[0]), str(dataset), str(tmp_path / "evaluation"))

@@ -11,8 +11,8 @@ from bigbird.checkpoints.native import latest_checkpoint
 from bigbird.config import load_experiment
 from bigbird.records import features
 from bigbird.tasks.statistics import Statistics
-from components.train.sources import resolve
-from components.train.train import train
+from bigbird_components.train.sources import resolve
+from bigbird_components.train.train import train
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
 from bigbird.support.errors import InputError
-from components.train.state import State, check_setup, describe_setup
+from bigbird_components.train.state import State, check_setup, describe_setup
 
 # More steps along a learning rate that is spelt out.
 LONGER = (

@@ -13,8 +13,8 @@ from bigbird.config import load_experiment
 from bigbird.models import per_example_loss
 from bigbird.optimization import build_schedule
 from bigbird.support.errors import InputError
-from components.train.steps import HOST_ONLY
-from components.train.tensorflow_step import TensorFlowSteps
+from bigbird_components.train.steps import HOST_ONLY
+from bigbird_components.train.tensorflow_step import TensorFlowSteps
 
 ROOT = Path(__file__).parents[3]
 
@@ -157,7 +157,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
-from components.train.tensorflow_step import TensorFlowSteps
+from bigbird_components.train.tensorflow_step import TensorFlowSteps
 files, validation, tree = json.loads(sys.argv[1])
 runs = []
 for strategy in ("one_device", "mirrored"):

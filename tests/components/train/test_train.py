@@ -18,7 +18,7 @@ from bigbird.checkpoints.native import latest_checkpoint, list_checkpoints
 from bigbird.config import load_experiment
 from bigbird.support.artifacts import read_json
 from bigbird.support.errors import InputError, TrainingDiverged
-from components.train.train import train
+from bigbird_components.train.train import train
 from tests.loopback import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -55,7 +55,7 @@ def _command(tmp_path, tree, dataset, model_dir):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return [
-        sys.executable, "-m", "components.train", "--experiment_type=bigbird/glue", f"--config_file={recipe}",
+        sys.executable, "-m", "bigbird_components.train", "--experiment_type=bigbird/glue", f"--config_file={recipe}",
         f"--dataset={dataset}", f"--model_dir={model_dir}",
     ]  # fmt: skip
 

@@ -6,8 +6,8 @@ import pytest
 
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
-from components.preprocess.preprocess import preprocess
-from components.train.train import train
+from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_components.train.train import train
 
 CONTEXT = "the old mill by the river was built by ada kern in the month of may . " * 3
 

@@ -5,7 +5,7 @@ import pytest
 
 from bigbird.layers.attention import tpu_kernel
 from bigbird.layers.attention.pattern import block_counts
-from pipelines.preflight.compiler import ENVIRONMENT
+from bigbird_pipelines.preflight.compiler import ENVIRONMENT
 from tests.layers.attention.kernels import BASE, LAYER, SMALL_BLOCKS, TINY, TWO_GROUPS, compare, run_process
 
 
@@ -38,7 +38,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 from bigbird.layers.attention.block_sparse import block_sparse_attention
 from bigbird.layers.attention.tpu_kernel import block_sparse_attention as kernel
 from bigbird.layers.attention.pattern import BlockPattern
-from pipelines.preflight.estimate import estimate
+from bigbird_pipelines.preflight.estimate import estimate
 
 def step(attend, pattern):
     def both(query, key, value, mask, upstream):

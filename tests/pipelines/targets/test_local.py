@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from pipelines.targets import local
-from pipelines.targets.processes import Processes
+from bigbird_pipelines.targets import local
+from bigbird_pipelines.targets.processes import Processes
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,7 +42,7 @@ def stay_silent() -> None:
 @dsl.component(base_image="python", install_kfp_package=False)
 def refuse(kind: str) -> None:
     from bigbird.support.errors import InputError, TrainingDiverged
-    from components.stage import run_stage
+    from bigbird_components.stage import run_stage
 
     def stage() -> None:
         if kind == "kill":
@@ -152,8 +152,8 @@ WAITING = """
 import sys
 from pathlib import Path
 from kfp import dsl
-from pipelines.targets import local
-from pipelines.targets.processes import Processes
+from bigbird_pipelines.targets import local
+from bigbird_pipelines.targets.processes import Processes
 
 @dsl.component(base_image="python", install_kfp_package=False)
 def wait(model: dsl.Output[dsl.Model]) -> None:

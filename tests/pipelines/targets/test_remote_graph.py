@@ -5,14 +5,14 @@ import json
 
 import pytest
 
-from pipelines.finetune import build_pipeline
-from pipelines.images import Images
-from pipelines.recipes import recipe_text
-from pipelines.sample_data import write_sample
-from pipelines.targets import local
-from pipelines.targets.kubeflow import kubeflow_target
-from pipelines.targets.processes import Processes
-from pipelines.team_settings import TeamSettings
+from bigbird_pipelines.finetune import build_pipeline
+from bigbird_pipelines.images import Images
+from bigbird_pipelines.recipes import recipe_text
+from bigbird_pipelines.sample_data import write_sample
+from bigbird_pipelines.targets import local
+from bigbird_pipelines.targets.kubeflow import kubeflow_target
+from bigbird_pipelines.targets.processes import Processes
+from bigbird_pipelines.team_settings import TeamSettings
 from tests.kubeflow import Kubeflow
 from tests.loopback import LoopbackServer
 

@@ -11,15 +11,15 @@ from google.protobuf import json_format
 from kfp import components
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from components.gate import NO_THRESHOLD
-from pipelines.finetune import compile_pipeline
-from pipelines.images import Images
-from pipelines.machines import MACHINES, check_backend
-from pipelines.remote import compiled
-from pipelines.targets.kubeflow import kubeflow_target
-from pipelines.targets.target import Target
-from pipelines.targets.vertex import vertex_target
-from pipelines.team_settings import TeamSettings
+from bigbird_components.gate import NO_THRESHOLD
+from bigbird_pipelines.finetune import compile_pipeline
+from bigbird_pipelines.images import Images
+from bigbird_pipelines.machines import MACHINES, check_backend
+from bigbird_pipelines.remote import compiled
+from bigbird_pipelines.targets.kubeflow import kubeflow_target
+from bigbird_pipelines.targets.target import Target
+from bigbird_pipelines.targets.vertex import vertex_target
+from bigbird_pipelines.team_settings import TeamSettings
 from tests.cloud import TRAINERS
 
 GROUPS = ("condition", "exit-handler")
@@ -93,7 +93,7 @@ def test_every_parameter_reaches_a_stage(file):
 def test_compiling_twice_gives_the_same_bytes_also_in_other_processes(tmp_path):
     code = (
         "from pathlib import Path; import sys; from tests.pipelines.targets.test_targets import TARGETS; "
-        "from pipelines.finetune import compile_pipeline; "
+        "from bigbird_pipelines.finetune import compile_pipeline; "
         "[compile_pipeline(TARGETS[name](), Path(sys.argv[1]) / f'{name}.yaml') for name in ('vertex-webhook', 'kubeflow-webhook')]"
     )
     root = Path(__file__).parents[3]

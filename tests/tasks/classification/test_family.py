@@ -19,10 +19,10 @@ from bigbird.tasks.classification.classifiers import resolved_weights
 from bigbird.tasks.classification.examination import decide
 from bigbird.tasks.classification.family import FAMILY, first_bias
 from bigbird.text.vocabulary import Vocabulary
-from components.evaluate.evaluate import compiled, run_model
-from components.export.export import export
-from components.preprocess.preprocess import preprocess
-from components.serve.warm_up import warm_up
+from bigbird_components.evaluate.evaluate import compiled, run_model
+from bigbird_components.export.export import export
+from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_components.serve.warm_up import warm_up
 
 WORDS = "the a red green blue bird big small flew sang over under river tree house and then away never often".split()
 LABELS = ["fine", "grave", "odd"]

@@ -213,7 +213,7 @@ def test_a_bad_json_line_is_refused_or_skipped(write, rows, line, problem):
     path = write("a.jsonl", f'{{"text": "one", "label": "a"}}\n{line}\n{{"text": "two", "label": "b"}}\n')
     message = refused(rows, path)
     assert message.startswith(f"{path}:2: {problem}")
-    assert "--max_bad_records 1" in message
+    assert "--max-bad-records 1" in message
     found, bad = rows(path, limit=1)
     assert short(found) == [(1, "one", "a"), (3, "two", "b")]
     assert [(record["where"], record["problem"][: len(problem)]) for record in bad] == [("2", problem)]

@@ -1,0 +1,31 @@
+"""How the commands of `bigbird` read their options and show their examples."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+
+import click
+
+
+class Command(click.Command):
+    """A command whose epilog is its examples, a line each, and whose options may be spelt with underscores.
+
+    The Model Garden's flags are spelt so: --model_dir and --model-dir are the same.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads every option's name with dashes; values stay as they are, also those that look like options."""
+        names = {name for parameter in self.params for name in parameter.opts}
+        return super().parse_args(ctx, [_with_dashes(argument, names) for argument in args])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the examples as they are."""
+        if self.epilog:
+            formatter.write_paragraph()
+            formatter.write("Examples:\n" + "".join(f"  {line}\n" for line in cleandoc(self.epilog).splitlines()))
+
+
+def _with_dashes(argument: str, names: set[str]) -> str:
+    name, equals, value = argument.partition("=")
+    dashed = name.replace("_", "-")
+    return dashed + equals + value if dashed in names else argument
