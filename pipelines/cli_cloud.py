@@ -12,9 +12,7 @@ from bigbird_components.command_line import Command
 from bigbird_components.table_options import table_options
 from bigbird_pipelines.machines import MACHINES
 from bigbird_pipelines.options import (
-    MOST_EPOCHS,
     PIPELINE_TASKS,
-    Finite,
     backend_option,
     data_options,
     placement_options,
@@ -23,6 +21,7 @@ from bigbird_pipelines.options import (
     target_option,
     training_options,
 )
+from bigbird_pipelines.shortcuts import Finite, shortcut_options
 
 if TYPE_CHECKING:
     from bigbird_pipelines.remote import Placement
@@ -220,15 +219,7 @@ def doctor(**options: Any) -> None:
     help="The TPU for training.",
 )
 @backend_option("the recipe's runtime.backend, or tensorflow; on tpu-v6e-* jax")
-@click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default.")
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Examples of a step, all chips together; the recipe's by default."
-)
-@click.option(
-    "--epochs",
-    type=Finite(min=0, min_open=True, max=MOST_EPOCHS),
-    help="Passes over the data; the recipe's by default.",
-)
+@shortcut_options
 @click.option(
     "--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins."
 )
