@@ -5,6 +5,7 @@ import json
 import pytest
 from google.cloud import aiplatform_v1
 
+from bigbird.config.overrides import parse_override
 from bigbird_pipelines.machines import MACHINES
 from bigbird_pipelines.submit import exit_code
 from tests.cloud import PARENT, TRAINERS, parsed, task
