@@ -6,8 +6,8 @@ never in a pipeline's specification, parameters or logs.
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,8 @@ from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError
 from bigbird_components.gate import is_set
 from bigbird_components.runs import Run, kubeflow_run, run_link, vertex_run
+
+_log = logging.getLogger(__name__)
 
 WEBHOOK = "BIGBIRD_WEBHOOK"
 """The environment variable into which Kubernetes puts the address."""
@@ -100,7 +102,7 @@ def announce(
     try:
         post(_address("", "kubeflow", ""), body)
     except InputError as error:  # news of a run is no reason for it to fail
-        print(f"not announced: {error}", file=sys.stderr)
+        _log.warning(f"not announced: {error}")
     return body
 
 
@@ -122,7 +124,7 @@ def _run(platform: str, name: str, identifier: str, host: str, job: str) -> Run:
             return vertex_run(aiplatform.PipelineJob.get(job).gca_resource)
         return kubeflow_run(_kubeflow_runs().run_service_get_run(run_id=identifier), host)
     except Exception as error:  # noqa: BLE001 - whatever a client raises
-        print(f"the run's steps are not known: {without_passwords(str(error))}", file=sys.stderr)
+        _log.warning(f"the run's steps are not known: {without_passwords(str(error))}")
         return Run(name, "RUNNING", ())
 
 
