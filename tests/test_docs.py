@@ -43,6 +43,10 @@ class Block:
         return self.language in COMMANDS and not self.title.startswith(("Needs ", "Takes "))
 
     @property
+    def takes_long(self) -> bool:
+        return self.language in COMMANDS and self.title.startswith("Takes ")
+
+    @property
     def is_file(self) -> bool:
         return re.fullmatch(r"[\w-]+\.\w+", self.title) is not None
 
@@ -69,7 +73,7 @@ def folder(tmp_path):
     return tmp_path / "work"
 
 
-def run(block: Block, folder: Path) -> str:
+def run(block: Block, folder: Path, timeout_s: float = 1800) -> str:
     """Runs a block as a reader does; gives what it printed."""
     path = os.pathsep.join([str(folder.parent / "programs"), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "model"), "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -83,7 +87,7 @@ def run(block: Block, folder: Path) -> str:
         [sys.executable, "-c", script] if block.language == "python" else ["bash", "-euo", "pipefail", "-c", script]
     )
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=timeout_s
     )
     assert done.returncode == 0, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
@@ -111,6 +115,16 @@ def test_a_pages_commands_run(page, folder):
     for block in blocks(page):
         if block.is_run:
             run(block, folder)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(block.takes_long for block in blocks(page))], ids=name_of
+)
+def test_a_pages_long_commands_run(page, folder):
+    for block in blocks(page):
+        if block.takes_long:
+            run(block, folder, timeout_s=7200)
 
 
 @pytest.mark.integration
