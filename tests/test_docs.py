@@ -139,6 +139,11 @@ def test_the_tutorials_commands_run_and_the_manifests_are_as_documented(folder):
     assert [json.loads(answer)["label"] in ("good", "bad") for answer in answers] == [True, True]
     run_folder = folder / "runs" / "reviews"
     assert json.loads((run_folder / "evaluate/evaluation/metrics.json").read_text())["metrics"]["accuracy"] > 0.8
+    check_manifests(run_folder)
+
+
+def check_manifests(run_folder: Path) -> None:
+    """Holds the manifests of a run against the page that describes them."""
     sections = documented_fields()
     states = list(run_folder.glob("train/model/checkpoints/*/state.json"))
     assert states
