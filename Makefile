@@ -23,7 +23,7 @@ export UV_CUSTOM_COMPILE_COMMAND := make lock
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-docker bench lint compile recipes images push lock clean distclean
+.PHONY: help install run test test-docker bench lint docs compile recipes images push lock clean distclean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ bench: $(STAMP) ## Measure speed: make bench [ARGS="--only preprocessing"]; writ
 lint: $(STAMP) ## Check style and types with ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The variable silences a notice of the theme about another program.
+docs: $(STAMP) ## Build the pages of docs/ as a site in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "built build/site; to read it: $(BIN)/python -m http.server --directory build/site 8000"
 
 compile: $(STAMP) ## Write the pipeline as YAML to build/finetune.yaml
 	$(BIN)/bigbird compile --output build/finetune.yaml $(ARGS)

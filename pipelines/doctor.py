@@ -181,7 +181,7 @@ def _service_account(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]
     if not account:
         yield Finding(
             "service account", None, "none is set, so steps run as the Compute Engine default one, which may do too much",
-            "create one with the roles in docs/vertex_ai.md and set service_account",
+            "create one with the roles in docs/reference/cloud.md and set service_account",
         )  # fmt: skip
         return
     path = f"/v1/projects/-/serviceAccounts/{account}:testIamPermissions"

@@ -1,4 +1,4 @@
-"""The stages by hand, one `docker run` each as docs/docker.md has them, for a caller whom no image knows."""
+"""The stages by hand, one `docker run` each as docs/how_to/docker.md has them, for a caller whom no image knows."""
 
 import json
 import os
@@ -11,7 +11,7 @@ HARDENED = ("--read-only", "--network", "none", "--cap-drop", "ALL", "--security
 
 @pytest.fixture
 def stage(engine, callers_folder, caller):
-    """Runs a stage as docs/docker.md does, its root file system read-only and nothing but the caller's folder to write to."""
+    """Runs a stage as docs/how_to/docker.md does, its root file system read-only and nothing but the caller's folder to write to."""
 
     def run(name, *arguments, check=True, options=()):
         user = ("--user", f"{caller[0]}:{caller[1]}", "-v", f"{callers_folder}:/work")

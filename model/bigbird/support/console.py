@@ -17,7 +17,7 @@ from bigbird.support.scratch import scratch_folder
 
 _log = logging.getLogger(__name__)
 
-# Exit codes, also in docs/stages.md: 0 success, 1 a bug of ours, 2 the user's input or a place that cannot be written, 3 training
+# Exit codes, also in docs/reference/exit_codes.md: 0 success, 1 a bug of ours, 2 the user's input or a place that cannot be written, 3 training
 # diverged, 4 a service refused or failed, 5 a step does not fit the machine's memory, 130 Ctrl-C, 143 SIGTERM.
 EXIT_INPUT = 2
 EXIT_DIVERGED = 3

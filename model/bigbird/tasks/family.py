@@ -2,7 +2,7 @@
 
 A family is a kind of learning, such as classification; its tasks share their records, model, loss and metrics. Stages and
 pipelines are written against this interface alone, find a family through `bigbird.tasks.registry`, and know no family's
-name. `docs/add_a_task.md` says how to add one.
+name. `docs/how_to/add_a_task.md` says how to add one.
 
 Heavy packages (TensorFlow, Keras, matplotlib) are imported inside the methods that need them: every command loads all
 families.
@@ -362,7 +362,7 @@ class AnsweringFamily(TaskFamily):
         """How many examples were scored."""
 
     def confusion(self, results: Any) -> dict[str, Any] | None:
-        """`labels` and `counts` [right][answered]; None where there is no such thing."""
+        """`labels`, and `counts` by right and by answered label; None where there is no such thing."""
         return None
 
     @abstractmethod
