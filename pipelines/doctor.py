@@ -106,7 +106,7 @@ class _Cloud:
     def __init__(self, settings: TeamSettings):
         from google.auth.exceptions import GoogleAuthError
 
-        from bigbird_pipelines.targets.vertex_client import session
+        from bigbird_pipelines.platforms.vertex.client import session
 
         self._settings = settings
         try:
@@ -119,7 +119,7 @@ class _Cloud:
         import requests
         from google.auth.exceptions import GoogleAuthError
 
-        from bigbird_pipelines.targets.vertex_client import address
+        from bigbird_pipelines.platforms.vertex.client import address
 
         base = service if "://" in service else address(self._settings, service)
         try:
@@ -320,7 +320,7 @@ def _limit(answer: Any, region: str) -> int | None:
 
 def check_kubeflow(placement: Placement, settings: TeamSettings) -> Iterator[Finding]:
     """The checks for Kubeflow."""
-    from bigbird_pipelines.targets.kubeflow_service import TOKEN, KubeflowService
+    from bigbird_pipelines.platforms.kubeflow.service import TOKEN, KubeflowService
 
     try:
         require(settings, "host")

@@ -284,8 +284,8 @@ class RemoteFiles:
         from google.cloud.aiplatform_v1 import ModelServiceClient
         from google.cloud.aiplatform_v1.types import ListModelsRequest
 
-        from bigbird_pipelines.targets.service import patiently
-        from bigbird_pipelines.targets.vertex_client import client_options, explained, transient
+        from bigbird_pipelines.platforms.service import patiently
+        from bigbird_pipelines.platforms.vertex.client import client_options, explained, transient
 
         parent = f"projects/{self._settings.project}/locations/{self._settings.region}"
         request = ListModelsRequest(parent=parent, filter=f'display_name="{name}"')

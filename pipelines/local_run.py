@@ -72,15 +72,15 @@ def run_locally(
         InputError: an option cannot be used; nothing was started or written.
         SystemExit: a step failed; the code is the step's.
     """
-    from bigbird_pipelines.targets import local
-    from bigbird_pipelines.targets.containers import Containers
-    from bigbird_pipelines.targets.processes import Processes
+    from bigbird_pipelines.platforms import local_steps
+    from bigbird_pipelines.platforms.docker.containers import Containers
+    from bigbird_pipelines.platforms.local.processes import Processes
 
     if resume:
         plan = resumed_plan(options["name"], options["runs"])
     else:
         plan = make_plan(**options)
-    place: local.Place
+    place: local_steps.Place
     if docker:
         train = TRAINING_IMAGES["gpu" if gpus else "cpu"][plan.experiment.runtime.backend]
         chosen = choose_images(image_prefix, image_tag, images, train)
@@ -108,9 +108,9 @@ def run_locally(
 def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
     """Runs a plan in its folder, which is locked."""
     from bigbird_pipelines.finetune import build_pipeline
+    from bigbird_pipelines.platforms import local_steps
+    from bigbird_pipelines.platforms.target import Target
     from bigbird_pipelines.run_summary import print_summary
-    from bigbird_pipelines.targets import local
-    from bigbird_pipelines.targets.target import Target
 
     record = {
         "arguments": plan.arguments,
@@ -126,8 +126,8 @@ def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
     print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
     goes_on = f"`bigbird run --resume --name {plan.folder.name}` goes on from there"
     try:
-        finished = local.run(build_pipeline(Target(chosen)), plan.arguments, plan.folder, place)
-    except local.StepFailed as error:
+        finished = local_steps.run(build_pipeline(Target(chosen)), plan.arguments, plan.folder, place)
+    except local_steps.StepFailed as error:
         print(f"error: {error}\nOnce that is mended, {goes_on}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

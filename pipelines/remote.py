@@ -18,11 +18,11 @@ from bigbird_pipelines.images import PREFIX, Backend, Images, choose_images
 from bigbird_pipelines.machines import MACHINES, Strategy, check_backend, check_fits
 from bigbird_pipelines.own_tables import with_own_tables
 from bigbird_pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
-from bigbird_pipelines.targets.service import PipelineService, Request
+from bigbird_pipelines.platforms.service import PipelineService, Request
 from bigbird_pipelines.team_settings import TeamSettings, load_settings, require
 
 if TYPE_CHECKING:
-    from bigbird_pipelines.targets.target import Target
+    from bigbird_pipelines.platforms.target import Target
 
 Place = Literal["vertex", "kubeflow"]
 DEFAULT_MACHINES: dict[Place, str] = {"vertex": "tpu-v5e-1", "kubeflow": "cpu"}
@@ -87,14 +87,14 @@ def make_target(placement: Placement, settings: TeamSettings) -> Target:
     """
     machine, images = placement.machine_name, images_from(settings, placement.train_image)
     if placement.place == "vertex":
-        from bigbird_pipelines.targets.vertex import vertex_target
+        from bigbird_pipelines.platforms.vertex.target import vertex_target
 
         _check_registry(images)
         return vertex_target(
             images, settings, machine, placement.strategy, placement.timeout_hours, placement.max_wait_hours,
             placement.dataflow, placement.backend,
         )  # fmt: skip
-    from bigbird_pipelines.targets.kubeflow import kubeflow_target
+    from bigbird_pipelines.platforms.kubeflow.target import kubeflow_target
 
     if placement.dataflow:
         raise InputError("--dataflow: is Vertex AI's; expected --beam-options for another runner of Beam on Kubeflow")
@@ -117,7 +117,7 @@ def compile_to(output: Path, placement: Placement | None, options: Mapping[str, 
         InputError: settings are missing, or the file cannot be written.
     """
     from bigbird_pipelines.finetune import compile_pipeline
-    from bigbird_pipelines.targets.target import Target
+    from bigbird_pipelines.platforms.target import Target
 
     settings, _ = settings_from(options)
     target = Target(images_from(settings, "train")) if placement is None else make_target(placement, settings)
@@ -141,10 +141,10 @@ def compiled(target: Target) -> dict[str, Any]:
 def service_of(place: Place, settings: TeamSettings) -> PipelineService:
     """The client of a place."""
     if place == "vertex":
-        from bigbird_pipelines.targets.vertex_service import VertexService
+        from bigbird_pipelines.platforms.vertex.service import VertexService
 
         return VertexService(settings)
-    from bigbird_pipelines.targets.kubeflow_service import KubeflowService
+    from bigbird_pipelines.platforms.kubeflow.service import KubeflowService
 
     return KubeflowService(settings)
 

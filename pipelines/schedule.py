@@ -14,8 +14,8 @@ from typing import Any
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceError
+from bigbird_pipelines.platforms.service import PipelineService, Request, Schedule, Timing
 from bigbird_pipelines.remote import Place, Placement, make_request, service_of, settings_from
-from bigbird_pipelines.targets.service import PipelineService, Request, Schedule, Timing
 
 NEXT_TIMES = 3  # shown when a schedule is made
 _CRON = set("0123456789*,-/ ")

@@ -13,8 +13,8 @@ from bigbird.support.addresses import without_passwords
 from bigbird.support.console import EXIT_CODES, format_duration
 from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird_components.runs import Run, Step
+from bigbird_pipelines.platforms.service import PipelineService
 from bigbird_pipelines.remote import Placement, make_request, service_of, settings_from
-from bigbird_pipelines.targets.service import PipelineService
 
 POLL_S = 15.0
 HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs

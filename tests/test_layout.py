@@ -150,8 +150,8 @@ LIGHT = (
     "bigbird_pipelines.machines", "bigbird_pipelines.options", "bigbird_pipelines.own_tables", "bigbird_pipelines.parameters", "bigbird_pipelines.predict", "bigbird_pipelines.preflight.command",
     "bigbird_pipelines.preflight.compiler", "bigbird_pipelines.preflight.lowering", "bigbird_pipelines.recipes", "bigbird_pipelines.remote",
     "bigbird_pipelines.sample_data", "bigbird_pipelines.schedule", "bigbird_pipelines.team_settings", "bigbird_pipelines.submission", "bigbird_pipelines.submit",
-    "bigbird_pipelines.run_summary", "bigbird_pipelines.targets.containers", "bigbird_pipelines.targets.kubeflow_service", "bigbird_pipelines.targets.local",
-    "bigbird_pipelines.targets.processes", "bigbird_pipelines.targets.service", "bigbird_pipelines.targets.vertex_client", "bigbird_pipelines.targets.vertex_service",
+    "bigbird_pipelines.run_summary", "bigbird_pipelines.platforms.docker.containers", "bigbird_pipelines.platforms.kubeflow.service", "bigbird_pipelines.platforms.local_steps",
+    "bigbird_pipelines.platforms.local.processes", "bigbird_pipelines.platforms.service", "bigbird_pipelines.platforms.vertex.client", "bigbird_pipelines.platforms.vertex.service",
 )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_light_modules_load_nothing_heavy():
 def test_compiling_a_pipeline_loads_neither_tensorflow_nor_beam():
     assert loaded_by(
         "from bigbird_pipelines.finetune import build_pipeline; from bigbird_pipelines.images import Images; "
-        "from bigbird_pipelines.targets.target import Target; build_pipeline(Target(Images.named()))"
+        "from bigbird_pipelines.platforms.target import Target; build_pipeline(Target(Images.named()))"
     ) <= {"kfp", "google.cloud.storage"}
 
 

@@ -7,8 +7,8 @@ import pytest
 from google.cloud import aiplatform_v1
 
 from bigbird.support.errors import InputError
+from bigbird_pipelines.platforms import service
 from bigbird_pipelines.schedule import make_timing, next_times
-from bigbird_pipelines.targets import service
 from tests.cloud import PARENT, parsed, task
 
 SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")

@@ -15,8 +15,8 @@ from bigbird.support.errors import InputError
 from bigbird_components.notify.component import notify_component
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
-from bigbird_pipelines.targets.service import NEVER_CACHED
-from bigbird_pipelines.targets.target import Target
+from bigbird_pipelines.platforms.service import NEVER_CACHED
+from bigbird_pipelines.platforms.target import Target
 from bigbird_pipelines.team_settings import TeamSettings, require
 
 _API_STRATEGIES: dict[Strategy, str] = {"standard": "STANDARD", "spot": "SPOT", "flex-start": "FLEX_START"}

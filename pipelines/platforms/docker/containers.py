@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
 from bigbird_pipelines.images import Images
-from bigbird_pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
 
 # Google's libraries read the caller's credentials from the file that this variable names.
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
