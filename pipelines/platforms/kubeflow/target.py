@@ -16,8 +16,7 @@ from bigbird_components.notify.notify import WEBHOOK
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend
 from bigbird_pipelines.platforms.service import NEVER_CACHED
-from bigbird_pipelines.platforms.target import Target
-from bigbird_pipelines.platforms.vertex.target import notify_task
+from bigbird_pipelines.platforms.target import Target, notify_task
 from bigbird_pipelines.team_settings import TeamSettings
 
 # GKE's node labels and the taints that keep other pods away,

@@ -10,13 +10,11 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from bigbird.support.addresses import without_password
 from bigbird.support.errors import InputError
-from bigbird_components.notify.component import notify_component
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
 from bigbird_pipelines.platforms.service import NEVER_CACHED
-from bigbird_pipelines.platforms.target import Target
+from bigbird_pipelines.platforms.target import Target, notify_task
 from bigbird_pipelines.team_settings import TeamSettings, require
 
 _API_STRATEGIES: dict[Strategy, str] = {"standard": "STANDARD", "spot": "SPOT", "flex-start": "FLEX_START"}
@@ -89,18 +87,6 @@ class Vertex(Target):
                 yield
         else:
             yield
-
-
-def notify_task(target: Target, settings: TeamSettings, platform: str) -> Any:
-    """The exit task that posts to the settings' webhook."""
-    return notify_component(target.images.preprocess)(
-        platform=platform,
-        secret=settings.notify_webhook,
-        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-        host=without_password(settings.host),
-        project=settings.project,
-    )
 
 
 def vertex_target(
