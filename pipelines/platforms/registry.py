@@ -51,6 +51,11 @@ def _installed(entry: EntryPoint, found: Sequence[Platform]) -> tuple[str, Local
     if not isinstance(loaded, LocalPlatform | RemotePlatform):
         kinds = "LocalPlatform or RemotePlatform of bigbird_pipelines.platforms.platform"
         return f"it is a {type(loaded).__name__}; expected an instance of {kinds}", None
+    needed = ("name", "title", *(("default_machine", "recurring") if isinstance(loaded, RemotePlatform) else ()))
+    if absent := [name for name in needed if not hasattr(loaded, name)]:
+        return f"it has no {absent[0]}", None
+    if isinstance(loaded, RemotePlatform) and loaded.default_machine not in loaded.machines:
+        return f"its default_machine {loaded.default_machine!r} is none of its machines", None
     if loaded.name in {platform.name for platform in found}:
         return f"the name {loaded.name!r} is another platform's; expected a new one", None
     taken = {option for platform in found for option in platform.options}

@@ -128,7 +128,9 @@ def test_what_does_not_go_with_it_is_refused(bigbird, words, told):
         ("shelf.unfinished:PLATFORM", "it cannot be loaded (TypeError: Can't instantiate abstract class Unfinished with"),
         ("shelf.platform:DRAWERS", "it is a tuple; expected an instance of LocalPlatform or RemotePlatform of"),
         ("bigbird_pipelines.platforms.vertex.platform:PLATFORM", "the name 'vertex' is another platform's; expected a new one"),
-        ("shelf.crowded:PLATFORM", "the option 'dataflow' is another platform's; expected a new one"),
+        ("shelf.wrong:CROWDED", "the option 'dataflow' is another platform's; expected a new one"),
+        ("shelf.wrong:LOST", "its default_machine 'loom' is none of its machines"),
+        ("shelf.wrong:UNTITLED", "it has no title"),
     ],
 )  # fmt: skip
 def test_an_entry_point_that_cannot_be_used_is_left_out_with_a_warning(tmp_path, entry, told):
