@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.console import EXIT_INTERRUPTED, explained, load_tensorflow, stoppable
+from bigbird.support.log import configure_logging
 from bigbird.support.scratch import scratch_folder
 from bigbird_components.lifeline import end_with_starter
 
@@ -23,6 +25,7 @@ TERMINATION_LOG = Path("/dev/termination-log")
 TERMINATION_LOG_BYTES = 4096  # what Kubernetes keeps
 
 Result = TypeVar("Result")
+_log = logging.getLogger(__name__)
 
 
 def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result:
@@ -37,6 +40,7 @@ def run_stage(stage: Callable[[], Result], *, tensorflow: bool = True) -> Result
     end_with_starter()
     with stoppable() as stop:
         try:
+            configure_logging()
             with scratch_folder():
                 if tensorflow:
                     load_tensorflow()
@@ -65,6 +69,6 @@ def _report(message: str, code: int) -> None:
             pass
         else:
             return
-    print(f"error: {message}", file=sys.stderr)
+    _log.error(message)
     if TERMINATION_LOG.is_file():
         TERMINATION_LOG.write_bytes(f"exit code {code}: {message}".encode()[:TERMINATION_LOG_BYTES])

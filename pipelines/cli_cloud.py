@@ -15,9 +15,7 @@ from bigbird_components.command_line import Command
 from bigbird_components.table_options import table_options
 from bigbird_pipelines.machines import MACHINES
 from bigbird_pipelines.options import (
-    MOST_EPOCHS,
     PIPELINE_TASKS,
-    Finite,
     backend_option,
     data_options,
     examples,
@@ -30,6 +28,7 @@ from bigbird_pipelines.options import (
 )
 from bigbird_pipelines.platforms.platform import Finding, Placement, RemotePlatform
 from bigbird_pipelines.platforms.registry import platform_of, remote_platform, remote_platforms
+from bigbird_pipelines.shortcuts import Finite, shortcut_options
 from bigbird_pipelines.team_settings import TeamSettings
 
 _PLACEMENT = ("machine", "backend", "strategy", "timeout_hours", "max_wait_hours")
@@ -265,15 +264,7 @@ def doctor(**options: Any) -> None:
     help="The TPU for training.",
 )
 @backend_option("the recipe's runtime.backend, or tensorflow; on tpu-v6e-* jax")
-@click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default.")
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Examples of a step, all chips together; the recipe's by default."
-)
-@click.option(
-    "--epochs",
-    type=Finite(min=0, min_open=True, max=MOST_EPOCHS),
-    help="Passes over the data; the recipe's by default.",
-)
+@shortcut_options
 @click.option(
     "--override", "overrides", multiple=True, help="key.path=value in the recipe's tree. Repeatable, later wins."
 )

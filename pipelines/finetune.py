@@ -46,10 +46,6 @@ def build_pipeline(target: Target) -> BaseComponent:
         beam_options: str = target.beam_options,
         recipe: str = "",
         init_checkpoint: str = "",
-        max_length: int = 0,
-        batch_size: int = 0,
-        learning_rate: float = 0.0,
-        epochs: float = 0.0,
         metric_threshold: float = NO_THRESHOLD,
         overrides: str = "",
         model_name: str = "bigbird",
@@ -70,10 +66,6 @@ def build_pipeline(target: Target) -> BaseComponent:
             beam_options: Apache Beam's command-line options.
             recipe: an experiment's YAML, as text.
             init_checkpoint: weights to start from; from scratch where empty.
-            max_length: tokens; 0 takes the recipe's.
-            batch_size: examples of a step; 0 takes the recipe's.
-            learning_rate: the peak; 0 takes the recipe's.
-            epochs: passes over the training data; 0 takes the recipe's.
             metric_threshold: the primary metric's least value at which the model is exported; every model is at -1 or less.
             overrides: key.path=value,key.path=value on top of everything.
             model_name: the registered model that this run makes a version of, where models are registered.
@@ -87,11 +79,15 @@ def build_pipeline(target: Target) -> BaseComponent:
                 "test_file": test_file,
                 "vocabulary": vocabulary,
             }
+            configuration = {"settings": "", "recipe": recipe, "overrides": overrides}
             data_version = weights_version = ""
             if target.remote:
                 resolved = resolve(
                     **paths,
                     init_checkpoint=init_checkpoint,
+                    task=task,
+                    recipe=recipe,
+                    overrides=overrides,
                     time=target.time,
                     project=target.project,
                     location=target.location,
@@ -99,6 +95,7 @@ def build_pipeline(target: Target) -> BaseComponent:
                 place("resolve", resolved)
                 paths = {name: resolved.outputs[name] for name in paths}
                 init_checkpoint = resolved.outputs["init_checkpoint"]
+                configuration = {"settings": resolved.outputs["settings"], "recipe": "", "overrides": ""}
                 data_version, weights_version = resolved.outputs["version"], resolved.outputs["weights_version"]
 
             preprocessed = preprocess(
@@ -107,9 +104,7 @@ def build_pipeline(target: Target) -> BaseComponent:
                 vocabulary_size=vocabulary_size,
                 max_bad_records=max_bad_records,
                 beam_options=beam_options,
-                recipe=recipe,
-                max_length=max_length,
-                overrides=overrides,
+                **configuration,
                 data_version=data_version,
             )
             place("preprocess", preprocessed)
@@ -119,10 +114,6 @@ def build_pipeline(target: Target) -> BaseComponent:
                 task=task,
                 recipe=recipe,
                 init_checkpoint=init_checkpoint,
-                max_length=max_length,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                epochs=epochs,
                 overrides=overrides,
                 runtime=target.runtime,
                 weights_version=weights_version,

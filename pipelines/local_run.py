@@ -156,8 +156,13 @@ def resumed_plan(name: str | None, runs: Path) -> RunPlan:
     if _has_ended(record):
         raise InputError(f"{folder}: this run has ended; start a new one, or replace it with --overwrite")
     arguments = record["arguments"]
-    names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint", "overrides")
-    experiment = resolve_experiment(arguments["task"], arguments["recipe"], **{key: arguments[key] for key in names})
+    try:
+        described = {key: arguments[key] for key in ("task", "recipe", "init_checkpoint", "overrides")}
+    except KeyError as absent:
+        raise InputError(
+            f"{folder / RECORD}: has no {absent} among its arguments; expected the record of a run"
+        ) from None
+    experiment = resolve_experiment(**described)
     return RunPlan(arguments, folder, experiment, record.get("sample"))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -15,25 +14,11 @@ from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import STRATEGIES
 from bigbird_pipelines.platforms.platform import Platform
 from bigbird_pipelines.platforms.registry import local_platforms, platforms, remote_platforms
+from bigbird_pipelines.shortcuts import Finite, shortcut_options
 from bigbird_pipelines.team_settings import FILE, TeamSettings
 
 PIPELINE_TASKS = pipeline_task_names()
 """What `bigbird run` takes."""
-
-
-MOST_EPOCHS = 1e6
-"""Of `--epochs`: more is a slip."""
-
-
-class Finite(click.FloatRange):
-    """A number that is neither infinite nor NaN, which the ranges of click let through."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number, or a usage error."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number", param, ctx)
-        return number
 
 
 def data_options(command: Any) -> Any:
@@ -71,16 +56,7 @@ def training_options(command: Any) -> Any:
             "--init-checkpoint", default="", help="Weights to start from; without them training starts from scratch."
         ),
         click.option("--recipe", help="A recipe's name or YAML file; `bigbird recipes` lists those that come along."),
-        click.option("--max-length", type=click.IntRange(min=16), help="Tokens; the recipe's by default."),
-        click.option(
-            "--batch-size", type=click.IntRange(min=1), help="Examples of a training step; the recipe's by default."
-        ),
-        click.option("--learning-rate", type=Finite(min=0, min_open=True), help="The peak; the recipe's by default."),
-        click.option(
-            "--epochs",
-            type=Finite(min=0, min_open=True, max=MOST_EPOCHS),
-            help="Passes over the data; the recipe's by default.",
-        ),
+        shortcut_options,
         click.option(
             "--metric-threshold",
             type=Finite(min=-1, max=1),

@@ -17,6 +17,7 @@ from bigbird_components.model_names import REGISTRY
 from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.recipes import default_recipe, recipe_text
+from bigbird_pipelines.shortcuts import shortcut_overrides
 
 SPLITS = ("train", "validation", "test")
 PATHS = ("data", *(f"{kind}_file" for kind in SPLITS))
@@ -78,7 +79,7 @@ def pipeline_parameters(
         "vocabulary_size": options["vocabulary_size"] or 8000,
         "max_bad_records": options["max_bad_records"],
         "beam_options": options["beam_options"],
-        **_training(options, recipe),
+        **_configuration(options, task, recipe),
         "init_checkpoint": files.checkpoint("--init-checkpoint", options["init_checkpoint"]),
         "metric_threshold": NO_THRESHOLD if options["metric_threshold"] is None else options["metric_threshold"],
     }
@@ -177,7 +178,7 @@ def _vocabulary(given: str, experiment: Experiment, files: Files) -> str:
 def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backend:
     """What a run trains with, which decides its image: `runtime.backend` of its options, as `pipeline_parameters` resolves it."""
     recipe = options["recipe"] or default_recipe(task, options["init_checkpoint"])
-    described = {"task": task, "init_checkpoint": options["init_checkpoint"], **_training(options, recipe)}
+    described = {"task": task, "init_checkpoint": options["init_checkpoint"], **_configuration(options, task, recipe)}
     return _resolve(described, runtime).runtime.backend
 
 
@@ -186,15 +187,12 @@ def _named_splits(options: Mapping[str, Any]) -> list[str]:
     return [kind for kind in SPLITS if options[f"{kind}_file"]]
 
 
-def _training(options: Mapping[str, Any], recipe: str) -> dict[str, Any]:
-    """The parameters that the recipe's tree is laid under."""
+def _configuration(options: Mapping[str, Any], task: str, recipe: str) -> dict[str, str]:
+    """The parameters that describe the configuration."""
+    text = recipe_text(recipe)
     return {
-        "recipe": recipe_text(recipe),
-        "max_length": options["max_length"] or 0,
-        "batch_size": options["batch_size"] or 0,
-        "learning_rate": options["learning_rate"] or 0.0,
-        "epochs": options["epochs"] or 0.0,
-        "overrides": join_overrides(options["overrides"]),
+        "recipe": text,
+        "overrides": join_overrides([*shortcut_overrides(options, task, text), *options["overrides"]]),
     }
 
 
@@ -206,7 +204,9 @@ def overridden_task(overrides: Iterable[str]) -> dict[str, Any]:
 
 def _resolve(parameters: dict[str, Any], runtime: str) -> Experiment:
     """The experiment that the parameters describe, as the steps resolve it."""
-    names = ("max_length", "batch_size", "learning_rate", "epochs", "init_checkpoint")
-    overrides = join_overrides((runtime, parameters["overrides"]))
-    given = {name: parameters[name] for name in names}
-    return resolve_experiment(parameters["task"], parameters["recipe"], **given, overrides=overrides)
+    return resolve_experiment(
+        parameters["task"],
+        parameters["recipe"],
+        init_checkpoint=parameters["init_checkpoint"],
+        overrides=join_overrides((runtime, parameters["overrides"])),
+    )

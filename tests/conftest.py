@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bigbird.support.log import configure_logging
+
 ROOT = Path(__file__).parents[1]
 
 # Shells start background jobs with Ctrl-C ignored, and children inherit that: tests that send it need it heard.
@@ -38,6 +40,12 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "docker"):
             item.add_marker(why)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _logging():
+    """What the packages log goes to stderr, as in a command."""
+    configure_logging()
 
 
 @pytest.fixture

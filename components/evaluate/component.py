@@ -1,9 +1,12 @@
 """The evaluation stage as a KFP component, and the step that says why a model is not exported."""
 
+import logging
 from typing import NamedTuple
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate_component(image: str) -> BaseComponent:
@@ -53,10 +56,9 @@ def skip_export_component(image: str) -> BaseComponent:
 
     @dsl.component(base_image=image, install_kfp_package=False)
     def skip_export(metric_name: str, metric: float, metric_threshold: float) -> str:
-        import sys
 
         reason = f"export skipped: {metric_name} {metric:.4f} is below the threshold {metric_threshold:.4f}"
-        print(reason, file=sys.stderr)
+        _log.info(reason)
         return reason
 
     return skip_export

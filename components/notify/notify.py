@@ -6,8 +6,8 @@ never in a pipeline's specification, parameters or logs.
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,8 @@ from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError
 from bigbird_components.gate import is_set
 from bigbird_components.runs import Run, run_link
+
+_log = logging.getLogger(__name__)
 
 WEBHOOK = "BIGBIRD_WEBHOOK"
 """The environment variable into which Kubernetes puts the address."""
@@ -100,7 +102,7 @@ def announce(
         _check_address(address)
         post(address, body)
     except InputError as error:  # news of a run is no reason for it to fail
-        print(f"not announced: {error}", file=sys.stderr)
+        _log.warning(f"not announced: {error}")
     return body
 
 
@@ -117,7 +119,7 @@ def _run(place: Any, name: str, identifier: str, host: str, job: str) -> Run:
         run: Run = place.run_of_step(identifier=identifier, host=host, job=job)
         return run
     except Exception as error:  # noqa: BLE001 - whatever a client raises
-        print(f"the run's steps are not known: {without_passwords(str(error))}", file=sys.stderr)
+        _log.warning(f"the run's steps are not known: {without_passwords(str(error))}")
         return Run(name, "RUNNING", ())
 
 

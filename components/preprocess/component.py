@@ -24,21 +24,24 @@ def preprocess_component(image: str) -> BaseComponent:
         vocabulary_size: int,
         max_bad_records: int,
         beam_options: str,
+        settings: str,
         recipe: str,
-        max_length: int,
         overrides: str,
         data_version: str,
         dataset: dsl.Output[dsl.Dataset],
         report: dsl.Output[dsl.HTML],
     ) -> None:
+        import json
         import shutil
 
         from bigbird_components.preprocess.preprocess import preprocess as preprocess_stage
-        from bigbird_components.run_configuration import preprocessing_options
+        from bigbird_components.run_configuration import preprocessing_settings
         from bigbird_components.stage import run_stage
 
-        manifest = run_stage(
-            lambda: preprocess_stage(
+        def preprocess_dataset() -> dict:
+            # Where a step before this one has resolved them, another learning rate leaves them, and a cached dataset, as they are.
+            resolved = json.loads(settings) if settings else preprocessing_settings(task, recipe, overrides)
+            return preprocess_stage(
                 task,
                 dataset.path,
                 input=data or None,
@@ -49,10 +52,10 @@ def preprocess_component(image: str) -> BaseComponent:
                 vocabulary_size=vocabulary_size,
                 max_bad_records=max_bad_records,
                 beam_options=beam_options,
-                **preprocessing_options(task, recipe, max_length=max_length, overrides=overrides),
-            ),
-            tensorflow=False,
-        )
+                **resolved,
+            )
+
+        manifest = run_stage(preprocess_dataset, tensorflow=False)
         shutil.copyfile(f"{dataset.path}/report.html", report.path)
         dataset.metadata["data_version"] = data_version
         for split, facts in manifest["splits"].items():
@@ -76,6 +79,9 @@ def resolve_component(image: str) -> BaseComponent:
         test_file: str,
         vocabulary: str,
         init_checkpoint: str,
+        task: str,
+        recipe: str,
+        overrides: str,
         time: str,
         project: str,
         location: str,
@@ -90,9 +96,13 @@ def resolve_component(image: str) -> BaseComponent:
             ("init_checkpoint", str),
             ("version", str),
             ("weights_version", str),
+            ("settings", str),
         ],
     ):
+        import json
+
         from bigbird_components.preprocess.inputs import resolve_inputs
+        from bigbird_components.run_configuration import preprocessing_settings
         from bigbird_components.stage import run_stage
 
         paths = {
@@ -102,6 +112,11 @@ def resolve_component(image: str) -> BaseComponent:
             "test_file": test_file,
             "vocabulary": vocabulary,
         }
-        return run_stage(lambda: resolve_inputs(paths, init_checkpoint, time, project, location), tensorflow=False)
+
+        def resolve_run() -> tuple:
+            inputs = resolve_inputs(paths, init_checkpoint, time, project, location)
+            return (*inputs, json.dumps(preprocessing_settings(task, recipe, overrides)))
+
+        return run_stage(resolve_run, tensorflow=False)
 
     return resolve

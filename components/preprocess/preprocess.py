@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
+import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
@@ -32,6 +32,8 @@ from bigbird_components.preprocess.report_page import reading_lines, summary_pag
 
 if TYPE_CHECKING:
     from bigbird_components.preprocess.shards import Encoding
+
+_log = logging.getLogger(__name__)
 
 VOCABULARY = "vocab.model"
 WORK = "work"  # a folder inside the output's, gone when it is whole
@@ -178,7 +180,7 @@ def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
     family = family_of_task(task)
     every = -(-training.size // family.vocabulary_bytes) if family.vocabulary_bytes else 1
     sample = f" on one of {every} training examples" if every > 1 else ""
-    print(f"training a vocabulary of {size:,} pieces{sample}", file=sys.stderr)
+    _log.info(f"training a vocabulary of {size:,} pieces{sample}")
     return train_vocabulary(_texts(family, training.path, training.size, every), size)
 
 
@@ -319,9 +321,9 @@ def _say(manifest: dict[str, Any], output: str, seconds: float) -> None:
     for split, facts in manifest["splits"].items():
         cut = f", {facts['truncated']:,} truncated" if facts["truncated"] else ""
         counts = f"{facts['examples']:,} examples, {facts['records']:,} records, {facts['tokens']:,} tokens{cut}"
-        print(f"{split}: {counts}", file=sys.stderr)
+        _log.info(f"{split}: {counts}")
     for line in reading_lines(manifest):
-        print(line, file=sys.stderr)
+        _log.info(line)
     if manifest["rejected"]:
-        print(f"rejected: {manifest['rejected']:,} records, see rejected.jsonl", file=sys.stderr)
-    print(f"dataset written to {output} in {seconds:.1f} s; its report is report.html there", file=sys.stderr)
+        _log.info(f"rejected: {manifest['rejected']:,} records, see rejected.jsonl")
+    _log.info(f"dataset written to {output} in {seconds:.1f} s; its report is report.html there")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
+import logging
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from bigbird.tasks.raw_input import Inputs, Item, Reading, Source
 from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.registry import family_of_task
 from bigbird_components.preprocess import storage
+
+_log = logging.getLogger(__name__)
 
 Cut = tuple[int, int, int, int]
 """First byte, bytes, examples and number of the first example of a shard."""
@@ -92,7 +94,7 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
     if folder:
         _say_unread(folder, names, sources)
     for source in sources:
-        print(f"reading {source.split} from {source.path}", file=sys.stderr)
+        _log.info(f"reading {source.split} from {source.path}")
     return sources
 
 
@@ -103,7 +105,7 @@ def _say_unread(folder: str, names: list[str], sources: list[Source]) -> None:
     unread = [name_of(name) for name in unread if not Path(folder, name).is_dir()]
     if unread:
         more = f" and {len(unread) - 10:,} more" if len(unread) > 10 else ""
-        print(f"not read in {folder}: {', '.join(unread[:10])}{more}", file=sys.stderr)
+        _log.info(f"not read in {folder}: {', '.join(unread[:10])}{more}")
 
 
 def _place(path: str) -> str:
@@ -245,7 +247,7 @@ def read_tables(
 
 
 def _tell(message: str) -> None:
-    print(message, file=sys.stderr)
+    _log.info(message)
 
 
 def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dict[str, str], list[str]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import sys
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,8 @@ from bigbird_components.model_names import check_model_name
 from bigbird_components.register.challenger import Challenger, read_challenger
 from bigbird_components.register.champion import ChampionMetric, champion_metric, from_labels
 from bigbird_components.register.registry import CANDIDATE, DEFAULT, Registry, Upload, Version
+
+_log = logging.getLogger(__name__)
 
 
 def register(
@@ -59,7 +61,7 @@ def register(
     parent = registry.find_model(model_name)
     done = registry.find_run(parent, challenger.run) if parent else None
     if done:
-        print(f"this run registered {done} before; nothing is uploaded", file=sys.stderr)
+        _log.info(f"this run registered {done} before; nothing is uploaded")
         return _registration(model_name, challenger, from_labels(done.labels), margin, done.is_default, done)
     champion = None
     if parent:

@@ -16,10 +16,6 @@ def train_component(image: str) -> BaseComponent:
         task: str,
         recipe: str,
         init_checkpoint: str,
-        max_length: int,
-        batch_size: int,
-        learning_rate: float,
-        epochs: float,
         overrides: str,
         runtime: str,
         weights_version: str,
@@ -36,10 +32,6 @@ def train_component(image: str) -> BaseComponent:
             experiment = resolve_experiment(
                 task,
                 recipe,
-                max_length=max_length,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                epochs=epochs,
                 init_checkpoint=init_checkpoint,
                 overrides=join_overrides((runtime, overrides)),  # the machine's, then the user's
             )

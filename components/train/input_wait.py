@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Sequence
+
+_log = logging.getLogger(__name__)
 
 WARM_UP_LOOKS = 5  # looks at the loss that are not judged: buffers fill, steps are compiled
 LEAST_STEPS, LEAST_SECONDS = 20, 20.0  # after which a run is judged
@@ -49,8 +51,5 @@ class InputWait:
         share = self._waited / self._seconds
         if share > MOST_SHARE:
             self._warned = True
-            print(
-                f"warning: the device waits for its input {share:.0%} of the time. {ADVICE}",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+            _log.warning(f"the device waits for its input {share:.0%} of the time. {ADVICE}")  # fmt: skip
         self._steps, self._waited, self._seconds = 0, 0.0, 0.0

@@ -5,14 +5,16 @@ Workers that train together stop at the same step, or those that go on would wai
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
@@ -91,4 +93,4 @@ class Interruption:
 
 
 def _say(words: str) -> None:
-    print(f"\n{words}", file=sys.stderr, flush=True)
+    _log.info(words)

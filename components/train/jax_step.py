@@ -5,7 +5,7 @@ Shapes: B global batch, b rows of one process.
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +34,8 @@ from bigbird_components.train.jax_update import (
 )
 from bigbird_components.train.steps import HOST_ONLY, Prediction
 
+_log = logging.getLogger(__name__)
+
 
 class JaxSteps:
     """`TrainingSteps` on JAX. One function is compiled per bucket length.
@@ -53,7 +55,7 @@ class JaxSteps:
         keras.utils.set_random_seed(self._seed)
         self._mesh = build_mesh(experiment.runtime)
         if self._mesh.devices.flat[0].platform == "cpu" and self._task.encoder.attention.implementation == "pallas":
-            print("warning: attention.implementation is pallas, which a CPU only interprets, slowly", file=sys.stderr)
+            _log.warning("attention.implementation is pallas, which a CPU only interprets, slowly")
         self._spread = NamedSharding(self._mesh, SPREAD)
         self.replicas: int = self._mesh.size
         self.is_chief: bool = jax.process_index() == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import tempfile
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -28,6 +28,8 @@ from bigbird_components.train.sources import MODES, Mode, Sources, resolve
 from bigbird_components.train.state import State, check_setup, describe_setup
 from bigbird_components.train.validation import Validator
 from bigbird_components.train.validation_modes import validate_continuously, validate_once
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -241,4 +243,4 @@ class _Run:
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    _log.info(message)

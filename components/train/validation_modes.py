@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from bigbird_components.train.loop import is_better
 from bigbird_components.train.sources import Sources
 from bigbird_components.train.steps import TrainingSteps
 from bigbird_components.train.validation import Validator
+
+_log = logging.getLogger(__name__)
 
 VALIDATION_FILE = "validation.json"
 POLL_S = 1.0  # seconds between two looks for a new checkpoint
@@ -166,7 +169,7 @@ def _measure(validator: Validator, sources: Sources, step: int, interruption: In
     metrics, value, decide = validator(interruption)
     name = sources.validation.name if sources.validation else ""
     shown = "  ".join(f"{metric} {figure:.4f}" for metric, figure in metrics.items())
-    print(f"step {step:,} on {name}: {shown}", file=sys.stderr, flush=True)
+    _log.info(f"step {step:,} on {name}: {shown}")
     decisions = decide()
     return {"format": 1, "step": step, "split": name, "value": value, "metrics": metrics, "decisions": decisions}
 

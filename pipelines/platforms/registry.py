@@ -36,6 +36,7 @@ def platforms() -> tuple[LocalPlatform | RemotePlatform, ...]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         problem, platform = _installed(entry, found)
         if platform is None:
+            # Found before a command has set up logging.
             print(f"warning: platform {entry.name!r} ({entry.value}) is left out: {problem}", file=sys.stderr)
         else:
             found.append(platform)

@@ -23,15 +23,15 @@ from bigbird_pipelines.preflight.programs import Compiler, Program
 from bigbird_pipelines.preflight.report import Findings, as_json, print_report
 from bigbird_pipelines.preflight.search import largest_batch
 from bigbird_pipelines.recipes import default_recipe, recipe_text
+from bigbird_pipelines.shortcuts import shortcut_overrides
 
 # What a step is compiled with, and the distribution to name where one is absent.
 REQUIRED = {"jax": "jax", "keras": "keras", "libtpu": "libtpu", "tensorflow": "tensorflow"}
 
 
 def preflight_command(
-    *, task: str | None, machine: str, backend: Backend | None, recipe: str | None, max_length: int | None, batch_size: int | None, epochs: float | None,
-    overrides: tuple[str, ...], dataset: Path | None, examples: int | None, price: float | None, search: bool,
-    as_json_text: bool, **tables: Any,
+    *, task: str | None, machine: str, backend: Backend | None, recipe: str | None, overrides: tuple[str, ...], dataset: Path | None, examples: int | None, price: float | None, search: bool,
+    as_json_text: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compiles a training step and prints what the compiler says; see `bigbird preflight --help`.
 
@@ -40,16 +40,15 @@ def preflight_command(
         SystemExit: with `EXIT_DOES_NOT_FIT` where the step does not fit the machine's memory.
     """
     profile = _tpu(machine)
-    given = with_own_tables({**tables, "task": task, "recipe": recipe, "overrides": overrides}, LocalFiles())
+    given = with_own_tables({**options, "task": task, "recipe": recipe, "overrides": overrides}, LocalFiles())
     task, overrides = given["task"], given["overrides"]
     if not task:
         raise InputError(
             "--task is not given; expected what is to be learned, or for your own table a column: --text, --label"
         )
-    experiment = resolve_experiment(
-        task, recipe_text(recipe or default_recipe(task, "published")), max_length=max_length or 0,
-        batch_size=batch_size or 0, epochs=epochs or 0.0, overrides=join_overrides((profile.runtime(backend), *overrides)),
-    )  # fmt: skip
+    text = recipe_text(recipe or default_recipe(task, "published"))
+    overrides = (*shortcut_overrides(options, task, text), profile.runtime(backend), *overrides)
+    experiment = resolve_experiment(task, text, overrides=join_overrides(overrides))
     if dataset is not None:
         experiment, found = with_manifest(experiment, dataset)
         examples = examples or found

@@ -1,7 +1,9 @@
 import pytest
 
+from bigbird.config.overrides import join_overrides
 from bigbird.support.errors import InputError
-from bigbird_components.run_configuration import preprocessing_options, resolve_experiment
+from bigbird_components.run_configuration import preprocessing_settings, resolve_experiment
+from bigbird_pipelines.shortcuts import shortcut_overrides
 
 RECIPE = """
 task:
@@ -16,41 +18,45 @@ trainer:
 """
 
 
-def test_zero_leaves_the_recipes_values():
-    experiment = resolve_experiment("sst2", RECIPE)
+def resolved(overrides="", **options):
+    """The experiment of a command with these options."""
+    return resolve_experiment(
+        "sst2", RECIPE, overrides=join_overrides([*shortcut_overrides(options, "sst2", RECIPE), overrides])
+    )
+
+
+def test_what_is_not_given_leaves_the_recipes_values():
+    experiment = resolved(max_length=None, batch_size=None, learning_rate=None, epochs=None)
+    assert experiment == resolve_experiment("sst2", RECIPE)
     assert experiment.task.buckets == [64, 256, 1024]
     assert experiment.task.train_data.global_batch_size == 8
     assert experiment.trainer.train_steps == 500
 
 
-def test_parameters_win_over_the_recipe():
-    experiment = resolve_experiment(
-        "sst2", RECIPE, max_length=512, batch_size=16, learning_rate=2e-4, init_checkpoint="w"
-    )
+def test_options_win_over_the_recipe():
+    experiment = resolved(max_length=512, batch_size=16, learning_rate=2e-4)
     assert [data.seq_length for data in (experiment.task.train_data, experiment.task.validation_data)] == [512, 512]
     assert [data.global_batch_size for data in (experiment.task.train_data, experiment.task.validation_data)] == [
         16,
         16,
     ]
     assert experiment.trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate == 2e-4
-    assert experiment.task.init_checkpoint == "w"
+    assert resolve_experiment("sst2", RECIPE, init_checkpoint="w").task.init_checkpoint == "w"
 
 
 def test_a_shorter_length_cuts_the_recipes_buckets():
-    assert resolve_experiment("sst2", RECIPE, max_length=512).task.buckets == [64, 256, 512]
+    assert resolved(max_length=512).task.buckets == [64, 256, 512]
 
 
 def test_epochs_replace_steps_and_let_the_schedule_follow_them():
-    trainer = resolve_experiment("sst2", RECIPE, epochs=2.5).trainer
+    trainer = resolved(epochs=2.5).trainer
     assert (trainer.epochs, trainer.train_steps) == (2.5, 0)
     assert trainer.optimizer_config.learning_rate.polynomial.decay_steps is None
     assert trainer.optimizer_config.warmup.polynomial.warmup_steps is None
 
 
-def test_overrides_win_over_parameters():
-    experiment = resolve_experiment(
-        "sst2", RECIPE, batch_size=16, overrides="task.train_data.global_batch_size=4,runtime.seed=7"
-    )
+def test_overrides_win_over_options():
+    experiment = resolved("task.train_data.global_batch_size=4,runtime.seed=7", batch_size=16)
     assert (experiment.task.train_data.global_batch_size, experiment.runtime.seed) == (4, 7)
 
 
@@ -75,12 +81,13 @@ def test_only_squad_v2_has_questions_without_answers():
 
 
 def test_preprocessing_reads_the_same_recipe():
-    assert preprocessing_options("sst2", RECIPE, max_length=512) == {"max_length": 512}
+    overrides = join_overrides(shortcut_overrides({"max_length": 512}, "sst2", RECIPE))
+    assert preprocessing_settings("sst2", RECIPE, overrides) == {"max_length": 512}
     recipe = (
         "task: {train_data: {seq_length: 384}, validation_data: {seq_length: 384, doc_stride: 96, do_lower_case: true}}"
     )
     expected = {"max_length": 384, "doc_stride": 96, "query_length": 64, "lower_case": True}
-    assert preprocessing_options("squad_v1", recipe) == expected
+    assert preprocessing_settings("squad_v1", recipe) == expected
 
 
 @pytest.mark.parametrize(

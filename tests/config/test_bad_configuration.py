@@ -25,6 +25,7 @@ from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.predict import read_examples
 from bigbird_pipelines.recipes import FOLDER, recipe_text
+from bigbird_pipelines.shortcuts import shortcut_overrides
 from bigbird_pipelines.team_settings import TeamSettings, load_settings
 
 EXAMPLES = int(os.environ.get("BIGBIRD_FUZZ_EXAMPLES", "600"))
@@ -112,7 +113,8 @@ def as_configuration(data: bytes, folder: Path) -> None:
 def as_recipe(data: bytes, folder: Path) -> None:
     text = recipe_text(str(_file(folder, "a.yaml", data)))
     for task in ("sst2", "squad_v2"):
-        resolve_experiment(task, text, max_length=256, epochs=2.0)
+        overrides = shortcut_overrides({"max_length": 256, "epochs": 2.0}, task, text)
+        resolve_experiment(task, text, overrides=join_overrides(overrides))
 
 
 def as_overrides(data: bytes, _: Path) -> None:

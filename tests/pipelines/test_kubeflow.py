@@ -24,8 +24,10 @@ def test_a_submitted_run_is_in_our_experiment_with_its_parameters(kubeflow, bigb
     assert "trainer" in parameters.pop("recipe")
     assert parameters == {
         "task": "sst2", "data": "gs://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
-        "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "max_length": 0, "batch_size": 0,
-        "learning_rate": 0.0, "epochs": 0.5, "metric_threshold": -1.0, "overrides": "",
+        "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "metric_threshold": -1.0,
+        "overrides": "trainer.epochs=0.5,trainer.train_steps=0,"
+        "trainer.optimizer_config.learning_rate.polynomial.decay_steps=null,"
+        "trainer.optimizer_config.warmup.polynomial.warmup_steps=null,trainer.optimizer_config.warmup.linear.warmup_steps=null",
     }  # fmt: skip
     assert "task=sst2 machine=cpu" in run["description"]
     assert "team=search bigbird-spec=" in run["description"]

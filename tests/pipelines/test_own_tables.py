@@ -7,7 +7,7 @@ import pytest
 
 from bigbird.config.overrides import parse_override
 from bigbird.support.errors import InputError
-from bigbird_components.run_configuration import preprocessing_options, resolve_experiment
+from bigbird_components.run_configuration import preprocessing_settings, resolve_experiment
 from bigbird_components.table_options import parse_weights
 from bigbird_pipelines import cli
 from bigbird_pipelines.files import readable_places, table_path
@@ -36,7 +36,7 @@ def plan(*words):
 
 def section_of(made):
     arguments = made.arguments
-    return preprocessing_options(arguments["task"], arguments["recipe"], overrides=arguments["overrides"])["section"]
+    return preprocessing_settings(arguments["task"], arguments["recipe"], overrides=arguments["overrides"])["section"]
 
 
 def test_columns_become_overrides_and_tell_the_task(folder, capsys):

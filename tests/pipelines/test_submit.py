@@ -5,6 +5,7 @@ import json
 import pytest
 from google.cloud import aiplatform_v1
 
+from bigbird.config.overrides import parse_override
 from bigbird_pipelines.machines import MACHINES
 from bigbird_pipelines.submit import exit_code
 from tests.cloud import PARENT, TRAINERS, parsed, task
@@ -63,10 +64,22 @@ def test_a_submitted_run_is_a_pipeline_job_of_the_api(cloud, bigbird):
     assert labels == {"bigbird": "finetune", "task": "sst2", "machine": "tpu-v5e-1", "team": "search"}
     values = dict(job.runtime_config.parameter_values)
     assert "trainer" in values.pop("recipe")
+    assert parse_override(values.pop("overrides")) == {
+        "task": {
+            "train_data": {"seq_length": 128}, "validation_data": {"seq_length": 128}, "bucket_lengths": [32, 64, 128],
+        },
+        "trainer": {
+            "epochs": 0.5, "train_steps": 0,
+            "optimizer_config": {
+                "learning_rate": {"polynomial": {"decay_steps": None}},
+                "warmup": {"polynomial": {"warmup_steps": None}, "linear": {"warmup_steps": None}},
+            },
+        },
+    }  # fmt: skip
     assert values == {
         "task": "sst2", "data": "gs://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
-        "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "max_length": 128,
-        "batch_size": 0, "learning_rate": 0, "epochs": 0.5, "metric_threshold": -1.0, "overrides": "", "model_name": "bigbird-sst2",
+        "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "",
+        "metric_threshold": -1.0, "model_name": "bigbird-sst2",
         "margin": 0.01,
     }  # fmt: skip
     assert (

@@ -10,9 +10,9 @@ the encoder's are the same in every task's model.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -36,6 +36,8 @@ from bigbird.support.errors import DamagedError, InputError
 
 if TYPE_CHECKING:
     import keras
+
+_log = logging.getLogger(__name__)
 
 MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
 CHECKPOINTS = "checkpoints"
@@ -156,7 +158,7 @@ def latest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
             continue
         for problem in problems:
             if problem not in _said:
-                print(f"{problem}. Left out: going back to {folder.name}", file=sys.stderr, flush=True)
+                _log.warning(f"{problem}. Left out: going back to {folder.name}")
                 _said.add(problem)
         return folder
     if problems:

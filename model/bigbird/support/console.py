@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -11,7 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bigbird.support.errors import InputError, ServiceError, TrainingDiverged
+from bigbird.support.log import CLEAR_LINE, configure_logging
 from bigbird.support.scratch import scratch_folder
+
+_log = logging.getLogger(__name__)
 
 # Exit codes, also in docs/stages.md: 0 success, 1 a bug of ours, 2 the user's input or a place that cannot be written, 3 training
 # diverged, 4 a service refused or failed, 5 a step does not fit the machine's memory, 130 Ctrl-C, 143 SIGTERM.
@@ -30,17 +34,18 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 
 def run_command(command: Callable[[], object]) -> None:
-    """Runs a command line's body and exits the process with the code that says how it went.
+    """Runs a command line's body, with logging set up, and exits the process with the code that says how it went.
 
     A user's mistake prints one message on stderr and no traceback; any other exception keeps its traceback.
     """
     with stoppable() as stop:
         try:
+            configure_logging()
             with scratch_folder():
                 command()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or stop.code == EXIT_INTERRUPTED:
-                print("interrupted; nothing half-written was left behind", file=sys.stderr)
+                _log.info("interrupted; nothing half-written was left behind")
                 sys.exit(EXIT_INTERRUPTED)
             if stop.code:
                 sys.exit(stop.code)
@@ -48,7 +53,7 @@ def run_command(command: Callable[[], object]) -> None:
             if told is None:
                 raise
             message, code = told
-            print(f"error: {message}", file=sys.stderr)
+            _log.error(message)
             sys.exit(code)
 
 
@@ -212,7 +217,7 @@ class Progress:
         self._start = self._clock()
         self._last = float("-inf")
         self._first_done: int | None = None
-        self._live = sys.stderr.isatty()
+        self._live = sys.stderr.isatty() and _log.isEnabledFor(logging.INFO)
 
     def update(self, done: int, detail: str = "", *, force: bool = False) -> None:
         """Shows that `done` units of `total` are finished; cheap to call on every unit."""
@@ -232,16 +237,16 @@ class Progress:
         count = f"{done:,}/{self.total:,}" if self.total else f"{done:,}"
         line = "  ".join(part for part in (f"{self.label} {count}", *details) if part)
         if self._live:
-            print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
+            print(f"{CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
         else:
-            print(line, file=sys.stderr, flush=True)
+            _log.info(line)
 
     def finish(self, message: str = "") -> None:
         """Ends the live line and prints a closing message."""
         if self._live:
-            print("\r\x1b[2K", end="", file=sys.stderr)
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
         if message:
-            print(message, file=sys.stderr, flush=True)
+            _log.info(message)
 
     def _time_left(self, done: int, now: float) -> str:
         progressed = done - (self._first_done or 0)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import datetime
 import fcntl
 import json
+import logging
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.support.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 RENEW_S = 10.0
 """How often a holder renews its lock file."""
@@ -133,10 +135,8 @@ def _is_renewed(path: Path, holder: dict[str, Any], folder: Path) -> bool:
 
 def say_watching(folder: str | Path, holder: dict[str, Any]) -> None:
     """Tells why nothing happens for a while."""
-    print(
-        f"{folder}: was being written by {holder.get('what')} on {holder.get('host')}; watching for {WATCH_S:g} s whether it goes on",
-        file=sys.stderr,
-        flush=True,
+    _log.info(
+        f"{folder}: was being written by {holder.get('what')} on {holder.get('host')}; watching for {WATCH_S:g} s whether it goes on"
     )
 
 

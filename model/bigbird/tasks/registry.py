@@ -34,6 +34,7 @@ def families() -> tuple[TaskFamily, ...]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         problem, family = _installed(entry, found)
         if family is None:
+            # Found before a command has set up logging.
             print(f"warning: task family {entry.name!r} ({entry.value}) is left out: {problem}", file=sys.stderr)
         else:
             found.append(family)

@@ -15,7 +15,7 @@ from bigbird.text.vocabulary import train_vocabulary
 from bigbird_components.preprocess import beam_run, worker_pool
 from bigbird_components.preprocess.inputs import resolve_inputs
 from bigbird_components.preprocess.preprocess import preprocess
-from bigbird_components.run_configuration import preprocessing_options
+from bigbird_components.run_configuration import preprocessing_settings
 
 ROWS = [
     {"the text": f"document {number} says, é, that it is fine", "topics": ["x", "y"][: 1 + number % 2], "score": number / 7, "#": "ab"[number % 2]}
@@ -57,7 +57,8 @@ LABELS = {"single": ["a", "b"], "multi": ["x", "y"], "number": None}
 def test_the_stage_reads_what_the_experiment_says(folder, tmp_path, capsys, file, label, kind, section):
     columns = {"text": ["the text"], "label": label, "test_fraction": 0.2, **section}
     overrides = join_overrides(assignment(f"task.data.{key}", value) for key, value in columns.items())
-    options = preprocessing_options("classification", max_length=32, overrides=overrides)
+    lengths = "task.train_data.seq_length=32,task.validation_data.seq_length=32"
+    options = preprocessing_settings("classification", overrides=f"{lengths},{overrides}")
     assert options["section"] == columns
     path = f"{folder}/{file}"
     manifest = preprocess("classification", str(tmp_path / "out"), input=path, vocabulary_size=60, **options)

@@ -34,7 +34,7 @@ def run(tmp_path, monkeypatch):
             "task": "sst2",
             "data": f"{tmp_path}/data/{{date}}",
             "recipe": recipe_text("sample_glue"),
-            "epochs": 0.1,
+            "overrides": "trainer.epochs=0.1,trainer.train_steps=0",
         }
 
         def execute(**changes):

@@ -1,0 +1,120 @@
+"""Options for what is set most often: each is short for overrides of the configuration.
+
+A new one is an entry of `SHORTCUTS`. The pipeline knows nothing of them: its parameters are the recipe and the overrides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from bigbird.config import TREE
+from bigbird.config.overrides import assignment, merge
+from bigbird.support.yaml_files import parse_yaml_mapping
+from bigbird.tasks.registry import family_of_task
+
+
+class Finite(click.FloatRange):
+    """A number that is neither infinite nor NaN, which the ranges of click let through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a usage error."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """An option.
+
+    Attributes:
+        type: of its value.
+        told: what help says.
+        keys: of the configuration, which take the value.
+        also: keys that it sets besides, and to what.
+    """
+
+    type: click.ParamType
+    told: str
+    keys: tuple[str, ...]
+    also: Mapping[str, Any] = field(default_factory=dict)
+
+
+MOST_EPOCHS = 1e6
+"""Of `--epochs`: more is a slip."""
+
+_RATES = "trainer.optimizer_config.learning_rate"
+_WARMUP = "trainer.optimizer_config.warmup"
+
+SHORTCUTS = {
+    "max_length": Shortcut(
+        click.IntRange(min=16),
+        "Tokens; the recipe's by default.",
+        ("task.train_data.seq_length", "task.validation_data.seq_length"),
+    ),
+    "batch_size": Shortcut(
+        click.IntRange(min=1),
+        "Examples of a training step, all chips together; the recipe's by default.",
+        ("task.train_data.global_batch_size", "task.validation_data.global_batch_size"),
+    ),
+    "learning_rate": Shortcut(
+        Finite(min=0, min_open=True),
+        "The peak; the recipe's by default.",
+        (f"{_RATES}.polynomial.initial_learning_rate", f"{_RATES}.constant.learning_rate"),
+    ),
+    "epochs": Shortcut(
+        Finite(min=0, min_open=True, max=MOST_EPOCHS),
+        "Passes over the data; the recipe's by default.",
+        ("trainer.epochs",),
+        {  # the recipe's steps, decay and warm-up follow from it
+            "trainer.train_steps": 0,
+            f"{_RATES}.polynomial.decay_steps": None,
+            f"{_WARMUP}.polynomial.warmup_steps": None,
+            f"{_WARMUP}.linear.warmup_steps": None,
+        },
+    ),
+}
+"""Name -> option, in the order in which help lists them."""
+
+
+def shortcut_options(command: Any) -> Any:
+    """Gives a command the options."""
+    for name, shortcut in reversed(SHORTCUTS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", name, type=shortcut.type, help=shortcut.told)(command)
+    return command
+
+
+def shortcut_overrides(options: Mapping[str, Any], task: str, recipe: str) -> list[str]:
+    """What was given of the options, as overrides.
+
+    Args:
+        options: a command's; None and 0 were not given.
+        task: its name.
+        recipe: the recipe's text.
+
+    Raises:
+        InputError: the recipe is no YAML.
+    """
+    found: dict[str, Any] = {}
+    for name, shortcut in SHORTCUTS.items():
+        if value := options.get(name):
+            found |= {**dict.fromkeys(shortcut.keys, value), **shortcut.also}
+    if length := options.get("max_length"):
+        found |= _fitting_buckets(task, recipe, length)
+    return [assignment(key, value) for key, value in found.items()]
+
+
+def _fitting_buckets(task: str, recipe: str, length: int) -> dict[str, list[int]]:
+    """A recipe's own length buckets, cut off at another longest length; nothing where it has none."""
+    tree = parse_yaml_mapping(recipe, "recipe", TREE, place="recipe, line {line}")
+    section = merge(family_of_task(task).task_defaults(task), tree).get("task")
+    buckets = section.get("bucket_lengths") if isinstance(section, dict) else None
+    if not isinstance(buckets, list) or not all(isinstance(bucket, int) for bucket in buckets):
+        return {}
+    return {"task.bucket_lengths": [bucket for bucket in buckets if bucket < length] + [length]}
