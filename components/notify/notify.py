@@ -59,8 +59,7 @@ def notify(
         InputError: the secret cannot be read, or the webhook refuses the message.
     """
     place = import_module(f"bigbird_components.platforms.{platform}")
-    address = os.environ.get(WEBHOOK, "") or place.webhook_address(secret=secret, project=project)
-    _check_address(address)
+    address = _checked(os.environ.get(WEBHOOK, "") or place.webhook_address(secret=secret, project=project))
     run = _run(place, run_name, run_id, host, job)
     body = message(run, state, error)
     post(address, body)
@@ -98,19 +97,18 @@ def announce(
         "links": {"run": link} if link else {},
     }
     try:
-        address = os.environ.get(WEBHOOK, "")
-        _check_address(address)
-        post(address, body)
+        post(_checked(os.environ.get(WEBHOOK, "")), body)
     except InputError as error:  # news of a run is no reason for it to fail
         _log.warning(f"not announced: {error}")
     return body
 
 
-def _check_address(address: str) -> None:
+def _checked(address: str) -> str:
     if not address:
         raise InputError(
             f"no webhook: the environment's {WEBHOOK} is empty; expected Kubernetes' secret to fill it, key url"
         )
+    return address
 
 
 def _run(place: Any, name: str, identifier: str, host: str, job: str) -> Run:

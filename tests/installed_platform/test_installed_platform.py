@@ -17,12 +17,16 @@ PACKAGE = Path(__file__).parent / "package"
 SHELF = ("--target", "shelf", "--image-prefix", "registry/bigbird", "--image-tag", "0123456789ab")
 
 
-def install(folder, entry="shelf.platform:PLATFORM"):
+ENTRY = "shelf.platform:PLATFORM"
+
+
+def install(folder, entry=ENTRY):
     """What an installer leaves of a package's entry points; gives the variables with which a process finds it."""
     facts = folder / "shelf-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(f"[bigbird.platforms]\nshelf = {entry}\n")
+    more = "" if entry != ENTRY else "bench = shelf.bench:PLATFORM\n"
+    (facts / "entry_points.txt").write_text(f"[bigbird.platforms]\nshelf = {entry}\n{more}")
     return {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "model", ROOT, PACKAGE, folder)))}
 
 
@@ -97,6 +101,16 @@ def test_a_schedule_is_made_listed_triggered_and_deleted(bigbird, tmp_path):
     assert "weekly-now.json" in bigbird("schedule", "trigger", "weekly", "--target", "shelf").stdout
     bigbird("schedule", "delete", "weekly", "--target", "shelf")
     assert json.loads(bigbird("schedule", "list", "--target", "shelf", "--json").stdout) == []
+
+
+def test_a_platform_of_this_machine_runs_by_its_flag(bigbird, tmp_path):
+    told = bigbird("run", "--bench", "--tool", "vice", "--backend", "jax", code=2).stderr
+    assert told == "error: the bench has no vice for jax\n" and not (tmp_path / "runs").exists()
+    assert "--tool is given without --bench; it is about the bench" in bigbird("run", "--tool", "vice", code=2).stderr
+    assert "--docker and --bench are both given" in bigbird("run", "--bench", "--docker", code=2).stderr
+    assert bigbird("doctor", "--target", "bench").stdout.endswith("ok       bench: stands\n")
+    sent = bigbird("compile", "--target", "bench", code=2).stderr
+    assert "'bench' is not one of 'vertex', 'kubeflow', 'shelf'" in sent
 
 
 def test_commands_tell_of_it(bigbird):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.platforms.platform import Finding, Placement, RemotePlatform
 from bigbird_pipelines.platforms.service import PipelineService
 from bigbird_pipelines.team_settings import TeamSettings
+
+if TYPE_CHECKING:
+    from bigbird_pipelines.platforms.target import Target
 
 
 class Kubeflow(RemotePlatform):
@@ -32,7 +35,7 @@ class Kubeflow(RemotePlatform):
         "doctor": ("bigbird doctor --target kubeflow --host http://localhost:8080",),
     }
 
-    def target(self, placement: Placement, images: Images, settings: TeamSettings) -> Any:
+    def target(self, placement: Placement, images: Images, settings: TeamSettings) -> Target:
         """Pods with resources and nodes, a webhook."""
         from bigbird_pipelines.platforms.kubeflow.target import kubeflow_target
 

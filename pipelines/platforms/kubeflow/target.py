@@ -28,7 +28,7 @@ _SPOT_RETRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kubeflow(Target):
+class KubeflowTarget(Target):
     """Kubeflow Pipelines: training's pod goes to a node of `machine`.
 
     Attributes:
@@ -115,7 +115,7 @@ def kubeflow_target(
     strategy: Strategy | None = None,
     timeout_hours: float = 24.0,
     backend: Backend | None = None,
-) -> Kubeflow:
+) -> KubeflowTarget:
     """The target of an installation and a machine.
 
     Args:
@@ -131,7 +131,7 @@ def kubeflow_target(
     """
     if strategy == "flex-start":
         raise InputError("--strategy flex-start: is Vertex AI's; expected standard or spot on Kubeflow")
-    return Kubeflow(
+    return KubeflowTarget(
         images=images,
         remote=True,
         runtime=MACHINES[machine].runtime(check_backend(machine, backend)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -13,6 +13,9 @@ from bigbird_pipelines.images import Images
 from bigbird_pipelines.platforms.platform import Finding, Placement, RemotePlatform
 from bigbird_pipelines.platforms.service import PipelineService, patiently
 from bigbird_pipelines.team_settings import TeamSettings, require
+
+if TYPE_CHECKING:
+    from bigbird_pipelines.platforms.target import Target
 
 _TIMEOUT_S = 20.0  # for a look into the registry
 
@@ -52,7 +55,7 @@ class Vertex(RemotePlatform):
         "doctor": ("bigbird doctor",),
     }
 
-    def target(self, placement: Placement, images: Images, settings: TeamSettings) -> Any:
+    def target(self, placement: Placement, images: Images, settings: TeamSettings) -> Target:
         """Custom jobs, the Model Registry, mails or a webhook; images must lie in a registry."""
         from bigbird_pipelines.platforms.vertex.target import vertex_target
 

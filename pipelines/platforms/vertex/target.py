@@ -22,7 +22,7 @@ MAX_WAIT_HOURS = 24.0  # for a machine to become free, with flex-start
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vertex(Target):
+class VertexTarget(Target):
     """Vertex AI: training is a custom job on `machine`.
 
     Attributes:
@@ -98,7 +98,7 @@ def vertex_target(
     max_wait_hours: float = MAX_WAIT_HOURS,
     dataflow: bool = False,
     backend: Backend | None = None,
-) -> Vertex:
+) -> VertexTarget:
     """The target of a project and a machine.
 
     Args:
@@ -106,7 +106,7 @@ def vertex_target(
         settings: needs project and region, with `dataflow` also bucket.
         machine: a name of `MACHINES`.
         strategy: how it is lent; the machine's usual way where None.
-        timeout_hours, max_wait_hours: see `Vertex`.
+        timeout_hours, max_wait_hours: see `VertexTarget`.
         dataflow: whether preprocessing's default is Dataflow.
         backend: what trains; the machine's default where None.
 
@@ -120,7 +120,7 @@ def vertex_target(
         )
     images.need("register", "registering a model")
     images.need("serve", "registering a model")
-    return Vertex(
+    return VertexTarget(
         images=images,
         remote=True,
         registers=True,
