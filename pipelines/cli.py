@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bigbird.support.console import run_command
+from bigbird.support.errors import InputError
 from bigbird.tasks.registry import samples
 from bigbird.version import provenance
 from bigbird_components.command_line import Command
@@ -16,12 +17,14 @@ from bigbird_pipelines.cli_cloud import doctor, placement_of, preflight, schedul
 from bigbird_pipelines.options import (
     backend_option,
     data_options,
-    image_options,
+    examples,
+    local_platform_options,
     placement_options,
     settings_options,
     target_option,
     training_options,
 )
+from bigbird_pipelines.platforms.registry import local_platforms
 
 STAGES = ("preprocess", "train", "evaluate", "export", "serve", "register")
 CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
@@ -65,10 +68,10 @@ def cli() -> None:
     bigbird run
     bigbird run --sample squad
     bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model
-    bigbird run --docker
     bigbird run --backend jax
     bigbird run --task squad_v2 --data squad --recipe my_recipe.yaml --override trainer.train_steps=500
-    """,
+    """
+    + examples("run"),
 )
 @data_options
 @click.option(
@@ -86,12 +89,7 @@ def cli() -> None:
     is_flag=True,
     help="Goes on with the run of --name, or the newest that did not end, with its own options.",
 )
-@click.option("--docker", is_flag=True, help="Each step in its image, on the local Docker engine; `make images` first.")
-@click.option("--memory", default="", help='Most memory of a step\'s container, e.g. "8g".')
-@click.option(
-    "--gpus", is_flag=True, help="Containers get this machine's GPUs; trains in the image train-gpu or train-jax-gpu."
-)
-@image_options
+@local_platform_options
 @click.pass_context
 def run(context: click.Context, **options: Any) -> None:
     """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export.
@@ -100,14 +98,25 @@ def run(context: click.Context, **options: Any) -> None:
     """
     from bigbird_pipelines.local_run import run_locally
 
+    given = {name for name in options if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
+    flags = {platform.name for platform in local_platforms()[1:]}
     if options["resume"]:
-        allowed = {"resume", "name", "runs", "docker", "memory", "gpus", "image_prefix", "image_tag", "images"}
-        for name in set(options) - allowed:
-            if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-                raise click.UsageError(
-                    f"--resume goes on with the run's own options; leave --{name.replace('_', '-')} out"
-                )
-    run_command(lambda: run_locally(**options))
+        own = {name for platform in local_platforms() for name in platform.options}
+        for name in given - {"resume", "name", "runs"} - flags - own:
+            raise click.UsageError(f"--resume goes on with the run's own options; leave --{name.replace('_', '-')} out")
+    chosen = [platform for platform in local_platforms()[1:] if options.pop(platform.name)] or [local_platforms()[0]]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{chosen[0].name} and --{chosen[1].name} are both given; expected one of them")
+    own_options = {platform: {name: options.pop(name) for name in platform.options} for platform in local_platforms()}
+
+    def command() -> None:
+        for platform, values in own_options.items():
+            for name in values:
+                if platform is not chosen[0] and name in given:
+                    raise InputError(f"--{name.replace('_', '-')} is given without --{platform.name}; {platform.about}")
+        run_locally(chosen[0], own_options[chosen[0]], **options)
+
+    run_command(command)
 
 
 @cli.command(
@@ -116,9 +125,8 @@ def run(context: click.Context, **options: Any) -> None:
     epilog="""
     bigbird compile --output finetune.yaml --images build/images.json
     bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird
-    bigbird compile --target vertex --machine tpu-v5e-4 --project my-project --region europe-west4 --images build/images.json
-    bigbird compile --target kubeflow --machine gpu-l4 --images build/images.json
-    """,
+    """
+    + examples("compile"),
 )
 @click.option(
     "--output",

@@ -1,13 +1,16 @@
-"""The commands of `bigbird` that are about Vertex AI and Kubeflow."""
+"""The commands of `bigbird` that are about platforms to send pipelines to."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bigbird.support.console import run_command
+from bigbird.support.errors import InputError
 from bigbird_components.command_line import Command
 from bigbird_components.table_options import table_options
 from bigbird_pipelines.machines import MACHINES
@@ -15,41 +18,78 @@ from bigbird_pipelines.options import (
     PIPELINE_TASKS,
     backend_option,
     data_options,
+    examples,
     placement_options,
     sending_options,
     settings_options,
     target_option,
+    titles,
     training_options,
 )
+from bigbird_pipelines.platforms.platform import Finding, Placement, RemotePlatform
+from bigbird_pipelines.platforms.registry import platform_of, remote_platform, remote_platforms
 from bigbird_pipelines.shortcuts import Finite, shortcut_options
+from bigbird_pipelines.team_settings import TeamSettings
 
-if TYPE_CHECKING:
-    from bigbird_pipelines.remote import Placement
-
-_PLACEMENT = ("machine", "backend", "strategy", "timeout_hours", "max_wait_hours", "dataflow")
+_PLACEMENT = ("machine", "backend", "strategy", "timeout_hours", "max_wait_hours")
+_ZONED = titles((platform for platform in remote_platforms() if platform.time_zones), "and")
+_RESUMING = [platform for platform in remote_platforms() if platform.catches_up == "resume"]
+_CREATING = [platform for platform in remote_platforms() if platform.catches_up == "create"]
 
 
 def placement_of(options: dict[str, Any]) -> Placement | None:
-    """Takes the placement out of a command's options; None where no target is named."""
-    from bigbird.support.errors import InputError
-    from bigbird_pipelines.remote import Placement
+    """Takes the placement out of a command's options; None where no target is named.
 
-    place, given = options.pop("target"), {name: options.pop(name) for name in _PLACEMENT}
-    if place is None:
-        for name in ("machine", "backend", "strategy", "dataflow"):
-            if given[name]:
-                raise InputError(f"--{name} is given without --target, which says what that is")
+    Raises:
+        InputError: an option is not the target's.
+    """
+    target = options.pop("target")
+    if target is None:
+        _refuse(options, "is given without --target, which says what that is")
         return None
-    return Placement(place, **given)
+    return _placed(remote_platform(target), options)
+
+
+def _placed(platform: RemotePlatform, options: dict[str, Any]) -> Placement:
+    given, own = _take_placement(options)
+    for other in remote_platforms():
+        for name in other.options:
+            if other is not platform and own[name]:
+                hint = other.elsewhere.get(name, "leave it out on")
+                raise InputError(f"{_flag(name)}: is {other.title}'s; {hint} {platform.title}")
+    if given["machine"] and given["machine"] not in platform.machines:
+        raise InputError(
+            f"--machine {given['machine']}: {platform.title} has none; expected one of {', '.join(platform.machines)}"
+        )
+    return Placement(platform, **given, options={name: own[name] for name in platform.options})
+
+
+def _take_placement(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Takes from a command's options those of a placement, and those of platforms' own."""
+    own = {name: options.pop(name) for platform in remote_platforms() for name in platform.options}
+    return {name: options.pop(name) for name in _PLACEMENT}, own
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Takes a placement out of a command's options; `InputError` for the first of them that is given."""
+    given, own = _take_placement(options)
+    for name, value in (given | own).items():
+        if value and name not in ("timeout_hours", "max_wait_hours"):  # these have defaults
+            raise InputError(f"{_flag(name)} {why}")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @click.command(
     cls=Command,
-    epilog="""
-    bigbird submit --task sst2 --data gs://bucket/SST-2 --vocabulary gs://bucket/gpt2.model --recipe glue_sst2 --wait
-    bigbird submit --task squad_v1 --data gs://bucket/squad --machine tpu-v5e-4 --strategy spot --init-checkpoint gs://bucket/bigbr_base/model.ckpt-0
-    bigbird submit --task sst2 --data gs://bucket/SST-2 --dry-run
-    bigbird submit --target kubeflow --host http://localhost:8080 --task sst2 --data gs://bucket/SST-2
+    epilog=examples("submit"),
+    help=f"""
+    Sends a fine-tune to {titles(remote_platforms(), "or")}, after checking all that can be checked from here.
+
+    Data, vocabulary and weights are in a bucket; `{{date}}` in a path is the day of the run, and --init-checkpoint
+    registry:NAME is the model that is registered under this name, to be trained on by the same --recipe.
     """,
 )
 @data_options
@@ -62,11 +102,7 @@ def placement_of(options: dict[str, Any]) -> Placement | None:
 @click.option("--poll", "poll_s", type=Finite(min=0.01), default=15.0, show_default=True, help="Seconds between looks.")
 @settings_options
 def submit(**options: Any) -> None:
-    """Sends a fine-tune to Vertex AI or Kubeflow, after checking all that can be checked from here.
-
-    Data, vocabulary and weights are in a bucket; `{date}` in a path is the day of the run, and --init-checkpoint
-    registry:NAME is the model that is registered under this name, to be trained on by the same --recipe.
-    """
+    """See its help."""
 
     def command() -> None:
         from bigbird_pipelines.submit import submit_command
@@ -76,26 +112,26 @@ def submit(**options: Any) -> None:
     run_command(command)
 
 
-@click.group()
+@click.group(help=f"Recurring fine-tunes: {', '.join(platform.recurring for platform in remote_platforms())}.")
 def schedule() -> None:
-    """Recurring fine-tunes: Vertex AI's schedules, Kubeflow's recurring runs."""
+    """See its help."""
 
 
 @schedule.command(
     "create",
     cls=Command,
-    epilog="""
-    bigbird schedule create weekly --cron "0 3 * * 1" --time-zone Europe/Paris --task sst2 --data gs://bucket/{date}/SST-2
-    bigbird schedule create weekly --cron "0 3 * * 1" --task sst2 --data gs://bucket/SST-2 --recipe glue_sst2 --init-checkpoint registry:bigbird-sst2
-    bigbird schedule create nightly --target kubeflow --host http://localhost:8080 --cron "0 2 * * *" --task cola --data gs://bucket/CoLA
-    """,
+    epilog=examples("schedule create"),
 )
 @click.argument("name")
 @click.option("--cron", required=True, help="Minute, hour, day of month, month, day of week.")
-@click.option("--time-zone", default="UTC", show_default=True, help="Of --cron; Vertex AI only.")
+@click.option("--time-zone", default="UTC", show_default=True, help=f"Of --cron; {_ZONED} only.")
 @click.option("--start", default="", help="No run before this time, as 2026-01-31T03:00.")
 @click.option("--end", default="", help="No run after this time.")
-@click.option("--catch-up", is_flag=True, help="Makes up for missed runs; Kubeflow only, on Vertex AI see resume.")
+@click.option(
+    "--catch-up",
+    is_flag=True,
+    help=f"Makes up for missed runs; {titles(_CREATING, 'and')} only, on {titles(_RESUMING, 'and')} see resume.",
+)
 @data_options
 @training_options
 @target_option(required=True)
@@ -131,7 +167,7 @@ def schedule_list(target: Any, **options: Any) -> None:
     def command() -> None:
         from bigbird_pipelines.schedule import list_command
 
-        list_command(target, **options)
+        list_command(remote_platform(target), **options)
 
     run_command(command)
 
@@ -147,7 +183,7 @@ def schedule_show(target: Any, **options: Any) -> None:
     def command() -> None:
         from bigbird_pipelines.schedule import show_command
 
-        show_command(target, **options)
+        show_command(remote_platform(target), **options)
 
     run_command(command)
 
@@ -159,7 +195,7 @@ def _change(action: str, help_text: str) -> click.Command:
         def command() -> None:
             from bigbird_pipelines.schedule import change_command
 
-            change_command(target, action=action, **options)
+            change_command(remote_platform(target), action=action, **options)
 
         run_command(command)
 
@@ -182,8 +218,17 @@ for _action, _help in (
     schedule.add_command(_change(_action, _help))
 
 
-@click.command(cls=Command, epilog="bigbird doctor\nbigbird doctor --target kubeflow --host http://localhost:8080")
-@target_option(required=True)
+def _checks(options: dict[str, Any]) -> Callable[[TeamSettings], Iterator[Finding]]:
+    """Takes target and placement out of a command's options; the target's checks."""
+    platform = platform_of(options.pop("target"))
+    if isinstance(platform, RemotePlatform):
+        return partial(platform.checks, _placed(platform, options))
+    _refuse(options, f"is given with --target {platform.name}, which is this machine as it is")
+    return platform.checks
+
+
+@click.command(cls=Command, epilog=examples("doctor"))
+@target_option(required=True, here=True)
 @placement_options
 @settings_options
 def doctor(**options: Any) -> None:
@@ -192,7 +237,7 @@ def doctor(**options: Any) -> None:
     def command() -> None:
         from bigbird_pipelines.doctor import doctor_command
 
-        doctor_command(placement=placement_of(options), **options)  # type: ignore[arg-type]
+        doctor_command(checks=_checks(options), **options)
 
     run_command(command)
 

@@ -7,7 +7,7 @@ import functools
 import glob
 import hashlib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task
-from bigbird_components.model_names import LABEL, REGISTRY, check_model_name
+from bigbird_components.model_names import REGISTRY, check_model_name
 from bigbird_components.preprocess import storage
 from bigbird_components.preprocess.inputs import with_date
 from bigbird_pipelines.team_settings import TeamSettings
@@ -29,6 +29,8 @@ _ESCAPED = re.compile(r"\[([*?[])\]")  # how a pattern has a character that is n
 
 class LocalFiles:
     """Files of this machine, by their one absolute name; an address such as gs://… stays as it is."""
+
+    warnings: Sequence[str] = ()
 
     def folder(self, option: str, path: str, task: str, named: Collection[str]) -> str:
         """A folder that exists."""
@@ -143,15 +145,24 @@ class RemoteFiles:
     Args:
         settings: of the project.
         day: for which `{date}` in a path is looked up.
-        registry: whether `registry:NAME` names weights, as on Vertex AI.
+        registered: whether a run registered a model of a name, as `registry:NAME`; None where the platform has no registry.
         later: whether runs start later, as a schedule's do: what depends on the day or on the registry may not be there yet.
+        no_registry: why `registry:NAME` names no weights, where there is no registry.
 
     Attributes:
         warnings: about what was not there yet.
     """
 
-    def __init__(self, settings: TeamSettings, day: datetime.datetime, registry: bool, later: bool = False):
-        self._settings, self._day, self._registry, self._later = settings, day, registry, later
+    def __init__(
+        self,
+        settings: TeamSettings,
+        day: datetime.datetime,
+        registered: Callable[[str], bool] | None,
+        later: bool = False,
+        no_registry: str = "",
+    ):
+        self._settings, self._day, self._registered, self._later = settings, day, registered, later
+        self._no_registry = no_registry
         self._digests: dict[str, str] = {}  # of the vocabularies that were looked at
         self.warnings: list[str] = []
 
@@ -229,8 +240,8 @@ class RemoteFiles:
     def checkpoint(self, option: str, path: str) -> str:
         """Weights of a kind that training reads, told by the names of the files; or a registered model."""
         if path.startswith(REGISTRY):
-            if not self._registry:
-                raise InputError(f"{option} {path}: the Model Registry is Vertex AI's; expected a path on this target")
+            if self._registered is None:
+                raise InputError(f"{option} {path}: {self._no_registry}")
             name = path.removeprefix(REGISTRY)
             check_model_name(name, f"{option} {REGISTRY}NAME, where NAME is")
             if not self._registered(name):
@@ -278,21 +289,6 @@ class RemoteFiles:
             self.warnings.append(problem)
             return True
         return False
-
-    def _registered(self, name: str) -> bool:
-        """Whether a run registered a model of a name."""
-        from google.cloud.aiplatform_v1 import ModelServiceClient
-        from google.cloud.aiplatform_v1.types import ListModelsRequest
-
-        from bigbird_pipelines.targets.service import patiently
-        from bigbird_pipelines.targets.vertex_client import client_options, explained, transient
-
-        parent = f"projects/{self._settings.project}/locations/{self._settings.region}"
-        request = ListModelsRequest(parent=parent, filter=f'display_name="{name}"')
-        with explained(f"looking for the registered model {name}", self._settings):
-            client = ModelServiceClient(**client_options(self._settings))
-            models = patiently(lambda: list(client.list_models(request, timeout=_TIMEOUT_S)), transient)
-        return any(model.labels.get(LABEL[0]) == LABEL[1] for model in models)
 
     @functools.cached_property
     def _client(self) -> Any:

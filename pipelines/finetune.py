@@ -16,7 +16,7 @@ from bigbird_components.gate import NO_THRESHOLD
 from bigbird_components.preprocess.component import preprocess_component, resolve_component
 from bigbird_components.register.component import register_component
 from bigbird_components.train.component import train_component
-from bigbird_pipelines.targets.target import Target
+from bigbird_pipelines.platforms.target import Target
 
 
 def build_pipeline(target: Target) -> BaseComponent:

@@ -11,6 +11,7 @@ from bigbird.support.artifacts import read_json
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.version import UNKNOWN, revision
+from bigbird_pipelines.team_settings import TeamSettings
 
 Backend = Literal["tensorflow", "jax"]
 Accelerator = Literal["cpu", "gpu", "tpu"]
@@ -121,3 +122,9 @@ def choose_images(prefix: str, tag: str, file: Path | None, train: str = "train"
     if tag or prefix != PREFIX:
         raise InputError("--images is given with --image-prefix or --image-tag; expected one of them")
     return Images.from_file(file, train)
+
+
+def images_from(settings: TeamSettings, train: str) -> Images:
+    """The images that the settings name."""
+    file = Path(settings.images) if settings.images else None
+    return choose_images(settings.image_prefix or PREFIX, settings.image_tag, file, train)

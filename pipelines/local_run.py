@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -22,9 +23,11 @@ from bigbird.tasks.registry import family_of_task, samples, table_task_names
 from bigbird.version import provenance
 from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.files import LocalFiles, readable_places
-from bigbird_pipelines.images import TRAINING_IMAGES, Images, choose_images
+from bigbird_pipelines.images import Images
 from bigbird_pipelines.own_tables import with_own_tables
 from bigbird_pipelines.parameters import PATHS, SPLITS, pipeline_parameters
+from bigbird_pipelines.platforms.local_steps import Place
+from bigbird_pipelines.platforms.platform import LocalPlatform
 
 RECORD = "run.json"
 
@@ -55,48 +58,31 @@ class RunPlan:
         return here
 
 
-def run_locally(
-    *,
-    docker: bool,
-    memory: str,
-    gpus: bool,
-    image_prefix: str,
-    image_tag: str,
-    images: Path | None,
-    resume: bool = False,
-    **options: Any,
-) -> None:
+def run_locally(platform: LocalPlatform, own: Mapping[str, Any], *, resume: bool = False, **options: Any) -> None:
     """Runs the pipeline with the options of `bigbird run`; see its help.
+
+    Args:
+        platform: what runs the steps.
+        own: its own options.
+        resume: whether a run that did not end goes on.
+        options: all others.
 
     Raises:
         InputError: an option cannot be used; nothing was started or written.
         SystemExit: a step failed; the code is the step's.
     """
-    from bigbird_pipelines.targets import local
-    from bigbird_pipelines.targets.containers import Containers
-    from bigbird_pipelines.targets.processes import Processes
-
     if resume:
         plan = resumed_plan(options["name"], options["runs"])
     else:
         plan = make_plan(**options)
-    place: local.Place
-    if docker:
-        train = TRAINING_IMAGES["gpu" if gpus else "cpu"][plan.experiment.runtime.backend]
-        chosen = choose_images(image_prefix, image_tag, images, train)
-        place = Containers(chosen, plan.inputs, memory=memory, gpus=gpus)
-    else:
-        for option, value in (("--memory", memory), ("--gpus", gpus), ("--image-tag", image_tag), ("--images", images)):
-            if value:
-                raise InputError(f"{option} is given without --docker; it is about containers")
-        chosen, place = Images.named(tag="none"), Processes()
+    place, images = platform.place(plan.inputs, plan.experiment.runtime.backend, own)
     place.check()
     while True:
         try:
             plan.folder.parent.mkdir(parents=True, exist_ok=True)
             with locked(plan.folder, "bigbird run"):
                 if _prepare_folder(plan, overwrite=options["overwrite"], named=resume or options["name"] is not None):
-                    _run(plan, chosen, place, docker=docker)
+                    _run(plan, images, place)
                     return
         except OSError as error:
             if error.filename is None or not Path(error.filename).is_relative_to(plan.folder.parent):
@@ -105,17 +91,17 @@ def run_locally(
         plan = make_plan(**options)  # another run took the name that was free a moment ago
 
 
-def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
+def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
     """Runs a plan in its folder, which is locked."""
     from bigbird_pipelines.finetune import build_pipeline
+    from bigbird_pipelines.platforms import local_steps
+    from bigbird_pipelines.platforms.target import Target
     from bigbird_pipelines.run_summary import print_summary
-    from bigbird_pipelines.targets import local
-    from bigbird_pipelines.targets.target import Target
 
     record = {
         "arguments": plan.arguments,
         "sample": plan.sample,
-        "images": chosen.of_a_run_here() if docker else None,
+        "images": images.of_a_run_here() if images else None,
         **provenance(),
     }
     write_json(plan.folder / RECORD, integrity.sealed(record))
@@ -126,8 +112,9 @@ def _run(plan: RunPlan, chosen: Images, place: Any, *, docker: bool) -> None:
     print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
     goes_on = f"`bigbird run --resume --name {plan.folder.name}` goes on from there"
     try:
-        finished = local.run(build_pipeline(Target(chosen)), plan.arguments, plan.folder, place)
-    except local.StepFailed as error:
+        pipeline = build_pipeline(Target(images or Images.named(tag="none")))
+        finished = local_steps.run(pipeline, plan.arguments, plan.folder, place)
+    except local_steps.StepFailed as error:
         print(f"error: {error}\nOnce that is mended, {goes_on}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

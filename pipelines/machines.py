@@ -8,6 +8,7 @@ https://cloud.google.com/tpu/docs/v6e.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -174,27 +175,37 @@ STEP_RESOURCES: dict[str, StepResources] = {
 }
 
 
-def check_strategy(name: str, strategy: Strategy | None) -> Strategy:
+def check_strategy(name: str, strategy: Strategy | None, machines: Mapping[str, Machine] = MACHINES) -> Strategy:
     """The way in which a machine is to be lent; its default where none is asked for.
+
+    Args:
+        name: of the machine.
+        strategy: as it was asked for.
+        machines: the platform's, by name.
 
     Raises:
         InputError: it is not lent that way.
     """
-    offered = MACHINES[name].strategies
+    offered = machines[name].strategies
     if strategy is not None and strategy not in offered:
         raise InputError(
-            f"--machine {name} with --strategy {strategy}: {MACHINES[name].machine_type} is lent as {' or '.join(offered)} only"
+            f"--machine {name} with --strategy {strategy}: {machines[name].machine_type} is lent as {' or '.join(offered)} only"
         )
     return strategy or offered[0]
 
 
-def check_backend(name: str, backend: Backend | None) -> Backend:
+def check_backend(name: str, backend: Backend | None, machines: Mapping[str, Machine] = MACHINES) -> Backend:
     """What is to train on a machine; its default where none is asked for.
+
+    Args:
+        name: of the machine.
+        backend: as it was asked for.
+        machines: the platform's, by name.
 
     Raises:
         InputError: it cannot train there.
     """
-    offered = MACHINES[name].backends
+    offered = machines[name].backends
     if backend is not None and backend not in offered:
         raise InputError(
             f"--machine {name} with runtime.backend {backend}: it trains on {' or '.join(offered)} only; leave the backend out"
@@ -227,9 +238,9 @@ _BYTES_PER_UNIT = {
 _BYTES_PER_PARAMETER = 18.0
 
 
-def check_batch(name: str, experiment: Experiment) -> None:
+def check_batch(name: str, experiment: Experiment, machines: Mapping[str, Machine] = MACHINES) -> None:
     """Raises `InputError` unless a training's batch can be split over a machine's chips."""
-    machine, batch = MACHINES[name], experiment.task.train_data.global_batch_size
+    machine, batch = machines[name], experiment.task.train_data.global_batch_size
     if batch % machine.chips:
         nearest = max(machine.chips, round(batch / machine.chips) * machine.chips)
         raise InputError(
@@ -238,12 +249,13 @@ def check_batch(name: str, experiment: Experiment) -> None:
         )
 
 
-def check_fits(name: str, experiment: Experiment) -> list[str]:
+def check_fits(name: str, experiment: Experiment, machines: Mapping[str, Machine] = MACHINES) -> list[str]:
     """Holds a machine against a training's batch and length.
 
     Args:
         name: of the machine.
         experiment: what is to be trained.
+        machines: the platform's, by name.
 
     Returns:
         Warnings, for what is estimated and not certain.
@@ -251,8 +263,8 @@ def check_fits(name: str, experiment: Experiment) -> list[str]:
     Raises:
         InputError: the batch cannot be split over the machine's chips.
     """
-    check_batch(name, experiment)
-    machine = MACHINES[name]
+    check_batch(name, experiment, machines)
+    machine = machines[name]
     data, encoder = experiment.task.train_data, experiment.task.encoder
     batch = data.global_batch_size
     if not machine.chip_memory_gib:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,8 +10,10 @@ import click
 
 from bigbird.tasks.registry import pipeline_task_names
 from bigbird_components.table_options import table_options
-from bigbird_pipelines.images import PREFIX, Backend
-from bigbird_pipelines.machines import MACHINES, STRATEGIES
+from bigbird_pipelines.images import Backend
+from bigbird_pipelines.machines import STRATEGIES
+from bigbird_pipelines.platforms.platform import Platform
+from bigbird_pipelines.platforms.registry import local_platforms, platforms, remote_platforms
 from bigbird_pipelines.shortcuts import Finite, shortcut_options
 from bigbird_pipelines.team_settings import FILE, TeamSettings
 
@@ -84,17 +86,14 @@ def _decorated(command: Any, *options: Callable[[Any], Any]) -> Any:
     return command
 
 
-def image_options(command: Any) -> Any:
-    """The options that say which images a command is about."""
-    for option in (
-        click.option("--images", type=click.Path(path_type=Path), help="File of `make push`: the images by digest."),
-        click.option("--image-tag", default="", help="Tag of the images.  [default: this code's commit]"),
-        click.option(
-            "--image-prefix", default=PREFIX, show_default=True, help="Images are PREFIX-preprocess and so on."
-        ),
-    ):
-        command = option(command)
-    return command
+def local_platform_options(command: Any) -> Any:
+    """Which platform of this machine, as a flag of its name for all but the first, and each one's own options."""
+    options = []
+    for number, platform in enumerate(local_platforms()):
+        if number:
+            options.append(click.option(f"--{platform.name}", is_flag=True, help=platform.flag_help))
+        options += platform.options.values()
+    return _decorated(command, *options)
 
 
 def settings_options(command: Any) -> Any:
@@ -111,10 +110,27 @@ def settings_options(command: Any) -> Any:
     return _decorated(command, *options, file)
 
 
-def target_option(required: bool) -> Callable[[Any], Any]:
-    """Which platform; `bigbird compile` may do without."""
-    default: dict[str, Any] = {"default": "vertex", "show_default": True} if required else {}
-    return click.option("--target", type=click.Choice(["vertex", "kubeflow"]), help="Where it is to run.", **default)
+def target_option(required: bool, here: bool = False) -> Callable[[Any], Any]:
+    """Which platform.
+
+    Args:
+        required: whether there is a default; `bigbird compile` does without.
+        here: whether platforms of this machine are offered too.
+    """
+    names = [platform.name for platform in (*remote_platforms(), *(local_platforms() if here else ()))]
+    default: dict[str, Any] = {"default": names[0], "show_default": True} if required else {}
+    return click.option("--target", type=click.Choice(names), help="Where it is to run.", **default)
+
+
+def titles(platforms: Iterable[Platform], last: str) -> str:
+    """The platforms as a sentence names them, with a word before the last one."""
+    *others, end = [platform.title for platform in platforms]
+    return f"{', '.join(others)} {last} {end}" if others else end
+
+
+def examples(command: str) -> str:
+    """The lines that platforms add to the end of a command's help."""
+    return "\n    ".join(line for platform in platforms() for line in platform.examples.get(command, ()))
 
 
 def backend_option(default: str) -> Callable[[Any], Any]:
@@ -125,11 +141,14 @@ def backend_option(default: str) -> Callable[[Any], Any]:
 
 
 def placement_options(command: Any) -> Any:
-    """On which machine training runs."""
+    """On which machine training runs, and the options that are one platform's own."""
+    first, *others = remote_platforms()
+    machines = dict.fromkeys(name for platform in (first, *others) for name in platform.machines)
+    defaults = [first.default_machine, *(f"on {other.title} {other.default_machine}" for other in others)]
     return _decorated(
         command,
         click.option(
-            "--machine", type=click.Choice(tuple(MACHINES)), help="For training.  [default: tpu-v5e-1; on Kubeflow cpu]"
+            "--machine", type=click.Choice(tuple(machines)), help=f"For training.  [default: {'; '.join(defaults)}]"
         ),
         backend_option("the recipe's runtime.backend, or tensorflow; on tpu-v6e-* jax"),
         click.option(
@@ -143,7 +162,7 @@ def placement_options(command: Any) -> Any:
             "--max-wait-hours", type=Finite(min=0), default=24.0, show_default=True,
             help="For a machine to become free, with flex-start; 0 waits without end.",
         ),
-        click.option("--dataflow", is_flag=True, help="Preprocesses on Dataflow; Vertex AI only."),
+        *(option for platform in remote_platforms() for option in platform.options.values()),
     )  # fmt: skip
 
 

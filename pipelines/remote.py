@@ -1,69 +1,30 @@
-"""From options to what is sent to Vertex AI or Kubeflow: the target, the compiled pipeline, the checked request."""
+"""From options to what is sent to a platform: the target, the compiled pipeline, the checked request."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of_task
 from bigbird.version import revision
 from bigbird_components.model_names import REGISTRY, check_model_name
-from bigbird_pipelines.files import RemoteFiles
-from bigbird_pipelines.images import PREFIX, Backend, Images, choose_images
-from bigbird_pipelines.machines import MACHINES, Strategy, check_backend, check_fits
+from bigbird_pipelines.images import images_from
+from bigbird_pipelines.machines import check_fits
 from bigbird_pipelines.own_tables import with_own_tables
 from bigbird_pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
-from bigbird_pipelines.targets.service import PipelineService, Request
-from bigbird_pipelines.team_settings import TeamSettings, load_settings, require
+from bigbird_pipelines.platforms.platform import Placement, RemotePlatform
+from bigbird_pipelines.platforms.service import Request
+from bigbird_pipelines.team_settings import TeamSettings, load_settings
 
 if TYPE_CHECKING:
-    from bigbird_pipelines.targets.target import Target
+    from bigbird_pipelines.platforms.target import Target
 
-Place = Literal["vertex", "kubeflow"]
-DEFAULT_MACHINES: dict[Place, str] = {"vertex": "tpu-v5e-1", "kubeflow": "cpu"}
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a pipeline is to run.
-
-    Attributes:
-        place: vertex or kubeflow.
-        machine: a name of `MACHINES`; the place's default where None.
-        backend: what trains; the machine's default where None.
-        strategy: how it is lent; its usual way where None.
-        timeout_hours: after which training is stopped.
-        max_wait_hours: for a machine to become free, with flex-start.
-        dataflow: whether preprocessing runs on Dataflow.
-    """
-
-    place: Place
-    machine: str | None = None
-    backend: Backend | None = None
-    strategy: Strategy | None = None
-    timeout_hours: float = 24.0
-    max_wait_hours: float = 24.0
-    dataflow: bool = False
-
-    @property
-    def machine_name(self) -> str:
-        """The machine's name."""
-        return self.machine or DEFAULT_MACHINES[self.place]
-
-    @property
-    def train_image(self) -> str:
-        """The training image's name.
-
-        Raises:
-            InputError: the backend cannot train on the machine.
-        """
-        return MACHINES[self.machine_name].image(check_backend(self.machine_name, self.backend))
 
 
 def settings_from(options: Mapping[str, Any]) -> tuple[TeamSettings, dict[str, str]]:
@@ -73,41 +34,13 @@ def settings_from(options: Mapping[str, Any]) -> tuple[TeamSettings, dict[str, s
     return load_settings({name: str(value) for name, value in flags.items()}, file=file)
 
 
-def images_from(settings: TeamSettings, train: str) -> Images:
-    """The images that the settings name."""
-    file = Path(settings.images) if settings.images else None
-    return choose_images(settings.image_prefix or PREFIX, settings.image_tag, file, train)
-
-
 def make_target(placement: Placement, settings: TeamSettings) -> Target:
     """The target of a placement.
 
     Raises:
         InputError: settings are missing, or options contradict each other.
     """
-    machine, images = placement.machine_name, images_from(settings, placement.train_image)
-    if placement.place == "vertex":
-        from bigbird_pipelines.targets.vertex import vertex_target
-
-        _check_registry(images)
-        return vertex_target(
-            images, settings, machine, placement.strategy, placement.timeout_hours, placement.max_wait_hours,
-            placement.dataflow, placement.backend,
-        )  # fmt: skip
-    from bigbird_pipelines.targets.kubeflow import kubeflow_target
-
-    if placement.dataflow:
-        raise InputError("--dataflow: is Vertex AI's; expected --beam-options for another runner of Beam on Kubeflow")
-    return kubeflow_target(images, settings, machine, placement.strategy, placement.timeout_hours, placement.backend)
-
-
-def _check_registry(images: Images) -> None:
-    """Refuses images that lie on this machine only."""
-    if "/" not in images.train:
-        raise InputError(
-            f"image {images.train}: lies on this machine, where Vertex AI cannot see it; push the images "
-            "(make images push REGISTRY=…) and name them with --images build/images.json or --image-prefix REGISTRY/bigbird"
-        )
+    return placement.platform.target(placement, images_from(settings, placement.train_image), settings)
 
 
 def compile_to(output: Path, placement: Placement | None, options: Mapping[str, Any]) -> None:
@@ -117,7 +50,7 @@ def compile_to(output: Path, placement: Placement | None, options: Mapping[str, 
         InputError: settings are missing, or the file cannot be written.
     """
     from bigbird_pipelines.finetune import compile_pipeline
-    from bigbird_pipelines.targets.target import Target
+    from bigbird_pipelines.platforms.target import Target
 
     settings, _ = settings_from(options)
     target = Target(images_from(settings, "train")) if placement is None else make_target(placement, settings)
@@ -136,17 +69,6 @@ def compiled(target: Target) -> dict[str, Any]:
     if platforms:
         spec |= platforms
     return spec
-
-
-def service_of(place: Place, settings: TeamSettings) -> PipelineService:
-    """The client of a place."""
-    if place == "vertex":
-        from bigbird_pipelines.targets.vertex_service import VertexService
-
-        return VertexService(settings)
-    from bigbird_pipelines.targets.kubeflow_service import KubeflowService
-
-    return KubeflowService(settings)
 
 
 def make_request(
@@ -176,16 +98,15 @@ def make_request(
         InputError: names the option, what was found and what was expected. Nothing was sent.
         ServiceError: a bucket could not be looked into.
     """
-    now, on_vertex = datetime.datetime.now(datetime.UTC), placement.place == "vertex"
-    files = RemoteFiles(settings, now, registry=on_vertex, later=later)
+    now, platform = datetime.datetime.now(datetime.UTC), placement.platform
+    files = platform.files(settings, now, later)
     options = with_own_tables(options, files)
     task = _task(options)
-    if not on_vertex:
-        _check_kubeflow(options)
-    asked = MACHINES[placement.machine_name].runtime(placement.backend)
+    if not platform.registers:
+        _check_no_registration(options, platform)
+    asked = placement.profile.runtime(placement.backend)
     target = make_target(replace(placement, backend=wanted_backend(options, task, asked)), settings)
-    if on_vertex:
-        require(settings, "bucket")
+    fields = platform.request_fields(settings)
     _check_weights(options)
     parameters, experiment = pipeline_parameters(options, task, options["recipe"], files, target.runtime)
     # Of an option that stands twice Beam takes the later one.
@@ -193,19 +114,16 @@ def make_request(
     if target.registers:
         name_of_model = check_model_name(options["model_name"] or f"bigbird-{_plain(task)}", "--model-name")
         parameters |= {"model_name": name_of_model, "margin": options["margin"] or 0.0}
-    warnings = [*files.warnings, *check_fits(placement.machine_name, experiment)]
-    if settings.notify_emails and not on_vertex:
-        warnings.append("notify_emails: Kubeflow sends no mail; notify_webhook names a Kubernetes secret")
+    fits = check_fits(placement.machine_name, experiment, platform.machines)
+    warnings = [*files.warnings, *fits, *platform.warnings(settings)]
     own = {"bigbird": "finetune", "task": task, "machine": placement.machine_name, "commit": revision()}
     request = Request(
         name=name or f"{_plain(task)}-{now:%Y%m%d-%H%M%S}",
         spec=compiled(target),
         parameters=parameters,
         labels={key: _label_value(value) for key, value in own.items()} | _labels(labels),
-        pipeline_root=(settings.bucket if on_vertex else settings.pipeline_root).rstrip("/"),
         caching=caching,
-        service_account=settings.service_account if on_vertex else settings.kubernetes_service_account,
-        network=settings.network if on_vertex else "",
+        **fields,
     )
     return request, warnings
 
@@ -222,10 +140,10 @@ def _task(options: Mapping[str, Any]) -> str:
     return str(options["task"])
 
 
-def _check_kubeflow(options: Mapping[str, Any]) -> None:
+def _check_no_registration(options: Mapping[str, Any], platform: RemotePlatform) -> None:
     for option in ("model_name", "margin"):
         if options[option]:
-            raise InputError(f"--{option.replace('_', '-')}: nothing is registered on Kubeflow")
+            raise InputError(f"--{option.replace('_', '-')}: nothing is registered on {platform.title}")
 
 
 def _check_weights(options: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from bigbird.support.console import format_duration
 from bigbird.support.text_files import read_json_lines
 from bigbird_components.evaluate.wording import with_interval
 from bigbird_components.gate import is_set
-from bigbird_pipelines.targets.local import LocalRun
+from bigbird_pipelines.platforms.local_steps import LocalRun
 
 LONGEST_EXAMPLE = 200  # characters of a text that still reads well in a command
 

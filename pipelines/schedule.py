@@ -14,8 +14,9 @@ from typing import Any
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceError
-from bigbird_pipelines.remote import Place, Placement, make_request, service_of, settings_from
-from bigbird_pipelines.targets.service import PipelineService, Request, Schedule, Timing
+from bigbird_pipelines.platforms.platform import Placement, RemotePlatform
+from bigbird_pipelines.platforms.service import PipelineService, Request, Schedule, Timing
+from bigbird_pipelines.remote import make_request, settings_from
 
 NEXT_TIMES = 3  # shown when a schedule is made
 _CRON = set("0123456789*,-/ ")
@@ -37,12 +38,13 @@ def create_command(
         raise InputError(
             "--catch-up with {date}: a run that is made up for may take the day on which it is; expected one of them"
         )
-    if catch_up and placement.place == "vertex":
+    platform = placement.platform
+    if catch_up and platform.catches_up == "resume":
         raise InputError(
-            "--catch-up: on Vertex AI it is chosen when a schedule is resumed: bigbird schedule resume --catch-up"
+            f"--catch-up: on {platform.title} it is chosen when a schedule is resumed: bigbird schedule resume --catch-up"
         )
     settings, _ = settings_from(options)
-    service = service_of(placement.place, settings)
+    service = platform.service(settings)
     request, warnings = make_request(
         placement, settings, options, name=name, labels=labels, caching=caching, later=True
     )
@@ -240,8 +242,8 @@ def one_of_name(service: PipelineService, name: str) -> Schedule | None:
 # -------------------------------------------------------------------------------------------- the other commands
 
 
-def _service(place: Place, options: Mapping[str, Any]) -> PipelineService:
-    return service_of(place, settings_from(options)[0])
+def _service(platform: RemotePlatform, options: Mapping[str, Any]) -> PipelineService:
+    return platform.service(settings_from(options)[0])
 
 
 def _named(service: PipelineService, name: str, runs: int = 0) -> list[Schedule]:
@@ -268,9 +270,9 @@ def _the_one(service: PipelineService, name: str) -> Schedule:
     return found[0]
 
 
-def list_command(place: Place, as_json: bool, **options: Any) -> None:
+def list_command(platform: RemotePlatform, as_json: bool, **options: Any) -> None:
     """Prints all schedules."""
-    schedules = sorted(_service(place, options).schedules(), key=lambda schedule: schedule.name)
+    schedules = sorted(_service(platform, options).schedules(), key=lambda schedule: schedule.name)
     if as_json:
         print(json.dumps([described(schedule) for schedule in schedules], indent=2))
         return
@@ -293,9 +295,9 @@ def list_command(place: Place, as_json: bool, **options: Any) -> None:
         )
 
 
-def show_command(place: Place, name: str, as_json: bool, **options: Any) -> None:
+def show_command(platform: RemotePlatform, name: str, as_json: bool, **options: Any) -> None:
     """Prints a schedule and its last runs."""
-    for schedule in _named(_service(place, options), name, LAST_RUNS):
+    for schedule in _named(_service(platform, options), name, LAST_RUNS):
         if as_json:
             print(json.dumps(described(schedule), indent=2))
             continue
@@ -316,9 +318,9 @@ def show_command(place: Place, name: str, as_json: bool, **options: Any) -> None
             print(f"{'run':<9} {run.name} {run.state.lower()}{failed}\n{'':<9} {run.link}")
 
 
-def change_command(place: Place, name: str, action: str, catch_up: bool = False, **options: Any) -> None:
+def change_command(platform: RemotePlatform, name: str, action: str, catch_up: bool = False, **options: Any) -> None:
     """Pauses, resumes, deletes or triggers a schedule."""
-    service = _service(place, options)
+    service = _service(platform, options)
     schedule = _the_one(service, name)
     if action == "pause":
         service.pause_schedule(schedule)

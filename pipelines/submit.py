@@ -13,8 +13,9 @@ from bigbird.support.addresses import without_passwords
 from bigbird.support.console import EXIT_CODES, format_duration
 from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird_components.runs import Run, Step
-from bigbird_pipelines.remote import Placement, make_request, service_of, settings_from
-from bigbird_pipelines.targets.service import PipelineService
+from bigbird_pipelines.platforms.platform import Placement
+from bigbird_pipelines.platforms.service import PipelineService
+from bigbird_pipelines.remote import make_request, settings_from
 
 POLL_S = 15.0
 HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs
@@ -36,7 +37,7 @@ def submit_command(
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}", name):
         raise InputError(f"--name {name!r}: expected at most 100 letters, digits, spaces, '.', '_' and '-'")
     settings, _ = settings_from(options)
-    service = service_of(placement.place, settings)
+    service = placement.platform.service(settings)
     request, warnings = make_request(placement, settings, options, name=name, labels=labels, caching=caching)
     for warning in warnings:
         print(f"warning: {without_passwords(warning)}", file=sys.stderr)

@@ -144,15 +144,19 @@ LIGHT = (
     "bigbird.tasks.classification.baselines", "bigbird.tasks.classification.decisions", "bigbird.tasks.classification.intervals",
     "bigbird.tasks.classification.metrics", "bigbird.tasks.classification.plots", "bigbird.tasks.classification.predictions",
     "bigbird.tasks.classification.report", "bigbird.tasks.shortening",
-    "bigbird_components.evaluate.__main__", "bigbird_components.evaluate.report_charts", "bigbird_components.evaluate.wording", "bigbird_components.export.__main__", "bigbird_components.notify.notify", "bigbird_components.preprocess.__main__",
+    "bigbird_components.evaluate.__main__", "bigbird_components.evaluate.report_charts", "bigbird_components.evaluate.wording", "bigbird_components.export.__main__", "bigbird_components.notify.notify",
+    "bigbird_components.platforms.kubeflow", "bigbird_components.platforms.vertex", "bigbird_components.preprocess.__main__",
     "bigbird_components.preprocess.inputs", "bigbird_components.preprocess.report_page", "bigbird_components.run_configuration", "bigbird_components.register.__main__", "bigbird_components.register.register",
     "bigbird_components.runs", "bigbird_components.serve.__main__", "bigbird_components.serve.serve", "bigbird_components.stage", "bigbird_components.table_options", "bigbird_components.train.__main__",
     "bigbird_pipelines.cli", "bigbird_pipelines.cli_cloud", "bigbird_pipelines.doctor", "bigbird_pipelines.files", "bigbird_pipelines.images", "bigbird_pipelines.local_run",
     "bigbird_pipelines.machines", "bigbird_pipelines.options", "bigbird_pipelines.own_tables", "bigbird_pipelines.parameters", "bigbird_pipelines.predict", "bigbird_pipelines.preflight.command",
     "bigbird_pipelines.preflight.compiler", "bigbird_pipelines.preflight.lowering", "bigbird_pipelines.recipes", "bigbird_pipelines.remote",
     "bigbird_pipelines.sample_data", "bigbird_pipelines.schedule", "bigbird_pipelines.team_settings", "bigbird_pipelines.submission", "bigbird_pipelines.submit",
-    "bigbird_pipelines.run_summary", "bigbird_pipelines.targets.containers", "bigbird_pipelines.targets.kubeflow_service", "bigbird_pipelines.targets.local",
-    "bigbird_pipelines.targets.processes", "bigbird_pipelines.targets.service", "bigbird_pipelines.targets.vertex_client", "bigbird_pipelines.targets.vertex_service",
+    "bigbird_pipelines.run_summary", "bigbird_pipelines.platforms.docker.containers", "bigbird_pipelines.platforms.docker.platform",
+    "bigbird_pipelines.platforms.kubeflow.checks", "bigbird_pipelines.platforms.kubeflow.platform", "bigbird_pipelines.platforms.kubeflow.service",
+    "bigbird_pipelines.platforms.local.platform", "bigbird_pipelines.platforms.local.processes", "bigbird_pipelines.platforms.local_steps",
+    "bigbird_pipelines.platforms.platform", "bigbird_pipelines.platforms.registry", "bigbird_pipelines.platforms.service", "bigbird_pipelines.platforms.vertex.checks",
+    "bigbird_pipelines.platforms.vertex.client", "bigbird_pipelines.platforms.vertex.platform", "bigbird_pipelines.platforms.vertex.service",
 )  # fmt: skip
 
 
@@ -163,7 +167,7 @@ def test_light_modules_load_nothing_heavy():
 def test_compiling_a_pipeline_loads_neither_tensorflow_nor_beam():
     assert loaded_by(
         "from bigbird_pipelines.finetune import build_pipeline; from bigbird_pipelines.images import Images; "
-        "from bigbird_pipelines.targets.target import Target; build_pipeline(Target(Images.named()))"
+        "from bigbird_pipelines.platforms.target import Target; build_pipeline(Target(Images.named()))"
     ) <= {"kfp", "google.cloud.storage"}
 
 
@@ -325,3 +329,52 @@ def test_no_stage_and_no_pipeline_knows_a_task_family(name):
     assert words_of_code(MODULES[name]) & family_words() == set()
     folders = {f"bigbird.tasks.{path.name}" for path in (ROOT / "model/bigbird/tasks").iterdir() if path.is_dir()}
     assert not [imported for imported in imports_of(name) if imported.startswith(tuple(folders))]
+
+
+PLATFORMS = ("local", "docker", "vertex", "kubeflow")
+# Modules that are about a platform, outside the platforms' folders, and why.
+ABOUT_A_PLATFORM = {
+    "bigbird_pipelines.team_settings": "the settings of all platforms are one table; its help says which one each is for",
+    "bigbird_components.serve.__main__": "the server answers as Vertex AI's custom containers do, wherever it runs",
+    "bigbird_components.serve.listening": "a message that tells how to give a container more files",
+}
+
+
+def platform_folder(name: str) -> str | None:
+    """The platform whose folder or module it is: all of pipelines/platforms/NAME, and components/platforms/NAME.py."""
+    parts = name.split(".")
+    return parts[2] if parts[1:2] == ["platforms"] and len(parts) > 2 and parts[2] in PLATFORMS else None
+
+
+def texts_of_code(file: Path) -> set[str]:
+    """Identifiers and strings of a module, in lower case; its documentation is left out."""
+    tree, found, documentation = ast.parse(file.read_text(encoding="utf-8")), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first = node.body[0] if node.body else None
+            documentation |= {id(first.value)} if isinstance(first, ast.Expr) else set()
+        elif isinstance(node, ast.Expr):  # of an attribute
+            documentation.add(id(node.value))
+    for node in ast.walk(tree):
+        names = [getattr(node, field, None) for field in ("id", "attr", "arg", "name", "module")]
+        names += [node.value] if isinstance(node, ast.Constant) and id(node) not in documentation else []
+        found |= {name.lower() for name in names if isinstance(name, str)}
+    return found
+
+
+def test_the_platforms_are_those_of_the_registry():
+    from bigbird_pipelines.platforms.registry import OWN, platforms
+
+    assert OWN == PLATFORMS == tuple(platform.name for platform in platforms())[: len(OWN)]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in MODULES if not name.startswith("bigbird.") and name not in ABOUT_A_PLATFORM)
+)
+def test_nothing_but_a_platforms_folder_knows_it(name):
+    own = platform_folder(name)
+    others = {imported for imported in imports_of(name) if platform_folder(imported) not in (None, own)}
+    assert others == set()
+    if own is None and name != "bigbird_pipelines.platforms.registry":  # which lists the folders
+        texts = "\n".join(texts_of_code(MODULES[name]))
+        assert not re.search("vertex|kubeflow|docker", texts)  # "local" is also a word of English

@@ -1,12 +1,9 @@
 """The evaluation stage as a KFP component, and the step that says why a model is not exported."""
 
-import logging
 from typing import NamedTuple
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
-
-_log = logging.getLogger(__name__)
 
 
 def evaluate_component(image: str) -> BaseComponent:
@@ -57,8 +54,11 @@ def skip_export_component(image: str) -> BaseComponent:
     @dsl.component(base_image=image, install_kfp_package=False)
     def skip_export(metric_name: str, metric: float, metric_threshold: float) -> str:
 
+        from bigbird.support.log import configure_logging
+
+        configure_logging()
         reason = f"export skipped: {metric_name} {metric:.4f} is below the threshold {metric_threshold:.4f}"
-        _log.info(reason)
+        logging.getLogger("bigbird_components.evaluate").info(reason)
         return reason
 
     return skip_export

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError
 from bigbird_components.gate import is_set
-from bigbird_components.runs import Run, kubeflow_run, run_link, vertex_run
+from bigbird_components.runs import Run, run_link
 
 _log = logging.getLogger(__name__)
 
 WEBHOOK = "BIGBIRD_WEBHOOK"
 """The environment variable into which Kubernetes puts the address."""
 
-ENDPOINT = "https://secretmanager.googleapis.com"
-# Where Kubeflow's API is inside a cluster, the variable that names another place, and a step's token: as kfp has them.
-KUBEFLOW = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
-KUBEFLOW_ENDPOINT = "KF_PIPELINES_ENDPOINT"
-KUBEFLOW_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - the file that holds it
 # These refuse a message with fields that they do not know.
 _TEXT_ONLY = ("chat.googleapis.com",)
 _TIMEOUT_S = 30.0
@@ -47,13 +43,13 @@ def notify(
     """Posts how a run ended.
 
     Args:
-        platform: vertex or kubeflow.
-        secret: name of the secret in Secret Manager; Kubernetes' is in the environment.
+        platform: the name of a module of `bigbird_components.platforms`.
+        secret: name of the secret that holds the webhook's address, unless the environment has it.
         run_name, run_id: of the run.
-        host: Kubeflow's address, for links.
+        host: the platform's address, for links.
         project: the secret's.
         state: of the steps before this one: SUCCEEDED, FAILED or CANCELLED.
-        job: resource name of the pipeline job, on Vertex AI.
+        job: resource name of the pipeline job, where the platform has one.
         error: in the backend's words.
 
     Returns:
@@ -62,8 +58,9 @@ def notify(
     Raises:
         InputError: the secret cannot be read, or the webhook refuses the message.
     """
-    address = _address(secret, platform, project)
-    run = _run(platform, run_name, run_id, host, job)
+    place = import_module(f"bigbird_components.platforms.{platform}")
+    address = _checked(os.environ.get(WEBHOOK, "") or place.webhook_address(secret=secret, project=project))
+    run = _run(place, run_name, run_id, host, job)
     body = message(run, state, error)
     post(address, body)
     return body
@@ -100,14 +97,13 @@ def announce(
         "links": {"run": link} if link else {},
     }
     try:
-        post(_address("", "kubeflow", ""), body)
+        post(_checked(os.environ.get(WEBHOOK, "")), body)
     except InputError as error:  # news of a run is no reason for it to fail
         _log.warning(f"not announced: {error}")
     return body
 
 
-def _address(secret: str, platform: str, project: str) -> str:
-    address = os.environ.get(WEBHOOK, "") or (read_secret(secret, project) if platform == "vertex" else "")
+def _checked(address: str) -> str:
     if not address:
         raise InputError(
             f"no webhook: the environment's {WEBHOOK} is empty; expected Kubernetes' secret to fill it, key url"
@@ -115,31 +111,14 @@ def _address(secret: str, platform: str, project: str) -> str:
     return address
 
 
-def _run(platform: str, name: str, identifier: str, host: str, job: str) -> Run:
+def _run(place: Any, name: str, identifier: str, host: str, job: str) -> Run:
     """What the backend says of the run; the bare name where it does not answer, since bad news should arrive anyway."""
     try:
-        if platform == "vertex":
-            from google.cloud import aiplatform
-
-            return vertex_run(aiplatform.PipelineJob.get(job).gca_resource)
-        return kubeflow_run(_kubeflow_runs().run_service_get_run(run_id=identifier), host)
+        run: Run = place.run_of_step(identifier=identifier, host=host, job=job)
+        return run
     except Exception as error:  # noqa: BLE001 - whatever a client raises
         _log.warning(f"the run's steps are not known: {without_passwords(str(error))}")
         return Run(name, "RUNNING", ())
-
-
-def _kubeflow_runs() -> Any:
-    """The cluster's own API, with the step's token where there is one. kfp.Client cannot be imported inside a step."""
-    from pathlib import Path
-
-    import kfp_server_api
-
-    configuration = kfp_server_api.Configuration(host=os.environ.get(KUBEFLOW_ENDPOINT, KUBEFLOW))
-    token = Path(KUBEFLOW_TOKEN)
-    if token.is_file():
-        configuration.api_key["authorization"] = token.read_text(encoding="utf-8").strip()
-        configuration.api_key_prefix["authorization"] = "Bearer"
-    return kfp_server_api.RunServiceApi(kfp_server_api.ApiClient(configuration))
 
 
 def message(run: Run, state: str, error: str = "") -> dict[str, Any]:
@@ -203,31 +182,3 @@ def post(address: str, body: dict[str, Any]) -> None:
         raise InputError(
             f"the webhook at {host} answered {answer.status_code}; is its secret up to date?"  # its text may hold the path
         )
-
-
-def read_secret(name: str, project: str) -> str:
-    """The latest version of a secret in Secret Manager.
-
-    Raises:
-        InputError: it is not there, or may not be read.
-    """
-    import base64
-
-    import google.auth
-    import requests
-    from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport.requests import AuthorizedSession
-
-    endpoint = os.environ.get("BIGBIRD_SECRET_MANAGER", ENDPOINT)
-    url = f"{endpoint}/v1/projects/{project}/secrets/{name}/versions/latest:access"
-    try:
-        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-        answer = AuthorizedSession(credentials).get(url, timeout=_TIMEOUT_S)
-    except (GoogleAuthError, requests.RequestException) as error:
-        raise InputError(f"secret {name} of project {project}: Secret Manager cannot be asked ({error})") from None
-    if answer.status_code != 200:
-        raise InputError(
-            f"secret {name} of project {project}: Secret Manager answered {answer.status_code}; expected a secret that this "
-            "step's service account may read (roles/secretmanager.secretAccessor)"
-        )
-    return base64.b64decode(answer.json()["payload"]["data"]).decode().strip()

@@ -84,7 +84,7 @@ def test_pushed_images_are_pinned_by_the_registrys_own_digests(registry, small_i
 
 
 def test_a_pushed_image_is_pulled_when_a_run_needs_it(registry, small_images, engine, tmp_path, capsys):
-    from bigbird_pipelines.targets.containers import Containers
+    from bigbird_pipelines.platforms.docker.containers import Containers
 
     file = tmp_path / "images.json"
     assert push(small_images, TAG, f"{registry}/project", file, *STAGES).returncode == 0

@@ -14,8 +14,8 @@ from kfp import dsl
 
 from bigbird.support.errors import InputError
 from bigbird_pipelines.images import Images
-from bigbird_pipelines.targets import local
-from bigbird_pipelines.targets.containers import RUN_LABEL, Containers
+from bigbird_pipelines.platforms import local_steps
+from bigbird_pipelines.platforms.docker.containers import RUN_LABEL, Containers
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,7 +86,7 @@ def run(engine, tmp_path):
             component(**arguments)
 
         folder = folder or tmp_path / "run"
-        return local.run(one, {}, folder, Containers(Images(image, image, image, image), inputs, memory=memory))
+        return local_steps.run(one, {}, folder, Containers(Images(image, image, image, image), inputs, memory=memory))
 
     return run_one
 
@@ -105,16 +105,16 @@ def test_a_step_runs_as_the_caller_who_owns_what_it_leaves(run, callers_folder, 
     folder = callers_folder / "run"
     folder.mkdir()
     os.chown(folder, *caller)
-    monkeypatch.setattr(local.tempfile, "tempdir", str(callers_folder))
+    monkeypatch.setattr(local_steps.tempfile, "tempdir", str(callers_folder))
     callers_folder.chmod(0o777)
-    original = local.tempfile.TemporaryDirectory
+    original = local_steps.tempfile.TemporaryDirectory
 
     def open_to_all(**options):
         scratch = original(**options)
         os.chown(scratch.name, *caller)
         return scratch
 
-    monkeypatch.setattr(local.tempfile, "TemporaryDirectory", open_to_all)
+    monkeypatch.setattr(local_steps.tempfile, "TemporaryDirectory", open_to_all)
     run(write, folder, text="hello")
     written = folder / "write/note"
     assert written.read_text() == "hello"
@@ -156,7 +156,7 @@ def test_a_steps_stderr_is_live_and_its_log_holds_all(run, tmp_path, capsys):
 )
 def test_a_failure_is_never_taken_for_success(run, engine, tmp_path, request, how, code, message):
     for number in range(request.config.getoption("--repeats")):
-        with pytest.raises(local.StepFailed, match=message) as failed:
+        with pytest.raises(local_steps.StepFailed, match=message) as failed:
             run(fail, tmp_path / f"run{number}", memory="256m", how=how)
         assert failed.value.exit_code == code
     assert containers(engine, tmp_path) == []
@@ -194,7 +194,7 @@ def test_an_input_that_may_not_be_listed_is_one_message(monkeypatch, tmp_path):
 
 
 def test_a_container_that_the_engine_refuses_is_a_failed_step_and_leaves_nothing(run, engine, tmp_path):
-    with pytest.raises(local.StepFailed, match=r"step 'read' failed: Docker failed: .*absent") as failed:
+    with pytest.raises(local_steps.StepFailed, match=r"step 'read' failed: Docker failed: .*absent") as failed:
         run(read, inputs=[tmp_path / "absent"], file="x")
     assert failed.value.exit_code == 1
     assert not (tmp_path / "absent").exists()
@@ -225,7 +225,7 @@ def test_an_interruption_at_any_moment_leaves_no_container(run, engine, tmp_path
 def test_an_interruption_stops_the_container_and_leaves_nothing_half_written(
     run, engine, tmp_path, monkeypatch, number
 ):
-    monkeypatch.setitem(local.OUTPUTS, "model", Path("wait/model"))
+    monkeypatch.setitem(local_steps.OUTPUTS, "model", Path("wait/model"))
     folder, running = tmp_path / "run", []
 
     def interrupt_once_started():

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from bigbird.text.vocabulary import train_vocabulary
 from bigbird_pipelines import cli
-from bigbird_pipelines.targets import service
+from bigbird_pipelines.platforms import service
 from tests.cloud import PROJECT, REGION, Cloud
 from tests.kubeflow import Kubeflow
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.cloud import PROJECT
-from tests.loopback import Answer
+from tests.loopback import Answer, LoopbackServer
 
 ACCOUNT = "runner@my-project.iam.gserviceaccount.com"
 QUOTA = "aiplatform.googleapis.com/custom_model_training_tpu_v5e"
@@ -123,3 +123,51 @@ def test_kubeflow_that_answers_passes(kubeflow, bigbird):
 def test_kubeflow_that_does_not_answer_fails(kubeflow, bigbird):
     output = bigbird("doctor", "--target", "kubeflow", "--host", "http://127.0.0.1:9", code=2).stdout
     assert "FAILED   Kubeflow Pipelines: listing schedules (http://127.0.0.1:9): cannot be reached" in output
+
+
+def test_this_machine_has_what_the_stages_import(bigbird):
+    output = bigbird("doctor", "--target", "local").stdout
+    assert re.search(r"^ok +libraries: apache-beam, keras, .* are installed$", output, flags=re.MULTILINE)
+
+
+def test_a_docker_engine_is_asked_for_each_image_and_pulls_none(bigbird, monkeypatch):
+    here = "bigbird-preprocess:t1"
+
+    def image(match, _):
+        if match[1] != here:
+            raise Answer(404, {"message": f"No such image: {match[1]}"})
+        return {"Id": "sha256:1"}
+
+    routes = [
+        (r"GET /version", lambda *_: {"ApiVersion": "1.43"}),
+        (r"GET /v1.43/_ping", lambda *_: {}),
+        (r"GET /v1.43/images/(.+)/json", image),
+    ]
+    with LoopbackServer(routes) as engine:
+        monkeypatch.setenv("DOCKER_HOST", engine.url.replace("http", "tcp"))
+        output = bigbird("doctor", "--target", "docker", "--image-tag", "t1", code=2).stdout
+        assert [line for line in output.splitlines() if not line.startswith("setting")] == [
+            "ok       Docker engine: answers",
+            f"ok       image preprocess: {here}",
+            *(
+                line
+                for name in ("train", "evaluate", "export")
+                for line in (
+                    f"FAILED   image {name}: bigbird-{name}:t1: not in the local engine",
+                    "         -> make images builds those of this code",
+                )
+            ),
+        ]
+        named = bigbird("doctor", "--target", "docker", "--image-tag", "t1", "--image-prefix", "registry/x").stdout
+        assert "unknown  image train: registry/x-train:t1: not in the local engine\n         -> a run pulls it" in named
+
+
+def test_without_a_docker_engine_that_is_told(bigbird, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    output = bigbird("doctor", "--target", "docker", "--image-tag", "t1", code=2).stdout
+    assert "FAILED   Docker engine: --docker: no Docker engine answers" in output
+
+
+def test_this_machine_has_no_machines_to_choose_from(bigbird):
+    told = bigbird("doctor", "--target", "local", "--machine", "cpu", code=2).stderr
+    assert "--machine is given with --target local, which is this machine as it is" in told

@@ -43,7 +43,7 @@ def test_every_command_that_takes_an_address_is_tried_here():
             elif any("--host" in parameter.opts for parameter in command.params):
                 yield " ".join((*before, name))
 
-    assert set(named(cli)) == set(COMMANDS)
+    assert set(named(cli)) - {"serve"} == set(COMMANDS)  # serve listens on its --host
 
 
 @pytest.fixture

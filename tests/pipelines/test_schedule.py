@@ -7,8 +7,8 @@ import pytest
 from google.cloud import aiplatform_v1
 
 from bigbird.support.errors import InputError
+from bigbird_pipelines.platforms import service
 from bigbird_pipelines.schedule import make_timing, next_times
-from bigbird_pipelines.targets import service
 from tests.cloud import PARENT, parsed, task
 
 SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
@@ -76,7 +76,11 @@ def test_other_work_replaces_it_the_new_one_first(cloud, bigbird):
     assert "replaced" in bigbird(*MONDAYS, "--epochs", "2").stdout
     assert order(cloud) == ["POST /schedules", "POST /schedules", "DELETE /schedules/1"]
     assert list(cloud.schedules) == ["2"]
-    assert the_schedule(cloud).create_pipeline_job_request.pipeline_job.runtime_config.parameter_values["epochs"] == 2
+    assert (
+        the_schedule(cloud)
+        .create_pipeline_job_request.pipeline_job.runtime_config.parameter_values["overrides"]
+        .startswith("trainer.epochs=2.0,")
+    )
 
 
 def test_a_paused_schedule_stays_paused_when_it_is_replaced(cloud, bigbird):

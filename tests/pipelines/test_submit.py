@@ -261,11 +261,12 @@ def test_a_lost_connection_while_waiting_is_bridged(cloud, bigbird):
     cloud.progress = [("PIPELINE_STATE_RUNNING", []), ("PIPELINE_STATE_SUCCEEDED", [])]
     bigbird("submit", *SST2, "--name", "w")
     cloud.trouble("GET .*pipelineJobs/", 7, status=None)  # more than one look tries
-    from bigbird_pipelines.remote import service_of, settings_from
+    from bigbird_pipelines.platforms.registry import remote_platform
+    from bigbird_pipelines.remote import settings_from
     from bigbird_pipelines.submit import watch
 
     said = []
-    run = watch(service_of("vertex", settings_from({})[0]), "bigbird-w", 0.01, said.append)
+    run = watch(remote_platform("vertex").service(settings_from({})[0]), "bigbird-w", 0.01, said.append)
     assert run.state == "SUCCEEDED"
     assert "the service cannot be reached (ConnectionError); trying again" in said[0]
 

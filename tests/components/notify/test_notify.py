@@ -9,6 +9,7 @@ from google.cloud import aiplatform
 from bigbird.support.errors import InputError
 from bigbird_components.notify import notify as module
 from bigbird_components.notify.notify import announce, message, notify, post
+from bigbird_components.platforms import kubeflow
 from bigbird_components.runs import Run, Step
 from tests.cloud import PARENT, PROJECT, REGION, Cloud, task
 from tests.kubeflow import Kubeflow
@@ -96,7 +97,7 @@ def test_a_secret_that_may_not_be_read_is_told_with_the_role(vertex, webhook):
 def test_a_failure_on_kubeflow_arrives_too_its_address_from_the_environment(webhook, monkeypatch):
     monkeypatch.setenv(module.WEBHOOK, f"{webhook.url}/hook/s3cret")
     with Kubeflow() as server:
-        monkeypatch.setenv(module.KUBEFLOW_ENDPOINT, server.url)
+        monkeypatch.setenv(kubeflow.ENDPOINT, server.url)
         server.runs["id-1"] = {"run_id": "id-1", "display_name": "weekly"}
         server.progress = [
             (

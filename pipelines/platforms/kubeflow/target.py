@@ -15,9 +15,8 @@ from bigbird_components.notify.component import announce_component
 from bigbird_components.notify.notify import WEBHOOK
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend
-from bigbird_pipelines.targets.service import NEVER_CACHED
-from bigbird_pipelines.targets.target import Target
-from bigbird_pipelines.targets.vertex import notify_task
+from bigbird_pipelines.platforms.service import NEVER_CACHED
+from bigbird_pipelines.platforms.target import Target, notify_task
 from bigbird_pipelines.team_settings import TeamSettings
 
 # GKE's node labels and the taints that keep other pods away,
@@ -29,7 +28,7 @@ _SPOT_RETRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kubeflow(Target):
+class KubeflowTarget(Target):
     """Kubeflow Pipelines: training's pod goes to a node of `machine`.
 
     Attributes:
@@ -116,7 +115,7 @@ def kubeflow_target(
     strategy: Strategy | None = None,
     timeout_hours: float = 24.0,
     backend: Backend | None = None,
-) -> Kubeflow:
+) -> KubeflowTarget:
     """The target of an installation and a machine.
 
     Args:
@@ -132,7 +131,7 @@ def kubeflow_target(
     """
     if strategy == "flex-start":
         raise InputError("--strategy flex-start: is Vertex AI's; expected standard or spot on Kubeflow")
-    return Kubeflow(
+    return KubeflowTarget(
         images=images,
         remote=True,
         runtime=MACHINES[machine].runtime(check_backend(machine, backend)),

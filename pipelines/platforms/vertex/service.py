@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceUnreachable
-from bigbird_components.runs import Run, Step, vertex_link, vertex_run
-from bigbird_pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
-from bigbird_pipelines.targets.vertex_client import (
+from bigbird_components.platforms.vertex import vertex_link, vertex_run
+from bigbird_components.runs import Run, Step
+from bigbird_pipelines.platforms.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
+from bigbird_pipelines.platforms.vertex.client import (
     address,
     client_options,
     explained,

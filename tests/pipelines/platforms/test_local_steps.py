@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from bigbird_pipelines.targets import local
-from bigbird_pipelines.targets.processes import Processes
+from bigbird_pipelines.platforms import local_steps
+from bigbird_pipelines.platforms.local.processes import Processes
 
 ROOT = Path(__file__).parents[3]
 
@@ -86,7 +86,7 @@ def importable_in_steps(monkeypatch):
 
 
 def test_outputs_land_in_the_runs_folder_by_step_and_name(tmp_path):
-    finished = local.run(notes, {"text": "hello"}, tmp_path / "run", Processes())
+    finished = local_steps.run(notes, {"text": "hello"}, tmp_path / "run", Processes())
     assert (tmp_path / "run/write/note").read_text() == "hello"
     assert (tmp_path / "run/shout/loud").read_text() == "HELLO"
     assert list(finished.seconds) == ["write", "shout"]
@@ -94,11 +94,14 @@ def test_outputs_land_in_the_runs_folder_by_step_and_name(tmp_path):
 
 
 def test_only_the_branch_whose_condition_holds_runs(tmp_path):
-    assert list(local.run(notes, {"text": "ho"}, tmp_path / "run", Processes()).seconds) == ["write", "stay-silent"]
+    assert list(local_steps.run(notes, {"text": "ho"}, tmp_path / "run", Processes()).seconds) == [
+        "write",
+        "stay-silent",
+    ]
 
 
 def test_a_steps_stderr_is_the_terminals_and_its_stdout_a_log(tmp_path, capfd):
-    local.run(notes, {"text": "hello"}, tmp_path / "run", Processes())
+    local_steps.run(notes, {"text": "hello"}, tmp_path / "run", Processes())
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "-- write\nsaw hello\n   write finished in 0s\n-- shout\n" in shown.err
@@ -107,7 +110,7 @@ def test_a_steps_stderr_is_the_terminals_and_its_stdout_a_log(tmp_path, capfd):
 
 
 def test_a_folder_named_after_the_interpreter_reaches_the_steps_unchanged(tmp_path):
-    local.run(notes, {"text": "python3 -m"}, tmp_path / "python3" / "run", Processes())
+    local_steps.run(notes, {"text": "python3 -m"}, tmp_path / "python3" / "run", Processes())
     assert (tmp_path / "python3/run/write/note").read_text() == "python3 -m"
 
 
@@ -121,8 +124,8 @@ def test_a_folder_named_after_the_interpreter_reaches_the_steps_unchanged(tmp_pa
     ],
 )
 def test_a_failed_step_is_named_with_its_message_and_exit_code(tmp_path, kind, code, message):
-    with pytest.raises(local.StepFailed, match=message) as failed:
-        local.run(refusing, {"kind": kind}, tmp_path / "run", Processes())
+    with pytest.raises(local_steps.StepFailed, match=message) as failed:
+        local_steps.run(refusing, {"kind": kind}, tmp_path / "run", Processes())
     assert failed.value.exit_code == code
 
 
@@ -131,20 +134,20 @@ def test_a_step_that_ends_well_without_its_output_has_failed(tmp_path):
     message = (
         r"step 'forget' failed: it ended without an error but did not write its output 'note'; .*/logs/forget\.log"
     )
-    with pytest.raises(local.StepFailed, match=message) as failed:
-        local.run(forgetting, {}, tmp_path / "run", Processes())
+    with pytest.raises(local_steps.StepFailed, match=message) as failed:
+        local_steps.run(forgetting, {}, tmp_path / "run", Processes())
     assert failed.value.exit_code == 1
 
 
 def test_folders_without_their_manifest_are_removed_and_whole_ones_kept(tmp_path):
-    whole, half = tmp_path / local.OUTPUTS["dataset"], tmp_path / local.OUTPUTS["model"]
+    whole, half = tmp_path / local_steps.OUTPUTS["dataset"], tmp_path / local_steps.OUTPUTS["model"]
     for folder in (whole, half):
         folder.mkdir(parents=True)
         (folder / "part").write_text("x")
     (whole / "dataset.json").write_text("{}")
     left = half.with_name(".model.0123abcd.tmp")
     left.mkdir()
-    local.remove_unfinished(tmp_path)
+    local_steps.remove_unfinished(tmp_path)
     assert (whole.exists(), half.exists(), left.exists()) == (True, False, False)
 
 
@@ -152,8 +155,8 @@ WAITING = """
 import sys
 from pathlib import Path
 from kfp import dsl
-from bigbird_pipelines.targets import local
-from bigbird_pipelines.targets.processes import Processes
+from bigbird_pipelines.platforms import local_steps
+from bigbird_pipelines.platforms.local.processes import Processes
 
 @dsl.component(base_image="python", install_kfp_package=False)
 def wait(model: dsl.Output[dsl.Model]) -> None:
@@ -170,9 +173,9 @@ def wait(model: dsl.Output[dsl.Model]) -> None:
 def waiting() -> None:
     wait().set_display_name("train")
 
-local.OUTPUTS["model"] = Path("wait/model")
+local_steps.OUTPUTS["model"] = Path("wait/model")
 try:
-    local.run(waiting, {}, Path(sys.argv[1]), Processes())
+    local_steps.run(waiting, {}, Path(sys.argv[1]), Processes())
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -1,4 +1,4 @@
-"""What Vertex AI and Kubeflow have in common: runs that are sent there, and schedules that send them."""
+"""What a platform is asked for once a pipeline is compiled: runs that are sent to it, and schedules that send them."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ import pytest
 
 from bigbird_pipelines.finetune import build_pipeline
 from bigbird_pipelines.images import Images
+from bigbird_pipelines.platforms import local_steps
+from bigbird_pipelines.platforms.kubeflow.target import kubeflow_target
+from bigbird_pipelines.platforms.local.processes import Processes
 from bigbird_pipelines.recipes import recipe_text
 from bigbird_pipelines.sample_data import write_sample
-from bigbird_pipelines.targets import local
-from bigbird_pipelines.targets.kubeflow import kubeflow_target
-from bigbird_pipelines.targets.processes import Processes
 from bigbird_pipelines.team_settings import TeamSettings
 from tests.kubeflow import Kubeflow
 from tests.loopback import LoopbackServer
@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch):
 
         def execute(**changes):
             try:
-                local.run(build_pipeline(target), arguments | changes, tmp_path / "run", Processes())
+                local_steps.run(build_pipeline(target), arguments | changes, tmp_path / "run", Processes())
             finally:
                 execute.posted = [request.body for request in hook.requests]
 
@@ -60,7 +60,9 @@ def test_the_days_data_is_trained_on_and_the_webhook_hears_of_metric_and_end(run
 
 @pytest.mark.integration
 def test_a_step_that_fails_is_heard_of_too(run):
-    with pytest.raises(local.StepFailed, match=r"step 'preprocess' failed: trainer\.steps: unknown key") as caught:
+    with pytest.raises(
+        local_steps.StepFailed, match=r"step 'preprocess' failed: trainer\.steps: unknown key"
+    ) as caught:
         run(overrides="trainer.steps=3")
     assert caught.value.exit_code == 2
     (ended,) = run.posted
@@ -70,5 +72,7 @@ def test_a_step_that_fails_is_heard_of_too(run):
 
 @pytest.mark.integration
 def test_a_day_without_data_fails_before_anything_is_read(run):
-    with pytest.raises(local.StepFailed, match=r"step 'resolve' failed: .*2026-01-05/none: no such file or folder"):
+    with pytest.raises(
+        local_steps.StepFailed, match=r"step 'resolve' failed: .*2026-01-05/none: no such file or folder"
+    ):
         run(data="/data/{date}/none")

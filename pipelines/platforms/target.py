@@ -10,7 +10,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
+from bigbird.support.addresses import without_password
+from bigbird_components.notify.component import notify_component
 from bigbird_pipelines.images import Images
+from bigbird_pipelines.team_settings import TeamSettings
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,10 @@ class Target:
     Attributes:
         images: what the steps run in.
         remote: whether a step that resolves the run's parameters comes first.
-        registers: whether a model that is good enough goes to the Model Registry.
+        registers: whether a model that is good enough goes to a registry of models.
         runtime: overrides of the experiment that training's machine asks for.
         beam_options: the pipeline parameter's default.
-        project, location: of Vertex AI's Model Registry.
+        project, location: of the registry of models.
         time: when the run is due, as the platform fills it in; a time that is fixed otherwise.
     """
 
@@ -51,3 +54,21 @@ class Target:
     def ended(self) -> Iterator[None]:
         """Encloses all steps; what is to happen when they ended, either way, is set up here."""
         yield
+
+
+def notify_task(target: Target, settings: TeamSettings, platform: str) -> Any:
+    """The exit task that posts to the settings' webhook.
+
+    Args:
+        target: whose images are taken.
+        settings: of the team.
+        platform: a module of `bigbird_components.platforms`.
+    """
+    return notify_component(target.images.preprocess)(
+        platform=platform,
+        secret=settings.notify_webhook,
+        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        host=without_password(settings.host),
+        project=settings.project,
+    )

@@ -10,13 +10,11 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from bigbird.support.addresses import without_password
 from bigbird.support.errors import InputError
-from bigbird_components.notify.component import notify_component
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import MACHINES, STEP_RESOURCES, Strategy, check_backend, check_strategy
-from bigbird_pipelines.targets.service import NEVER_CACHED
-from bigbird_pipelines.targets.target import Target
+from bigbird_pipelines.platforms.service import NEVER_CACHED
+from bigbird_pipelines.platforms.target import Target, notify_task
 from bigbird_pipelines.team_settings import TeamSettings, require
 
 _API_STRATEGIES: dict[Strategy, str] = {"standard": "STANDARD", "spot": "SPOT", "flex-start": "FLEX_START"}
@@ -24,7 +22,7 @@ MAX_WAIT_HOURS = 24.0  # for a machine to become free, with flex-start
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vertex(Target):
+class VertexTarget(Target):
     """Vertex AI: training is a custom job on `machine`.
 
     Attributes:
@@ -91,18 +89,6 @@ class Vertex(Target):
             yield
 
 
-def notify_task(target: Target, settings: TeamSettings, platform: str) -> Any:
-    """The exit task that posts to the settings' webhook."""
-    return notify_component(target.images.preprocess)(
-        platform=platform,
-        secret=settings.notify_webhook,
-        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-        host=without_password(settings.host),
-        project=settings.project,
-    )
-
-
 def vertex_target(
     images: Any,
     settings: TeamSettings,
@@ -112,7 +98,7 @@ def vertex_target(
     max_wait_hours: float = MAX_WAIT_HOURS,
     dataflow: bool = False,
     backend: Backend | None = None,
-) -> Vertex:
+) -> VertexTarget:
     """The target of a project and a machine.
 
     Args:
@@ -120,7 +106,7 @@ def vertex_target(
         settings: needs project and region, with `dataflow` also bucket.
         machine: a name of `MACHINES`.
         strategy: how it is lent; the machine's usual way where None.
-        timeout_hours, max_wait_hours: see `Vertex`.
+        timeout_hours, max_wait_hours: see `VertexTarget`.
         dataflow: whether preprocessing's default is Dataflow.
         backend: what trains; the machine's default where None.
 
@@ -134,7 +120,7 @@ def vertex_target(
         )
     images.need("register", "registering a model")
     images.need("serve", "registering a model")
-    return Vertex(
+    return VertexTarget(
         images=images,
         remote=True,
         registers=True,

@@ -15,10 +15,10 @@ from bigbird_components.gate import NO_THRESHOLD
 from bigbird_pipelines.finetune import compile_pipeline
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.machines import MACHINES, check_backend
+from bigbird_pipelines.platforms.kubeflow.target import kubeflow_target
+from bigbird_pipelines.platforms.target import Target
+from bigbird_pipelines.platforms.vertex.target import vertex_target
 from bigbird_pipelines.remote import compiled
-from bigbird_pipelines.targets.kubeflow import kubeflow_target
-from bigbird_pipelines.targets.target import Target
-from bigbird_pipelines.targets.vertex import vertex_target
 from bigbird_pipelines.team_settings import TeamSettings
 from tests.cloud import TRAINERS
 
@@ -92,7 +92,7 @@ def test_every_parameter_reaches_a_stage(file):
 
 def test_compiling_twice_gives_the_same_bytes_also_in_other_processes(tmp_path):
     code = (
-        "from pathlib import Path; import sys; from tests.pipelines.targets.test_targets import TARGETS; "
+        "from pathlib import Path; import sys; from tests.pipelines.platforms.test_targets import TARGETS; "
         "from bigbird_pipelines.finetune import compile_pipeline; "
         "[compile_pipeline(TARGETS[name](), Path(sys.argv[1]) / f'{name}.yaml') for name in ('vertex-webhook', 'kubeflow-webhook')]"
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
-from bigbird_pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
 
 # What the four stages import, and the distribution to name when it is absent.
 REQUIRED = {

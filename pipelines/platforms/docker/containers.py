@@ -23,7 +23,8 @@ from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
 from bigbird_pipelines.images import Images
-from bigbird_pipelines.targets.local import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.platforms.platform import Finding
 
 # Google's libraries read the caller's credentials from the file that this variable names.
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -126,6 +127,36 @@ def _engine() -> Iterator[Any]:
         yield client
     finally:
         client.close()
+
+
+def engine_findings(images: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether an engine answers and has a run's images; none is pulled.
+
+    Args:
+        images: stage to image.
+    """
+    try:
+        with _engine() as client:
+            yield Finding("Docker engine", True, "answers")
+            for stage, image in images.items():
+                yield _look_for(client, stage, image)
+    except InputError as error:
+        yield Finding("Docker engine", False, str(error))
+
+
+def _look_for(client: Any, stage: str, image: str) -> Finding:
+    from docker.errors import DockerException, ImageNotFound
+
+    check = f"image {stage.replace('_', '-')}"
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        if "/" in image:
+            return Finding(check, None, f"{image}: not in the local engine", "a run pulls it from its registry")
+        return Finding(check, False, f"{image}: not in the local engine", "make images builds those of this code")
+    except DockerException as error:
+        return Finding(check, False, f"{image}: the engine refuses the name ({_told(error)})")
+    return Finding(check, True, image)
 
 
 def _find(client: Any, image: str) -> None:

@@ -28,7 +28,7 @@ from bigbird.support.artifacts import MANIFESTS, delete, read_json, remove_left_
 from bigbird.support.console import EXIT_INTERRUPTED, format_duration
 from bigbird_components.lifeline import LIFELINE
 from bigbird_components.stage import FAILURE_FILE
-from bigbird_pipelines.targets.finished import RESUMABLE, Finished
+from bigbird_pipelines.platforms.finished import RESUMABLE, Finished
 
 # Where each stage leaves its folder inside the run's, and which kind it is.
 OUTPUTS = {

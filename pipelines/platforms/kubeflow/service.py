@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from bigbird.support.addresses import without_password
 from bigbird.support.errors import InputError, ServiceError, ServiceUnreachable
-from bigbird_components.runs import Run, Step, kubeflow_run, run_link
-from bigbird_pipelines.targets.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
+from bigbird_components.platforms.kubeflow import kubeflow_run
+from bigbird_components.runs import Run, Step, run_link
+from bigbird_pipelines.platforms.service import DIGEST_LABEL, Request, Schedule, Timing, patiently, spec_with_caching
 from bigbird_pipelines.team_settings import TeamSettings, require
 
 TOKEN = "BIGBIRD_KUBEFLOW_TOKEN"  # noqa: S105 - the name of the variable that holds it

@@ -1,0 +1,1 @@
+"""Where a pipeline runs: a folder for each platform, which all take the same pipeline."""

@@ -1,0 +1,1 @@
+"""The local Docker engine, each step a container in its image."""

@@ -1,0 +1,1 @@
+"""This machine, each step a process of this Python environment."""

@@ -1,1 +1,0 @@
-"""Where a pipeline runs: each target takes the same pipeline."""
