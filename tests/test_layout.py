@@ -18,7 +18,7 @@ HEAVY = (
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
-    "version", "support", "reports",  # what everything leans on
+    "version", "support", "storage", "reports",  # what everything leans on
     "config", "text", "records", "tasks",  # what is learnt from what
     "layers", "models", "data", "optimization", "checkpoints",  # learning it
     "scoring", "serving",  # what comes of it
