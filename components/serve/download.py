@@ -27,13 +27,14 @@ def local_model(location: str) -> Iterator[Path]:
     if not storage.is_remote(location):
         yield find_saved_model(Path(location))
         return
+
+    def tell(done: int, entries: list[storage.Entry]) -> None:
+        if not done:
+            megabytes = round(sum(entry.size for entry in entries) / 1e6, 1)
+            log("copying the model", location=location, files=len(entries), megabytes=megabytes)
+
     with tempfile.TemporaryDirectory(prefix="bigbird-model-") as name:
         started = time.monotonic()
-        storage.download(location, Path(name), found=lambda entries: _tell(location, entries))
+        storage.download(location, Path(name), progress=tell)
         log("copied the model", seconds=round(time.monotonic() - started, 1))
         yield find_saved_model(Path(name))
-
-
-def _tell(location: str, entries: list[storage.Entry]) -> None:
-    megabytes = round(sum(entry.size for entry in entries) / 1e6, 1)
-    log("copying the model", location=location, files=len(entries), megabytes=megabytes)

@@ -31,12 +31,15 @@ def contents(folder):
 def test_every_object_in_the_folder_is_copied_and_nothing_else(model, tmp_path, monkeypatch, part):
     monkeypatch.setattr(module, "_PART", part)
     sizes, done = [], []
-    storage.download(
-        model, tmp_path, found=lambda entries: sizes.extend(entry.size for entry in entries), progress=done.append
-    )
+
+    def show(number, entries):
+        done.append(number)
+        sizes.append(sum(entry.size for entry in entries))
+
+    storage.download(model, tmp_path, progress=show)
     assert contents(tmp_path) == MODEL
-    assert sum(sizes) == sum(map(len, MODEL.values()))
-    assert done == [1, 2, 3, 4]
+    assert sizes == [sum(map(len, MODEL.values()))] * 5
+    assert done == [0, 1, 2, 3, 4]
 
 
 def test_one_file_of_a_folder_is_copied(model, tmp_path):

@@ -23,8 +23,7 @@ def download(
     folder: Path,
     *,
     only: str = "",
-    found: Callable[[list[Entry]], None] = lambda _: None,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, list[Entry]], None] = lambda *_: None,
 ) -> None:
     """Copies the objects in a folder of a bucket, and checks sizes and, where the service says them, checksums.
 
@@ -32,8 +31,7 @@ def download(
         location: the bucket's folder.
         folder: an empty folder to copy into.
         only: of the names in the folder those alone that begin so.
-        found: is told what will be copied.
-        progress: is told the number of files that are copied, after each.
+        progress: is told how many files are copied, before the first and after each, and all that are to be.
 
     Raises:
         InputError: there are no objects, one arrived damaged, or one's name leads out of the folder.
@@ -44,7 +42,7 @@ def download(
     places = [_place(folder, entry.path, beginning) for entry in entries]
     if not entries:
         raise InputError(f"{location}: holds no {only or 'objects'}; it is another folder, or was deleted")
-    found(entries)
+    progress(0, entries)
     try:
         for place in places:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +54,7 @@ def download(
         try:
             for number, task in enumerate(tasks, 1):
                 task.result()
-                progress(number)
+                progress(number, entries)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

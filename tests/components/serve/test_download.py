@@ -109,7 +109,7 @@ def test_what_cannot_be_copied_is_told(bucket, location, message):
 
 def test_a_file_in_the_place_of_a_folder_is_told(bucket, tmp_path):
     bucket({"m/a": b"1", "m/a/b": b"2"})
-    with pytest.raises(InputError, match="gs://models/m/a: cannot be copied, as its name is another.s folder"):
+    with pytest.raises(InputError, match="gs://models/m/a: cannot be copied, as its name"):
         download("gs://models/m", tmp_path)
 
 
