@@ -9,11 +9,12 @@ refuses: `trouble`.
 from bigbird.storage.bucket_lock import locked_in_bucket
 from bigbird.storage.files import create, delete, exists, is_file, open_file, read_bytes, write_bytes
 from bigbird.storage.listing import Entry, entry_of, fingerprint, list_files, list_names, names_in_bucket
-from bigbird.storage.services import FORMS, is_reachable, is_remote, join, name, service_of, split
+from bigbird.storage.services import FORMS, SERVICES, is_reachable, is_remote, join, name, service_of, split
 from bigbird.storage.transfer import download
 
 __all__ = [
     "FORMS",
+    "SERVICES",
     "Entry",
     "create",
     "delete",
