@@ -1,7 +1,7 @@
 """One writer at a time, against servers that others wrote.
 
-gcp-storage-emulator knows no conditions, so whatever depends on them is tried on Cloud Storage's own terms in
-tests/components/preprocess/test_bucket_lock.py, and here against S3 alone.
+gcp-storage-emulator knows no conditions, so whatever depends on them is tried in test_bucket_lock_conditions.py, and here
+against S3 alone.
 """
 
 import json

@@ -14,6 +14,8 @@ from bigbird.storage import trouble
 from bigbird.storage.services import service_of, split
 from bigbird.support.errors import InputError
 
+THREADS = 8
+"""How many objects are copied or deleted at once."""
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 20.0
 """How long one attempt waits for a connection, and for the next bytes of an answer."""
 

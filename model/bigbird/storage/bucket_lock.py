@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -35,7 +36,7 @@ def locked_in_bucket(folder: str, what: str) -> Iterator[None]:
     """
     above, _, name = folder.rstrip("/").rpartition("/")
     place = f"{above}/.{name}.lock"
-    holder = locks.this_holder(what)
+    holder = {**locks.this_holder(what), "token": uuid.uuid4().hex}
     with _told(folder):
         lock = backend(place)
         version = _take(lock, place, folder, holder)

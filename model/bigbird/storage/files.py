@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from bigbird.storage.backends import backend
+from bigbird.storage.backends import THREADS, backend
 from bigbird.storage.listing import entry_of, list_files
 from bigbird.storage.services import is_remote
 from bigbird.storage.trouble import explained, no_bucket
@@ -201,12 +202,13 @@ def _delete_objects(path: str) -> None:
     names = [entry.path for entry in list_files(path, marks=True)]
     if not path.endswith("/"):
         names.append(path)
-    for name in names:
-        try:
-            with explained(name, writing=True):
-                here.rm_file(name)
-        except FileNotFoundError:  # what is wanted
-            continue
+
+    def delete_one(name: str) -> None:
+        with suppress(FileNotFoundError), explained(name, writing=True):
+            here.rm_file(name)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(delete_one, names))
 
 
 def _missing(path: str) -> InputError:

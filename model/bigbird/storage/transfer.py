@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bigbird.storage.backends import backend
+from bigbird.storage.backends import THREADS, backend
 from bigbird.storage.listing import Entry, list_files
 from bigbird.storage.trouble import explained
 from bigbird.support.errors import InputError
 
-THREADS = 8
 _PART = 32 * 2**20  # bytes of a file that are asked for at once
 
 
