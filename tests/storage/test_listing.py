@@ -78,3 +78,13 @@ def test_a_fingerprint_of_nothing_is_refused(filled):
     for path in ("none", "folder/none*"):
         with pytest.raises(InputError, match="no such file or folder, and as a pattern it matches nothing"):
             storage.fingerprint([storage.join(filled, path)])
+
+
+def test_a_fingerprint_of_a_bucket_is_of_all_in_it(bucket):
+    whole = "/".join(bucket.split("/")[:3])
+    storage.write_bytes(f"{bucket}/a", b"1")
+    before = storage.fingerprint([whole])
+    storage.write_bytes(f"{bucket}/b", b"1")
+    assert storage.fingerprint([whole]) != before
+    with pytest.raises(InputError, match="cannot be reached from here"):
+        storage.fingerprint([f"{bucket.split('://')[0]}://buck*/a"])

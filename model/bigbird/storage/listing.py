@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.storage.backends import backend
-from bigbird.storage.services import bucket_of, is_remote, join, split
+from bigbird.storage.services import is_remote, join, split
 from bigbird.storage.trouble import explained, no_bucket
 from bigbird.support.errors import InputError
 
@@ -178,13 +178,14 @@ def _match_remote(path: str) -> dict[str, tuple[int, str]]:
 
     plain = re.split(r"[*?[]", path, maxsplit=1)[0]
     above, _, start = plain.rpartition("/")
-    if plain == path or bucket_of(path) == above + "/" + start:  # no pattern: its own name is no beginning of others'
-        found = [entry for entry in [entry_of(path)] if split(path)[1] and entry]
-        found += list_files(path)
-        found += [entry for entry in _below(above, f"{start}.") if start and "/" not in entry.path[len(path) :]]
-    else:
+    if plain != path:
         pattern = re.compile("|".join(glob_translate(each) for each in (path, f"{path}.*", join(path, "**"))))
         found = [entry for entry in _below(above, start) if pattern.fullmatch(entry.path)]
+    else:
+        found = list_files(path)
+        if start and split(path)[1]:
+            beside = _below(above, f"{start}.")
+            found += [entry for entry in (entry_of(path), *beside) if entry and "/" not in entry.path[len(path) :]]
     return {entry.path: (entry.size, entry.version) for entry in found}
 
 

@@ -6,9 +6,11 @@ from urllib.parse import unquote
 
 import pytest
 
+from bigbird import storage
 from bigbird.storage import download, trouble
 from bigbird.support.errors import InputError
 from bigbird_components.serve.download import local_model
+from tests import buckets
 from tests.loopback import Answer, LoopbackServer
 
 
@@ -118,3 +120,14 @@ def test_a_copy_that_is_cut_short_is_told(bucket, tmp_path):
     server.routes[1] = (server.routes[1][0], lambda *_: Answer(200, b"who"))
     with pytest.raises(InputError, match="gs://models/m/a: arrived with 3 of 5 bytes"):
         download("gs://models/m", tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_a_model_in_a_bucket_of_either_service_is_copied(scheme, monkeypatch):
+    with buckets.SERVICES[scheme]() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        for name in ("saved_model.pb", "signature.json", "variables/variables.index"):
+            storage.write_bytes(f"{scheme}://{buckets.BUCKET}/runs/7/saved_model/{name}", name.encode())
+        with local_model(f"{scheme}://{buckets.BUCKET}/runs/7/saved_model") as folder:
+            assert (folder / "variables/variables.index").read_bytes() == b"variables/variables.index"
