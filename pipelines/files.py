@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import glob
 import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
-from bigbird.support.errors import InputError, ServiceUnreachable
+from bigbird.storage import SERVICES, entry_of, is_reachable, names_in_bucket, read_bytes
+from bigbird.support.errors import InputError
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task
@@ -21,9 +21,8 @@ from bigbird_components.preprocess import storage
 from bigbird_components.preprocess.inputs import with_date
 from bigbird_pipelines.team_settings import TeamSettings
 
-_LISTED = 2000  # names of a folder that are looked at
 _VOCABULARY_BYTES = 64 * 2**20
-_TIMEOUT_S = 20.0
+_PATIENCE_S = 20.0  # with a service: minutes, as stages wait, are long for a typing user
 _ESCAPED = re.compile(r"\[([*?[])\]")  # how a pattern has a character that is none of its own
 
 
@@ -140,7 +139,7 @@ def _canonical(path: Path) -> Path:
 
 
 class RemoteFiles:
-    """Files in Cloud Storage, looked up by the user's own account.
+    """Files in buckets, looked up by the user's own account.
 
     Args:
         settings: of the project.
@@ -163,6 +162,7 @@ class RemoteFiles:
     ):
         self._settings, self._day, self._registered, self._later = settings, day, registered, later
         self._no_registry = no_registry
+        self._schemes = ("gs",) if registered else tuple(SERVICES)  # Vertex AI's steps have credentials for no other
         self._digests: dict[str, str] = {}  # of the vocabularies that were looked at
         self.warnings: list[str] = []
 
@@ -194,7 +194,7 @@ class RemoteFiles:
         """The names of the files in a folder; else that of the path."""
         address = with_date(path, self._day)
         name = _last(address)
-        if not address.startswith("gs://") or re.search(r"[*?[]|\.\w+$", name):
+        if not is_reachable(address) or re.search(r"[*?[]|\.\w+$", name):
             return [name]
         return sorted(self._names(address, folders=False)) or [name]
 
@@ -250,7 +250,7 @@ class RemoteFiles:
                     raise InputError(f"{problem}; a run above its threshold registers one, under --model-name")
                 self.warnings.append(f"{problem} yet")
             return path
-        address = self._address(option, path)
+        address = self._address(option, path, ("gs",))  # TensorFlow's own files, which read them, know no other
         if address:
             inside = self._names(address)
             beside = self._names(address.rpartition("/")[0])
@@ -270,16 +270,18 @@ class RemoteFiles:
                 )
         return path
 
-    def _address(self, option: str, path: str) -> str:
+    def _address(self, option: str, path: str, schemes: Sequence[str] = ()) -> str:
         """The path with its date filled in; "" for "".
 
         Raises:
-            InputError: it is not in Cloud Storage.
+            InputError: it is in no bucket that the steps reach.
         """
-        if path and not re.match(r"gs://[^/]+/.", path):
+        schemes = schemes or self._schemes
+        if path and not re.match(rf"({'|'.join(schemes)})://[^/]+/.", path):
             found = "" if "://" in path else "is a path of this machine, which the steps cannot see; "
+            expected = " or ".join(f"{scheme}://BUCKET/PATH" for scheme in schemes)
             raise InputError(
-                f"{option} {path}: {found}expected gs://BUCKET/PATH. Copy it there first, for example with gcloud storage cp -r"
+                f"{option} {path}: {found}expected {expected}. Copy it there first, for example with gcloud storage cp -r"
             )
         return with_date(path, self._day)
 
@@ -290,49 +292,22 @@ class RemoteFiles:
             return True
         return False
 
-    @functools.cached_property
-    def _client(self) -> Any:
-        from google.cloud import storage
-
-        return storage.Client(project=self._settings.project or None)
-
-    @functools.cached_property
-    def _patience(self) -> dict[str, Any]:
-        """How long Cloud Storage is waited for; its client's own two minutes are long for a typing user."""
-        from google.cloud.storage.retry import DEFAULT_RETRY
-
-        return {"timeout": _TIMEOUT_S, "retry": DEFAULT_RETRY.with_timeout(_TIMEOUT_S)}
-
-    def _blob(self, address: str) -> Any:
-        bucket, _, name = address.removeprefix("gs://").partition("/")
-        return self._client.bucket(bucket).blob(name)
-
     def _size(self, address: str) -> int | None:
         """Bytes of an object; None where there is none."""
-        bucket, _, name = address.removeprefix("gs://").partition("/")
-        with _explained(address):
-            blob = self._client.bucket(bucket).get_blob(name, **self._patience)
-        return None if blob is None else blob.size
+        found = entry_of(address, _PATIENCE_S)
+        return None if found is None else found.size
 
     def _content(self, address: str) -> bytes:
         """An object."""
-        with _explained(address):
-            return bytes(self._blob(address).download_as_bytes(**self._patience))
+        return read_bytes(address, _PATIENCE_S)
 
     def _names(self, address: str, folders: bool = True) -> set[str]:
         """Names of what lies directly in a folder: files, and folders where they are wanted."""
-        bucket, _, name = address.removeprefix("gs://").partition("/")
-        prefix = f"{name.rstrip('/')}/" if name else ""
-        with _explained(address):
-            found = self._client.list_blobs(bucket, prefix=prefix, delimiter="/", max_results=_LISTED, **self._patience)
-            names = {blob.name.removeprefix(prefix) for blob in found}
-            if folders:
-                names |= {folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes}
-        return names - {""}
+        return names_in_bucket(address, folders=folders, patience_s=_PATIENCE_S)
 
 
 class _TablesInBucket:
-    """Cloud Storage as `TaskFamily.find_tables` looks into it."""
+    """Buckets as `TaskFamily.find_tables` looks into them."""
 
     def __init__(self, files: RemoteFiles):
         self._files = files
@@ -347,7 +322,7 @@ class _TablesInBucket:
 
 
 class _Bucket:
-    """Cloud Storage as `bigbird.checkpoints.beside` looks into it: each folder once, `{date}` filled in."""
+    """Buckets as `bigbird.checkpoints.beside` looks into them: each folder once, `{date}` filled in."""
 
     def __init__(self, names: Callable[[str], set[str]], content: Callable[[str], bytes], day: datetime.datetime):
         self._list, self._content, self._day = names, content, day
@@ -362,36 +337,6 @@ class _Bucket:
     def read(self, file: str) -> bytes:
         """A file's content."""
         return self._content(with_date(file, self._day))
-
-
-class _explained:  # noqa: N801 - reads as a statement
-    """Turns Cloud Storage's refusals into messages that name the address and the remedy."""
-
-    def __init__(self, address: str):
-        self._address = address
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        import requests
-        from google.api_core import exceptions
-        from google.auth.exceptions import GoogleAuthError
-
-        bucket = "/".join(self._address.split("/")[:3])
-        if isinstance(error, GoogleAuthError):
-            raise InputError(
-                f"{self._address}: no credentials ({error}); run gcloud auth application-default login"
-            ) from None
-        if isinstance(error, exceptions.NotFound):
-            raise InputError(f"{bucket}: no such bucket") from None
-        if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
-            raise InputError(
-                f"{self._address}: you may not read it; ask for roles/storage.objectViewer on {bucket}, "
-                "or run gcloud auth application-default login"
-            ) from None
-        if isinstance(error, exceptions.GoogleAPIError | requests.RequestException):
-            raise ServiceUnreachable(f"{self._address}: Cloud Storage cannot be asked ({error})") from None
 
 
 def checkpoint_kind(names: set[str]) -> str | None:

@@ -147,7 +147,8 @@ class Cloud(LoopbackServer):
         rest = {name: name[len(prefix) :] for name in inside}
         folders = {prefix + tail.partition("/")[0] + "/" for tail in rest.values() if delimiter and "/" in tail}
         items = [name for name, tail in rest.items() if not (delimiter and "/" in tail)]
-        return {"items": [self._object(bucket, name) for name in items], "prefixes": sorted(folders)}
+        described = [self._object(bucket, name) for name in items]
+        return {"kind": "storage#objects", "items": described, "prefixes": sorted(folders)}
 
     def _object(self, bucket: str, name: str) -> dict[str, Any]:
         content = self.objects[f"gs://{bucket}/{name}"]

@@ -13,13 +13,13 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 HEAVY = (
-    "apache_beam", "google.cloud.aiplatform", "google.cloud.aiplatform_v1", "google.cloud.storage", "jax", "keras", "kfp",
-    "matplotlib", "pyarrow", "scipy", "sklearn", "tensorflow", "tensorflow_text",
+    "aiohttp", "apache_beam", "botocore", "fsspec", "gcsfs", "google.cloud.aiplatform", "google.cloud.aiplatform_v1",
+    "google.cloud.storage", "jax", "keras", "kfp", "matplotlib", "pyarrow", "s3fs", "scipy", "sklearn", "tensorflow", "tensorflow_text",
 )  # fmt: skip
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
-    "version", "support", "reports",  # what everything leans on
+    "version", "support", "storage", "reports",  # what everything leans on
     "config", "text", "records", "tasks",  # what is learnt from what
     "layers", "models", "data", "optimization", "checkpoints",  # learning it
     "scoring", "serving",  # what comes of it
@@ -140,7 +140,7 @@ def _environment() -> dict[str, str]:
 LIGHT = (
     "bigbird.support.artifacts", "bigbird.config", "bigbird.support.console", "bigbird.records.features", "bigbird.support.paths", "bigbird.reports.report", "bigbird.serving.saved_model",
     "bigbird.tasks.classification.dataset", "bigbird.tasks.official_files", "bigbird.tasks.classification.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
-    "bigbird.tasks.squad.family", "bigbird.tasks.triviaqa.family", "bigbird.text.vocabulary",
+    "bigbird.storage", "bigbird.tasks.squad.family", "bigbird.tasks.triviaqa.family", "bigbird.text.vocabulary",
     "bigbird.tasks.classification.baselines", "bigbird.tasks.classification.decisions", "bigbird.tasks.classification.intervals",
     "bigbird.tasks.classification.metrics", "bigbird.tasks.classification.plots", "bigbird.tasks.classification.predictions",
     "bigbird.tasks.classification.report", "bigbird.tasks.shortening",

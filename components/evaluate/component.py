@@ -53,6 +53,7 @@ def skip_export_component(image: str) -> BaseComponent:
 
     @dsl.component(base_image=image, install_kfp_package=False)
     def skip_export(metric_name: str, metric: float, metric_threshold: float) -> str:
+        import logging
 
         from bigbird.support.log import configure_logging
 

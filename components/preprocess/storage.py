@@ -1,4 +1,4 @@
-"""Files here and, through Beam, in buckets: the stage reads and writes both by the same calls.
+"""Files here and in buckets as the stage reads and writes them: `bigbird.storage`, and what only this stage needs.
 
 A local output folder is written beside its place and renamed. A bucket cannot rename a folder, so there the manifest,
 written last, is what makes the folder whole, and a failed run deletes what it wrote.
@@ -6,27 +6,59 @@ written last, is what makes the folder whole, and a failed run deletes what it w
 
 from __future__ import annotations
 
-import glob
-import hashlib
+import bz2
+import gzip
+import lzma
 import os
-import shutil
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from bigbird.storage import (
+    create,
+    delete,
+    exists,
+    fingerprint,
+    is_file,
+    is_remote,
+    join,
+    list_names,
+    locked_in_bucket,
+    name,
+    open_file,
+    service_of,
+    write_bytes,
+)
+from bigbird.storage import read_bytes as read_raw
 from bigbird.support.artifacts import check_replaceable, new_folder
 from bigbird.support.errors import InputError
-from bigbird_components.preprocess.bucket_lock import locked_in_bucket
+
+__all__ = [
+    "check",
+    "check_output",
+    "create",
+    "delete",
+    "exists",
+    "fingerprint",
+    "for_workers",
+    "is_file",
+    "is_remote",
+    "join",
+    "list_names",
+    "make_folder",
+    "name",
+    "open_range",
+    "open_raw",
+    "output_folder",
+    "read_bytes",
+    "write_bytes",
+    "write_text",
+]
 
 # Vertex mounts buckets here; remote workers have no such mount.
 _MOUNT = "/gcs/"
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path names a bucket ("gs://...") and not a file of this machine."""
-    return "://" in path
 
 
 def for_workers(path: str) -> str:
@@ -35,43 +67,9 @@ def for_workers(path: str) -> str:
 
 
 def check(path: str) -> None:
-    """Raises `InputError` where Beam lacks what it takes to reach a bucket of this kind."""
+    """Raises `InputError` for an address of no service that can be reached."""
     if is_remote(path):
-        try:
-            _filesystems().get_filesystem(path)
-        except ValueError as error:
-            raise InputError(f"{path}: cannot be reached from here: {error}") from None
-
-
-def join(folder: str, *names: str) -> str:
-    """A path inside a folder."""
-    return _filesystems().join(folder, *names)
-
-
-def name(path: str) -> str:
-    """The last part of a path."""
-    return path.replace(os.sep, "/").rpartition("/")[2]
-
-
-def exists(path: str) -> bool:
-    """Whether a file is there."""
-    return bool(_filesystems().exists(path)) if is_remote(path) else Path(path).exists()
-
-
-def is_file(path: str) -> bool:
-    """Whether there is a file, and no folder, of this name.
-
-    Raises:
-        InputError: a bucket cannot be reached.
-    """
-    if not is_remote(path):
-        return Path(path).is_file()
-    from apache_beam.io.filesystem import BeamIOError
-
-    try:
-        return not any(character in path for character in "*?[") and bool(_filesystems().exists(path))
-    except (OSError, BeamIOError) as error:
-        raise InputError(f"{path}: cannot be reached: {_reason(error)}") from None
+        service_of(path)
 
 
 def open_raw(path: str) -> BinaryIO:
@@ -79,121 +77,66 @@ def open_raw(path: str) -> BinaryIO:
 
     Raises:
         InputError: it cannot be opened.
+        ServiceError: a bucket refuses.
     """
-    if not is_remote(path):
-        return Path(path).open("rb")
-    from apache_beam.io.filesystem import BeamIOError
-
-    try:
-        return _filesystems().open(path, compression_type=_uncompressed())
-    except (OSError, BeamIOError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)}); expected a table's file") from None
-
-
-def list_names(folder: str) -> list[str]:
-    """The names of a folder's files, sorted; none where there is no such folder.
-
-    Raises:
-        InputError: a bucket cannot be reached.
-    """
-    if is_remote(folder):
-        from apache_beam.io.filesystem import BeamIOError
-
-        try:
-            found = _filesystems().match([join(folder, "*")])[0].metadata_list
-        except (OSError, BeamIOError) as error:
-            raise InputError(f"{folder}: cannot be listed: {_reason(error)}") from None
-        return sorted(file.path.rpartition("/")[2] for file in found)
-    return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
-
-
-def fingerprint(paths: Sequence[str]) -> str:
-    """What tells files from their earlier or later selves without reading them: a digest of names, sizes and times.
-
-    Args:
-        paths: files, folders with all that lies in them, patterns, or what several files' names begin with, before a dot.
-
-    Raises:
-        InputError: a path cannot be listed, or names nothing.
-    """
-    from apache_beam.io.filesystem import BeamIOError
-
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            found = _match_remote(path) if is_remote(path) else _match_local(path)
-        except (OSError, BeamIOError, ValueError) as error:
-            raise InputError(f"{path}: cannot be listed: {_reason(error)}") from None
-        if not found:
-            raise InputError(f"{path}: no such file or folder, and as a pattern it matches nothing")
-        for name in sorted(found):
-            size, time = found[name]
-            digest.update(os.fsencode(f"{name}\0{size}\0{time}\n"))
-    return digest.hexdigest()
-
-
-def _match_remote(path: str) -> dict[str, tuple[int, float]]:
-    """Size and time of the files that a path names, or begins the names of, before a dot or a slash."""
-    results = _filesystems().match([path, f"{path}.*", join(path, "**")])
-    files = [file for result in results for file in result.metadata_list]
-    return {file.path: (file.size_in_bytes, file.last_updated_in_seconds) for file in files}
-
-
-def _match_local(path: str) -> dict[str, tuple[int, float]]:
-    """The same for files here, where Beam would take a name such as `run [1]` for a pattern."""
-    start = path.rpartition("/")[2]
-    above = path.removesuffix(start)
-    names = [path] if start else []
-    if start and Path(above).is_dir():
-        beside = (entry for entry in Path(above).iterdir() if entry.name.startswith(f"{start}.") and entry.is_file())
-        names += [above + entry.name for entry in beside]
-    names += [join(folder, name) for folder, _, files in os.walk(path) for name in files]
-    if not any(Path(name).exists() for name in names):
-        names = _matches(path)
-    facts = {name: Path(name).stat() for name in names if Path(name).exists()}
-    return {name: (facts[name].st_size, facts[name].st_mtime) for name in facts}
-
-
-def _matches(pattern: str) -> list[str]:
-    """The files of a pattern here; folders in it that are there are taken as they are."""
-    folder = pattern
-    while folder and not Path(folder).is_dir():
-        folder = folder.rpartition("/")[0]
-    plain = glob.escape(folder) + pattern.removeprefix(folder)
-    return glob.glob(plain, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return open_file(path)
 
 
 def read_bytes(path: str, what: str) -> bytes:
-    """A whole file.
+    """A whole file, unpacked where its name says that it is packed.
 
     Raises:
         InputError: it cannot be read; `what` tells the user what it should be.
+        ServiceError: a bucket refuses.
     """
-    from apache_beam.io.filesystem import BeamIOError
-
     if not path.strip():
         raise InputError(f"the {what} is given as an empty path")
     try:
-        exists = _filesystems().exists(path)
-        if exists:
-            with _filesystems().open(path) as file:
-                return file.read()
+        content = read_raw(path) if exists(path) else None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected the {what}") from None
-    except (zlib.error, EOFError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected the {what}") from None
+    if content is None:
+        raise InputError(f"{path}: no such file; expected the {what}")
+    unpack = next((unpack for ending, unpack in _UNPACKED.items() if path.lower().endswith(ending)), None)
+    if unpack is None:
+        return content
+    try:
+        return unpack(content)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         raise InputError(
             f"{path}: its name says that it is compressed, and it cannot be unpacked ({error}); expected the {what}"
         ) from None
-    except (OSError, BeamIOError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)}); expected the {what}") from None
-    raise InputError(f"{path}: no such file; expected the {what}")
+
+
+def _unpack_zstandard(content: bytes) -> bytes:
+    from io import BytesIO
+
+    import zstandard  # Beam's own
+
+    try:
+        return zstandard.ZstdDecompressor().stream_reader(BytesIO(content), read_across_frames=True).read()
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from None
+
+
+# By the ending of a name.
+_UNPACKED: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".deflate": zlib.decompress,
+    ".xz": lzma.decompress,
+    ".lzma": lzma.decompress,
+    ".zst": _unpack_zstandard,
+    ".zstd": _unpack_zstandard,
+}
 
 
 @contextmanager
 def open_range(path: str, start: int, size: int) -> Iterator[Iterator[bytes]]:
     """Yields the lines of a run of bytes that begins and ends with whole lines."""
-    # Here without Beam, whose import takes a worker 3 s.
-    with _filesystems().open(path, compression_type=_uncompressed()) if is_remote(path) else open_raw(path) as file:
+    with open_file(path) as file:
         file.seek(start)
         yield _lines(file, size)
 
@@ -207,34 +150,9 @@ def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
         yield line
 
 
-def create(path: str) -> BinaryIO:
-    """Opens a new file for writing, or empties an old one."""
-    if not is_remote(path):
-        return Path(path).open("wb")
-    return _filesystems().create(path, compression_type=_uncompressed())
-
-
 def write_text(path: str, text: str) -> None:
     """Writes a whole file in UTF-8; half a character, which has no UTF-8, as its escape."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
-
-
-def write_bytes(path: str, content: bytes) -> None:
-    """Writes a whole file."""
-    with create(path) as file:
-        file.write(content)
-
-
-def delete(paths: list[str]) -> None:
-    """Deletes files and folders with all they hold."""
-    remote = [path for path in paths if is_remote(path)]
-    if remote:
-        _filesystems().delete(remote)
-    for path in (Path(path) for path in paths if not is_remote(path)):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 @contextmanager
@@ -249,12 +167,11 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
         with new_folder(target, overwrite=overwrite) as folder:
             yield str(folder)
         return
-    with locked_in_bucket(target, "preprocessing") if target.startswith("gs://") else nullcontext():
+    with locked_in_bucket(target, "preprocessing"):
         names = list_names(target)
         check_replaceable(target, names, overwrite)
         if names:
             delete([target])
-        make_folder(target)
         try:
             yield target
         except BaseException:
@@ -298,32 +215,6 @@ def _holds(folder: str, path: str) -> bool:
 
 
 def make_folder(folder: str) -> None:
-    """Makes a folder, unless it is there."""
-    from apache_beam.io.filesystem import BeamIOError
-
-    try:
-        _filesystems().mkdirs(folder)
-    except (FileExistsError, BeamIOError):
-        if not _filesystems().exists(folder):
-            raise
-
-
-def _reason(error: Exception) -> str:
-    """The innermost of Beam's nested messages."""
-    details = getattr(error, "exception_details", None)
-    while details:
-        error = next(iter(details.values()))
-        details = getattr(error, "exception_details", None)
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _uncompressed() -> str:
-    from apache_beam.io.filesystem import CompressionTypes
-
-    return CompressionTypes.UNCOMPRESSED
-
-
-def _filesystems() -> Any:
-    from apache_beam.io.filesystems import FileSystems
-
-    return FileSystems
+    """Makes a folder, unless it is there; a bucket's is there with its first file."""
+    if not is_remote(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,11 @@ from bigbird_components.command_line import Command
 @click.option("--project", required=True, help="Google Cloud project of the registry.")
 @click.option("--location", required=True, help="Location of the registry, as us-central1.")
 @click.option("--name", required=True, help="Display name of the model that gets a version.")
-@click.option("--saved-model", required=True, help="Folder that the export stage wrote, here or gs://BUCKET/FOLDER.")
+@click.option(
+    "--saved-model",
+    required=True,
+    help="Folder that the export stage wrote, here or in a bucket, such as gs://BUCKET/FOLDER.",
+)
 @click.option("--artifact-uri", help="The same folder as gs://BUCKET/FOLDER; default --saved-model.")
 @click.option("--evaluation", required=True, help="Evaluation folder of the model.")
 @click.option("--dataset", required=True, help="Dataset folder that was evaluated.")

@@ -65,9 +65,7 @@ class Challenger:
         return f"{self.task}: {self.metric} {self.value} on {self.split}, code {revision()}"
 
 
-def read_challenger(
-    saved_model: str, artifact_uri: str, evaluation: str, dataset: str, pipeline: str, project: str
-) -> Challenger:
+def read_challenger(saved_model: str, artifact_uri: str, evaluation: str, dataset: str, pipeline: str) -> Challenger:
     """Reads the folders of a run.
 
     Args:
@@ -76,7 +74,6 @@ def read_challenger(
         evaluation: the evaluation folder.
         dataset: the dataset folder that was evaluated.
         pipeline: the pipeline job, or "".
-        project: whose account pays for what is read from buckets.
 
     Raises:
         InputError: a folder is not whole, they are of different tasks, or there is no metric.
@@ -88,7 +85,7 @@ def read_challenger(
             "gs://BUCKET/FOLDER"
         )
     evaluated, manifest = read_manifest(evaluation, "evaluation"), read_manifest(dataset, "dataset")
-    with local_folder(saved_model, project, only="signature.json") as folder:
+    with local_folder(saved_model, only="signature.json") as folder:
         task = read_manifest(folder, "saved_model")["task"]
     if evaluated["task"] != manifest["task"] or evaluated["split"] not in manifest["splits"]:
         raise InputError(

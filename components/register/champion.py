@@ -46,13 +46,12 @@ def from_labels(labels: dict[str, str]) -> ChampionMetric | None:
     return ChampionMetric(labels["champion"], value, found)
 
 
-def champion_metric(champion: Version, challenger: Challenger, project: str) -> ChampionMetric:
+def champion_metric(champion: Version, challenger: Challenger) -> ChampionMetric:
     """The champion's metric on the challenger's evaluation data.
 
     Args:
         champion: the default version.
         challenger: the model to register.
-        project: whose account pays for a download.
 
     Raises:
         InputError: it cannot be found out; says why, and that nothing was registered.
@@ -65,7 +64,7 @@ def champion_metric(champion: Version, challenger: Challenger, project: str) -> 
             raise InputError(f"it is a model for {task!r}, the new one for {challenger.task!r}")
         if recorded is not None and champion.labels.get("evaluation") == challenger.evaluation:
             return ChampionMetric(champion.version, recorded, "recorded")
-        return ChampionMetric(champion.version, rounded(_evaluate(champion, challenger, project)), "evaluated")
+        return ChampionMetric(champion.version, rounded(_evaluate(champion, challenger)), "evaluated")
     except (InputError, ServiceError) as error:
         raise type(error)(
             f"{champion}, the default version, cannot be compared with the new model: {error}. Nothing was registered. "
@@ -73,12 +72,12 @@ def champion_metric(champion: Version, challenger: Challenger, project: str) -> 
         ) from None
 
 
-def _evaluate(champion: Version, challenger: Challenger, project: str) -> float:
+def _evaluate(champion: Version, challenger: Challenger) -> float:
     load_tensorflow()
     from bigbird.serving.saved_model import Predictor, open_saved_model
     from bigbird_components.register.answers import measure
 
-    with local_folder(champion.uri, project) as folder:
+    with local_folder(champion.uri) as folder:
         try:
             task = open_saved_model(folder)["task"]
             if task != challenger.task:

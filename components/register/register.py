@@ -56,7 +56,7 @@ def register(
     check_model_name(model_name)
     if not math.isfinite(margin) or margin < 0:
         raise InputError(f"margin {margin}: expected 0 or more")
-    challenger = read_challenger(saved_model, artifact_uri, evaluation, dataset, pipeline, project)
+    challenger = read_challenger(saved_model, artifact_uri, evaluation, dataset, pipeline)
     registry = Registry(project, location)
     parent = registry.find_model(model_name)
     done = registry.find_run(parent, challenger.run) if parent else None
@@ -65,7 +65,7 @@ def register(
         return _registration(model_name, challenger, from_labels(done.labels), margin, done.is_default, done)
     champion = None
     if parent:
-        champion = champion_metric(registry.get(parent, DEFAULT), challenger, project)
+        champion = champion_metric(registry.get(parent, DEFAULT), challenger)
     default = champion is None or is_better(challenger.value, champion.value, margin)
     upload = Upload(
         name=model_name,

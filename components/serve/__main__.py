@@ -22,7 +22,7 @@ def _route(_: click.Context, parameter: click.Parameter, value: str) -> str:
     envvar="AIP_STORAGE_URI",
     required=True,
     show_envvar=True,
-    help="Folder of a SavedModel or of a run, here or as gs://BUCKET/FOLDER.",
+    help="Folder of a SavedModel or of a run, here or as gs://BUCKET/FOLDER or s3://BUCKET/FOLDER.",
 )
 @click.option(
     "--host",

@@ -10,6 +10,7 @@ import pytest
 from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.data.dataset import find_files
+from bigbird.storage import listing
 from bigbird.support.errors import InputError
 from bigbird_components.preprocess import storage
 from bigbird_components.preprocess.preprocess import preprocess
@@ -112,11 +113,16 @@ def test_a_digest_of_files_is_of_those_in_the_folder_that_is_named(tmp_path):
 
 @pytest.mark.parametrize("path", ["folder", "folder/", "checkpoint", "folder/a.txt"])
 def test_a_digest_of_files_is_what_beam_would_list(tmp_path, path):
+    from apache_beam.io.filesystems import FileSystems
+
     for name in ("folder/a.txt", "folder/in/b", "folder/.c", "folder.d/e", "checkpoint.index", "checkpoint.data-0"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     given = f"{tmp_path}/{path}"
-    assert storage._match_local(given) == storage._match_remote(given)
+    results = FileSystems.match([given, f"{given}.*", FileSystems.join(given, "**")])
+    files = [file for result in results for file in result.metadata_list]
+    listed = {file.path: (file.size_in_bytes, file.last_updated_in_seconds) for file in files}
+    assert listing._match_local(given) == listed
 
 
 def test_what_is_deleted_is_what_is_named(tmp_path):

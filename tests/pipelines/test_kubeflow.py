@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from bigbird import storage
 from bigbird_pipelines.machines import MACHINES
+from tests import buckets
 from tests.cloud import TRAINERS
 
 SST2 = ("--target", "kubeflow", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
@@ -211,6 +213,19 @@ def test_the_same_is_left_alone_and_anything_else_replaces_it_the_new_one_first(
     assert "replaced" in bigbird(*MONDAYS, "--epochs", "2").stdout
     assert [stored["status"] for stored in kubeflow.recurring.values()] == ["DISABLED"]
     assert second not in kubeflow.recurring
+
+
+def test_data_may_lie_in_s3_and_is_looked_up_there(kubeflow, bigbird, monkeypatch):
+    with buckets.s3() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        for name in ("train.tsv", "dev.tsv"):
+            storage.write_bytes(f"s3://bucket/SST-2/{name}", b"x")
+        words = ("submit", "--target", "kubeflow", "--task", "sst2", "--recipe", "small_sst2", "--data")
+        bigbird(*words, "s3://bucket/SST-2", "--dry-run")
+        assert "s3://bucket/none holds nothing" in bigbird(*words, "s3://bucket/none", code=2).stderr
+        weights = ("--init-checkpoint", "s3://bucket/model")
+        assert "expected gs://BUCKET/PATH" in bigbird(*words, "s3://bucket/SST-2", *weights, code=2).stderr
 
 
 def test_a_network_that_breaks_half_way_leaves_exactly_one(kubeflow, bigbird):

@@ -351,12 +351,12 @@ def test_a_bucket_that_may_not_be_read_is_told_with_the_role(cloud, bigbird):
     cloud.trouble("GET /storage", 9, status=403)
     assert (
         "you may not read it; ask for roles/storage.objectViewer on gs://bucket"
-        in bigbird("submit", *SST2, code=2).stderr
+        in bigbird("submit", *SST2, code=4).stderr
     )
 
 
 def test_cloud_storage_that_fails_for_a_moment_is_asked_again_and_for_long_is_told(cloud, bigbird, monkeypatch):
-    monkeypatch.setattr("bigbird_pipelines.files._TIMEOUT_S", 1.0)
+    monkeypatch.setattr("bigbird_pipelines.files._PATIENCE_S", 1.0)
     cloud.trouble("GET /storage", 1, status=503)
     bigbird("submit", *SST2, "--name", "x")
     assert list(cloud.jobs) == ["bigbird-x"]

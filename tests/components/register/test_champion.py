@@ -135,7 +135,7 @@ def test_a_champion_without_files_is_not_replaced(champion, newer):
         if not address.endswith("/"):
             del champion.objects[address]
     message = _refused(champion, newer[0])
-    assert "gs://bucket/champion/saved_model: holds no file; it is another folder, or was deleted" in message
+    assert "gs://bucket/champion/saved_model: holds no objects; it is another folder, or was deleted" in message
 
 
 def test_a_champion_that_is_not_whole_is_not_replaced(champion, newer):
@@ -157,14 +157,14 @@ def test_a_champion_of_another_task_is_not_replaced(champion, newer):
 def test_a_bucket_that_may_not_be_read_names_the_role(champion, newer):
     champion.trouble("GET /storage/v1/b/bucket/o$", 1, status=403)
     message = _refused(champion, newer[0], ServiceError)
-    assert "gs://bucket/champion/saved_model: 403 " in message
-    assert "roles/storage.objectViewer on its bucket" in message
+    assert "gs://bucket/champion/saved_model: you may not read it" in message
+    assert "roles/storage.objectViewer on gs://bucket" in message
 
 
 @pytest.mark.parametrize("name", ["../evil", "assets/../../evil", "/evil", "a\\..\\evil"])
 def test_an_objects_name_that_leaves_the_folder_is_not_followed(champion, newer, name):
     champion.objects[f"gs://bucket/champion/saved_model/{name}"] = b"x"
-    assert "its name leads out of its folder" in _refused(champion, newer[0])
+    assert "it may lead out of its folder; delete it" in _refused(champion, newer[0])
 
 
 def test_a_champion_whose_recorded_value_is_no_number_is_asked(champion, classified):

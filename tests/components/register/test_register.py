@@ -220,7 +220,7 @@ def test_folders_that_do_not_belong_together_are_refused(registry, trained, tmp_
         ({"saved_model": mrpc["saved_model"]}, "is a model for 'mrpc', but .* is of task 'cola'"),
         ({"saved_model": cola["dataset"]}, "is a dataset folder"),
         ({"saved_model": str(tmp_path / "absent")}, "no such folder"),
-        ({"saved_model": "s3://bucket/folder"}, "expected a folder of this machine, or gs://"),
+        ({"saved_model": "http://bucket/folder"}, "expected a path of this machine, gs://"),
         ({"artifact_uri": "/gcs/bucket/model"}, "expected the SavedModel's folder as gs://BUCKET/FOLDER"),
         ({"model_name": 'a "b"'}, "expected 1 to 128 characters"),
         ({"margin": -0.1}, "expected 0 or more"),

@@ -1,4 +1,4 @@
-"""A bucket's folder is copied whole by Google's own client, and no object's name leads out of it."""
+"""A bucket's folder is copied whole, and no object's name leads out of it."""
 
 import base64
 import hashlib
@@ -6,8 +6,11 @@ from urllib.parse import unquote
 
 import pytest
 
+from bigbird import storage
+from bigbird.storage import download, trouble
 from bigbird.support.errors import InputError
-from bigbird_components.serve.download import download, local_model
+from bigbird_components.serve.download import local_model
+from tests import buckets
 from tests.loopback import Answer, LoopbackServer
 
 
@@ -27,7 +30,8 @@ def bucket(monkeypatch):
             names = sorted(name for name in objects if name.startswith(request.query.get("prefix", "")))
             first = int(request.query.get("pageToken", 0))
             more = {"nextPageToken": str(first + page)} if first + page < len(names) else {}
-            return {"items": [describe(name) for name in names[first : first + page]], **more}
+            items = [describe(name) for name in names[first : first + page]]
+            return {"kind": "storage#objects", "items": items, **more}
 
         def content(match, _):
             return Answer(200, objects[unquote(match[1])])
@@ -53,7 +57,7 @@ MODEL = {
 }
 
 
-def test_every_object_below_the_folder_is_copied_and_nothing_else(bucket, tmp_path, capsys):
+def test_every_object_below_the_folder_is_copied_and_nothing_else(bucket, tmp_path):
     bucket(MODEL)
     download("gs://models/runs/7/model/", tmp_path)
     found = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -61,17 +65,18 @@ def test_every_object_below_the_folder_is_copied_and_nothing_else(bucket, tmp_pa
     assert found == {
         name.removeprefix(prefix): data for name, data in MODEL.items() if name.startswith(prefix) and name != prefix
     }
-    assert '"files": 4' in capsys.readouterr().out
 
 
-def test_the_copy_goes_with_the_block(bucket):
+def test_the_copy_goes_with_the_block(bucket, capsys):
     bucket(MODEL)
     with local_model("gs://models/runs/7/model") as folder:
         assert (folder / "variables/variables.index").exists()
+    assert '"files": 4' in capsys.readouterr().out
     assert not folder.exists()
 
 
-def test_a_passing_failure_is_tried_again(bucket, tmp_path):
+def test_a_passing_failure_is_tried_again(bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr(trouble, "FIRST_PAUSE_S", 0.01)
     server = bucket(MODEL)
     server.trouble("GET /download/.*pb", status=503)
     server.trouble(r"GET /storage/v1/b/models/o$", status=503)
@@ -92,10 +97,10 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_and_nothing_is_written(b
 @pytest.mark.parametrize(
     ("location", "message"),
     [
-        ("gs://models/absent", "gs://models/absent: holds no objects; expected the files of a SavedModel"),
-        ("gs://other/m", "gs://other/m: cannot be copied .*no route"),
-        ("gs:///m", "names no bucket"),
-        ("s3://models/m", "s3://models/m: expected a folder of this machine, or gs://BUCKET/FOLDER"),
+        ("gs://models/absent", "gs://models/absent: holds no objects; it is another folder, or was deleted"),
+        ("gs://other/m", "gs://other: no such bucket"),
+        ("gs:///m", "expected a path of this machine, gs://BUCKET/PATH or s3://BUCKET/PATH"),
+        ("http://models/m", "expected a path of this machine, gs://BUCKET/PATH or s3://BUCKET/PATH"),
     ],
 )
 def test_what_cannot_be_copied_is_told(bucket, location, message):
@@ -106,12 +111,23 @@ def test_what_cannot_be_copied_is_told(bucket, location, message):
 
 def test_a_file_in_the_place_of_a_folder_is_told(bucket, tmp_path):
     bucket({"m/a": b"1", "m/a/b": b"2"})
-    with pytest.raises(InputError, match="gs://models/m: cannot be copied"):
+    with pytest.raises(InputError, match="gs://models/m/a: cannot be copied, as its name"):
         download("gs://models/m", tmp_path)
 
 
 def test_a_copy_that_is_cut_short_is_told(bucket, tmp_path):
     server = bucket({"m/a": b"whole"})
     server.routes[1] = (server.routes[1][0], lambda *_: Answer(200, b"who"))
-    with pytest.raises(InputError, match="gs://models/m: a arrived with 3 of 5 bytes"):
+    with pytest.raises(InputError, match="gs://models/m/a: arrived with 3 of 5 bytes"):
         download("gs://models/m", tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_a_model_in_a_bucket_of_either_service_is_copied(scheme, monkeypatch):
+    with buckets.SERVICES[scheme]() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        for name in ("saved_model.pb", "signature.json", "variables/variables.index"):
+            storage.write_bytes(f"{scheme}://{buckets.BUCKET}/runs/7/saved_model/{name}", name.encode())
+        with local_model(f"{scheme}://{buckets.BUCKET}/runs/7/saved_model") as folder:
+            assert (folder / "variables/variables.index").read_bytes() == b"variables/variables.index"

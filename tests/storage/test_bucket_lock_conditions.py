@@ -1,13 +1,14 @@
-"""One writer at a time in a bucket, with Google's own client."""
+"""One writer at a time, on Cloud Storage's conditions, which gcp-storage-emulator does not know."""
 
 import json
 import threading
 
 import pytest
 
+from bigbird.storage import trouble
+from bigbird.storage.bucket_lock import locked_in_bucket
 from bigbird.support import locks
 from bigbird.support.errors import InputError, ServiceError
-from bigbird_components.preprocess.bucket_lock import locked_in_bucket
 from tests.loopback import Answer, LoopbackServer
 
 ADDRESS = "folder/.dataset.lock"
@@ -41,11 +42,9 @@ class Bucket(LoopbackServer):
         return {"name": name, "bucket": "bucket", "generation": str(self.objects[name][0])}
 
     def _upload(self, _, request):
-        boundary = request.headers["content-type"].partition('boundary="')[2].rstrip('"').encode()
-        _, described, content, _ = request.body.split(b"--" + boundary)
-        name = json.loads(described.partition(b"\r\n\r\n")[2])["name"]
+        name = request.query["name"]
         self._check(name, request)
-        self.objects[name] = next(self.generations), content.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+        self.objects[name] = next(self.generations), json.dumps(request.body).encode()
         return self._described(name)
 
     def _get(self, match, request):
@@ -63,6 +62,7 @@ def bucket(monkeypatch):
     with Bucket() as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
+        monkeypatch.setattr(trouble, "FIRST_PAUSE_S", 0.01)
         monkeypatch.setattr(locks, "WATCH_S", 2.0)
         monkeypatch.setattr(locks, "RENEW_S", 0.05)
         yield server
@@ -113,6 +113,14 @@ def test_of_two_that_start_at_once_one_gets_it(bucket):
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["held", "refused"]
+
+
+def test_a_lock_whose_answer_was_lost_is_ours(bucket, capsys):
+    bucket.trouble("POST", status=503, handled=True)
+    with locked_in_bucket("gs://bucket/folder/dataset", "preprocessing"):
+        assert list(bucket.objects) == [ADDRESS]
+    assert bucket.objects == {}
+    assert capsys.readouterr().err == ""
 
 
 def test_a_bucket_that_refuses_is_the_services_error(bucket):

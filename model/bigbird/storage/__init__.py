@@ -1,0 +1,39 @@
+"""Files wherever they lie: paths of this machine, gs:// (Cloud Storage) and s3:// (S3 and what speaks it, such as MinIO).
+
+Buckets are reached through fsspec with gcsfs and s3fs, which are imported when the first address is. Credentials and
+places come from the standard environment: application default credentials and STORAGE_EMULATOR_HOST; AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_PROFILE and AWS_ENDPOINT_URL. There is one way to try again and one to tell what a service
+refuses: `trouble`.
+"""
+
+from bigbird.storage.bucket_lock import locked_in_bucket
+from bigbird.storage.files import create, delete, exists, is_file, open_file, read_bytes, write_bytes
+from bigbird.storage.listing import Entry, entry_of, fingerprint, list_files, list_names, names_in_bucket
+from bigbird.storage.services import FORMS, SERVICES, is_reachable, is_remote, join, name, service_of, split
+from bigbird.storage.transfer import download
+
+__all__ = [
+    "FORMS",
+    "SERVICES",
+    "Entry",
+    "create",
+    "delete",
+    "download",
+    "entry_of",
+    "exists",
+    "fingerprint",
+    "is_file",
+    "is_reachable",
+    "is_remote",
+    "join",
+    "list_files",
+    "list_names",
+    "locked_in_bucket",
+    "name",
+    "names_in_bucket",
+    "open_file",
+    "read_bytes",
+    "service_of",
+    "split",
+    "write_bytes",
+]
