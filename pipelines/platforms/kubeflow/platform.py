@@ -19,7 +19,7 @@ class Kubeflow(RemotePlatform):
 
     name = "kubeflow"
     title = "Kubeflow"
-    requirements = ("kfp", "kfp-kubernetes", "google-cloud-storage")
+    requirements = ("kfp", "kfp-kubernetes", "gcsfs", "s3fs")
     default_machine = "cpu"
     recurring = "Kubeflow's recurring runs"
     time_zones = False

@@ -29,7 +29,7 @@ class Vertex(RemotePlatform):
         "kfp",
         "google-cloud-aiplatform",
         "google-cloud-pipeline-components",
-        "google-cloud-storage",
+        "gcsfs",
     )
     default_machine = "tpu-v5e-1"
     registers = True
