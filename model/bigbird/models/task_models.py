@@ -30,7 +30,7 @@ def build_model(task: Task, *, num_classes: int | None = None, dtype: str = "flo
         >>> encoder = "task.model.encoder.bigbird.size=small,task.model.encoder.bigbird.vocab_size=100"
         >>> task = load_experiment("bigbird/glue", overrides=[encoder, "task.model.num_classes=2"]).task
         >>> model = build_model(task)
-        >>> model.logits.kernel.shape
+        >>> tuple(model.logits.kernel.shape)
         (128, 2)
     """
     family = family_of(task)
