@@ -207,13 +207,18 @@ def convert(source: str, output: Path, to: str, heads: int | None, params: str |
     """,
 )
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--model", required=True, type=click.Path(path_type=Path), help="A SavedModel's folder, or a run's.")
+@click.option(
+    "--model",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The folder of a run, a SavedModel or a trained model.",
+)
 @click.option("--text", help="The text to classify; the first one of a pair.")
 @click.option("--text-b", help="The second text of a pair.")
 @click.option("--question", help="What to answer.")
 @click.option("--context", help="The text that holds the answer.")
 def predict(**options: Any) -> None:
-    """Answers with an exported model.
+    """Answers with a trained model.
 
     FILE holds one example a line, as JSON: {"text_a": …, "text_b": …} or {"question": …, "context": …}; a plain text
     file is one text a line. Each answer is one line of JSON.

@@ -1,4 +1,4 @@
-"""`bigbird predict`: loads an exported model and answers."""
+"""`bigbird predict`: loads a model and answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities, open_saved_model
+from bigbird.serving.text_model import BATCH, load_model
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import read_json_lines, read_lines
 
-BATCH = 16  # examples sent to the model at once
 FIELDS = {"text": "text_a", "text_b": "text_b", "question": "question", "context": "context"}
 
 
@@ -19,21 +18,18 @@ def predict_command(model: Path, file: Path | None, **texts: str | None) -> None
     """Prints one line of JSON for every example.
 
     Raises:
-        InputError: the folder holds no exported model, or an example has not the model's fields.
+        InputError: the folder holds no model, or an example has not the model's fields.
     """
     given = {FIELDS[option]: text for option, text in texts.items() if text is not None}
     if bool(given) == bool(file):
         raise InputError("expected either a FILE or --text, or --question with --context")
-    folder = find_saved_model(model)
-    manifest = open_saved_model(folder)
     examples = list(read_examples(file)) if file else [("the command line", given)]
-    predictor = Predictor(folder)
+    asked = load_model(model)
     for where, example in examples:
-        predictor.check(where, example)
+        asked.check(where, example)
     for start in range(0, len(examples), BATCH):
-        batch = [example for _, example in examples[start : start + BATCH]]
-        for answer in predictor(batch):
-            print(json.dumps(named_probabilities(answer, manifest.get("labels")), ensure_ascii=False))
+        for answer in asked.predict([example for _, example in examples[start : start + BATCH]]):
+            print(json.dumps(answer, ensure_ascii=False))
 
 
 def read_examples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

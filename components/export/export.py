@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.serving.saved_model import as_recorded
-from bigbird.support.artifacts import check_files, new_folder, read_manifest, write_json, write_manifest
+from bigbird.support.artifacts import new_folder, read_manifest, write_json, write_manifest
 from bigbird.support.console import hidden_native_stderr
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
-from bigbird.tasks.family import AnsweringFamily
-from bigbird.tasks.registry import answering_family, family_of_type
 from bigbird.version import provenance
 from bigbird_components.export.request import recorded_request
 
@@ -53,28 +51,15 @@ def export(
     """
     import tensorflow as tf
 
-    from bigbird.checkpoints.native import load_model
-    from bigbird.text.vocabulary import Vocabulary
+    from bigbird.serving.trained import load_trained
 
-    kind = read_manifest(model, "model").get("experiment_type")
-    if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
-        raise InputError(
-            f"{model}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
-        )
-    keras_model, manifest, experiment = load_model(model)
-    check_files(model, "model", manifest)
-    if manifest["dataset"] is None:
-        raise InputError(
-            f"{model}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
-        )
-    family = answering_family(manifest["task"])
+    trained = load_trained(model)
+    manifest, family = trained.manifest, trained.family
     given = None if dataset is None else read_manifest(dataset, "dataset")
     if given is not None:
         _check_dataset(manifest["dataset"], given, str(dataset))
-    vocabulary_file = (Path(model) / "vocab.model").read_bytes()
-    vocabulary = Vocabulary(vocabulary_file, lower_case=manifest["dataset"]["vocabulary"]["lower_case"])
     with new_folder(output, overwrite=overwrite) as folder, hidden_native_stderr():
-        module = family.serving_module(keras_model, manifest, experiment.task, vocabulary)
+        module = trained.module()
         signatures: dict[str, Any] = module.signatures()
         concrete = {name: function.get_concrete_function() for name, function in signatures.items()}
         fields = tuple(concrete["serving_default"].structured_input_signature[1] or _names(concrete["serving_default"]))
@@ -83,7 +68,7 @@ def export(
             tf.saved_model.save(module, plain, signatures=concrete)  # traced once, not again to be saved
         response = signatures["serving_default"](**{name: tf.constant(texts) for name, texts in request.items()})
         (folder / "assets").mkdir(exist_ok=True)
-        (folder / "assets" / "vocab.model").write_bytes(vocabulary_file)
+        (folder / "assets" / "vocab.model").write_bytes(trained.vocabulary.serialized)
         write_json(folder / "request.json", request)
         write_json(folder / "response.json", {name: as_recorded(value.numpy()) for name, value in response.items()})
         _check_by_itself(folder)
@@ -92,7 +77,7 @@ def export(
             "labels": manifest["labels"],
             "decisions": manifest.get("decisions"),
             "metrics": manifest["metrics"],
-            "buckets": experiment.task.buckets,
+            "buckets": trained.experiment.task.buckets,
             "max_length": manifest["dataset"]["max_length"],
             "vocabulary": manifest["dataset"]["vocabulary"],
             "trained_model": model_uri or model,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bigbird.config import Task
@@ -75,6 +76,7 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
         multiple of the devices; and the run's seed, int32[]. Its figures are float32[3]: loss, norm of the gradient before
         clipping, real tokens.
     """
+    unused = _own_seeds(model)
     (counter,) = (place for place, variable in enumerate(optimizer.variables) if variable is optimizer.iterations)
 
     def update(state: TrainingState, batch: dict[str, Any], seed: Any) -> tuple[TrainingState, jax.Array]:
@@ -84,7 +86,7 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
 
         def share(weights: list[jax.Array]) -> jax.Array:
             """These rows' part of the global batch's mean loss."""
-            outputs, _ = model.stateless_call(weights, [], batch, training=True, seed=words)
+            outputs, _ = model.stateless_call(weights, unused, batch, training=True, seed=words)
             return jnp.sum(per_example_loss(task, outputs, batch)) / (rows * mesh.size)
 
         loss, gradients = jax.value_and_grad(share)(state.weights)
@@ -106,9 +108,10 @@ def build_prediction(
 
     The outputs are those of `summarize`, and `loss` where the batch has targets.
     """
+    unused = _own_seeds(model)
 
     def predict(weights: list[jax.Array], batch: dict[str, Any]) -> dict[str, jax.Array]:
-        outputs, _ = model.stateless_call(weights, [], batch, training=False)
+        outputs, _ = model.stateless_call(weights, unused, batch, training=False)
         results = summarize(task, outputs, batch)
         if has_targets(task, batch):
             results = {**results, "loss": per_example_loss(task, outputs, batch)}
@@ -116,6 +119,11 @@ def build_prediction(
 
     spread = _spread(predict, mesh, in_specs=(WHOLE, SPREAD), out_specs=SPREAD)
     return jax.jit(spread, out_shardings=NamedSharding(mesh, WHOLE))
+
+
+def _own_seeds(model: keras.Model) -> list[np.ndarray]:
+    """The state of the dropout's own seeds, which a step that is given its seed takes no part of."""
+    return [np.asarray(variable.value) for variable in model.non_trainable_variables]
 
 
 def _spread(function: Callable[..., Any], mesh: Mesh, **specs: Any) -> Callable[..., Any]:

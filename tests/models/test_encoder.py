@@ -157,14 +157,14 @@ folder, sizes = sys.argv[1], json.loads(sys.argv[2])
 encoder = BigBirdEncoder(BigBirdEncoderConfig(**sizes), with_pooler=True)
 encoder.build()
 given = np.load(folder + "/given.npz")
-for variable in encoder.variables:
+for variable in encoder.weights:
     variable.assign(given["w:" + variable.path])
 names = [variable.path for variable in encoder.trainable_variables]
-results = {}
+results, unused = {}, [variable.value for variable in encoder.non_trainable_variables]  # seeds of its own
 for length in (64, 192):
     inputs = {name: given[f"{length}:{name}"] for name in ("input_word_ids", "input_mask", "input_type_ids")}
     def loss(weights):
-        outputs, _ = encoder.stateless_call(weights, [], inputs)
+        outputs, _ = encoder.stateless_call(weights, unused, inputs)
         tokens = inputs["input_mask"].astype("float32")[:, :, None]
         return jax.numpy.mean(jax.numpy.sin(outputs["sequence_output"]) * tokens), outputs
     weights = [variable.value for variable in encoder.trainable_variables]
@@ -179,7 +179,7 @@ np.savez(folder + "/found.npz", **results)
 def test_the_jax_backend_gives_the_same_values_and_gradients(check_on_jax):
     """Full and sparse attention, padded rows; the same layers, `keras.ops` alone."""
     encoder = _encoder(with_pooler=True)
-    given, expected = {f"w:{variable.path}": variable.numpy() for variable in encoder.variables}, {}
+    given, expected = {f"w:{variable.path}": variable.numpy() for variable in encoder.weights}, {}
     for length in (FULL, SPARSE):
         inputs = _inputs(length)
         given |= {f"{length}:{name}": value for name, value in inputs.items()}

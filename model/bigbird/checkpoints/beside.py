@@ -24,7 +24,8 @@ from bigbird.support.yaml_files import parse_yaml_mapping
 
 VOCABULARY_FILE, RUN_CONFIG_FILE = "vocab.model", "config.yaml"
 _TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
-_VOCABULARY_IN = {"model": ("dataset", "vocabulary"), "checkpoint": ("vocabulary",)}  # where a manifest describes it
+# Where a manifest describes it.
+_VOCABULARY_IN = {"model": ("dataset", "vocabulary"), "checkpoint": ("vocabulary",), "dataset": ("vocabulary",)}
 
 
 class Store(Protocol):

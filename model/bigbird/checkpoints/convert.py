@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from pydantic import ValidationError
 
 from bigbird.checkpoints import names, native, settings
-from bigbird.checkpoints.beside import VOCABULARY_FILE, Answers, Disk, answers_of, settings_of, vocabulary_of
-from bigbird.checkpoints.published import Checkpoint, read_checkpoint
+from bigbird.checkpoints.beside import VOCABULARY_FILE, Answers, Disk, answers_of, vocabulary_of
+from bigbird.checkpoints.encoders import read_with_encoder
+from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.support.artifacts import new_folder, write_manifest
 from bigbird.support.errors import InputError
@@ -23,7 +23,6 @@ from bigbird.version import provenance
 Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 TENSORFLOW_PREFIX = "ckpt"
-HEAD_SIZE = 64  # of every published model; google-research stores neither it nor the number of heads
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,8 @@ def convert(
         InputError: no checkpoint there, settings that do not fit the weights, or an output that is in use.
     """
     given = _given(params)
-    checkpoint = read_checkpoint(path, num_heads or 1)
-    settings.check_arithmetic(checkpoint.settings, f"{checkpoint.source}: {settings.CONFIG_FILE}")
-    said = settings_of(path, checkpoint)[0] | given
     vocabulary = vocabulary_of(path)
-    encoder = _encoder(checkpoint, said, num_heads)
-    if checkpoint.kind in ("google_research", "hugging_face"):  # only now is the number of heads known
-        checkpoint = read_checkpoint(path, encoder.num_attention_heads)
+    checkpoint, encoder = read_with_encoder(path, num_heads=num_heads, given=given)
     name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
     with new_folder(output, overwrite=overwrite) as folder:
         written = _WRITERS[to](checkpoint, encoder, answers_of(path, checkpoint), folder)
@@ -104,25 +98,6 @@ def _given(params: str | None) -> dict[str, Any]:
         raise InputError(f"--params {params}: no such file")
     with gfile.GFile(params, "rb") as stream:
         return settings.from_params(decode(stream.read(), params, "YAML in UTF-8"), params)
-
-
-def _encoder(checkpoint: Checkpoint, said: dict[str, Any], num_heads: int | None) -> BigBirdEncoderConfig:
-    sizes = settings.sizes_of(checkpoint.weights)
-    wrong = [
-        f"{key} is {said[key]}, the weights' {sizes[key]}" for key in sizes if said.get(key, sizes[key]) != sizes[key]
-    ]
-    if wrong:
-        raise InputError(f"{checkpoint.source}: the settings are not these weights': {'; '.join(wrong)}")
-    kernel = checkpoint.weights.get("encoder/layer_0/attention/query/kernel")
-    stored = kernel.shape[1] if kernel is not None and checkpoint.kind in ("bigbird", "model_garden") else None
-    heads = num_heads or stored or said.get("num_attention_heads") or max(1, sizes["hidden_size"] // HEAD_SIZE)
-    if stored not in (None, heads):
-        raise InputError(f"{checkpoint.source}: has {stored} attention heads, not {heads}")
-    known = {key: value for key, value in said.items() if key in BigBirdEncoderConfig.model_fields and key != "size"}
-    try:
-        return BigBirdEncoderConfig(**{**known, **sizes, "num_attention_heads": heads})
-    except ValidationError as error:
-        raise InputError(f"{checkpoint.source}: {error.errors()[0]['msg']}; give --heads or --params") from None
 
 
 # ---------------------------------------------------------------------------------------------------- writers

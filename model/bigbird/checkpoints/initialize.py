@@ -31,14 +31,17 @@ _COMPUTATION = ("hidden_activation", "num_attention_heads")
 _PATTERN = ("block_size", "num_rand_blocks", "random_range", "random_pattern")
 
 
-def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) -> list[str]:
+def initialize_from(
+    path: str, model: keras.Model, *, cls_pooler: bool = False, checkpoint: Checkpoint | None = None
+) -> list[str]:
     """Gives a model a checkpoint's weights; the encoder must match fully.
 
     Args:
         path: any kind of checkpoint that `read_checkpoint` takes.
         model: built, with its encoder's configuration as `config`; its encoder's weights are replaced, its head's
-            where name and shape agree.
+            where name and shape agree. Or an encoder by itself.
         cls_pooler: starts the head's pooler from the encoder's pooler.
+        checkpoint: what was read from `path` already, with the model's number of heads; it is changed.
 
     Returns:
         What was not taken, a sentence per weight: weights left fresh, the checkpoint's that have no place here.
@@ -48,10 +51,10 @@ def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) 
             own settings are others than the model's.
     """
     config: BigBirdEncoderConfig = model.config
-    checkpoint = read_checkpoint(str(path), config.num_attention_heads)
-    stored, targets = checkpoint.weights, named_weights(model)
+    checkpoint = checkpoint or read_checkpoint(str(path), config.num_attention_heads)
+    stored, targets = checkpoint.weights, _targets(model)
     _check_settings(str(path), checkpoint, config)
-    notes = _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model, cls_pooler)
+    notes = _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model, set(targets), cls_pooler)
     if cls_pooler:
         for part in ("kernel", "bias"):
             if f"{_POOLER}{part}" not in stored:
@@ -71,15 +74,24 @@ def initialize_from(path: str, model: keras.Model, *, cls_pooler: bool = False) 
     return notes
 
 
+def _targets(model: keras.Model) -> dict[str, Any]:
+    """A model's variables as checkpoints name them, an encoder's too."""
+    weights = named_weights(model)
+    prefix = "" if any(map(is_encoder, weights)) else "encoder/"
+    return {f"{prefix}{name}": variable for name, variable in weights.items()}
+
+
 def is_encoder(name: str) -> bool:
     """Whether a weight belongs to the encoder and not to a task's head."""
     return name.startswith("encoder/")
 
 
-def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model, cls_pooler: bool) -> list[str]:
+def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model, names: set[str], cls_pooler: bool) -> list[str]:
     """Takes out a head that computes something else than the model's: Hugging Face's, or another task's."""
     stored = {name for name in checkpoint.weights if not is_encoder(name) and not name.startswith(_PRETRAINING)}
-    targets = {name for name in named_weights(model) if not is_encoder(name)}
+    targets = {name for name in names if not is_encoder(name)}
+    if not targets:
+        return []
     theirs = "hugging_face" if checkpoint.kind == "hugging_face" else "model_garden"
     if checkpoint.kind != "bigbird" and stored and theirs != model.head:
         for name in stored:

@@ -283,7 +283,7 @@ def precision(experiment: Experiment) -> str:
 
 def named_weights(model: keras.Model) -> dict[str, Any]:
     """A model's variables by path without the model's own name."""
-    return _named(model.variables, lambda path: path.removeprefix(f"{model.name}/"))
+    return _named(model.weights, lambda path: path.removeprefix(f"{model.name}/"))
 
 
 def _named(variables: Iterable[Any], rename: Callable[[str], str] = str) -> dict[str, Any]:

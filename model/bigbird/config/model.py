@@ -27,7 +27,14 @@ class AttentionConfig(Section):
 
 
 class BigBirdEncoderConfig(Section):
-    """The encoder. Defaults are the published base model's."""
+    """The encoder. Defaults are the published base model's.
+
+    Example:
+        >>> from bigbird import BigBirdEncoderConfig
+        >>> config = BigBirdEncoderConfig(size="small", max_position_embeddings=1024)
+        >>> config.hidden_size, config.num_layers, config.full_attention_threshold
+        (128, 2, 704)
+    """
 
     size: Literal["small", "base", "large"] | None = Field(
         None, description="fills the four sizes below where they are not given"

@@ -9,15 +9,16 @@ by its compiler's estimate (base model, two inputs of 4,096 tokens), most of it 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from keras import ops
+
+from bigbird.layers.types import Tensor
 
 # Odd constants of MurmurHash3's 32-bit finalizer (Austin Appleby), and 2**32 divided by the golden ratio.
 _MIX_1, _MIX_2, _GOLDEN = 0x85EBCA6B, 0xC2B2AE35, 0x9E3779B9
 
 
-def fold_seed(seed: Any, number: int) -> Any:
+def fold_seed(seed: Tensor, number: int) -> Tensor:
     """A new seed from a seed and a small number (a layer's index, a replica's).
 
     Args:
@@ -33,7 +34,7 @@ def fold_seed(seed: Any, number: int) -> Any:
     return seed * scale + shift
 
 
-def dropout(x: Any, rate: float, seed: Any) -> Any:
+def dropout(x: Tensor, rate: float, seed: Tensor | None) -> Tensor:
     """Zeroes elements with probability `rate` and scales the rest by 1 / (1 - rate).
 
     Args:
@@ -48,7 +49,7 @@ def dropout(x: Any, rate: float, seed: Any) -> Any:
     return ops.where(kept, x * (1.0 / (1.0 - rate)), ops.zeros((), x.dtype))
 
 
-def _random_bits(x: Any, seed: Any) -> Any:
+def _random_bits(x: Tensor, seed: Tensor) -> Tensor:
     """A random word for each element of `x`, uint32 of its shape: rows are hashed first, then each element of a row."""
     first, *others, width = ops.shape(x)
     places = ops.arange(first * math.prod(others), dtype="int32")
@@ -61,11 +62,11 @@ def _random_bits(x: Any, seed: Any) -> Any:
     return _mix(ops.bitwise_xor(rows, columns))
 
 
-def _mix(word: Any) -> Any:
+def _mix(word: Tensor) -> Tensor:
     """MurmurHash3's finalizer without its last shift, which would not reach the high bits that decide."""
     word = ops.bitwise_xor(word, ops.bitwise_right_shift(word, _word(16))) * _word(_MIX_1)
     return ops.bitwise_xor(word, ops.bitwise_right_shift(word, _word(13))) * _word(_MIX_2)
 
 
-def _word(value: int) -> Any:
+def _word(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="uint32")

@@ -8,8 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from bigbird.layers.types import Tensor
 
-def recomputed(layer: Callable[..., Any], x: Any, mask: Any, seed: Any) -> Any:
+
+def recomputed(layer: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, mask: Tensor, seed: Tensor) -> Tensor:
     """`layer(x, mask, seed)`, of which only `x` is kept for the backward pass.
 
     Args:
@@ -21,7 +23,9 @@ def recomputed(layer: Callable[..., Any], x: Any, mask: Any, seed: Any) -> Any:
     return keras.remat(layer)(x, mask, seed)
 
 
-def _recomputed_in_tensorflow(layer: Callable[..., Any], x: Any, mask: Any, seed: Any) -> Any:
+def _recomputed_in_tensorflow(
+    layer: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, mask: Tensor, seed: Tensor
+) -> Tensor:
     """Does what Keras' remat does, also under a TPU's compiler.
 
     Of TensorFlow's recompute_grad, which Keras takes, that compiler finds the two computations equal, does the first only and
@@ -31,8 +35,8 @@ def _recomputed_in_tensorflow(layer: Callable[..., Any], x: Any, mask: Any, seed
     import tensorflow as tf
 
     @tf.custom_gradient
-    def run(x: Any) -> Any:
-        def gradient(upstream: Any, variables: Any = None) -> Any:
+    def run(x: Tensor) -> Tensor:
+        def gradient(upstream: Tensor, variables: Any = None) -> Any:
             variables = list(variables or ())
             again = _other(x, upstream)
             with tf.GradientTape() as tape:
@@ -46,7 +50,7 @@ def _recomputed_in_tensorflow(layer: Callable[..., Any], x: Any, mask: Any, seed
     return run(x)
 
 
-def after(x: Any, upstream: Any) -> Any:
+def after(x: Tensor, upstream: Tensor) -> Tensor:
     """`x`, which a graph's executor does not use before `upstream` is there.
 
     It would otherwise do work of the backward pass that does not need the gradient during the forward pass, as soon as its
@@ -64,7 +68,7 @@ def after(x: Any, upstream: Any) -> Any:
         return tf.identity(x)
 
 
-def _other(x: Any, upstream: Any) -> Any:
+def _other(x: Tensor, upstream: Tensor) -> Tensor:
     """`x`, float[...], as a compiler knows it only when `upstream` is there, so that it cannot be taken for the same."""
     first = ops.reshape(upstream, (-1,))[0]
     nothing = ops.minimum(ops.cast(ops.isnan(first), x.dtype), 0)  # always 0, but no compiler looks so far

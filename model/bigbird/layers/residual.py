@@ -9,9 +9,12 @@ from keras import ops
 
 from bigbird.layers.dropout import dropout
 from bigbird.layers.fusion import fused
+from bigbird.layers.types import Tensor
 
 
-def add_and_norm(x: Any, update: Any, norm: keras.layers.LayerNormalization, rate: float, seed: Any) -> Any:
+def add_and_norm(
+    x: Tensor, update: Tensor, norm: keras.layers.LayerNormalization, rate: float, seed: Tensor | None
+) -> Tensor:
     """norm(x + dropout(update)).
 
     In training its gradient is written by hand (Ba et al. 2016, section 3, differentiated) and takes `x` and `update`
@@ -30,8 +33,8 @@ def add_and_norm(x: Any, update: Any, norm: keras.layers.LayerNormalization, rat
         return norm(x + update)
 
     @ops.custom_gradient
-    def run(x: Any, update: Any, scale: Any, shift: Any, seed: Any) -> Any:
-        def gradient(*args: Any, upstream: Any = None) -> Any:
+    def run(x: Tensor, update: Tensor, scale: Tensor, shift: Tensor, seed: Tensor) -> Tensor:
+        def gradient(*args: Any, upstream: Tensor | None = None) -> Tensor:
             upstream = args[0] if upstream is None else upstream
             return (*_gradients(x, update, scale, upstream, seed, rate, norm.epsilon), None)
 
@@ -40,12 +43,12 @@ def add_and_norm(x: Any, update: Any, norm: keras.layers.LayerNormalization, rat
     return run(x, update, *(ops.cast(weight, "float32") for weight in (norm.gamma, norm.beta)), seed)
 
 
-def _mean(x: Any) -> Any:
+def _mean(x: Tensor) -> Tensor:
     """Over the last axis. Not as a product with a column, which is faster on a CPU: accelerators round a product's factors."""
     return ops.mean(x, axis=-1, keepdims=True)
 
 
-def _standardized(x: Any, update: Any, seed: Any, rate: float, epsilon: float) -> tuple[Any, Any]:
+def _standardized(x: Tensor, update: Tensor, seed: Tensor, rate: float, epsilon: float) -> tuple[Tensor, Tensor]:
     """The sum with mean 0 and variance 1, float32, and what it was multiplied with, float32[B, L, 1]."""
     total = ops.cast(x + dropout(update, rate, seed), "float32")
     centred = total - _mean(total)
@@ -54,13 +57,17 @@ def _standardized(x: Any, update: Any, seed: Any, rate: float, epsilon: float) -
 
 
 @fused
-def _value(x: Any, update: Any, scale: Any, shift: Any, seed: Any, rate: float, epsilon: float) -> Any:
+def _value(
+    x: Tensor, update: Tensor, scale: Tensor, shift: Tensor, seed: Tensor, rate: float, epsilon: float
+) -> Tensor:
     standardized, _ = _standardized(x, update, seed, rate, epsilon)
     return ops.cast(standardized * scale + shift, x.dtype)
 
 
 @fused
-def _gradients(x: Any, update: Any, scale: Any, upstream: Any, seed: Any, rate: float, epsilon: float) -> Any:
+def _gradients(
+    x: Tensor, update: Tensor, scale: Tensor, upstream: Tensor, seed: Tensor, rate: float, epsilon: float
+) -> Tensor:
     standardized, inverse = _standardized(x, update, seed, rate, epsilon)
     upstream = ops.cast(upstream, "float32")
     outer = upstream * scale

@@ -6,6 +6,7 @@ Shapes: B batch, L tokens, H hidden size, N heads, D head size, F intermediate s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -20,8 +21,16 @@ from bigbird.layers.gelu import gelu, gelu_in_training
 from bigbird.layers.recompute import recomputed
 from bigbird.layers.residual import add_and_norm
 from bigbird.layers.token_dense import TokenDense
+from bigbird.layers.types import Tensor
+from bigbird.models.presets import FromPreset
+from bigbird.models.seeds import seed_generator, training_seed
 
 LAYER_NORM_EPSILON = 1e-12  # all three published implementations
+
+
+def as_config(config: BigBirdEncoderConfig | Mapping[str, Any]) -> BigBirdEncoderConfig:
+    """A configuration, of itself or of its values by name, as Keras keeps them in files."""
+    return BigBirdEncoderConfig.model_validate(config)
 
 
 def attention_pattern(config: BigBirdEncoderConfig) -> BlockPattern:
@@ -36,10 +45,11 @@ def attention_pattern(config: BigBirdEncoderConfig) -> BlockPattern:
     )
 
 
+@keras.saving.register_keras_serializable("bigbird", "TruncatedNormal")
 class _TruncatedNormal(keras.initializers.TruncatedNormal):
     """Keras' own numbers, drawn in a row: JAX compiles a program for each shape that it draws, a third of a second each."""
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
         return ops.reshape(super().__call__((math.prod(shape),), dtype), shape)
 
 
@@ -48,17 +58,18 @@ def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
     return _TruncatedNormal(stddev=config.initializer_range)
 
 
-def activation(config: BigBirdEncoderConfig, training: bool = False) -> Any:
+def activation(config: BigBirdEncoderConfig, training: bool = False) -> Callable[[Tensor], Tensor]:
     """The hidden activation, a function of a tensor; gelu in its tanh form, as published."""
     return {"gelu": gelu_in_training if training else gelu, "relu": ops.relu}[config.hidden_activation]
 
 
+@keras.saving.register_keras_serializable("bigbird")
 class Embeddings(keras.layers.Layer):
     """Word + position + type embeddings, then layer norm and dropout."""
 
-    def __init__(self, config: BigBirdEncoderConfig, **kwargs: Any):
+    def __init__(self, config: BigBirdEncoderConfig | Mapping[str, Any], **kwargs: Any):
         super().__init__(**kwargs)
-        self.config = config
+        self.config = config = as_config(config)
 
         def table(rows: int, name: str) -> keras.layers.Embedding:
             return keras.layers.Embedding(
@@ -77,7 +88,10 @@ class Embeddings(keras.layers.Layer):
             table.build(None)
         self.norm.build((None, None, self.config.hidden_size))
 
-    def call(self, word_ids: Any, type_ids: Any, seed: Any = None) -> Any:
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.model_dump(mode="json")}
+
+    def call(self, word_ids: Tensor, type_ids: Tensor, seed: Tensor | None = None) -> Tensor:
         """int32[B, L] twice -> float[B, L, H]."""
         length = word_ids.shape[1]
         positions = ops.cast(self.position.embeddings[:length], self.compute_dtype)  # (L, H)
@@ -85,12 +99,14 @@ class Embeddings(keras.layers.Layer):
         return dropout(self.norm(x), self.config.dropout_rate, seed)
 
 
+@keras.saving.register_keras_serializable("bigbird")
 class Attention(keras.layers.Layer):
     """Multi-head self-attention: full up to the threshold, block-sparse beyond; decided per call by the length."""
 
-    def __init__(self, config: BigBirdEncoderConfig, index: int, **kwargs: Any):
+    def __init__(self, config: BigBirdEncoderConfig | Mapping[str, Any], index: int, **kwargs: Any):
         super().__init__(**kwargs)
-        self.config, self.index = config, index
+        self.config, self.index = as_config(config), index
+        config = self.config
         heads, size = config.num_attention_heads, config.hidden_size // config.num_attention_heads
         self.sparse_attention = sparse_attention(config, self.compute_dtype)
 
@@ -115,7 +131,10 @@ class Attention(keras.layers.Layer):
         heads = self.config.num_attention_heads
         self.output_dense.build((None, None, heads, self.config.hidden_size // heads))
 
-    def call(self, x: Any, mask: Any, seed: Any = None) -> Any:
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.model_dump(mode="json"), "index": self.index}
+
+    def call(self, x: Tensor, mask: Tensor, seed: Tensor | None = None) -> Tensor:
         """float[B, L, H], int32[B, L] -> float[B, L, H]."""
         query, key, value = self.query(x), self.key(x), self.value(x)  # (B, L, N, D)
         if x.shape[1] <= self.config.full_attention_threshold:
@@ -129,12 +148,14 @@ class Attention(keras.layers.Layer):
         return self.output_dense(context)
 
 
+@keras.saving.register_keras_serializable("bigbird")
 class EncoderLayer(keras.layers.Layer):
     """Attention and feed-forward, each with a residual and a layer norm after it."""
 
-    def __init__(self, config: BigBirdEncoderConfig, index: int, **kwargs: Any):
+    def __init__(self, config: BigBirdEncoderConfig | Mapping[str, Any], index: int, **kwargs: Any):
         super().__init__(**kwargs)
-        self.config = config
+        self.config, self.index = as_config(config), index
+        config = self.config
         self.attention = Attention(config, index, name="attention", dtype=self.dtype_policy)
         self.attention_norm = self._norm("attention_layer_norm")
         self.intermediate = self._dense(config.intermediate_size, "intermediate")
@@ -153,7 +174,10 @@ class EncoderLayer(keras.layers.Layer):
             layer.build(hidden)
         self.output_dense.build((None, None, self.config.intermediate_size))
 
-    def call(self, x: Any, mask: Any, seed: Any = None) -> Any:
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.model_dump(mode="json"), "index": self.index}
+
+    def call(self, x: Tensor, mask: Tensor, seed: Tensor | None = None) -> Tensor:
         """float[B, L, H], int32[B, L] -> float[B, L, H]."""
         rate = self.config.dropout_rate
         seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
@@ -162,23 +186,40 @@ class EncoderLayer(keras.layers.Layer):
         return add_and_norm(x, self.output_dense(hidden), self.output_norm, rate, seeds[2])
 
 
-class BigBirdEncoder(keras.layers.Layer):
-    """Token ids to one vector per token.
+@keras.saving.register_keras_serializable("bigbird")
+class BigBirdEncoder(FromPreset, keras.layers.Layer):
+    """Token ids to one vector per token: a layer for models of your own.
+
+    While training it drops out with seeds of its own, as Keras' Dropout does; `keras.utils.set_random_seed` makes them
+    repeatable.
 
     Args:
-        config: sizes, pattern, dropout.
+        config: sizes, pattern, dropout; a `BigBirdEncoderConfig` or its values by name.
         with_pooler: adds the published pooler, a tanh dense layer on the first token.
+        name: of the layer.
+        kwargs: Keras' own of a layer: dtype, trainable.
 
     Example:
-        encoder = BigBirdEncoder(BigBirdEncoderConfig(size="base"))
-        encoder({"input_word_ids": ids, "input_mask": mask, "input_type_ids": types})["sequence_output"]
+        >>> import numpy as np
+        >>> from bigbird import BigBirdEncoder, BigBirdEncoderConfig
+        >>> config = BigBirdEncoderConfig(size="small", vocab_size=100, max_position_embeddings=128)
+        >>> encoder = BigBirdEncoder(config)
+        >>> ids = np.ones((2, 16), "int32")
+        >>> outputs = encoder({"input_word_ids": ids, "input_mask": ids, "input_type_ids": 0 * ids})
+        >>> tuple(outputs["sequence_output"].shape)
+        (2, 16, 128)
     """
 
     def __init__(
-        self, config: BigBirdEncoderConfig, *, with_pooler: bool = False, name: str = "encoder", **kwargs: Any
+        self,
+        config: BigBirdEncoderConfig | Mapping[str, Any],
+        *,
+        with_pooler: bool = False,
+        name: str = "encoder",
+        **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
-        self.config = config
+        self.config = config = as_config(config)
         self.embeddings = Embeddings(config, name="embeddings", dtype=self.dtype_policy)
         self.encoder_layers = [
             EncoderLayer(config, index, name=f"layer_{index}", dtype=self.dtype_policy)
@@ -190,6 +231,12 @@ class BigBirdEncoder(keras.layers.Layer):
                 config.hidden_size, activation="tanh", kernel_initializer=initializer(config),
                 name="pooler", dtype=self.dtype_policy,
             )  # fmt: skip
+        # Begins with the seed of the first weights: a draw of its own would change the weights of what is made after it.
+        self.seed_generator = seed_generator(config, self.embeddings.word.embeddings_initializer.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        pooler = self.pooler is not None
+        return {**super().get_config(), "config": self.config.model_dump(mode="json"), "with_pooler": pooler}
 
     def build(self, input_shape: Any = None) -> None:
         self.embeddings.build()
@@ -198,12 +245,15 @@ class BigBirdEncoder(keras.layers.Layer):
         if self.pooler is not None:
             self.pooler.build((None, self.config.hidden_size))
 
-    def call(self, inputs: dict[str, Any], seed: Any = None) -> dict[str, Any]:
+    def call(
+        self, inputs: Mapping[str, Tensor], training: bool = False, seed: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Encodes a batch.
 
         Args:
             inputs: input_word_ids, input_mask, input_type_ids, int32[B, L] each; L static.
-            seed: int32[2] for training with dropout, None for none.
+            training: drops out, with a seed of the encoder's own; Keras' `fit` sets it.
+            seed: int32[2 or 3]; drops out with this seed instead, whatever `training` is, so that a step can be repeated.
 
         Returns:
             sequence_output float[B, L, H]; pooled_output float[B, H] where the encoder has a pooler.
@@ -216,6 +266,8 @@ class BigBirdEncoder(keras.layers.Layer):
             raise ValueError(
                 f"sequence length {length} must be known and at most {self.config.max_position_embeddings}"
             )
+        if seed is None:
+            seed = training_seed(training, None, self.seed_generator)
         mask = inputs["input_mask"]
         x = self.embeddings(inputs["input_word_ids"], inputs["input_type_ids"], _fold(seed, 0))
         for index, layer in enumerate(self.encoder_layers):
@@ -225,12 +277,12 @@ class BigBirdEncoder(keras.layers.Layer):
             outputs["pooled_output"] = self.pooler(x[:, 0])
         return outputs
 
-    def _run_layer(self, layer: EncoderLayer, x: Any, mask: Any, seed: Any) -> Any:
+    def _run_layer(self, layer: EncoderLayer, x: Tensor, mask: Tensor, seed: Tensor | None) -> Tensor:
         """The layer, or the layer recomputed in the backward pass; its dropout repeats itself, being given its seed."""
         if not self.config.use_gradient_checkpointing or seed is None:
             return layer(x, mask, seed)
         return recomputed(layer, x, mask, seed)
 
 
-def _fold(seed: Any, number: int) -> Any:
+def _fold(seed: Tensor | None, number: int) -> Tensor | None:
     return None if seed is None else fold_seed(seed, number)

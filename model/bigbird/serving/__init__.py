@@ -1,4 +1,5 @@
 """SavedModels that take raw text: cleaning, pieces, windows and decoding in the graph, equal to the stages' own.
 
-Reading order: tokenizer, buckets, classification; windows, spans, question_answering; module.
+`text_model` asks one from Python. Reading order of the graph: tokenizer, buckets, classification; windows, spans,
+question_answering; module.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def shown(value: Any) -> str:
     """A JSON value for a message: its beginning where it is long, only its kind where it holds others."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
-    text = json.dumps(value)
+    text = json.dumps(value, default=str)
     return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 
@@ -109,20 +109,23 @@ class Predictor:
     """
 
     def __init__(self, folder: Path):
-        load_tensorflow()
+        load_tensorflow(None)
         import tensorflow as tf
         import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
 
-        self._tf = tf
         try:
             with hidden_native_stderr(), plain_path(folder) as plain:
                 self._model = tf.saved_model.load(plain)
-            self._signature = self._model.signatures["serving_default"]
+            signature = self._model.signatures["serving_default"]
         except (OSError, ValueError, KeyError, AttributeError, TypeError, IndexError, tf.errors.OpError) as error:
             raise InputError(
                 f"{folder}: cannot be loaded as a SavedModel ({' '.join(str(error).split())[:300]}); export the model again"
             ) from None
-        self.fields = tuple(sorted(self._signature.structured_input_signature[1]))  # in no order of its own
+        self._answer_with(signature, signature.structured_input_signature[1])
+
+    def _answer_with(self, function: Any, fields: Iterable[str]) -> None:
+        """Takes a function of texts, string[B] for each field by name, that gives the outputs."""
+        self._function, self.fields = function, tuple(sorted(fields))  # they have no order of their own
         self._chatters = True
 
     def check(self, where: str, example: dict[str, Any]) -> None:
@@ -131,11 +134,13 @@ class Predictor:
 
     def outputs(self, examples: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
         """Answers a batch: output name -> array, a row for each example, in the order of the names."""
-        inputs = {name: self._tf.constant([example[name] for example in examples]) for name in self.fields}
+        import tensorflow as tf
+
+        inputs = {name: tf.constant([example[name] for example in examples]) for name in self.fields}
         chatter = hidden_native_stderr() if self._chatters else nullcontext()
         self._chatters = False  # from the second call on, what native code says is worth reading
         with chatter:
-            outputs = self._signature(**inputs)  # in no order of its own
+            outputs = self._function(**inputs)  # in no order of its own
             return {name: outputs[name].numpy() for name in sorted(outputs)}
 
     def __call__(self, examples: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:

@@ -28,6 +28,8 @@ MANIFESTS = {
     "checkpoint": "conversion.json",
 }
 
+# A run's folder: what marks it, and where its trained model is.
+RUN_RECORD, TRAINED_IN_RUN = "run.json", "train/model"
 
 # What a file system answers that cannot rename a folder; EMFILE is Cloud Storage FUSE's, which Vertex AI mounts at /gcs.
 _NO_RENAME = (errno.EMFILE, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV)

@@ -141,29 +141,31 @@ def stoppable() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def load_tensorflow(keras_backend: str = "tensorflow") -> None:
+def load_tensorflow(keras_backend: str | None = "tensorflow") -> None:
     """Imports TensorFlow without its start-up chatter, which its log level does not stop; then errors only.
 
     Call it before anything else imports TensorFlow or Keras. Devices are listed but not set up: a strategy may still do that.
 
     Args:
-        keras_backend: what Keras is to compute with. TensorFlow leaves the accelerators to another one.
+        keras_backend: what Keras is to compute with. TensorFlow leaves the accelerators to another one. None leaves it as it is.
 
     Raises:
         InputError: that backend is not installed.
     """
     import importlib.util
 
-    if importlib.util.find_spec(keras_backend) is None:
-        raise InputError(f"Keras is to compute with {keras_backend}, which is not installed in this environment")
+    needed = keras_backend or "tensorflow"
+    if importlib.util.find_spec(needed) is None:
+        raise InputError(f"Keras is to compute with {needed}, which is not installed in this environment")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = keras_backend
+    if keras_backend is not None:
+        os.environ["KERAS_BACKEND"] = keras_backend
     stderr = sys.stderr
     with hidden_native_stderr():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-        if keras_backend != "tensorflow":
+        if needed != "tensorflow":
             for kind in ("GPU", "TPU"):
                 tf.config.set_visible_devices([], kind)
         logger = tf.get_logger()

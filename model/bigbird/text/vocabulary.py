@@ -87,9 +87,10 @@ class Vocabulary:
         InputError: the file is missing, damaged or no SentencePiece model, or a special piece is not in it.
 
     Example:
-        >>> vocabulary = Vocabulary("vocab.model")
-        >>> vocabulary.encode(["Hello world"])
-        [array([18536,  1839], dtype=int32)]
+        >>> from bigbird import Vocabulary
+        >>> vocabulary = Vocabulary("runs/reviews/train/model/vocab.model")
+        >>> [pieces.dtype.name for pieces in vocabulary.encode(["a tree"])]
+        ['int32']
     """
 
     def __init__(self, model: str | Path | bytes, lower_case: bool = False, *, name: str | None = None):

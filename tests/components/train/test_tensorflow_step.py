@@ -94,7 +94,7 @@ def test_mixed_bfloat16_trains_float32_weights_to_nearly_the_same_losses(steps):
     full = _train(steps(encoder=dropless), 4)
     mixed_steps = steps(encoder=dropless, runtime={"mixed_precision_dtype": "bfloat16"})
     mixed = _train(mixed_steps, 4)
-    assert {variable.dtype for variable in mixed_steps.model.variables} == {"float32"}
+    assert {variable.dtype for variable in mixed_steps.model.weights} == {"float32"}
     np.testing.assert_allclose(mixed[:, 0], full[:, 0], atol=0.02)
     assert not np.array_equal(mixed, full)
 

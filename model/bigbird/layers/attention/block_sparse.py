@@ -24,6 +24,7 @@ from bigbird.layers.attention.dense import MASKED
 from bigbird.layers.attention.pattern import BlockPattern, key_blocks
 from bigbird.layers.fusion import fused
 from bigbird.layers.recompute import after
+from bigbird.layers.types import Tensor
 
 # Added to the score of a slot that must not count at all; exp() of it is exactly 0 in float32.
 _NEVER = -1e9
@@ -35,8 +36,15 @@ _GPU_BYTES = 2**28  # of the scores of all pairs that a GPU takes at a time; som
 
 
 def block_sparse_attention(
-    query: Any, key: Any, value: Any, mask: Any, *, pattern: BlockPattern, layer: int, training: bool = False
-) -> Any:
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    *,
+    pattern: BlockPattern,
+    layer: int,
+    training: bool = False,
+) -> Tensor:
     """Attention over the published block pattern.
 
     Args:
@@ -66,43 +74,43 @@ def block_sparse_attention(
     return context[:, :length] if padding else context
 
 
-def _split_pairs(x: Any, width: int) -> Any:
+def _split_pairs(x: Tensor, width: int) -> Tensor:
     """(B, L, N, D) -> (B N, nb, w, D)."""
     _, length, _, size = x.shape
     x = ops.transpose(x, (0, 2, 1, 3))
     return ops.reshape(x, (-1, length // width, width, size))
 
 
-def _join_pairs(x: Any, heads: int) -> Any:
+def _join_pairs(x: Tensor, heads: int) -> Tensor:
     """(B N, nb, w, D) -> (B, L, N, D)."""
     _, blocks, width, size = x.shape
     x = ops.reshape(x, (-1, heads, blocks * width, size))
     return ops.transpose(x, (0, 2, 1, 3))
 
 
-def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int, training: bool) -> Any:
+def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int, training: bool) -> Callable[..., Tensor]:
     """The differentiable function (q, k, v, tokens (B, nb, w)) -> context over all pairs, with its own gradient."""
 
-    def plan(pair: Any, tokens: Any) -> tuple[Any, Any, Any]:
+    def plan(pair: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         table = ops.take(ops.convert_to_tensor(blocks), pair % heads, axis=0)  # (M, S)
         return tokens[pair // heads], table, slot_bias
 
     @ops.custom_gradient
-    def attend(query: Any, key: Any, value: Any, tokens: Any) -> Any:
+    def attend(query: Tensor, key: Tensor, value: Tensor, tokens: Tensor) -> Tensor:
         pairs = ops.arange(ops.shape(query)[0], dtype="int32")
         scores = _bytes_of_scores(blocks.shape[1:], query)
 
-        def forward_pair(pair: Any) -> Any:
+        def forward_pair(pair: Tensor) -> Tensor:
             return _forward(query[pair], key[pair], value[pair], *plan(pair, tokens), training)
 
         context = _over_pairs(forward_pair, pairs, scores)
 
-        def gradient(*args: Any, upstream: Any = None) -> Any:
+        def gradient(*args: Any, upstream: Tensor | None = None) -> Tensor:
             upstream = args[0] if upstream is None else upstream
 
             late_query, late_key, late_value = (after(x, upstream) for x in (query, key, value))
 
-            def backward_pair(pair: Any) -> Any:
+            def backward_pair(pair: Tensor) -> Tensor:
                 inputs = late_query[pair], late_key[pair], late_value[pair]
                 return _backward(*inputs, context[pair], upstream[pair], *plan(pair, tokens))
 
@@ -114,7 +122,7 @@ def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int, t
     return attend
 
 
-def _over_pairs(function: Callable[[Any], Any], pairs: Any, scores: int) -> Any:
+def _over_pairs(function: Callable[[Tensor], Tensor], pairs: Tensor, scores: int) -> Tensor:
     """`function` of each pair, stacked: one after another, or on a GPU many at a time, as one alone leaves it idle.
 
     Args:
@@ -138,24 +146,24 @@ def _on_gpu() -> bool:
     return jax.default_backend() == "gpu"
 
 
-def _bytes_of_scores(slots: tuple[int, ...], query: Any) -> int:
+def _bytes_of_scores(slots: tuple[int, ...], query: Tensor) -> int:
     """Of a pair's middle blocks with so many key blocks in all."""
     item = 4 if keras.backend.standardize_dtype(query.dtype) == "float32" else 2
     return math.prod(slots) * query.shape[-2] ** 2 * item
 
 
-def _gather(x: Any, table: Any) -> Any:
+def _gather(x: Tensor, table: Tensor) -> Tensor:
     """Blocks of `x` (nb, w, ...) that `table` (m, S) names, side by side: (m, S w, ...)."""
     middle, slots = table.shape
     return ops.reshape(ops.take(x, table, axis=0), (middle, slots * x.shape[1], *x.shape[2:]))
 
 
-def _global_rows(x: Any) -> Any:
+def _global_rows(x: Tensor) -> Tensor:
     """First and last block of (nb, w, ...), as (2 w, ...)."""
     return ops.concatenate([x[0], x[-1]], axis=0)
 
 
-def _groups(table: Any, query: Any) -> list[slice]:
+def _groups(table: Tensor, query: Tensor) -> list[slice]:
     """Which of a pair's middle blocks are worked through at a time."""
     rows = table.shape[0]
     groups = 1 if _on_gpu() else -(-_bytes_of_scores(table.shape, query) // _GROUP_BYTES)
@@ -164,30 +172,32 @@ def _groups(table: Any, query: Any) -> list[slice]:
     return [slice(first, last) for first, last in itertools.pairwise(cuts)]
 
 
-def _surround(middle: list[Any], ends: Any) -> Any:
+def _surround(middle: list[Tensor], ends: Tensor) -> Tensor:
     """Puts the first and last block (2 w, ...) around the groups of middle ones (m, w, ...): (nb, w, ...)."""
     width = ends.shape[0] // 2
     return ops.concatenate([ends[None, :width], *middle, ends[None, width:]], axis=0)
 
 
-def _products(rows: Any, others: Any) -> Any:
+def _products(rows: Tensor, others: Tensor) -> Tensor:
     """Of each row (..., D) with each of the others."""
     return ops.matmul(rows, ops.swapaxes(others, -1, -2))
 
 
-def _softmax(products: Any, bias: Any, scale: float) -> Any:
+def _softmax(products: Tensor, bias: Tensor, scale: float) -> Tensor:
     """softmax(products * scale + bias) over the last axis, computed in float32, of the products' dtype."""
     scores = ops.cast(products, "float32") * scale + bias
     return ops.cast(ops.softmax(scores, axis=-1), products.dtype)
 
 
-def _forward(query: Any, key: Any, value: Any, tokens: Any, table: Any, slot_bias: Any, training: bool) -> Any:
+def _forward(
+    query: Tensor, key: Tensor, value: Tensor, tokens: Tensor, table: Tensor, slot_bias: Tensor, training: bool
+) -> Tensor:
     """One pair: context (nb, w, D)."""
     nb, width, size = query.shape
     bias, scale = (1.0 - tokens) * MASKED, 1.0 / math.sqrt(size)
     softmax = _fused_softmax if training else _softmax
 
-    def attend(query: Any, keys: Any, values: Any, bias: Any) -> Any:
+    def attend(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         return ops.matmul(softmax(_products(query, keys), bias, scale), values)
 
     flat_key, flat_value = (ops.reshape(x, (nb * width, size)) for x in (key, value))
@@ -203,15 +213,24 @@ _fused_softmax = fused(_softmax)
 
 
 def _backward(
-    query: Any, key: Any, value: Any, context: Any, upstream: Any, tokens: Any, table: Any, slot_bias: Any
-) -> tuple[Any, Any, Any]:
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    context: Tensor,
+    upstream: Tensor,
+    tokens: Tensor,
+    table: Tensor,
+    slot_bias: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
     """One pair: gradients of query, key and value, (nb, w, D) each."""
     nb, width, size = query.shape
     bias, scale = (1.0 - tokens) * MASKED, 1.0 / math.sqrt(size)
     upstream = upstream * ops.cast(tokens, upstream.dtype)[..., None]
     delta = _row_sums(upstream, context)
 
-    def through_softmax(rows: tuple[Any, ...], keys: Any, values: Any, bias: Any) -> tuple[Any, Any, Any]:
+    def through_softmax(
+        rows: tuple[Tensor, ...], keys: Tensor, values: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         query, upstream, delta = rows
         products, d_probabilities = _products(query, keys), _products(upstream, values)
         probabilities, d_products = _softmax_gradient(products, d_probabilities, delta, bias, scale)
@@ -238,13 +257,15 @@ def _backward(
 
 
 @fused
-def _row_sums(upstream: Any, context: Any) -> Any:
+def _row_sums(upstream: Tensor, context: Tensor) -> Tensor:
     """Row sums of dP * P, from the output alone: sum_d dO_d O_d; float32(nb, w, 1)."""
     return ops.sum(ops.cast(upstream, "float32") * ops.cast(context, "float32"), axis=-1, keepdims=True)
 
 
 @fused
-def _softmax_gradient(products: Any, d_probabilities: Any, delta: Any, bias: Any, scale: float) -> tuple[Any, Any]:
+def _softmax_gradient(
+    products: Tensor, d_probabilities: Tensor, delta: Tensor, bias: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
     """The probabilities again, and the gradient of the products; of their dtype."""
     probabilities = ops.softmax(ops.cast(products, "float32") * scale + bias, axis=-1)
     d_products = probabilities * (ops.cast(d_probabilities, "float32") - delta) * scale
@@ -252,7 +273,7 @@ def _softmax_gradient(products: Any, d_probabilities: Any, delta: Any, bias: Any
 
 
 @fused
-def _add(total: Any, d_gathered: Any, table: Any, start: int) -> Any:
+def _add(total: Tensor, d_gathered: Tensor, table: Tensor, start: int) -> Tensor:
     """`total` (nb, w, D) and a group's gradients (m, S w, D), added to the blocks that `table` (m, S) took them from.
 
     Slots are cut out of the long axis as it is: split in two, a TPU's compiler would bring the array into another layout.

@@ -6,23 +6,25 @@ Shapes: B batch, L tokens, N heads, D head size.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 from keras import ops
+
+from bigbird.layers.types import Tensor
 
 # Added to the scores of masked keys, as in all three published implementations.
 MASKED = -10000.0
 
 
 def dense_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    mask: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
     *,
-    log_counts: Any = None,
-    dropout: Any = lambda probabilities: probabilities,
-) -> Any:
+    log_counts: Tensor | None = None,
+    dropout: Callable[[Tensor], Tensor] = lambda probabilities: probabilities,
+) -> Tensor:
     """softmax(q kᵀ / √D) v over every key, in float32 where it matters.
 
     Args:

@@ -34,6 +34,7 @@ from jax.experimental.pallas import triton as plgpu
 
 from bigbird.layers.attention.dense import MASKED
 from bigbird.layers.attention.pattern import BlockPattern, key_blocks
+from bigbird.layers.types import Tensor
 
 _LOG2E = math.log2(math.e)
 # Blocks of a program's list; the rest of a longer one is done by programs of its own.
@@ -105,9 +106,9 @@ def unsuitable(
 
 
 def block_sparse_attention(
-    query: Any, key: Any, value: Any, mask: Any, *, pattern: BlockPattern, layer: int,
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, pattern: BlockPattern, layer: int,
     training: bool = False,  # noqa: ARG001 - of the contract
-) -> Any:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Attention over the published block pattern; compiled for an NVIDIA GPU, interpreted (slowly) for anything else.
 
     Arguments (float[B, L, N, D] three times, mask [B, L]) and result are those of `block_sparse.block_sparse_attention`.

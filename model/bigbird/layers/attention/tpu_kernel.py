@@ -33,6 +33,7 @@ from jax.experimental.pallas import tpu as pltpu
 
 from bigbird.layers.attention.dense import MASKED
 from bigbird.layers.attention.pattern import BlockPattern, key_blocks
+from bigbird.layers.types import Tensor
 
 LANES = 128
 # Added to the score of a slot that must not count at all; exp() of it is exactly 0 in float32.
@@ -126,9 +127,9 @@ def unsuitable(heads: int, size: int, block_size: int, length: int, itemsize: in
 
 
 def block_sparse_attention(
-    query: Any, key: Any, value: Any, mask: Any, *, pattern: BlockPattern, layer: int,
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, pattern: BlockPattern, layer: int,
     training: bool = False,  # noqa: ARG001 - of the contract
-) -> Any:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Attention over the published block pattern; compiled for a TPU, interpreted (slowly) for anything else.
 
     Arguments (float[B, L, N, D] three times, mask [B, L]) and result are those of `block_sparse.block_sparse_attention`.

@@ -66,7 +66,7 @@ class Classifier(tf.Module):
         scale: tuple[float, float] = (0.0, 1.0),
     ):
         super().__init__(name="classifier")
-        self._weights = [variable.value for variable in model.variables]  # what the SavedModel keeps
+        self._weights = [variable.value for variable in model.weights]  # what the SavedModel keeps
         self._model = lambda features: {"logits": model(features, training=False)["logits"]}
         self._tokenizer = GraphTokenizer(vocabulary)
         self._buckets, self._layout, self._window_pooling = tuple(buckets), layout, window_pooling

@@ -62,7 +62,7 @@ class Reader(tf.Module):
         null_threshold: float | None,
     ):
         super().__init__(name="reader")
-        self._weights = [variable.value for variable in model.variables]  # what the SavedModel keeps
+        self._weights = [variable.value for variable in model.weights]  # what the SavedModel keeps
         self._model = lambda features: model(features, training=False)
         self._tokenizer = GraphTokenizer(vocabulary)
         self._buckets, self._options = tuple(buckets), windows

@@ -1,0 +1,88 @@
+"""A trained model's folder on raw text, without exporting it: what the export stage saves, asked in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bigbird.checkpoints.native import load_model
+from bigbird.config import Experiment
+from bigbird.serving.saved_model import Predictor
+from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.support.errors import InputError
+from bigbird.tasks.family import AnsweringFamily
+from bigbird.tasks.registry import answering_family, family_of_type
+from bigbird.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model with what it needs to answer raw text.
+
+    Attributes:
+        model: with its best weights.
+        manifest: the model folder's.
+        experiment: as it was trained.
+        vocabulary: that it was trained with.
+        family: its task family.
+    """
+
+    model: keras.Model
+    manifest: dict[str, Any]
+    experiment: Experiment
+    vocabulary: Vocabulary
+    family: AnsweringFamily
+
+    def module(self) -> Any:
+        """The model on raw text, as a tf.Module whose `signatures()` gives its functions."""
+        return self.family.serving_module(self.model, self.manifest, self.experiment.task, self.vocabulary)
+
+
+def load_trained(folder: str) -> Trained:
+    """Loads the best checkpoint of a model folder that training wrote.
+
+    Raises:
+        InputError: the folder is not whole, its model answers nothing, or it was trained without a dataset folder.
+    """
+    kind = read_manifest(folder, "model").get("experiment_type")
+    if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
+        raise InputError(
+            f"{folder}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
+        )
+    model, manifest, experiment = load_model(folder)
+    check_files(folder, "model", manifest)
+    if manifest["dataset"] is None:
+        raise InputError(
+            f"{folder}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
+        )
+    vocabulary = Vocabulary(
+        (Path(folder) / "vocab.model").read_bytes(), lower_case=manifest["dataset"]["vocabulary"]["lower_case"]
+    )
+    return Trained(model, manifest, experiment, vocabulary, answering_family(manifest["task"]))
+
+
+class TrainedPredictor(Predictor):
+    """A model folder that training wrote, on raw text; it answers what its export does.
+
+    Args:
+        folder: the model folder.
+
+    Raises:
+        InputError: as `load_trained`; or Keras does not compute with TensorFlow, in whose graph texts are cut.
+    """
+
+    def __init__(self, folder: Path):
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(
+                f"{folder}: a trained model answers texts with Keras on TensorFlow, but Keras' backend is "
+                f"{keras.backend.backend()}; export it (bigbird export) and load the export, or set KERAS_BACKEND=tensorflow"
+            )
+        trained = load_trained(str(folder))
+        self.manifest, self._model = trained.manifest, trained.module()
+        function = self._model.signatures()["serving_default"]
+        concrete = function.get_concrete_function()
+        positional, named = concrete.structured_input_signature
+        self._answer_with(function, named or [spec.name for spec in positional])
