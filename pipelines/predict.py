@@ -33,7 +33,7 @@ def predict_command(model: Path, file: Path | None, **texts: str | None) -> None
     for start in range(0, len(examples), BATCH):
         batch = [example for _, example in examples[start : start + BATCH]]
         for answer in predictor(batch):
-            print(json.dumps(named_probabilities(answer, manifest.get("labels")), ensure_ascii=False))
+            print(json.dumps(named_probabilities(answer, manifest.labels), ensure_ascii=False))
 
 
 def read_examples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

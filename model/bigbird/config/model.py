@@ -32,21 +32,23 @@ class BigBirdEncoderConfig(Section):
     size: Literal["small", "base", "large"] | None = Field(
         None, description="fills the four sizes below where they are not given"
     )
-    vocab_size: Positive = 50358
-    hidden_size: Positive = 768
-    num_layers: Positive = 12
-    num_attention_heads: Positive = 12
-    intermediate_size: Positive = 3072
+    vocab_size: Positive = Field(
+        50358, description="rows of the embedding; where it is left out, the dataset's vocabulary decides"
+    )
+    hidden_size: Positive = Field(768, description="width of a token's vector")
+    num_layers: Positive = Field(12, description="transformer layers")
+    num_attention_heads: Positive = Field(12, description="of a layer; must divide hidden_size")
+    intermediate_size: Positive = Field(3072, description="width of the feed-forward layers")
     hidden_activation: Literal["gelu", "relu"] = Field("gelu", description="gelu is the tanh form, as published")
-    dropout_rate: Fraction = 0.1
+    dropout_rate: Fraction = Field(0.1, description="of embeddings and of each layer's outputs")
     attention_dropout_rate: Fraction = Field(
         0.1, description="full attention only; none of the published models drops sparse probabilities"
     )
-    max_position_embeddings: Positive = 4096
-    type_vocab_size: Positive = 16
-    initializer_range: Amount = 0.02
-    block_size: Positive = 64
-    num_rand_blocks: Count = 3
+    max_position_embeddings: Positive = Field(4096, description="tokens of the longest input that the model can take")
+    type_vocab_size: Positive = Field(16, description="kinds of segments, such as question and text")
+    initializer_range: Amount = Field(0.02, description="standard deviation of the first weights")
+    block_size: Positive = Field(64, description="tokens of a block of the sparse attention")
+    num_rand_blocks: Count = Field(3, description="random blocks that each block attends to")
     random_range: Positive = Field(
         1024, description="tokens; random blocks of the old plan lie within the first so many"
     )
@@ -57,7 +59,9 @@ class BigBirdEncoderConfig(Section):
     full_attention_max_length: Count | None = Field(
         None, description="inputs up to so many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size"
     )
-    use_gradient_checkpointing: bool = False
+    use_gradient_checkpointing: bool = Field(
+        False, description="computes activations again in the backward pass: less memory, more time"
+    )
     attention: AttentionConfig = AttentionConfig()
 
     @model_validator(mode="before")
@@ -100,7 +104,7 @@ class BigBirdEncoderConfig(Section):
 
 
 class EncoderConfig(Section):
-    type: Literal["bigbird"] = "bigbird"
+    type: Literal["bigbird"] = Field("bigbird", description="BigBird is the only one")
     bigbird: BigBirdEncoderConfig = BigBirdEncoderConfig()
 
 

@@ -190,7 +190,7 @@ def test_an_error_is_not_shown_as_better_when_it_is_higher(tmp_path, vocabulary)
     from bigbird_components.evaluate import report_page, wording
 
     error = "mean_absolute_error"
-    as_primary = manifest | {"primary": {"name": error, "value": manifest["metrics"][error]}}
+    as_primary = manifest.with_values(primary={"name": error, "value": manifest["metrics"][error]})
     best = min(each["metrics"][error] for each in manifest["comparisons"])
     gain = best - manifest["metrics"][error]
     told = wording.verdict(as_primary, lower_is_better=wording.lower_is_better("classification", error))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.config import ClassifierTask
@@ -67,7 +68,7 @@ class ClassifierFamily(AnsweringFamily):
         return MEANINGS
 
 
-def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float] | None:
+def resolved_weights(given: Any, manifest: DatasetManifest) -> dict[str, float] | None:
     """Weights by label; `balanced` from the training split's counts.
 
     Of one label each: examples / (labels * examples with it), as scikit-learn's "balanced". Of several labels, the weight of

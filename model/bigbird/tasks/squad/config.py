@@ -18,19 +18,23 @@ class SquadDataConfig(DataConfig):
     """`doc_stride` and the keys below it matter where `input_path` is raw SQuAD JSON."""
 
     doc_stride: Positive = Field(128, description="tokens from one window's start to the next")
-    query_length: Positive = 64
-    vocab_file: str = ""
-    tokenization: Literal["SentencePiece"] = "SentencePiece"
-    do_lower_case: bool = False
-    version_2_with_negative: bool = False
+    query_length: Positive = Field(64, description="a question's most tokens")
+    vocab_file: str = Field("", description="SentencePiece model, for an input_path of raw JSON; default the dataset's")
+    tokenization: Literal["SentencePiece"] = Field("SentencePiece", description="SentencePiece is the only one")
+    do_lower_case: bool = Field(False, description="lower-cases texts when they are preprocessed")
+    version_2_with_negative: bool = Field(
+        False, description="whether there are questions without an answer, for an input_path of raw JSON"
+    )
 
 
 class SquadTask(Task):
     """Answers as spans of a context."""
 
     model: SpanModelConfig = SpanModelConfig()
-    n_best_size: Positive = 20
+    n_best_size: Positive = Field(20, description="best starts and ends that are paired")
     max_answer_length: Positive = Field(30, description="tokens")
-    null_score_diff_threshold: Number = 0.0
+    null_score_diff_threshold: Number = Field(
+        0.0, description="a question has no answer where that scores so much better than the best answer"
+    )
     train_data: SquadDataConfig = SquadDataConfig(global_batch_size=48)
     validation_data: SquadDataConfig = SquadDataConfig(global_batch_size=48, is_training=False, drop_remainder=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.records.features import LABEL_IDS, TOKENS, Feature
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
@@ -122,7 +123,7 @@ class GlueFamily(ClassifierFamily):
     def record_features(self, config: Task) -> tuple[Feature, ...]:
         return (*TOKENS, LABEL_IDS[_own(config).train_data.label_type], Feature("example_id", "int64"))
 
-    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
+    def from_dataset(self, config: Task, manifest: DatasetManifest, vocabulary: str) -> dict[str, Any]:
         labels = manifest["labels"]
         classes, label_type = (len(labels), "int") if labels else (1, "float")
         config = _own(config)
@@ -169,7 +170,7 @@ class GlueFamily(ClassifierFamily):
     # ---------------------------------------------------------------------------------------------- evaluation
 
     def collector(
-        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+        self, config: Task, manifest: DatasetManifest | None, folder: Path | None, split: str
     ) -> GlueCollector:
         from bigbird.tasks.classification.glue.scoring import GlueCollector
 
@@ -190,7 +191,7 @@ class GlueFamily(ClassifierFamily):
 
     # ------------------------------------------------------------------------------------------------- serving
 
-    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+    def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         from bigbird.tasks.classification.serving import Classifier
 
         length = manifest["dataset"]["max_length"]
@@ -208,7 +209,7 @@ class GlueFamily(ClassifierFamily):
         self,
         lines: Sequence[Line],
         ask: Callable[[Sequence[Line]], Outputs],
-        manifest: Mapping[str, Any],
+        manifest: DatasetManifest,
         metric_name: str,
     ) -> float:
         from bigbird.tasks.classification.glue.scoring import score_answers

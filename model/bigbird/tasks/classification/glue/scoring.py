@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import read_examples
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
@@ -56,7 +57,7 @@ class GlueResults:
 class GlueCollector(Collector):
     """Keeps each example's logits."""
 
-    def __init__(self, task: GlueTask, manifest: dict[str, Any] | None, folder: Path | None, split: str):
+    def __init__(self, task: GlueTask, manifest: DatasetManifest | None, folder: Path | None, split: str):
         self.examples: dict[int, dict[str, Any]] | None = None
         self.labels: tuple[str, ...] | None = None
         if manifest is None or folder is None:
