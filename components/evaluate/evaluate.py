@@ -125,21 +125,13 @@ def check_compatible(
         raise InputError(
             f"{dataset}: is a dataset of task {other!r}, but {model} is a model for {task!r}; give a dataset of {task!r}"
         )
-    trained, found = _trained_on(model, model_manifest).vocabulary, dataset_manifest.vocabulary
+    trained, found = model_manifest.trained_on().vocabulary, dataset_manifest.vocabulary
     for key, meaning in (("sha256", "vocabulary"), ("lower_case", "lower-casing")):
         if trained[key] != found[key]:
             raise InputError(
                 f"{dataset}: was made with another {meaning} than the model's ({key} {found[key]}; {model} has {trained[key]}); "
                 f"preprocess again with --vocabulary {Path(model) / 'vocab.model'}{' --lower-case' if trained.lower_case else ''}"
             )
-
-
-def _trained_on(model: str, manifest: ModelManifest) -> DatasetManifest:
-    if manifest.dataset is None:
-        raise InputError(
-            f"{model}: its model.json says nothing of the dataset it was trained on; train the model again"
-        )
-    return manifest.dataset
 
 
 def choose_split(dataset: str, manifest: DatasetManifest, split: str | None) -> str:

@@ -121,7 +121,7 @@ def _open_folder(name: str, folder: Path) -> Split:
     names = [split for split in manifest.splits if split == name or split.startswith(f"{name}_")]
     if not names:
         remedy = "; --mode train needs none" if name == "validation" else ""
-        raise InputError(f"{folder}: has no {name} split; it has {', '.join(manifest['splits'])}{remedy}")
+        raise InputError(f"{folder}: has no {name} split; it has {', '.join(manifest.splits)}{remedy}")
     return Split(names[0], split_files(folder, manifest, names[0]), folder, manifest)
 
 

@@ -131,7 +131,7 @@ def read_split(
 ) -> Iterator[dict[str, Any]]:
     """A split's records, with the features that decoding needs."""
     if split not in manifest.splits:
-        raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest['splits'])}")
+        raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest.splits)}")
     names = manifest.splits[split].files
     manifest.check_files(folder, names)
     for name in names:

@@ -8,6 +8,7 @@ from pydantic import Field, StrictInt
 
 from bigbird.manifests.base import Figure, Manifest
 from bigbird.manifests.dataset import DatasetManifest
+from bigbird.support.errors import InputError
 
 
 class ModelManifest(Manifest):
@@ -33,3 +34,15 @@ class ModelManifest(Manifest):
         None, description="The best checkpoint's folder, inside this one; None where none was made."
     )
     dataset: DatasetManifest | None = Field(None, description="The dataset's manifest; None for bare records.")
+
+    def trained_on(self) -> DatasetManifest:
+        """The dataset's manifest.
+
+        Raises:
+            InputError: the model was trained on bare records.
+        """
+        if self.dataset is None:
+            raise InputError(
+                "the model was trained on bare records, and its model.json says nothing of a dataset; train with --dataset"
+            )
+        return self.dataset

@@ -182,15 +182,15 @@ class ClassificationFamily(ClassifierFamily):
                     f"task.{key} is {shown(found)}, but the dataset's records are made with {shown(manifest[key])}; leave it out, "
                     "or preprocess again"
                 )
-        classes = len(manifest["labels"]) if manifest["labels"] else 1
+        classes = len(manifest.labels) if manifest.labels else 1
         if config.model.num_classes not in (0, classes):
             raise InputError(f"task.model.num_classes is {config.model.num_classes}, but the dataset has {classes}")
         return {
             "model": {"num_classes": classes},
             "kind": manifest["kind"],
-            "labels": manifest["labels"] or [],
+            "labels": manifest.labels or [],
             "long_documents": manifest["long_documents"],
-            "window_stride": min(manifest["window_stride"], manifest["max_length"]),
+            "window_stride": min(manifest["window_stride"], manifest.max_length),
             "class_weights": resolved_weights(config.class_weights, manifest),
             "label_shares": label_shares(manifest),
             "number_mean": manifest["numbers"]["mean"] if manifest["numbers"] else 0.0,
@@ -258,10 +258,10 @@ class ClassificationFamily(ClassifierFamily):
             model,
             vocabulary,
             buckets=config.buckets,
-            layout=Layout.of(manifest["dataset"]),
-            pairs=manifest["dataset"]["pairs"],
+            layout=Layout.of(manifest.trained_on()),
+            pairs=manifest.trained_on()["pairs"],
             labels=config.labels,
-            decisions=decisions_of(config.kind, config.labels, manifest.get("decisions")),
+            decisions=decisions_of(config.kind, config.labels, manifest.decisions),
             window_pooling=config.window_pooling,
             scale=(config.number_mean, config.number_deviation),
         )
@@ -280,11 +280,10 @@ class ClassificationFamily(ClassifierFamily):
 
 def label_shares(manifest: DatasetManifest) -> dict[str, float]:
     """Label -> share of the training documents that have it; nothing where labels are numbers, or they were not counted."""
-    train = manifest["splits"].get("train", {})
-    counts = train.get("labels", {})
-    if not manifest["labels"] or not all(counts.get(label) for label in manifest["labels"]):
+    train = manifest.splits.get("train")
+    if train is None or not manifest.labels or not all(train.labels.get(label) for label in manifest.labels):
         return {}
-    return {label: counts[label] / train["examples"] for label in manifest["labels"]}
+    return {label: train.labels[label] / train.examples for label in manifest.labels}
 
 
 def first_bias(config: ClassificationTask) -> list[float] | None:

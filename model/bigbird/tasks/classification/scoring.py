@@ -240,7 +240,7 @@ def score_answers(
     Raises:
         InputError: the model answers labels that the dataset does not have, or the metric cannot be had from answers.
     """
-    kind, labels = manifest["kind"], manifest["labels"] or ()
+    kind, labels = manifest["kind"], manifest.labels or ()
     gold = gold_of([line["label"] for line in lines], labels, kind)
     assert gold is not None  # noqa: S101 - asked of labelled splits
     if kind == "number":

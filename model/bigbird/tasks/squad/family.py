@@ -169,7 +169,7 @@ class SquadFamily(SpanFamily):
         from bigbird.tasks.squad.serving import Reader
 
         assert isinstance(config, SquadTask)  # noqa: S101 - this family's
-        dataset = manifest["dataset"]
+        dataset = manifest.trained_on()
         return Reader(
             model,
             vocabulary,

@@ -79,6 +79,6 @@ def dataset_folder(manifest: DatasetManifest | None, folder: Path | None) -> tup
     return manifest, folder
 
 
-def windows_of(settings: Mapping[str, Any]) -> WindowOptions:
+def windows_of(settings: Mapping[str, Any] | DatasetManifest) -> WindowOptions:
     """The windows that a dataset's manifest, or preprocessing's settings, describe."""
     return WindowOptions(**{name: settings[name] for name in SETTINGS})

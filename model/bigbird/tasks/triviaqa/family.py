@@ -159,7 +159,7 @@ class TriviaQAFamily(SpanFamily):
             model,
             vocabulary,
             buckets=config.buckets,
-            windows=windows_of(manifest["dataset"]),
+            windows=windows_of(manifest.trained_on()),
             top_k=config.top_k,
             max_width=config.max_answer_width,
         )

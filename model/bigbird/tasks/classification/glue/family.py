@@ -124,23 +124,23 @@ class GlueFamily(ClassifierFamily):
         return (*TOKENS, LABEL_IDS[_own(config).train_data.label_type], Feature("example_id", "int64"))
 
     def from_dataset(self, config: Task, manifest: DatasetManifest, vocabulary: str) -> dict[str, Any]:
-        labels = manifest["labels"]
+        labels = manifest.labels
         classes, label_type = (len(labels), "int") if labels else (1, "float")
         config = _own(config)
         found = config.model.num_classes
         if found not in (0, classes):
-            raise InputError(f"task.model.num_classes is {found}, but {manifest['task']} has {classes}")
+            raise InputError(f"task.model.num_classes is {found}, but {manifest.task} has {classes}")
         changes: dict[str, Any] = {"model": {"num_classes": classes}}
         for name in ("train_data", "validation_data"):
             data = getattr(config, name)
             if "label_type" in data.model_fields_set and data.label_type != label_type:
                 raise InputError(
-                    f"task.{name}.label_type is {data.label_type}, but {manifest['task']} has {label_type} labels"
+                    f"task.{name}.label_type is {data.label_type}, but {manifest.task} has {label_type} labels"
                 )
             changes[name] = {"label_type": label_type}
         if config.class_weights is not None:
             weights = resolved_weights(config.class_weights, manifest)
-            changes |= {"class_weights": weights, "labels": list(labels)}
+            changes |= {"class_weights": weights, "labels": list(labels or ())}
         return changes
 
     def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:
@@ -194,14 +194,14 @@ class GlueFamily(ClassifierFamily):
     def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         from bigbird.tasks.classification.serving import Classifier
 
-        length = manifest["dataset"]["max_length"]
+        length = manifest.trained_on().max_length
         return Classifier(
             model,
             vocabulary,
             buckets=config.buckets,
             layout=Layout(length, "head", length),
-            pairs=len(GLUE_TASKS[manifest["task"]].text_columns) == 2,
-            labels=manifest["labels"] or (),
+            pairs=len(GLUE_TASKS[manifest.trained_on().task].text_columns) == 2,
+            labels=manifest.labels or (),
             number="score",
         )
 
@@ -214,7 +214,7 @@ class GlueFamily(ClassifierFamily):
     ) -> float:
         from bigbird.tasks.classification.glue.scoring import score_answers
 
-        return score_answers(lines, ask(lines), manifest["labels"], metric_name)
+        return score_answers(lines, ask(lines), manifest.labels, metric_name)
 
 
 def _own(config: Task) -> GlueTask:

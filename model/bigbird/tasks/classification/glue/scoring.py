@@ -63,8 +63,8 @@ class GlueCollector(Collector):
         if manifest is None or folder is None:
             self.names: Sequence[str] = METRIC_TYPES.get(task.metric_type, (task.metric_type,))
         else:
-            self.names = manifest["metrics"]
-            self.labels = tuple(manifest["labels"]) if manifest["labels"] else None
+            self.names = manifest.metrics
+            self.labels = tuple(manifest.labels) if manifest.labels else None
             self.examples = {line["id"]: line for line in read_examples(folder, split)}
         self.reset()
 
