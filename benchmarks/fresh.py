@@ -62,6 +62,6 @@ def export_classifier(source: samples.Source, folder: Path, max_length: int, **e
     (written / "config.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
     (written / "vocab.model").write_bytes(source.vocabulary)
     manifest = {"format": 1, "task": "sst2", "num_classes": 2, "best": "best", "dataset": dataset}
-    write_json(written / "model.json", manifest | {"labels": dataset["labels"], "metrics": dataset["metrics"]})
+    write_json(written / "model.json", manifest | {"labels": dataset["labels"], "metrics": {}})
     export(str(written), str(folder / "saved_model"), str(folder / "dataset"))
     return Exported(folder / "saved_model", model, experiment.task.buckets)

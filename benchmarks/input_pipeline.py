@@ -160,7 +160,7 @@ def epoch(seconds: dict[int, float], batches: dict[int, float]) -> float:
 
 def project(dataset: str, scratch: Path, turns: int) -> float:
     """The base model's epochs; returns the examples a second that its bucketed steps take here."""
-    from bigbird.config import SIZES
+    from bigbird.config import SIZES, replace
 
     def build(layers: int) -> Any:
         return experiment_of(dataset, scratch, **{**SIZES["base"], "num_layers": layers})[0]
@@ -168,7 +168,7 @@ def project(dataset: str, scratch: Path, turns: int) -> float:
     task = build(LAYERS).task
     rows, longest = task.train_data.global_batch_size, task.buckets[-1]
     batches = batches_of(dataset, task.buckets, rows)
-    doubling = batches_of(dataset, task.model_copy(update={"bucket_lengths": None}).buckets, rows)
+    doubling = batches_of(dataset, replace(task, bucket_lengths=None).buckets, rows)
     lengths = sorted({*batches, *doubling, longest})
     records = round(rows * sum(batches.values()))
     one, two, whole = (Timer(build(layers)) for layers in (1, 2, LAYERS))

@@ -153,17 +153,21 @@ def compile_command(output: Path, **options: Any) -> None:
     run_command(write)
 
 
-@cli.command(cls=Command, epilog="bigbird recipes")
-def recipes() -> None:
-    """Lists the recipes that come along, each with its first line."""
-    from bigbird_pipelines.recipes import FOLDER, recipe_names
+@cli.command(cls=Command, epilog="bigbird recipes\nbigbird recipes squad_v1 > mine.yaml")
+@click.argument("name", required=False)
+def recipes(name: str | None) -> None:
+    """Lists the recipes that come along, each with its first line; of a NAME or file prints all keys, each with its meaning."""
+    from bigbird_pipelines.recipes import FOLDER, recipe_names, resolved_text
 
-    for name in recipe_names():
-        file = FOLDER / f"{name}.yaml"
+    if name is not None:
+        run_command(lambda: click.echo(resolved_text(name), nl=False))
+        return
+    for each in recipe_names():
+        file = FOLDER / f"{each}.yaml"
         first_line = (
-            file.read_text(encoding="utf-8").splitlines()[0] if file.exists() else f"{name[:-6]} in the large size."
+            file.read_text(encoding="utf-8").splitlines()[0] if file.exists() else f"{each[:-6]} in the large size."
         )
-        click.echo(f"{name:22} {first_line.lstrip('# ')}")
+        click.echo(f"{each:22} {first_line.lstrip('# ')}")
 
 
 @cli.command(

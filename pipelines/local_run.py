@@ -15,8 +15,9 @@ from typing import Any
 
 from bigbird.checkpoints.beside import whole_folder
 from bigbird.config import Experiment
+from bigbird.manifests import EvaluationManifest
 from bigbird.support import integrity
-from bigbird.support.artifacts import read_json, read_manifest, resolved, write_json
+from bigbird.support.artifacts import read_json, resolved, write_json
 from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
 from bigbird.tasks.registry import family_of_task, samples, table_task_names
@@ -120,10 +121,10 @@ def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
     except KeyboardInterrupt:
         print(f"stopped; {goes_on}", file=sys.stderr)
         raise
-    evaluation = read_manifest(finished.path("evaluation"), "evaluation")
+    evaluation = EvaluationManifest.read(finished.path("evaluation"))
     outcome = {
         "seconds": {step: round(seconds, 1) for step, seconds in finished.seconds.items()},
-        "metric": evaluation["primary"],
+        "metric": None if evaluation.primary is None else evaluation.primary.to_json(),
         "exported": "export" in finished.seconds,
     }
     write_json(plan.folder / RECORD, integrity.sealed(record | outcome))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import types
+import typing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from bigbird.config import read_yaml
+from pydantic import BaseModel
+
+from bigbird.config import TREE, RuntimeConfig, Task, TrainerConfig, load_experiment, read_yaml
 from bigbird.config.overrides import merge
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import read_text
-from bigbird.support.yaml_files import dump_yaml
-from bigbird.tasks.registry import family_of_task
+from bigbird.support.yaml_files import dump_yaml, parse_yaml_mapping, quoted
+from bigbird.tasks.registry import experiment_types, families, family_of_task
 
 FOLDER = Path(__file__).parent / "experiments"
 
 
 LARGE = FOLDER / "size" / "large.yaml"
+BASE = FOLDER / "base" / "base.yaml"
+"""Every key of a recipe with its default; what `base_text` gives."""
 _SUFFIX = "_large"
 
 
@@ -56,3 +64,129 @@ def recipe_file(name_or_file: str) -> Path:
 def default_recipe(task: str, init_checkpoint: str = "") -> str:
     """The published recipe where training starts from published weights, else one small enough for a laptop."""
     return family_of_task(task).recipe(task, published=bool(init_checkpoint))
+
+
+# ------------------------------------------------------------------------------------------- every key, commented
+
+
+def resolved_text(name_or_file: str) -> str:
+    """A whole recipe to read or to copy: what it sets, and between that all other keys, commented out, with their defaults.
+
+    Args:
+        name_or_file: as `recipe_text` takes it.
+
+    Raises:
+        InputError: there is no such recipe, or it cannot be used.
+    """
+    text = recipe_text(name_or_file)
+    tree = parse_yaml_mapping(text, f"recipe {name_or_file}", TREE)
+    kind = tree.get("type") or _kind_of(name_or_file, tree)
+    experiment = load_experiment(kind, overrides=[tree])
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    values = experiment.model_dump(mode="json")
+    lines = [f"type: {kind}"]
+    for name, section in (("task", type(experiment.task)), ("trainer", TrainerConfig), ("runtime", RuntimeConfig)):
+        lines += _section(name, section, values[name], tree.get(name), "")
+    return "\n".join([*head, *lines]) + "\n"
+
+
+def base_text() -> str:
+    """What base.yaml holds: every key with its default and what it means; the common ones, then those that a family adds."""
+    head = [
+        "# What all recipes stand on: every key of a recipe, with its default and what it means. A recipe holds what differs; yours",
+        '# may too. `bigbird recipes NAME` prints one whole. A line is set by removing its first "# ", and those of the sections',
+        "# that it is in. Some defaults depend on whether a key is set, so nothing is set here.",
+    ]
+    experiment = load_experiment(experiment_types()[0])
+    values = experiment.model_dump(mode="json")
+    common = _known(Task, values["task"]) | {"model": {"encoder": values["task"]["model"]["encoder"]}}
+    lines = [*head, *_section("task", Task, common, None, "")]
+    lines += _section("model", _inner(experiment.task, "model"), common["model"], None, "  ")
+    for name, section in (("trainer", TrainerConfig), ("runtime", RuntimeConfig)):
+        lines += _section(name, section, values[name], None, "")
+    for family in families():
+        own = load_experiment(family.experiment_type).task.model_dump(mode="json")
+        lines += ["#", f"# type: {family.experiment_type}"]
+        lines += _section("task", family.config, _differing(own, common), None, "")
+    return "\n".join(lines) + "\n"
+
+
+def _kind_of(name: str, tree: Mapping[str, Any]) -> str:
+    """The experiment type of a recipe that does not state it: its default task's or sample's, else the first that takes its keys."""
+    name = name.removesuffix(_SUFFIX)
+    for family in families():
+        names = {family.recipe(task, published=published) for task in family.tasks for published in (True, False)}
+        if name in names | {f"sample_{sample}" for sample in family.samples}:
+            return family.experiment_type
+    for kind in experiment_types():
+        try:
+            load_experiment(kind, overrides=[dict(tree)])
+        except InputError:
+            continue
+        return kind
+    return experiment_types()[0]
+
+
+def _known(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a tree the keys that a model has itself, also in its sections."""
+    found = {}
+    for name in model.model_fields:
+        section = _inner(model, name)
+        found[name] = values[name] if section is None else _known(section, values[name])
+    return found
+
+
+def _differing(value: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a tree that another one has not, or with another value."""
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        before = other.get(name)
+        if isinstance(inner, dict) and isinstance(before, dict):
+            inner = _differing(inner, before)
+            if not inner:
+                continue
+        elif name in other and inner == before:
+            continue
+        found[name] = inner
+    return found
+
+
+def _inner(model: type[BaseModel] | BaseModel, name: str) -> Any:
+    """The model that a field holds; None where it holds a value."""
+    owner = model if isinstance(model, type) else type(model)
+    annotation = owner.model_fields[name].annotation
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return next((each for each in options if isinstance(each, type) and issubclass(each, BaseModel)), None)
+
+
+def _section(
+    name: str, model: type[BaseModel], values: Mapping[str, Any], given: Mapping[str, Any] | None, indent: str
+) -> list[str]:
+    """A section's lines: what was given as it is, the rest of `values` commented out."""
+    return [f"{_mark(given is not None, indent)}{name}:", *_lines(model, values, given or {}, f"{indent}  ")]
+
+
+def _lines(model: type[BaseModel], values: Mapping[str, Any], given: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if name not in values:
+            continue
+        section = _inner(model, name)
+        if section is not None and isinstance(values[name], dict):
+            yield from _section(name, section, values[name], given.get(name), indent)
+        else:
+            yield f"{_mark(name in given, indent)}{name}: {_inline(values[name])}  # {field.description}"
+
+
+def _inline(value: Any) -> str:
+    """A value of JSON as YAML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quoted(name)}: {_inline(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    if isinstance(value, str):
+        return quoted(value)
+    return dump_yaml({"value": value}).removeprefix("value: ").strip()
+
+
+def _mark(given: bool, indent: str) -> str:
+    return indent if given else f"{indent}# "

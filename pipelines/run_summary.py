@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bigbird.support.artifacts import read_manifest
+from bigbird.manifests import DatasetManifest, EvaluationManifest
 from bigbird.support.console import format_duration
 from bigbird.support.text_files import read_json_lines
 from bigbird_components.evaluate.wording import with_interval
@@ -26,17 +26,17 @@ def print_summary(run: LocalRun, threshold: float) -> None:
 
 def summary_lines(run: LocalRun, threshold: float) -> list[str]:
     """The table's lines, aligned in two columns."""
-    evaluation = read_manifest(run.path("evaluation"), "evaluation")
-    primary, baseline = evaluation["primary"], evaluation["baseline"]
+    evaluation = EvaluationManifest.read(run.path("evaluation"))
+    primary, baseline = evaluation.scored()
     exported = "export" in run.seconds
     verdict = "reached" if exported else "missed, so nothing was exported"
     rows = [
         (
-            primary["name"],
-            f"{with_interval(primary['value'], evaluation.get('interval'), primary['name'])} on {evaluation['examples']:,} examples of {evaluation['split']}",
+            primary.name,
+            f"{with_interval(primary.value, evaluation.interval, primary.name)} on {evaluation.examples:,} examples of {evaluation.split}",
         ),
-        ("baseline", f"{baseline['value']:.4f} ({baseline['description']})"),
-        *_comparisons(evaluation),
+        ("baseline", f"{baseline.value:.4f} ({baseline.description})"),
+        *_comparisons(evaluation, primary.name),
         ("threshold", f"{threshold:.4f}, {verdict}" if is_set(threshold) else "none was set"),
         ("report", shown(run.path("evaluation") / "report.html")),
         ("SavedModel", shown(run.path("saved_model")) if exported else "none"),
@@ -47,13 +47,12 @@ def summary_lines(run: LocalRun, threshold: float) -> list[str]:
     return [f"{label:<{width}}  {value}" for label, value in rows]
 
 
-def _comparisons(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
-    """What simpler models reach of the primary metric."""
-    name = evaluation["primary"]["name"]
+def _comparisons(evaluation: EvaluationManifest, metric: str) -> list[tuple[str, str]]:
+    """What simpler models reach of a metric."""
     return [
-        (each["name"], f"{each['metrics'][name]:,.4f} ({each['description']})")
-        for each in evaluation.get("comparisons", ())
-        if name in each["metrics"]
+        (each.name, f"{each.metrics[metric]:,.4f} ({each.description})")
+        for each in evaluation.comparisons
+        if metric in each.metrics
     ]
 
 
@@ -78,7 +77,7 @@ def shown(path: Path) -> str:
 
 def _first_example(dataset: Path) -> dict[str, str]:
     """The first validation example, by `bigbird predict`'s option names."""
-    splits = read_manifest(dataset, "dataset")["splits"]
+    splits = DatasetManifest.read(dataset).splits
     split = next(name for name in splits if name.startswith("validation"))
     record: dict[str, Any]
     _, record = next(read_json_lines(dataset / f"{split}.examples.jsonl", "the split's examples"))

@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.manifests import EvaluationManifest
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, shown, split_lines
 from bigbird.tasks.classification.glue import GLUE_TASKS, GlueSpec
@@ -83,15 +83,15 @@ def write_submission(evaluations: tuple[Path, ...], output: Path, *, partial: bo
 
 def _entry(folder: Path) -> _Entry:
     """The submission file in an evaluation folder, or in the evaluation of a run's folder."""
-    manifest = read_manifest(folder, "evaluation")
-    task, split = manifest["task"], manifest["split"]
+    manifest = EvaluationManifest.read(folder)
+    task, split = manifest.task, manifest.split
     spec = GLUE_TASKS.get(task)
     if spec is None or split not in spec.submissions:
         splits = (
             f"its {' and '.join(spec.submissions)} split{'s' * (len(spec.submissions) > 1)}" if spec else "GLUE tasks"
         )
         raise InputError(f"{folder}: is an evaluation of {task}'s {split} split; the benchmark takes {splits}")
-    check_files(folder, "evaluation", manifest, [spec.submissions[split]])
+    manifest.check_files(folder, [spec.submissions[split]])
     return _Entry(spec.submissions[split], folder / spec.submissions[split])
 
 

@@ -12,9 +12,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, TomlConfigSettingsSource
 
 from bigbird.support.addresses import never_an_address
 from bigbird.support.errors import InputError
@@ -61,11 +62,59 @@ class TeamSettings(BaseModel):
         "", pattern=r'^(https?://[^\s"]+)?$', description="Address of Kubeflow Pipelines, as http://localhost:8080."
     )
     namespace: str = Field("", description="Kubernetes namespace, where Kubeflow has many users.")
-    notify_emails: tuple[str, ...] = Field((), description="Who gets a mail when a run ends; Vertex AI only.")
+    notify_emails: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Who gets a mail when a run ends; Vertex AI only."
+    )
     notify_webhook: str = Field(
         "", pattern=r"^[A-Za-z0-9_.-]*$",
         description="Secret that holds a webhook's address: of Secret Manager, or Kubernetes' (key: url).",
     )  # fmt: skip
+
+    @field_validator("notify_emails", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Flags and variables hold several addresses in one text."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+class _Read(TeamSettings, BaseSettings):
+    """The settings as pydantic-settings' sources look for them; never made itself."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True)
+
+
+class _Environment(EnvSettingsSource):
+    """Variables, spelled as we tell people to: in capitals."""
+
+    def __init__(self, environment: Mapping[str, str]):
+        self._environment = environment
+        super().__init__(_Read)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        names = [name for name in map(environment_name, TeamSettings.model_fields) if name in self._environment]
+        return {name.lower(): self._environment[name] for name in names}
+
+
+class _File(TomlConfigSettingsSource):
+    """bigbird.toml, whose one table is [bigbird]."""
+
+    def _read_files(self, files: Any, deep_merge: bool = False) -> dict[str, Any]:
+        """As it is, the source skips what is no plain file; a pipe may be named too, and a folder is a mistake."""
+        return self._read_file(Path(files)) if Path(files).exists() else {}
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        text = read_text(file_path, "TOML in UTF-8 with a table [bigbird]")
+        try:
+            tree = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, lists in lists without end
+            raise InputError(f"{file_path}: not TOML ({cut(error, 200)}); expected a table [bigbird]") from None
+        table = tree.get("bigbird")
+        if not isinstance(table, dict) or set(tree) != {"bigbird"}:
+            found = cut(", ".join(tree), 200) or "nothing"
+            raise InputError(f"{file_path}: holds {found}; expected one table, [bigbird]")
+        return table
 
 
 def environment_name(name: str) -> str:
@@ -92,18 +141,16 @@ def load_settings(
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    from_environment = {name: environment.get(environment_name(name), "") for name in TeamSettings.model_fields}
-    in_file = {name: value for name, value in _read(file).items() if value}
+    if file is not None and not file.exists():
+        raise InputError(f"--settings {file}: no such file")
+    in_file = {name: value for name, value in _File(_Read, file or FILE)().items() if value}
+    from_environment = _Environment(environment)()
+    from_flags = {name: value for name, value in flags.items() if value is not None}
+    # Laid over each other here: where a setting comes from is told, and naming the images in one way ends the other.
     for layer, source in (
         (in_file, dict.fromkeys(in_file, str(file or FILE))),
-        (
-            {name: value for name, value in from_environment.items() if value},
-            {name: environment_name(name) for name in from_environment},
-        ),
-        (
-            {name: value for name, value in flags.items() if value is not None},
-            {name: f"--{name.replace('_', '-')}" for name in flags},
-        ),
+        (from_environment, {name: environment_name(name) for name in from_environment}),
+        (from_flags, {name: f"--{name.replace('_', '-')}" for name in from_flags}),
     ):
         if layer.keys() & {"image_prefix", "image_tag"}:  # another way to name the images
             values.pop("images", None)
@@ -113,33 +160,11 @@ def load_settings(
         values |= layer
         sources |= {name: source[name] for name in layer}
     sources = {name: source for name, source in sources.items() if values.get(name)}
-    if isinstance(values.get("notify_emails"), str):
-        values["notify_emails"] = tuple(part.strip() for part in values["notify_emails"].split(",") if part.strip())
     try:
         return TeamSettings(**values), sources
     except ValidationError as error:
         problems = [_explain(problem, sources) for problem in error.errors()]
         raise InputError(problem_list(problems, "; ")) from None
-
-
-def _read(file: Path | None) -> Mapping[str, Any]:
-    path = file or FILE
-    if not path.exists():
-        if file is not None:
-            raise InputError(f"--settings {file}: no such file")
-        return {}
-    text = read_text(path, "TOML in UTF-8 with a table [bigbird]")
-    try:
-        tree = tomllib.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # also a number of thousands of digits, lists inside lists without end
-        raise InputError(f"{path}: not TOML ({cut(error, 200)}); expected a table [bigbird]") from None
-    table = tree.get("bigbird")
-    if not isinstance(table, dict) or set(tree) != {"bigbird"}:
-        raise InputError(f"{path}: holds {cut(', '.join(tree), 200) or 'nothing'}; expected one table, [bigbird]")
-    return table
 
 
 def _explain(problem: Any, sources: Mapping[str, str]) -> str:

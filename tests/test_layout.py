@@ -19,7 +19,7 @@ HEAVY = (
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.
 READING_ORDER = (
-    "version", "support", "storage", "reports",  # what everything leans on
+    "version", "support", "storage", "manifests", "reports",  # what everything leans on
     "config", "text", "records", "tasks",  # what is learnt from what
     "layers", "models", "data", "optimization", "checkpoints",  # learning it
     "scoring", "serving",  # what comes of it
@@ -143,7 +143,7 @@ def _environment() -> dict[str, str]:
 
 
 LIGHT = (
-    "bigbird",
+    "bigbird", "bigbird.manifests",
     "bigbird.support.artifacts", "bigbird.config", "bigbird.support.console", "bigbird.records.features", "bigbird.support.paths", "bigbird.reports.report", "bigbird.serving.saved_model",
     "bigbird.tasks.classification.dataset", "bigbird.tasks.official_files", "bigbird.tasks.classification.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
     "bigbird.storage", "bigbird.tasks.squad.family", "bigbird.tasks.triviaqa.family", "bigbird.text.vocabulary",

@@ -13,6 +13,7 @@ from bigbird.tasks import squad
 from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird.tasks.classification.glue.scoring import GlueResults
 from bigbird.tasks.squad.scoring import SquadResults
+from tests import manifests
 
 
 def _glue_task(**task):
@@ -29,7 +30,7 @@ def _glue_folder(folder, name, labels):
     lines = [{"id": i, "text_a": f"text {i}", "text_b": None, "label": label} for i, label in enumerate(labels)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "validation.examples.jsonl").write_text(text, encoding="utf-8")
-    return {"task": name, "labels": list(spec.labels) if spec.labels else None, "metrics": list(spec.metrics)}
+    return manifests.dataset(task=name, labels=list(spec.labels) if spec.labels else None, metrics=list(spec.metrics))
 
 
 def _glue_results(evaluation):
@@ -165,11 +166,8 @@ def _squad_folder(folder, version_2, asked=None):
     line = {"title": "Colours", "context": CONTEXT, "questions": entries}
     (folder / "validation.examples.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     name = "validation-00000-of-00001.tfrecord"
-    return {
-        "task": "squad_v2" if version_2 else "squad_v1",
-        "version_2": version_2,
-        "splits": {"validation": {"files": [name]}},
-    }
+    task = "squad_v2" if version_2 else "squad_v1"
+    return manifests.dataset(task=task, version_2=version_2, splits={"validation": {"files": [name]}})
 
 
 def _scores(**positions):

@@ -6,6 +6,7 @@ from typing import Literal
 
 import click
 
+from bigbird.manifests import EvaluationManifest
 from bigbird.support.console import load_tensorflow, run_command
 from bigbird_components.command_line import Command
 from bigbird_components.evaluate.wording import interval_words, lower_is_better, verdict, with_interval
@@ -65,42 +66,40 @@ def main(
     run_command(command)
 
 
-def _summarise(manifest: dict, output: str) -> None:
+def _summarise(manifest: EvaluationManifest, output: str) -> None:
     """The result on stdout: metrics beside the best constant answer, and where the files lie."""
-    print(
-        f"{manifest['task']}, split {manifest['split']}: {manifest['examples']:,} examples, step {manifest['checkpoint']:,}"
-    )
-    if not manifest["labelled"]:
+    print(f"{manifest.task}, split {manifest.split}: {manifest.examples:,} examples, step {manifest.checkpoint:,}")
+    if not manifest.labelled:
         print("the split has no labels: predictions only, no metrics")
     else:
         print(*_metric_lines(manifest), sep="\n")
     print(f"report: {output}/report.html")
 
 
-def _metric_lines(manifest: dict) -> list[str]:
+def _metric_lines(manifest: EvaluationManifest) -> list[str]:
     """The metrics of the model and of what it is compared with, in columns; then what they say."""
-    baseline, primary, comparisons = manifest["baseline"], manifest["primary"], manifest.get("comparisons", [])
-    columns = {"model": manifest["metrics"], "constant": baseline["metrics"]}
-    columns |= {each["name"]: each["metrics"] for each in comparisons}
-    first = max(20, 2 + max(map(len, manifest["metrics"])))
+    (primary, baseline), comparisons = manifest.scored(), manifest.comparisons
+    columns = {"model": manifest.metrics, "constant": baseline.metrics}
+    columns |= {each.name: each.metrics for each in comparisons}
+    first = max(20, 2 + max(map(len, manifest.metrics)))
     widths = {name: max(10, len(name) + 2) for name in columns}
     lines = [f"  {'':<{first}}" + "".join(f"{name:>{width}}" for name, width in widths.items())]
-    for metric in manifest["metrics"]:
+    for metric in manifest.metrics:
         cells = [
             f"{values[metric]:>{widths[name]}.4f}" if metric in values else f"{'-':>{widths[name]}}"
             for name, values in columns.items()
         ]
         lines.append(f"  {metric:<{first}}{''.join(cells)}")
-    lines.append(f"constant: {baseline['description']}")
-    lines += [f"{each['name']}: {each['description']}; {each['seconds']:.1f} s" for each in comparisons]
-    if words := interval_words(manifest.get("interval"), primary["name"]):
-        lines.append(f"{primary['name']} {primary['value']:.4f}, {words}")
+    lines.append(f"constant: {baseline.description}")
+    lines += [f"{each.name}: {each.description}; {each.seconds:.1f} s" for each in comparisons]
+    if words := interval_words(manifest.interval, primary.name):
+        lines.append(f"{primary.name} {primary.value:.4f}, {words}")
     if comparisons:
-        lines.append(verdict(manifest, lower_is_better=lower_is_better(manifest["task"], primary["name"])))
-    for length, at in manifest.get("at_lengths", {}).items():
-        value = at["metrics"].get(primary["name"])
-        told = "not defined" if value is None else with_interval(value, at["interval"], primary["name"])
-        lines.append(f"at {int(length):,} tokens: {primary['name']} {told}")
+        lines.append(verdict(manifest, lower_is_better=lower_is_better(manifest.task, primary.name)))
+    for length, at in manifest.at_lengths.items():
+        value = at.metrics.get(primary.name)
+        told = "not defined" if value is None else with_interval(value, at.interval, primary.name)
+        lines.append(f"at {int(length):,} tokens: {primary.name} {told}")
     return lines
 
 

@@ -24,12 +24,12 @@ def evaluate_component(image: str) -> BaseComponent:
         report: dsl.Output[dsl.HTML],
     ) -> NamedTuple("outputs", [("passed", bool), ("metric_name", str), ("metric", float)]):  # type: ignore[misc,valid-type]
         import shutil
-        from typing import NamedTuple
+        from typing import Any, NamedTuple
 
         from bigbird_components.gate import passes
         from bigbird_components.stage import run_stage
 
-        def evaluate_stage() -> dict:
+        def evaluate_stage() -> Any:
             from bigbird_components.evaluate.evaluate import evaluate as run_evaluation
 
             return run_evaluation(model.path, dataset.path, evaluation.path)

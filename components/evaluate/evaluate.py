@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from bigbird.checkpoints.native import load_model, read_state, weights_folder
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest, EvaluationManifest, ModelManifest
 from bigbird.scoring import Scorer
-from bigbird.support.artifacts import check_files, new_folder, read_manifest, write_manifest
+from bigbird.support.artifacts import new_folder
 from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import InputError
 from bigbird.tasks.evaluation import Evaluation
@@ -29,7 +30,7 @@ def evaluate(
     checkpoint: Literal["best", "last"] = "best",
     overwrite: bool = False,
     at_lengths: Sequence[int] = (),
-) -> dict[str, Any]:
+) -> EvaluationManifest:
     """Evaluates a model and writes the evaluation folder.
 
     Args:
@@ -48,18 +49,18 @@ def evaluate(
         InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary, or the examples cannot be
             read at other lengths.
     """
-    model_manifest, dataset_manifest = read_manifest(model, "model"), read_manifest(dataset, "dataset")
-    kind = model_manifest.get("experiment_type")
+    model_manifest, dataset_manifest = ModelManifest.read(model), DatasetManifest.read(dataset)
+    kind = model_manifest.experiment_type
     if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
         raise InputError(
             f"{model}: is a pre-trained model, which answers nothing yet. Its masked-LM metrics are in its model.json "
             "(`bigbird train --mode eval` measures others); fine-tune a task from it: task.init_checkpoint"
         )
     check_compatible(model, model_manifest, dataset, dataset_manifest)
-    family = answering_family(dataset_manifest["task"])
-    check_files(model, "model", model_manifest)
+    family = answering_family(dataset_manifest.task)
+    model_manifest.check_files(model)
     split = choose_split(dataset, dataset_manifest, split)
-    check_lengths(at_lengths, _is_labelled(dataset_manifest["splits"][split]))
+    check_lengths(at_lengths, dataset_manifest.splits[split].labelled)
     weights = weights_folder(model, model_manifest, checkpoint)
     with new_folder(output, overwrite=overwrite) as folder:
         started = time.monotonic()
@@ -68,9 +69,9 @@ def evaluate(
         if at_lengths:
             check_can_be_cut(family, task)
         predict = compiled(loaded)
-        decisions = model_manifest.get("decisions") if weights.name == model_manifest["best"] else None
+        decisions = model_manifest.decisions if weights.name == model_manifest.best else None
 
-        def score(data: str, facts: dict[str, Any], what: str) -> tuple[Evaluation, dict[int, int]]:
+        def score(data: str, facts: DatasetManifest, what: str) -> tuple[Evaluation, dict[int, int]]:
             scorer = Scorer(task, facts, data, split)
             tokens = run_model(predict, task, scorer, data, facts, split, what)
             if scorer.missing:
@@ -79,7 +80,7 @@ def evaluate(
                 )
             return scorer.result(), tokens
 
-        def at_length(data: str, facts: dict[str, Any], length: int) -> Evaluation:
+        def at_length(data: str, facts: DatasetManifest, length: int) -> Evaluation:
             found, _ = score(data, facts, f"evaluate {split} at {length:,} tokens")
             return family.examine(found, task, decisions, None, split)
 
@@ -87,35 +88,36 @@ def evaluate(
         answering = time.monotonic() - started
         evaluation = family.examine(found, task, decisions, Path(dataset), split)
         _check_defined(dataset, split, evaluation)
-        manifest = _manifest(family, dataset_manifest["task"], split, evaluation)
-        manifest["checkpoint"] = read_state(weights)["step"]
-        manifest["which"] = "best" if weights == Path(model) / str(model_manifest["best"]) else "last"
-        manifest["answering_seconds"] = round(answering, 3)
+        stated = _stated(family, dataset_manifest.task, split, evaluation)
+        stated["checkpoint"] = read_state(weights).step
+        stated["which"] = "best" if weights == Path(model) / str(model_manifest.best) else "last"
+        stated["answering_seconds"] = round(answering, 3)
         if at_lengths:
-            manifest["at_lengths"] = evaluate_at_lengths(
+            stated["at_lengths"] = evaluate_at_lengths(
                 at_lengths, family, dataset, dataset_manifest, split, evaluation, at_length
             )
-        manifest["files"] = family.write_predictions(folder, evaluation.results, dataset_manifest["task"], split)
-        manifest["seconds"] = round(time.monotonic() - started, 3)
+        stated["files"] = family.write_predictions(folder, evaluation.results, dataset_manifest.task, split)
+        stated["seconds"] = round(time.monotonic() - started, 3)
+        manifest = EvaluationManifest.model_validate(stated)
         page = evaluation_page(evaluation, manifest, model, model_manifest, dataset_manifest, tokens)
         (folder / "report.html").write_text(page, encoding="utf-8")
-        return write_manifest(folder, "evaluation", manifest)
+        return manifest.write(folder)
 
 
 def check_compatible(
-    model: str, model_manifest: dict[str, Any], dataset: str, dataset_manifest: dict[str, Any]
+    model: str, model_manifest: ModelManifest, dataset: str, dataset_manifest: DatasetManifest
 ) -> None:
     """Refuses a dataset of another task or another vocabulary than the model's.
 
     Raises:
         InputError: names both sides.
     """
-    task, other = model_manifest["task"], dataset_manifest["task"]
+    task, other = model_manifest.task, dataset_manifest.task
     if task is None:  # trained on bare records, which state neither task nor vocabulary
-        if model_manifest["experiment_type"] != dataset_manifest["experiment_type"]:
-            kind = model_manifest["experiment_type"]
+        if model_manifest.experiment_type != dataset_manifest.experiment_type:
+            kind = model_manifest.experiment_type
             raise InputError(f"{dataset}: is a dataset of task {other!r}, but {model} was trained for {kind}")
-        classes, wanted = model_manifest["num_classes"], family_of_task(other).num_classes(other)
+        classes, wanted = model_manifest.num_classes, family_of_task(other).num_classes(other)
         if classes != wanted:
             raise InputError(f"{dataset}: task {other!r} has {wanted} classes, but {model} has {classes}")
         return
@@ -123,22 +125,22 @@ def check_compatible(
         raise InputError(
             f"{dataset}: is a dataset of task {other!r}, but {model} is a model for {task!r}; give a dataset of {task!r}"
         )
-    trained, found = model_manifest["dataset"]["vocabulary"], dataset_manifest["vocabulary"]
+    trained, found = model_manifest.trained_on().vocabulary, dataset_manifest.vocabulary
     for key, meaning in (("sha256", "vocabulary"), ("lower_case", "lower-casing")):
         if trained[key] != found[key]:
             raise InputError(
                 f"{dataset}: was made with another {meaning} than the model's ({key} {found[key]}; {model} has {trained[key]}); "
-                f"preprocess again with --vocabulary {Path(model) / 'vocab.model'}{' --lower-case' if trained['lower_case'] else ''}"
+                f"preprocess again with --vocabulary {Path(model) / 'vocab.model'}{' --lower-case' if trained.lower_case else ''}"
             )
 
 
-def choose_split(dataset: str, manifest: dict[str, Any], split: str | None) -> str:
+def choose_split(dataset: str, manifest: DatasetManifest, split: str | None) -> str:
     """The split to evaluate: the one asked for, else the validation split (MNLI: the matched one), else the only one.
 
     Raises:
         InputError: there is no such split, or none that can be evaluated.
     """
-    splits = [name for name in manifest["splits"] if name != "train"]
+    splits = [name for name in manifest.splits if name != "train"]
     if split is None:
         validation = sorted(name for name in splits if name.startswith("validation"))
         if not validation and len(splits) != 1:
@@ -159,17 +161,12 @@ def compiled(model: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return tf.function(lambda inputs: model(inputs, training=False), autograph=False)
 
 
-def _is_labelled(facts: dict[str, Any]) -> bool:
-    """Of a split's facts; manifests of earlier versions do not say."""
-    return bool(facts.get("labelled", True))
-
-
 def run_model(
     predict: Callable[[dict[str, Any]], dict[str, Any]],
     task: Task,
     scorer: Scorer,
     dataset: str,
-    manifest: dict[str, Any],
+    manifest: DatasetManifest,
     split: str,
     what: str,
 ) -> dict[int, int]:
@@ -190,7 +187,7 @@ def run_model(
     from bigbird.data.dataset import evaluation_dataset, explain_bad_records, split_files
 
     family, files = family_of(task), split_files(dataset, manifest, split)
-    progress = Progress(what, manifest["splits"][split]["records"])
+    progress = Progress(what, manifest.splits[split].records)
     lengths: dict[int, int] = {}
     started = time.monotonic()
     with explain_bad_records(files, task, task.validation_data, labels=False):
@@ -215,11 +212,11 @@ def _check_defined(dataset: str, split: str, evaluation: Evaluation) -> None:
         )
 
 
-def _manifest(family: AnsweringFamily, task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
+def _stated(family: AnsweringFamily, task: str, split: str, evaluation: Evaluation) -> dict[str, Any]:
     """What metrics.json says of the result."""
     primary = evaluation.primary
     labelled = bool(evaluation.metrics)
-    manifest: dict[str, Any] = {
+    stated: dict[str, Any] = {
         "task": task,
         "split": split,
         "labelled": labelled,
@@ -231,7 +228,7 @@ def _manifest(family: AnsweringFamily, task: str, split: str, evaluation: Evalua
         **provenance(),
     }
     if evaluation.comparisons:
-        manifest["comparisons"] = [
+        stated["comparisons"] = [
             {
                 "name": each.name,
                 "description": each.description,
@@ -242,11 +239,11 @@ def _manifest(family: AnsweringFamily, task: str, split: str, evaluation: Evalua
         ]
     if labelled:
         value = evaluation.baseline[primary]
-        manifest["baseline"] = {
+        stated["baseline"] = {
             "description": evaluation.baseline_answer,
             "value": value,
             "metrics": evaluation.baseline,
         }
     if confusion := family.confusion(evaluation.results):
-        manifest["confusion"] = confusion
-    return manifest
+        stated["confusion"] = confusion
+    return stated

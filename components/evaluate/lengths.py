@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from bigbird.config import Task
 from bigbird.data.dataset import split_files
+from bigbird.manifests import DatasetManifest
 from bigbird.records import features
 from bigbird.records.features import TOKENS
 from bigbird.support.errors import InputError
-from bigbird.support.integrity import CHECKSUMS
 from bigbird.tasks.evaluation import Evaluation
 from bigbird.tasks.family import AnsweringFamily
 
@@ -38,7 +38,7 @@ class Shortened(NamedTuple):
     """
 
     folder: str
-    manifest: dict[str, Any]
+    manifest: DatasetManifest
     changed: int
 
 
@@ -75,10 +75,10 @@ def evaluate_at_lengths(
     lengths: Sequence[int],
     family: AnsweringFamily,
     dataset: str,
-    manifest: dict[str, Any],
+    manifest: DatasetManifest,
     split: str,
     whole: Evaluation,
-    measure: Callable[[str, dict[str, Any], int], Evaluation],
+    measure: Callable[[str, DatasetManifest, int], Evaluation],
 ) -> dict[str, Any]:
     """Evaluates a split at shorter lengths.
 
@@ -111,7 +111,7 @@ def evaluate_at_lengths(
 
 @contextmanager
 def shortened_dataset(
-    family: AnsweringFamily, dataset: str, manifest: dict[str, Any], split: str, length: int
+    family: AnsweringFamily, dataset: str, manifest: DatasetManifest, split: str, length: int
 ) -> Iterator[Shortened]:
     """Yields a temporary dataset folder with one split, of which at most so many tokens an example are read.
 
@@ -142,6 +142,5 @@ def shortened_dataset(
                     changed += not same
                     records += 1
                     output.write(features.frame(features.encode(short)))
-        facts = {**manifest["splits"][split], "files": [f"{split}.tfrecord"], "records": records}
-        stated = {key: value for key, value in manifest.items() if key != CHECKSUMS}
-        yield Shortened(name, {**stated, "splits": {split: facts}}, changed)
+        facts = manifest.splits[split].to_json() | {"files": [f"{split}.tfrecord"], "records": records}
+        yield Shortened(name, manifest.with_values(splits={split: facts}, checksums=None), changed)

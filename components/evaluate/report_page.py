@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from bigbird.manifests import DatasetManifest, EvaluationManifest, ModelManifest
 from bigbird.reports import report
 from bigbird.support.console import format_duration
 from bigbird.tasks.evaluation import Evaluation
@@ -16,10 +15,10 @@ from bigbird_components.evaluate.wording import interval_words, plain_name, verd
 
 def evaluation_page(
     evaluation: Evaluation,
-    manifest: dict[str, Any],
+    manifest: EvaluationManifest,
     model_dir: str,
-    model: dict[str, Any],
-    dataset: dict[str, Any],
+    model: ModelManifest,
+    dataset: DatasetManifest,
     tokens: dict[int, int],
 ) -> str:
     """The page.
@@ -32,7 +31,7 @@ def evaluation_page(
         dataset: the dataset's manifest.
         tokens: record id -> length in tokens.
     """
-    task = manifest["task"]
+    task = manifest.task
     family = answering_family(task)
     details = family.report_sections(evaluation.results, tokens)
     training = training_section(model_dir, evaluation.primary)
@@ -45,28 +44,29 @@ def evaluation_page(
         training,
         _origin(manifest, model, dataset),
     ]
-    subtitle = f"Split {manifest['split']}, {manifest['examples']:,} {family.unit}, {manifest['which']} checkpoint, step {manifest['checkpoint']:,}"
+    subtitle = f"Split {manifest.split}, {manifest.examples:,} {family.unit}, {manifest.which} checkpoint, step {manifest.checkpoint:,}"
     return report.page(f"{family.title(task)}: evaluation", sections, subtitle=subtitle)
 
 
-def _summary(family: AnsweringFamily, evaluation: Evaluation, manifest: dict[str, Any]) -> report.Html:
-    if not manifest["labelled"]:
+def _summary(family: AnsweringFamily, evaluation: Evaluation, manifest: EvaluationManifest) -> report.Html:
+    if not manifest.labelled:
         text = (
-            f"The split “{manifest['split']}” has no labels, so there is nothing to score: "
-            f"this folder holds predictions only ({', '.join(manifest['files'])})."
+            f"The split “{manifest.split}” has no labels, so there is nothing to score: "
+            f"this folder holds predictions only ({', '.join(manifest.files)})."
         )
         return report.section("Predictions only", text)
     name = evaluation.primary
-    value, baseline = manifest["primary"]["value"], manifest["baseline"]["value"]
+    primary, constant = manifest.scored()
+    value, baseline = primary.value, constant.value
     tiles = report.tiles(
         [
-            (plain_name(name), value, interval_words(manifest.get("interval"), name) or "the model"),
-            ("Best constant answer", baseline, manifest["baseline"]["description"]),
+            (plain_name(name), value, interval_words(manifest.interval, name) or "the model"),
+            ("Best constant answer", baseline, constant.description),
             _gain(value, baseline, name in family.lower_is_better),
         ]
     )
-    comparisons = manifest.get("comparisons", [])
-    others = [evaluation.baseline, *(each["metrics"] for each in comparisons)]
+    comparisons = manifest.comparisons
+    others = [evaluation.baseline, *(each.metrics for each in comparisons)]
     rows = [
         [
             plain_name(name),
@@ -76,7 +76,7 @@ def _summary(family: AnsweringFamily, evaluation: Evaluation, manifest: dict[str
         ]
         for name, score in evaluation.metrics.items()
     ]
-    names = [plain_name(each["name"]) for each in comparisons]
+    names = [plain_name(each.name) for each in comparisons]
     table = report.table(["metric", "model", "constant answer", *names, "what it says"], rows)
     note = report.caption(family.metric_note) if family.metric_note else ""
     return report.section("Result", tiles, table, note)
@@ -89,22 +89,20 @@ def _gain(value: float, baseline: float, lower_is_better: bool) -> tuple[str, fl
     return "Above it by", value - baseline, "0 would mean that nothing was learnt"
 
 
-def _compared(family: AnsweringFamily, manifest: dict[str, Any], model: dict[str, Any]) -> report.Html:
+def _compared(family: AnsweringFamily, manifest: EvaluationManifest, model: ModelManifest) -> report.Html:
     """The model beside simpler ones: the primary metric, what they are, the seconds they took."""
-    comparisons = manifest.get("comparisons")
+    comparisons = manifest.comparisons
     if not comparisons:
         return report.Html("")
-    lower = manifest["primary"]["name"] in family.lower_is_better
-    trained, answered = format_duration(model["seconds"]), format_duration(manifest["answering_seconds"])
+    primary, constant = manifest.scored()
+    lower = primary.name in family.lower_is_better
+    trained, answered = format_duration(model.seconds), format_duration(manifest.answering_seconds)
     rows = [
-        ["the model", f"{model['parameters']:,} parameters", f"{trained} to train, {answered} to load and to answer"],
-        ["constant answer", manifest["baseline"]["description"], "none"],
-        *(
-            [plain_name(each["name"]), each["description"], f"{each['seconds']:.1f} s, all in all"]
-            for each in comparisons
-        ),
+        ["the model", f"{model.parameters:,} parameters", f"{trained} to train, {answered} to load and to answer"],
+        ["constant answer", constant.description, "none"],
+        *([plain_name(each.name), each.description, f"{each.seconds:.1f} s, all in all"] for each in comparisons),
     ]
-    unavailable = manifest.get("comparisons_unavailable") or {}
+    unavailable = manifest.comparisons_unavailable or {}
     absent = "; ".join(f"{plain_name(name)}: {reason}" for name, reason in unavailable.items())
     return report.section(
         "Beside simpler models",
@@ -115,12 +113,12 @@ def _compared(family: AnsweringFamily, manifest: dict[str, Any], model: dict[str
     )
 
 
-def _lengths(family: AnsweringFamily, manifest: dict[str, Any]) -> report.Html:
+def _lengths(family: AnsweringFamily, manifest: EvaluationManifest) -> report.Html:
     """The model where it may read less."""
-    if not manifest.get("at_lengths"):
+    if not manifest.at_lengths:
         return report.Html("")
-    lower = manifest["primary"]["name"] in family.lower_is_better
-    names = list(manifest["metrics"])[:4]
+    lower = manifest.scored()[0].name in family.lower_is_better
+    names = list(manifest.metrics)[:4]
     return report.section(
         "When the model may read less",
         "The same model on the same examples, of which at most so many tokens are read. It was trained on longer texts: a "
@@ -134,16 +132,16 @@ def _shown(name: str, value: float | None) -> float | int | None:
     return int(value) if value is not None and name.endswith("_total") else value
 
 
-def _origin(manifest: dict[str, Any], model: dict[str, Any], dataset: dict[str, Any]) -> report.Html:
-    vocabulary = dataset["vocabulary"]
+def _origin(manifest: EvaluationManifest, model: ModelManifest, dataset: DatasetManifest) -> report.Html:
+    vocabulary = dataset.vocabulary
     rows = [
-        ["model's parameters", f"{model['parameters']:,}"],
-        ["training steps", f"{model['steps']:,}, in {format_duration(model['seconds'])}"],
-        ["checkpoint", f"{manifest['which']}, step {manifest['checkpoint']:,}"],
-        ["vocabulary", f"{vocabulary['size']:,} pieces, sha256 {vocabulary['sha256'][:16]}…"],
-        ["longest input allowed", f"{dataset['max_length']:,} tokens"],
-        ["evaluated in", format_duration(manifest["seconds"])],
-        ["files beside this page", ", ".join(["metrics.json", *manifest["files"]])],
-        ["package version", manifest["version"]],
+        ["model's parameters", f"{model.parameters:,}"],
+        ["training steps", f"{model.steps:,}, in {format_duration(model.seconds)}"],
+        ["checkpoint", f"{manifest.which}, step {manifest.checkpoint:,}"],
+        ["vocabulary", f"{vocabulary.size:,} pieces, sha256 {vocabulary.sha256[:16]}…"],
+        ["longest input allowed", f"{dataset.max_length:,} tokens"],
+        ["evaluated in", format_duration(manifest.seconds)],
+        ["files beside this page", ", ".join(["metrics.json", *manifest.files])],
+        ["package version", manifest.version or "unknown"],
     ]
     return report.section("Where this comes from", report.table(["", ""], rows))

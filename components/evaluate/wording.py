@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from bigbird.manifests import EvaluationManifest, Interval
 from bigbird.tasks.registry import answering_family
 
 
-def with_interval(value: float, interval: Mapping[str, Any] | None, name: str) -> str:
+def with_interval(value: float, interval: Interval | None, name: str) -> str:
     """`0.9670, 95 % interval 0.941 to 0.989`.
 
     Args:
@@ -20,13 +18,13 @@ def with_interval(value: float, interval: Mapping[str, Any] | None, name: str) -
     return f"{value:,.4f}" + (f", {words}" if words else "")
 
 
-def interval_words(interval: Mapping[str, Any] | None, name: str) -> str:
+def interval_words(interval: Interval | None, name: str) -> str:
     """`95 % interval 0.941 to 0.989`; empty where this metric has none."""
-    if interval is None or interval["metric"] != name:
+    if interval is None or interval.metric != name:
         return ""
-    if interval["low"] is None:
+    if interval.low is None:
         return "no interval, as too few draws of the examples define it"
-    return f"{interval['confidence'] * 100:.0f} % interval {interval['low']:,.3f} to {interval['high']:,.3f}"
+    return f"{interval.confidence * 100:.0f} % interval {interval.low:,.3f} to {interval.high:,.3f}"
 
 
 def lower_is_better(task: str, metric: str) -> bool:
@@ -53,12 +51,11 @@ def plain_name(name: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def verdict(manifest: Mapping[str, Any], *, lower_is_better: bool) -> str:
+def verdict(manifest: EvaluationManifest, *, lower_is_better: bool) -> str:
     """The model against the best of the comparisons that have its primary metric; empty where there is none."""
-    name, value = manifest["primary"]["name"], manifest["primary"]["value"]
-    others = {
-        each["name"]: each["metrics"][name] for each in manifest.get("comparisons", ()) if name in each["metrics"]
-    }
+    primary, _ = manifest.scored()
+    name, value = primary.name, primary.value
+    others = {each.name: each.metrics[name] for each in manifest.comparisons if name in each.metrics}
     if not others:
         return ""
     best = min(others, key=lambda other: others[other] if lower_is_better else -others[other])

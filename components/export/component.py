@@ -17,9 +17,11 @@ def export_component(image: str) -> BaseComponent:
         model: dsl.Input[dsl.Model],
         saved_model: dsl.Output[dsl.Model],
     ) -> None:
+        from typing import Any
+
         from bigbird_components.stage import run_stage
 
-        def export_stage() -> dict:
+        def export_stage() -> Any:
             from bigbird_components.export.export import export as run_export
 
             return run_export(model.path, saved_model.path, dataset=dataset.path, model_uri=model.uri)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bigbird.manifests import DatasetManifest, SavedModelManifest, SignatureFacts, TensorFacts
 from bigbird.serving.saved_model import as_recorded
-from bigbird.support.artifacts import new_folder, read_manifest, write_json, write_manifest
+from bigbird.support.artifacts import new_folder, write_json
 from bigbird.support.console import hidden_native_stderr
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
@@ -31,7 +32,7 @@ answers = model.signatures["serving_default"]({arguments})
 
 def export(
     model: str, output: str, dataset: str | None = None, overwrite: bool = False, model_uri: str | None = None
-) -> dict[str, Any]:
+) -> SavedModelManifest:
     """Exports a model folder's best checkpoint.
 
     Args:
@@ -55,9 +56,9 @@ def export(
 
     trained = load_trained(model)
     manifest, family = trained.manifest, trained.family
-    given = None if dataset is None else read_manifest(dataset, "dataset")
+    given = None if dataset is None else DatasetManifest.read(dataset)
     if given is not None:
-        _check_dataset(manifest["dataset"], given, str(dataset))
+        _check_dataset(trained.dataset, given, str(dataset))
     with new_folder(output, overwrite=overwrite) as folder, hidden_native_stderr():
         module = trained.module()
         signatures: dict[str, Any] = module.signatures()
@@ -72,28 +73,26 @@ def export(
         write_json(folder / "request.json", request)
         write_json(folder / "response.json", {name: as_recorded(value.numpy()) for name, value in response.items()})
         _check_by_itself(folder)
-        described = {
-            "task": manifest["task"],
-            "labels": manifest["labels"],
-            "decisions": manifest.get("decisions"),
-            "metrics": manifest["metrics"],
-            "buckets": trained.experiment.task.buckets,
-            "max_length": manifest["dataset"]["max_length"],
-            "vocabulary": manifest["dataset"]["vocabulary"],
-            "trained_model": model_uri or model,
-            "signatures": {
-                name: _describe(function, family.signature_meanings()) for name, function in concrete.items()
-            },
-            "example": EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),
+        described = SavedModelManifest(
+            task=trained.task,
+            labels=manifest.labels,
+            decisions=manifest.decisions,
+            metrics=manifest.metrics,
+            buckets=list(trained.experiment.task.buckets),
+            max_length=trained.dataset.max_length,
+            vocabulary=trained.dataset.vocabulary,
+            trained_model=model_uri or model,
+            signatures={name: _describe(function, family.signature_meanings()) for name, function in concrete.items()},
+            example=EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),
             **provenance(),
-        }
-        return write_manifest(folder, "saved_model", described)
+        )
+        return described.write(folder)
 
 
-def _check_dataset(trained_on: dict[str, Any], given: dict[str, Any], folder: str) -> None:
+def _check_dataset(trained_on: DatasetManifest, given: DatasetManifest, folder: str) -> None:
     for name, expected, found in (
-        ("task", trained_on["task"], given["task"]),
-        ("vocabulary", trained_on["vocabulary"]["sha256"], given["vocabulary"]["sha256"]),
+        ("task", trained_on.task, given.task),
+        ("vocabulary", trained_on.vocabulary.sha256, given.vocabulary.sha256),
     ):
         if expected != found:
             raise InputError(
@@ -117,14 +116,15 @@ def _names(function: tf.types.experimental.ConcreteFunction) -> list[str]:
     return [spec.name for spec in function.structured_input_signature[0]]
 
 
-def _describe(function: tf.types.experimental.ConcreteFunction, meanings: Mapping[str, str]) -> dict[str, Any]:
+def _describe(function: tf.types.experimental.ConcreteFunction, meanings: Mapping[str, str]) -> SignatureFacts:
     """Names, dtypes, shapes (null is any size) and meanings of what goes in and comes out."""
     positional, named = function.structured_input_signature
     inputs = {spec.name: spec for spec in positional} | dict(named)
-    return {
-        side: {
-            name: {"dtype": spec.dtype.name, "shape": list(spec.shape), "meaning": meanings[name]}
+
+    def described(specs: Mapping[str, Any]) -> dict[str, TensorFacts]:
+        return {
+            name: TensorFacts(dtype=spec.dtype.name, shape=list(spec.shape), meaning=meanings[name])
             for name, spec in specs.items()
         }
-        for side, specs in {"inputs": inputs, "outputs": function.structured_outputs}.items()
-    }
+
+    return SignatureFacts(inputs=described(inputs), outputs=described(function.structured_outputs))

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import read_examples
-from bigbird.support.artifacts import check_files
-from bigbird.support.integrity import CHECKSUMS
 from bigbird.tasks.family import AnsweringFamily
 
 RECORDED = 4  # examples; enough for several buckets and a batch, few enough to read
 
 
 def recorded_request(
-    family: AnsweringFamily, dataset: str | None, manifest: dict[str, Any] | None, fields: Sequence[str]
+    family: AnsweringFamily, dataset: str | None, manifest: DatasetManifest | None, fields: Sequence[str]
 ) -> dict[str, list[str]]:
     """Texts for each of the model's fields.
 
@@ -30,10 +28,10 @@ def recorded_request(
         field -> texts, as many for each.
     """
     if dataset is not None and manifest is not None:
-        for split in manifest["splits"]:
+        for split in manifest.splits:
             file = f"{split}.examples.jsonl"
-            if (Path(dataset) / file).exists() or file in manifest.get(CHECKSUMS, {}):
-                check_files(dataset, "dataset", manifest, [file])
+            if (Path(dataset) / file).exists() or file in (manifest.checksums or {}):
+                manifest.check_files(dataset, [file])
                 requests = (asked for line in read_examples(dataset, split) for asked in family.requests(line))
                 examples = list(islice(requests, RECORDED))
                 return {name: [example[name] for example in examples] for name in fields}

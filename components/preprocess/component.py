@@ -34,11 +34,12 @@ def preprocess_component(image: str) -> BaseComponent:
         import json
         import shutil
 
+        from bigbird.manifests import DatasetManifest
         from bigbird_components.preprocess.preprocess import preprocess as preprocess_stage
         from bigbird_components.run_configuration import preprocessing_settings
         from bigbird_components.stage import run_stage
 
-        def preprocess_dataset() -> dict:
+        def preprocess_dataset() -> DatasetManifest:
             # Where a step before this one has resolved them, another learning rate leaves them, and a cached dataset, as they are.
             resolved = json.loads(settings) if settings else preprocessing_settings(task, recipe, overrides)
             return preprocess_stage(

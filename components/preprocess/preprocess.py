@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from bigbird.manifests import DatasetManifest, VocabularyFacts
 from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS, json_bytes
 from bigbird.support.errors import InputError
@@ -54,7 +55,7 @@ def preprocess(
     overwrite: bool = False,
     section: Mapping[str, Any] | None = None,
     **settings: Any,
-) -> dict[str, Any]:
+) -> DatasetManifest:
     """Makes a dataset folder.
 
     Args:
@@ -125,11 +126,11 @@ def preprocess(
         checksums[VOCABULARY] = integrity.facts_of_bytes(pieces.serialized)
         checksums |= {storage.name(split.path): split.facts for split in splits if _keeps_lines(family, split.split)}
         storage.delete([storage.join(folder, WORK)])
-        manifest = _manifest(task, splits, statistics, settings, labels)
+        stated = _stated(task, splits, statistics, settings, labels)
         if reading is not None:
-            manifest |= {"metrics": list(reading.metrics), **reading.facts}
-        manifest["vocabulary"] = _vocabulary_facts(pieces, trained_here=own is None)
-        manifest |= {"rejected": len(bad.rejected), **provenance()}
+            stated |= {"metrics": list(reading.metrics), **reading.facts}
+        stated["vocabulary"] = _vocabulary_facts(pieces, trained_here=own is None)
+        manifest = DatasetManifest(**stated, rejected=len(bad.rejected), **provenance())
         manifest = _write_texts(folder, manifest, bad, checksums)
     _say(manifest, output, time.monotonic() - started)
     return manifest
@@ -267,7 +268,7 @@ class _Encoder:
         )
 
 
-def _manifest(
+def _stated(
     task: str,
     splits: list[Lines],
     statistics: dict[str, Statistics],
@@ -290,17 +291,19 @@ def _manifest(
     }
 
 
-def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> dict[str, Any]:
-    return {
-        "file": VOCABULARY,
-        "sha256": vocabulary.sha256,
-        "size": vocabulary.size,
-        "lower_case": vocabulary.lower_case,
-        "trained_here": trained_here,
-    }
+def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> VocabularyFacts:
+    return VocabularyFacts(
+        file=VOCABULARY,
+        sha256=vocabulary.sha256,
+        size=vocabulary.size,
+        lower_case=vocabulary.lower_case,
+        trained_here=trained_here,
+    )
 
 
-def _write_texts(folder: str, manifest: dict[str, Any], bad: BadRecords, checksums: dict[str, Facts]) -> dict[str, Any]:
+def _write_texts(
+    folder: str, manifest: DatasetManifest, bad: BadRecords, checksums: dict[str, Facts]
+) -> DatasetManifest:
     """rejected.jsonl, report.html and, last, the manifest; gives the manifest as written."""
 
     def write(name: str, text: str) -> None:
@@ -312,18 +315,18 @@ def _write_texts(folder: str, manifest: dict[str, Any], bad: BadRecords, checksu
         lines = "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in bad.rejected)
         write("rejected.jsonl", lines)
     write("report.html", summary_page(manifest, bad.rejected))
-    manifest = integrity.sealed({**manifest, integrity.CHECKSUMS: checksums})
-    storage.write_bytes(storage.join(folder, MANIFESTS["dataset"]), json_bytes(manifest))
+    manifest = manifest.sealed(checksums)
+    storage.write_bytes(storage.join(folder, MANIFESTS["dataset"]), json_bytes(manifest.to_json()))
     return manifest
 
 
-def _say(manifest: dict[str, Any], output: str, seconds: float) -> None:
-    for split, facts in manifest["splits"].items():
-        cut = f", {facts['truncated']:,} truncated" if facts["truncated"] else ""
-        counts = f"{facts['examples']:,} examples, {facts['records']:,} records, {facts['tokens']:,} tokens{cut}"
+def _say(manifest: DatasetManifest, output: str, seconds: float) -> None:
+    for split, facts in manifest.splits.items():
+        cut = f", {facts.truncated:,} truncated" if facts.truncated else ""
+        counts = f"{facts.examples:,} examples, {facts.records:,} records, {facts.tokens:,} tokens{cut}"
         _log.info(f"{split}: {counts}")
     for line in reading_lines(manifest):
         _log.info(line)
-    if manifest["rejected"]:
-        _log.info(f"rejected: {manifest['rejected']:,} records, see rejected.jsonl")
+    if manifest.rejected:
+        _log.info(f"rejected: {manifest.rejected:,} records, see rejected.jsonl")
     _log.info(f"dataset written to {output} in {seconds:.1f} s; its report is report.html there")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bigbird.manifests import DatasetManifest, SplitFacts
 from bigbird.reports import report
 from bigbird.support.text_files import shown
 from bigbird.tasks.statistics import length_bound
@@ -13,82 +14,79 @@ WHOLE = 0.95  # of the documents; what a longer max_length that is suggested sho
 LONGEST = 4096  # tokens that the published models read; longer records are not suggested
 
 
-def summary_page(manifest: dict[str, Any], rejected: list[dict[str, Any]]) -> str:
+def summary_page(manifest: DatasetManifest, rejected: list[dict[str, Any]]) -> str:
     """An HTML page about a dataset, from its manifest and the rejected records."""
-    splits: dict[str, dict[str, Any]] = manifest["splits"]
-    vocabulary = manifest["vocabulary"]
-    origin = "trained on this dataset's training text" if vocabulary["trained_here"] else "given"
+    splits, vocabulary = manifest.splits, manifest.vocabulary
+    origin = "trained on this dataset's training text" if vocabulary.trained_here else "given"
     sections = [
         report.section("Splits", _tiles(splits), _split_table(splits), _notes(manifest)),
         _columns(manifest),
         _documents(manifest),
-        *(_lengths(split, facts, manifest["max_length"]) for split, facts in splits.items()),
+        *(_lengths(split, facts, manifest.max_length) for split, facts in splits.items()),
         report.section(
             "Vocabulary",
-            f"{vocabulary['size']:,} pieces, {origin}{', lower-cased' if vocabulary['lower_case'] else ''}.",
-            report.caption(f"SHA-256 {vocabulary['sha256']}"),
+            f"{vocabulary.size:,} pieces, {origin}{', lower-cased' if vocabulary.lower_case else ''}.",
+            report.caption(f"SHA-256 {vocabulary.sha256}"),
         ),
     ]
-    labels = {split: facts["labels"] for split, facts in splits.items() if facts["labels"]}
+    labels = {split: facts.labels for split, facts in splits.items() if facts.labels}
     if labels:
         sections.insert(1, _labels(labels))
     if rejected:
         sections.insert(1, _rejected(rejected))
     if manifest.get("notices"):
         sections.insert(1, _notices(manifest["notices"]))
-    return report.page(f"Dataset: {manifest['task']}", sections, subtitle="What preprocessing read and wrote")
+    return report.page(f"Dataset: {manifest.task}", sections, subtitle="What preprocessing read and wrote")
 
 
-def reading_lines(manifest: dict[str, Any]) -> list[str]:
+def reading_lines(manifest: DatasetManifest) -> list[str]:
     """What is read of long documents, in words: a line for each split whose documents are counted."""
-    counted = {split: facts for split, facts in manifest["splits"].items() if facts.get("documents")}
+    counted = {split: facts for split, facts in manifest.splits.items() if facts.documents}
     lines = [f"{split}: {_reading(facts, manifest)}" for split, facts in counted.items()]
     return [line for line in (*lines, _advice(manifest)) if line]
 
 
-def _tiles(splits: dict[str, dict[str, Any]]) -> report.Html:
+def _tiles(splits: dict[str, SplitFacts]) -> report.Html:
     return report.tiles(
-        [(split, facts["examples"], f"examples, {facts['records']:,} records") for split, facts in splits.items()]
+        [(split, facts.examples, f"examples, {facts.records:,} records") for split, facts in splits.items()]
     )
 
 
-def _split_table(splits: dict[str, dict[str, Any]]) -> report.Html:
+def _split_table(splits: dict[str, SplitFacts]) -> report.Html:
     header = ["split", "examples", "records", "tokens", "mean length", "longest", "truncated", "files"]
     rows = [
         [
-            split, facts["examples"], facts["records"], facts["tokens"], round(facts["tokens"] / facts["records"]),
-            facts["longest"], facts["truncated"], len(facts["files"]),
+            split, facts.examples, facts.records, facts.tokens, round(facts.tokens / facts.records),
+            facts.longest, facts.truncated, len(facts.files),
         ]
         for split, facts in splits.items()
     ]  # fmt: skip
     return report.table(header, rows)
 
 
-def _notes(manifest: dict[str, Any]) -> report.Html:
+def _notes(manifest: DatasetManifest) -> report.Html:
     if "doc_stride" not in manifest:
-        return report.caption(
-            f"Truncated: examples that lost text because they pass {manifest['max_length']:,} tokens."
-        )
-    length, stride = manifest["max_length"], manifest["doc_stride"]
+        return report.caption(f"Truncated: examples that lost text because they pass {manifest.max_length:,} tokens.")
+    length, stride = manifest.max_length, manifest["doc_stride"]
     parts = [
         f"A record is a window of at most {length:,} tokens, {stride:,} after the one before.",
         f"Truncated: questions above {manifest['query_length']:,} tokens.",
     ]
-    for split, facts in manifest["splits"].items():
-        answered = facts["labels"].get("answered", 0)
+    for split, facts in manifest.splits.items():
+        answered = facts.labels.get("answered", 0)
         if answered and "version_2" in manifest:
             parts.append(
-                f"{split}: the pieces of {facts['exact_answers']:,} of {answered:,} answers hold exactly the answer's text; "
-                f"the others begin or end inside a piece. No window holds {facts['lost_answers']:,} answers whole."
+                f"{split}: the pieces of {facts.exact_answers:,} of {answered:,} answers hold exactly the answer's text; "
+                f"the others begin or end inside a piece. No window holds {facts.lost_answers:,} answers whole."
             )
     return report.caption(" ".join(parts))
 
 
-def _lengths(split: str, facts: dict[str, Any], max_length: int) -> report.Html:
+def _lengths(split: str, facts: SplitFacts, max_length: int) -> report.Html:
     below, rows = 0, []
-    for bound, count in facts["lengths"]:
-        share = f"{count:,} ({count / facts['records']:.1%})"
-        rows.append((f"{below + 1:,}–{min(bound, max(max_length, facts['longest'])):,}", count, share))
+    for bound, count in facts.lengths:
+        share = f"{count:,} ({count / facts.records:.1%})"
+        rows.append((f"{below + 1:,}–{min(bound, max(max_length, facts.longest)):,}", count, share))
         below = bound
     return report.section(
         f"Lengths: {split}", report.bars(rows), report.caption("Records by tokens, special pieces included.")
@@ -130,13 +128,13 @@ KINDS = {
 }
 
 
-def _columns(manifest: dict[str, Any]) -> report.Html:
+def _columns(manifest: DatasetManifest) -> report.Html:
     """What the label is and which columns were read; empty where there are none."""
     if "kind" not in manifest:
         return report.Html("")
     rows = [["what is learnt", f"{manifest['kind']}: {KINDS.get(manifest['kind'], '')}"]]
-    if manifest.get("labels"):
-        rows.append(["labels", f"{len(manifest['labels']):,}"])
+    if manifest.labels:
+        rows.append(["labels", f"{len(manifest.labels):,}"])
     if manifest.get("numbers"):
         numbers = manifest["numbers"]
         rows.append(
@@ -156,9 +154,9 @@ def _notices(notices: list[str]) -> report.Html:
     return report.section("Notices", report.table([""], [[notice] for notice in notices]))
 
 
-def _documents(manifest: dict[str, Any]) -> report.Html:
+def _documents(manifest: DatasetManifest) -> report.Html:
     """How long the documents are, with a line where the model stops reading."""
-    counted = {split: facts for split, facts in manifest["splits"].items() if facts.get("documents")}
+    counted = {split: facts for split, facts in manifest.splits.items() if facts.documents}
     if not counted:
         return report.Html("")
     blocks: list[str] = []
@@ -171,41 +169,41 @@ def _documents(manifest: dict[str, Any]) -> report.Html:
     return report.section("How much of the documents is read", _advice(manifest), *blocks, note)
 
 
-def _document_rows(facts: dict[str, Any], manifest: dict[str, Any]) -> list[tuple[str, float, str]]:
+def _document_rows(facts: SplitFacts, manifest: DatasetManifest) -> list[tuple[str, float, str]]:
     below, drawn, rows = 0, False, []
-    length = manifest["max_length"]
+    length = manifest.max_length
     line = f"windows of {length:,}" if _in_windows(manifest) else f"read up to {length:,}"
-    for bound, count in facts["documents"]:
+    for bound, count in facts.documents:
         if not drawn and bound > length:
             rows.append((f"── {line} ──", -1.0, ""))
             drawn = True
-        rows.append((f"{below + 1:,}–{bound:,}", float(count), f"{count:,} ({count / facts['examples']:.1%})"))
+        rows.append((f"{below + 1:,}–{bound:,}", float(count), f"{count:,} ({count / facts.examples:.1%})"))
         below = bound
     return rows
 
 
-def _reading(facts: dict[str, Any], manifest: dict[str, Any]) -> str:
+def _reading(facts: SplitFacts, manifest: DatasetManifest) -> str:
     """`782 of 1,602 documents (49 %) are longer than 512 tokens; 218,793 of all tokens (24 %) are not read`."""
-    total, length = facts["examples"], manifest["max_length"]
+    total, length = facts.examples, manifest.max_length
     if _in_windows(manifest):
-        if facts["records"] == total:
+        if facts.records == total:
             return f"none of {total:,} documents is longer than {length:,} tokens; each is one window"
-        longer = total - sum(count for bound, count in facts["documents"] if bound <= length)
+        longer = total - sum(count for bound, count in facts.documents if bound <= length)
         about = "" if length_bound(length) == length else "at most "  # lengths are known by their bounds
         return (
             f"{about}{longer:,} of {total:,} documents ({_share(longer, total)}) are longer than {length:,} tokens; all are read whole, "
-            f"in {facts['records']:,} windows, {facts['records'] / total:.1f} a document"
+            f"in {facts.records:,} windows, {facts.records / total:.1f} a document"
         )
-    cut, unread = facts["truncated"], facts["unread_tokens"]
+    cut, unread = facts.truncated, facts.unread_tokens
     if not cut:
         return f"none of {total:,} documents is longer than {length:,} tokens; all are read whole"
     return (
         f"{cut:,} of {total:,} documents ({_share(cut, total)}) are longer than {length:,} tokens; {unread:,} of all tokens "
-        f"({_share(unread, facts['tokens'] + unread)}) are not read"
+        f"({_share(unread, facts.tokens + unread)}) are not read"
     )
 
 
-def _in_windows(manifest: dict[str, Any]) -> bool:
+def _in_windows(manifest: DatasetManifest) -> bool:
     """Whether a long document becomes several records; two texts together never do."""
     return manifest.get("long_documents") == "windows" and not manifest.get("pairs")
 
@@ -218,19 +216,19 @@ def _share(part: int, whole: int) -> str:
     return "over 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
 
 
-def _advice(manifest: dict[str, Any]) -> str:
+def _advice(manifest: DatasetManifest) -> str:
     """How more of the documents could be read; of the first split, which is the training split where there is one."""
-    facts = next(iter(manifest["splits"].values()))
-    if not facts.get("documents") or not facts["truncated"]:
+    facts = next(iter(manifest.splits.values()))
+    if not facts.documents or not facts.truncated:
         return ""
     one_text = "long_documents" in manifest and not manifest.get("pairs")
     options = ["--long-documents windows reads them whole"] if one_text else []
     read_whole: dict[int, int] = {}
-    for bound, count in facts["documents"]:
+    for bound, count in facts.documents:
         read_whole[bound] = count + max(read_whole.values(), default=0)
-    longer = {bound: whole for bound, whole in read_whole.items() if manifest["max_length"] < bound <= LONGEST}
-    enough = [bound for bound, whole in longer.items() if whole >= WHOLE * facts["examples"]]
+    longer = {bound: whole for bound, whole in read_whole.items() if manifest.max_length < bound <= LONGEST}
+    enough = [bound for bound, whole in longer.items() if whole >= WHOLE * facts.examples]
     if longer:
         bound = min(enough, default=max(longer))
-        options.append(f"--max-length {bound} reads {_share(longer[bound], facts['examples'])} of the documents whole")
+        options.append(f"--max-length {bound} reads {_share(longer[bound], facts.examples)} of the documents whole")
     return f"{', '.join(options)}." if options else ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import read_examples
 from bigbird.serving.saved_model import Predictor
 from bigbird.support.console import Progress, format_duration
@@ -20,7 +21,7 @@ Example = dict[str, Any]
 Outputs = dict[str, np.ndarray]
 
 
-def measure(predictor: Predictor, dataset: str, manifest: Mapping[str, Any], split: str, name: str) -> float:
+def measure(predictor: Predictor, dataset: str, manifest: DatasetManifest, split: str, name: str) -> float:
     """Asks a model every example of a split and scores what it answers.
 
     Args:
@@ -34,7 +35,7 @@ def measure(predictor: Predictor, dataset: str, manifest: Mapping[str, Any], spl
         InputError: the model takes other texts, knows other labels, or gives numbers that are not finite.
     """
     lines = list(read_examples(dataset, split))
-    family = answering_family(manifest["task"])
+    family = answering_family(manifest.task)
     return family.score_answers(lines, lambda examples: _ask(predictor, examples, split), manifest, name)
 
 

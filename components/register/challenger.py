@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
-from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.manifests import DatasetManifest, EvaluationManifest, SavedModelManifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import answering_family
 from bigbird.version import revision
@@ -42,7 +41,7 @@ class Challenger:
     metric: str
     value: Decimal
     dataset: str
-    manifest: dict[str, Any]
+    manifest: DatasetManifest
     split: str
     evaluation: str
     run: str
@@ -84,33 +83,33 @@ def read_challenger(saved_model: str, artifact_uri: str, evaluation: str, datase
             f"{artifact_uri}: the registry takes models from buckets only; expected the SavedModel's folder as "
             "gs://BUCKET/FOLDER"
         )
-    evaluated, manifest = read_manifest(evaluation, "evaluation"), read_manifest(dataset, "dataset")
+    evaluated, manifest = EvaluationManifest.read(evaluation), DatasetManifest.read(dataset)
     with local_folder(saved_model, only="signature.json") as folder:
-        task = read_manifest(folder, "saved_model")["task"]
-    if evaluated["task"] != manifest["task"] or evaluated["split"] not in manifest["splits"]:
+        task = SavedModelManifest.read(folder).task
+    if evaluated.task != manifest.task or evaluated.split not in manifest.splits:
         raise InputError(
-            f"{evaluation}: is of task {evaluated['task']!r}, split {evaluated['split']!r}, but {dataset} holds "
-            f"{manifest['task']!r} with {', '.join(manifest['splits'])}; give the dataset that was evaluated"
+            f"{evaluation}: is of task {evaluated.task!r}, split {evaluated.split!r}, but {dataset} holds "
+            f"{manifest.task!r} with {', '.join(manifest.splits)}; give the dataset that was evaluated"
         )
-    if task != manifest["task"] and manifest["task"] not in answering_family(task).answers_too(task):
+    if task != manifest.task and manifest.task not in answering_family(task).answers_too(task):
         raise InputError(
-            f"{saved_model}: is a model for {task!r}, but {evaluation} is of task {manifest['task']!r}; "
+            f"{saved_model}: is a model for {task!r}, but {evaluation} is of task {manifest.task!r}; "
             "give the folders of one run"
         )
-    primary = evaluated["primary"]
+    primary = evaluated.primary
     if primary is None:
         raise InputError(
-            f"{evaluation}: split {evaluated['split']!r} has no labels, so there is no metric to compare; "
+            f"{evaluation}: split {evaluated.split!r} has no labels, so there is no metric to compare; "
             "evaluate a split with labels"
         )
-    check_files(dataset, "dataset", manifest, [f"{evaluated['split']}.examples.jsonl"])
+    manifest.check_files(dataset, [f"{evaluated.split}.examples.jsonl"])
     return Challenger(
         task=task,
-        metric=primary["name"],
-        value=rounded(primary["value"]),
+        metric=primary.name,
+        value=rounded(primary.value),
         dataset=dataset,
         manifest=manifest,
-        split=evaluated["split"],
-        evaluation=evaluation_fingerprint(dataset, evaluated["split"], primary["name"]),
+        split=evaluated.split,
+        evaluation=evaluation_fingerprint(dataset, evaluated.split, primary.name),
         run=run_label(pipeline, artifact_uri),
     )

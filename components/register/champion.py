@@ -79,7 +79,7 @@ def _evaluate(champion: Version, challenger: Challenger) -> float:
 
     with local_folder(champion.uri) as folder:
         try:
-            task = open_saved_model(folder)["task"]
+            task = open_saved_model(folder).task
             if task != challenger.task:
                 raise InputError(f"it is a model for {task!r}, the new one for {challenger.task!r}")
             predictor = Predictor(folder)

@@ -6,11 +6,10 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import CHECKSUMS, SEAL
 from bigbird_components.model_names import LABEL
@@ -66,11 +65,11 @@ def evaluation_fingerprint(dataset: str, split: str, metric: str) -> str:
     return digest.hexdigest()[:_DIGEST]
 
 
-def dataset_fingerprint(manifest: Mapping[str, Any]) -> str:
+def dataset_fingerprint(manifest: DatasetManifest) -> str:
     """16 digits of a dataset's manifest: its splits, layout and vocabulary, not how and by which code it was written."""
     left_out = ("version", "revision", CHECKSUMS, SEAL)
     # As manifests of format 1 say it, so that versions that are registered already compare.
-    facts = {name: value for name, value in manifest.items() if name not in left_out} | {"format": 1}
+    facts = {name: value for name, value in manifest.to_json().items() if name not in left_out} | {"format": 1}
     return _digest(json.dumps(facts, sort_keys=True))
 
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from bigbird.manifests import SavedModelManifest
 from bigbird.serving.saved_model import Predictor, named_probabilities
-from bigbird.support.artifacts import check_files, read_manifest
 from bigbird.support.scratch import delete_scratch_folders
 from bigbird_components.serve.app import ServerState, build_app
 from bigbird_components.serve.batching import Answer, Batcher, Example
@@ -56,9 +56,15 @@ def serve(settings: ServeSettings) -> NoReturn:
     clients = Clients(most_connections(settings.max_connections), settings.header_s, settings.body_s)
     bound = bind(settings.host, settings.port)
     with bound, local_model(settings.model) as folder:
-        manifest = read_manifest(folder, "saved_model")
-        described = {name: manifest[name] for name in ("task", "labels", "buckets", "max_length")}
-        log("serving", model=settings.model, **described)
+        manifest = SavedModelManifest.read(folder)
+        log(
+            "serving",
+            model=settings.model,
+            task=manifest.task,
+            labels=manifest.labels,
+            buckets=manifest.buckets,
+            max_length=manifest.max_length,
+        )
         batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, settings.max_queue)
         service = ServerState(batcher, settings.max_body_bytes, settings.max_instances)
         app = build_app(service, settings.health_route, settings.predict_route, access_log=settings.access_log)
@@ -94,9 +100,9 @@ class Worker(threading.Thread):
         failure: why it cannot.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], service: ServerState, server: Server):
+    def __init__(self, folder: Path, manifest: SavedModelManifest, service: ServerState, server: Server):
         super().__init__(name="model", daemon=True)
-        self._folder, self._manifest, self._labels = folder, manifest, manifest["labels"]
+        self._folder, self._manifest, self._labels = folder, manifest, manifest.labels
         self._service, self._server = service, server
         self.failure: BaseException | None = None
 
@@ -118,7 +124,7 @@ class Worker(threading.Thread):
 
     def _load(self) -> Predictor:
         started = time.monotonic()
-        check_files(self._folder, "saved_model", self._manifest)
+        self._manifest.check_files(self._folder)
         predictor = Predictor(self._folder)
         log("loaded the model", seconds=round(time.monotonic() - started, 1))
         started = time.monotonic()

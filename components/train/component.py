@@ -23,12 +23,14 @@ def train_component(image: str) -> BaseComponent:
         model: dsl.Output[dsl.Model],
         metrics: dsl.Output[dsl.Metrics],
     ) -> None:
+        from typing import Any
+
         from bigbird.config.overrides import join_overrides
         from bigbird.support.console import load_tensorflow
         from bigbird_components.run_configuration import resolve_experiment
         from bigbird_components.stage import run_stage
 
-        def train_stage() -> dict:
+        def train_stage() -> Any:
             experiment = resolve_experiment(
                 task,
                 recipe,

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
 from bigbird.checkpoints.native import precision
-from bigbird.config import DataConfig, Experiment
+from bigbird.config import DataConfig, Experiment, replace
 from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, WarmupDecay
@@ -178,7 +178,7 @@ class JaxSteps:
         """Validation's, of batches that the devices can share."""
         data = self._task.validation_data
         size = -(-data.global_batch_size // self.replicas) * self.replicas
-        return data.model_copy(update={"global_batch_size": size})
+        return replace(data, global_batch_size=size)
 
     def _share(self, value: np.ndarray) -> jax.Array:
         """An array that every process has whole, spread over the devices."""

@@ -184,7 +184,7 @@ class TrainingLoop:
         folder = native.latest_checkpoint(self.plan.model_dir)
         if folder is None:
             raise TrainingDiverged(f"{diverged}; there is no checkpoint to go back to") from None
-        restored = State.from_json(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
+        restored = State.of(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
         restored.left_out, restored.seconds = left_out, self.state.seconds
         self.state = restored
         self._batches, self._interval = None, _Interval(restored.sums)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.config import PLACEHOLDER, DataConfig, Experiment, replace
+from bigbird.config import PLACEHOLDER, DataConfig, Experiment, replace, with_sections
 from bigbird.config.overrides import merge
 from bigbird.data.buckets import choose_buckets
 from bigbird.data.dataset import count_batches, count_records, find_files, split_files
 from bigbird.data.record_checks import check_records
-from bigbird.support.artifacts import MANIFESTS, check_files, inside, read_manifest
+from bigbird.manifests import DatasetManifest
+from bigbird.support.artifacts import MANIFESTS, inside
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of
 
@@ -29,12 +30,12 @@ class Split:
     name: str
     files: list[str]
     folder: Path | None = None
-    manifest: dict[str, Any] | None = None
+    manifest: DatasetManifest | None = None
 
     @property
     def records(self) -> int | None:
         """Records, where the manifest says so."""
-        return self.manifest["splits"][self.name]["records"] if self.manifest else None
+        return self.manifest.splits[self.name].records if self.manifest else None
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Sources:
 
     train: Split | None
     validation: Split | None
-    manifest: dict[str, Any] | None
+    manifest: DatasetManifest | None
     vocabulary: Path | None
 
 
@@ -79,7 +80,7 @@ def resolve(
     vocabulary = None
     for split in splits:
         _check_manifest(split, experiment)
-        if split.manifest["vocabulary"]["sha256"] != manifest["vocabulary"]["sha256"]:  # type: ignore[index]
+        if split.manifest.vocabulary.sha256 != manifest.vocabulary.sha256:  # type: ignore[union-attr]
             raise InputError(f"{split.folder}: was made with another vocabulary than {splits[0].folder}")
     if manifest is not None:
         vocabulary = _vocabulary(splits[0].folder or Path(), manifest)
@@ -116,24 +117,24 @@ def _open_folder(name: str, folder: Path) -> Split:
         records = sorted(str(file) for file in folder.glob(f"{name}*.tfrecord*"))
         if records:
             return Split(name, records)
-    manifest = read_manifest(folder, "dataset")
-    names = [split for split in manifest["splits"] if split == name or split.startswith(f"{name}_")]
+    manifest = DatasetManifest.read(folder)
+    names = [split for split in manifest.splits if split == name or split.startswith(f"{name}_")]
     if not names:
         remedy = "; --mode train needs none" if name == "validation" else ""
-        raise InputError(f"{folder}: has no {name} split; it has {', '.join(manifest['splits'])}{remedy}")
+        raise InputError(f"{folder}: has no {name} split; it has {', '.join(manifest.splits)}{remedy}")
     return Split(names[0], split_files(folder, manifest, names[0]), folder, manifest)
 
 
-def _vocabulary(folder: Path, manifest: dict[str, Any]) -> Path:
+def _vocabulary(folder: Path, manifest: DatasetManifest) -> Path:
     """The dataset's vocabulary; `InputError` where it is damaged, or the manifest's name for it leads out of the folder."""
-    name = manifest["vocabulary"]["file"]
+    name = manifest.vocabulary.file
     path = inside(folder, name, f"{folder / MANIFESTS['dataset']}: vocabulary")
-    check_files(folder, "dataset", manifest, [name])
+    manifest.check_files(folder, [name])
     return path
 
 
 def _check_manifest(split: Split, experiment: Experiment) -> None:
-    found = split.manifest["experiment_type"]  # type: ignore[index]
+    found = split.manifest.experiment_type  # type: ignore[union-attr]
     if found != experiment.type:
         raise InputError(f"{split.folder}: is a dataset for {found}, but the experiment's type is {experiment.type}")
 
@@ -142,13 +143,13 @@ def _check_length(split: Split, experiment: Experiment) -> None:
     """Finds records that are too long before training begins, where the manifest tells."""
     task = experiment.task
     data = task.train_data if split.name == "train" else task.validation_data
-    if split.manifest and split.manifest["splits"][split.name]["longest"] > data.seq_length:
+    if split.manifest and split.manifest.splits[split.name].longest > data.seq_length:
         check_records(split.files, task, data, labels=False)
 
 
-def _fill(experiment: Experiment, manifest: dict[str, Any], vocabulary: Path) -> Experiment:
+def _fill(experiment: Experiment, manifest: DatasetManifest, vocabulary: Path) -> Experiment:
     """The experiment with the dataset's classes, labels and vocabulary, where it leaves them open."""
-    task, size = experiment.task, manifest["vocabulary"]["size"]
+    task, size = experiment.task, manifest.vocabulary.size
     changes: dict[str, Any] = {}
     if "vocab_size" not in task.encoder.model_fields_set:
         changes = {"model": {"encoder": {"bigbird": {"vocab_size": size}}}}
@@ -158,21 +159,21 @@ def _fill(experiment: Experiment, manifest: dict[str, Any], vocabulary: Path) ->
             "pieces; expected at least as many"
         )
     changes = merge(changes, family_of(task).from_dataset(task, manifest, str(vocabulary)))
-    return experiment.model_copy(update={"task": replace(task, **changes)})
+    return with_sections(experiment, task=replace(task, **changes))
 
 
-def _set_buckets(experiment: Experiment, manifest: dict[str, Any], before: Sequence[int]) -> Experiment:
+def _set_buckets(experiment: Experiment, manifest: DatasetManifest, before: Sequence[int]) -> Experiment:
     """The experiment with `task.bucket_lengths` set: as given, as the run began, or by the dataset's own lengths."""
-    task, splits = experiment.task, manifest["splits"].values()
+    task, splits = experiment.task, manifest.splits.values()
     if task.bucket_lengths is not None:
         return experiment
     if before and before[-1] == task.buckets[-1]:
         chosen = list(before)
     else:
-        histogram = sorted(pair for split in splits for pair in split.get("lengths", ()))
-        longest = max(split["longest"] for split in splits)
+        histogram = sorted(pair for split in splits for pair in split.lengths)
+        longest = max(split.longest for split in splits)
         chosen = choose_buckets(histogram, longest, task.buckets, task.encoder)
-    return experiment.model_copy(update={"task": replace(task, bucket_lengths=chosen)})
+    return with_sections(experiment, task=replace(task, bucket_lengths=chosen))
 
 
 def _count_steps(experiment: Experiment, train: Split | None) -> Experiment:
@@ -188,4 +189,4 @@ def _count_steps(experiment: Experiment, train: Split | None) -> Experiment:
         records = count_records(train.files) if train.records is None else train.records
         total = min(records, data.max_records or records)
         steps = max(1, -(-round(trainer.epochs * total) // data.global_batch_size))
-    return experiment.model_copy(update={"trainer": replace(trainer, train_steps=steps)})
+    return with_sections(experiment, trainer=replace(trainer, train_steps=steps))

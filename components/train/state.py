@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.config import Experiment
+from bigbird.manifests import CheckpointState
 from bigbird.optimization import WarmupDecay
 from bigbird.support.errors import InputError
 
@@ -42,9 +43,10 @@ class State:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> State:
-        """The inverse; a state that an earlier version wrote has neither sums nor history."""
-        return cls(**{name: value[name] for name in cls.__dataclass_fields__ if name in value})
+    def of(cls, stored: CheckpointState) -> State:
+        """Where a checkpoint stood; one that an earlier version wrote has neither sums nor history."""
+        told = stored.content()
+        return cls(**{name: told[name] for name in cls.__dataclass_fields__ if name in told})
 
     def take_batch(self) -> None:
         """Counts the next update and its batch."""

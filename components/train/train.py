@@ -13,9 +13,10 @@ from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.data.dataset import checksum
+from bigbird.manifests import ModelManifest
 from bigbird.optimization import build_schedule
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside, read_manifest, resolved, write_manifest
+from bigbird.support.artifacts import MANIFESTS, inside, resolved
 from bigbird.support.console import format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 def train(
     experiment: Experiment, model_dir: str | Path, mode: Mode = "train_and_eval", dataset: str | None = None
-) -> dict[str, Any]:
+) -> ModelManifest | dict[str, Any]:
     """Fine-tunes, or goes on where an interrupted run stopped, or validates.
 
     Args:
@@ -99,7 +100,7 @@ def _check_places(experiment: Experiment, model_dir: Path) -> None:
 def _buckets_before(model_dir: Path) -> list[int]:
     """The padded lengths of the run whose checkpoints the folder holds; it keeps them."""
     folder = native.latest_checkpoint(model_dir)
-    return [] if folder is None else native.read_state(folder)["setup"]["task.bucket_lengths"]
+    return [] if folder is None else native.read_state(folder).setup["task.bucket_lengths"]
 
 
 class _Run:
@@ -113,7 +114,7 @@ class _Run:
         self._interruption = interruption
         self.steps = build_steps(experiment, self.schedule, self.files, interruption)
 
-    def train(self) -> dict[str, Any]:
+    def train(self) -> ModelManifest:
         """Trains what is left to train and returns the manifest."""
         with ExitStack() as stack:
             if self.steps.is_chief:  # the only one that writes
@@ -121,11 +122,11 @@ class _Run:
                 stack.enter_context(locked(self.model_dir, "training", inside=True))
             return self._train()
 
-    def _train(self) -> dict[str, Any]:
+    def _train(self) -> ModelManifest:
         state = self._start()
         if self._is_done(state):
             _say(f"{self.model_dir}: already trained to step {state.step:,}; nothing to do")
-            return read_manifest(self.model_dir, "model")
+            return ModelManifest.read(self.model_dir)
         self._announce(state)
         split = self.sources.validation
         validator = None if split is None else Validator(self.steps, self.experiment, split)
@@ -140,11 +141,11 @@ class _Run:
         setup = describe_setup(self.experiment, self.schedule, self.files, checksum(self.files), replicas)
         folder = native.latest_checkpoint(self.model_dir)
         if folder is not None:
-            check_setup(self.model_dir, native.read_state(folder)["setup"], setup)
+            check_setup(self.model_dir, native.read_state(folder).setup, setup)
         if self.steps.is_chief:
             self._prepare_folder()
         if folder is not None:
-            state = State.from_json(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
+            state = State.of(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
             self._restore_best(state)
             return state
         self._initialize()
@@ -154,7 +155,7 @@ class _Run:
         native.remove_unfinished(self.model_dir)
         (self.model_dir / "config.yaml").write_text(self.experiment.to_yaml(), encoding="utf-8")
         if self.sources.vocabulary is not None and self.sources.manifest is not None:
-            expected, content = self.sources.manifest["vocabulary"]["sha256"], self.sources.vocabulary.read_bytes()
+            expected, content = self.sources.manifest.vocabulary.sha256, self.sources.vocabulary.read_bytes()
             if Vocabulary(content, name=str(self.sources.vocabulary)).sha256 != expected:
                 raise DamagedError(
                     f"{self.sources.vocabulary}: is not the vocabulary the records were made with; "
@@ -214,30 +215,30 @@ class _Run:
             f"{size} on {devices}, padded to {lengths} tokens{resumed}"
         )
 
-    def _finish(self, state: State) -> dict[str, Any]:
+    def _finish(self, state: State) -> ModelManifest:
         """Writes model.json, last."""
         dataset, best = self.sources.manifest, state.best
-        manifest = {
-            "task": dataset["task"] if dataset else None,
-            "experiment_type": self.experiment.type,
-            "labels": dataset["labels"] if dataset else None,
-            "num_classes": getattr(self.experiment.task.model, "num_classes", None),  # type: ignore[attr-defined]
-            "metrics": best["metrics"] if best else {},
-            "decisions": best.get("decisions") if best else None,
-            "best_step": best["step"] if best else None,
-            "steps": state.step,
-            "seconds": round(state.seconds, 1),
-            "parameters": self.steps.model.count_params(),
-            "best": self.experiment.trainer.best_checkpoint_export_subdir if best else None,
-            "dataset": dataset,
+        manifest = ModelManifest(
+            task=dataset.task if dataset else None,
+            experiment_type=self.experiment.type,
+            labels=dataset.labels if dataset else None,
+            num_classes=getattr(self.experiment.task.model, "num_classes", None),  # type: ignore[attr-defined]
+            metrics=best["metrics"] if best else {},
+            decisions=best.get("decisions") if best else None,
+            best_step=best["step"] if best else None,
+            steps=state.step,
+            seconds=round(state.seconds, 1),
+            parameters=self.steps.model.count_params(),
+            best=self.experiment.trainer.best_checkpoint_export_subdir if best else None,
+            dataset=dataset,
             **provenance(),
-        }
+        )
         if self.steps.is_chief:
             files = (
                 file for file in ("config.yaml", "vocab.model", "history.json") if (self.model_dir / file).exists()
             )
             checksums = {file: integrity.facts_of_file(self.model_dir / file) for file in files}
-            manifest = write_manifest(self.model_dir, "model", manifest, checksums)
+            manifest = manifest.write(self.model_dir, checksums)
         _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")
         return manifest
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bigbird.config import Experiment
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import Scorer, default_metric
 from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
@@ -88,5 +89,5 @@ class Validator:
         )
 
 
-def _default(experiment: Experiment, manifest: dict[str, Any] | None) -> str:
-    return manifest["metrics"][0] if manifest else default_metric(experiment.task)
+def _default(experiment: Experiment, manifest: DatasetManifest | None) -> str:
+    return manifest.metrics[0] if manifest else default_metric(experiment.task)

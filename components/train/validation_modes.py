@@ -13,9 +13,10 @@ from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import PLACEHOLDER, Experiment
+from bigbird.manifests import ModelManifest
 from bigbird.optimization import WarmupDecay
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside, read_manifest, write_json, write_manifest
+from bigbird.support.artifacts import MANIFESTS, inside, write_json
 from bigbird.support.errors import InputError
 from bigbird_components.train.backend import build_steps
 from bigbird_components.train.interruption import Interruption
@@ -56,7 +57,7 @@ def validate_once(
         _initialize_whole(experiment, steps)
         model_dir.mkdir(parents=True, exist_ok=True)
     else:
-        step = native.restore_checkpoint(folder, steps.model)["step"]
+        step = native.restore_checkpoint(folder, steps.model).step
     result = _measure(_validator(steps, experiment, sources), sources, step, interruption)
     if steps.is_chief:
         write_json(model_dir / VALIDATION_FILE, result)
@@ -68,9 +69,9 @@ def validate_once(
 def _tell_of_history(model_dir: Path) -> None:
     """Notes the new history.json in the manifest of a run that has ended."""
     if (model_dir / MANIFESTS["model"]).exists():
-        manifest = read_manifest(model_dir, "model")
+        manifest = ModelManifest.read(model_dir)
         facts = {"history.json": integrity.facts_of_file(model_dir / "history.json")}
-        write_manifest(model_dir, "model", manifest, manifest.get(integrity.CHECKSUMS, {}) | facts)
+        manifest.write(model_dir, (manifest.checksums or {}) | facts)
 
 
 def validate_continuously(
@@ -104,7 +105,7 @@ def validate_continuously(
             if folder.exists():
                 raise
             continue  # the run has more than max_to_keep by now and deleted it
-        result = _measure(validator, sources, state["step"], interruption)
+        result = _measure(validator, sources, state.step, interruption)
         better = is_better(
             result["value"], None if best is None else best["value"], trainer.best_checkpoint_metric_comp
         )
@@ -117,7 +118,7 @@ def validate_continuously(
                 folder = inside(
                     model_dir, trainer.best_checkpoint_export_subdir, "trainer.best_checkpoint_export_subdir"
                 )
-                native.save_best(folder, steps.model, {**state, "best": best})
+                native.save_best(folder, steps.model, {**state.content(), "best": best})
     if steps.is_chief:
         _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption)
     return result
@@ -153,10 +154,11 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
         time.sleep(POLL_S)
     if best is None or not file.exists():
         return
-    manifest = read_manifest(model_dir, "model")
-    told = {**manifest, "metrics": best["metrics"], "best_step": best["step"], "best": subdir}
-    told["decisions"] = best["decisions"]
-    write_manifest(model_dir, "model", told, manifest.get(integrity.CHECKSUMS, {}))
+    manifest = ModelManifest.read(model_dir)
+    told = manifest.with_values(
+        metrics=best["metrics"], best_step=best["step"], best=subdir, decisions=best["decisions"]
+    )
+    told.write(model_dir, manifest.checksums or {})
 
 
 def _validator(steps: TrainingSteps, experiment: Experiment, sources: Sources) -> Validator:

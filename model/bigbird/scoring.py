@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest
 from bigbird.records import features
-from bigbird.support.artifacts import check_files, inside
+from bigbird.support.artifacts import inside
 from bigbird.support.errors import InputError, TrainingDiverged
 from bigbird.support.text_files import read_json_lines
 from bigbird.tasks.evaluation import Evaluation
@@ -44,10 +45,10 @@ class Scorer:
         InputError: the dataset lacks what scoring needs; names the file and line.
     """
 
-    def __init__(self, task: Task, manifest: dict[str, Any] | None, folder: str | Path | None, split: str):
+    def __init__(self, task: Task, manifest: DatasetManifest | None, folder: str | Path | None, split: str):
         family = family_of(task)
         if manifest is not None and folder is not None and isinstance(family, AnsweringFamily):
-            check_files(folder, "dataset", manifest, [f"{split}.examples.jsonl"])
+            manifest.check_files(folder, [f"{split}.examples.jsonl"])
         self._collector = family.collector(task, manifest, None if folder is None else Path(folder), split)
 
     def add(
@@ -124,15 +125,15 @@ def least_records(order: Iterable[int], parts: Iterable[Iterable[int]]) -> int:
 
 def read_split(
     folder: Path,
-    manifest: dict[str, Any],
+    manifest: DatasetManifest,
     split: str,
     needed: Sequence[str] = ("example_id", "offset_starts", "offset_ends", "max_context"),
 ) -> Iterator[dict[str, Any]]:
     """A split's records, with the features that decoding needs."""
-    if split not in manifest["splits"]:
-        raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest['splits'])}")
-    names = manifest["splits"][split]["files"]
-    check_files(folder, "dataset", manifest, names)
+    if split not in manifest.splits:
+        raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest.splits)}")
+    names = manifest.splits[split].files
+    manifest.check_files(folder, names)
     for name in names:
         file = inside(folder, name, f"{folder}: split {split!r}")
         for number, data in enumerate(features.read_records(file), 1):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bigbird.config import Experiment, replace
+from bigbird.config import Experiment, replace, with_sections
 from bigbird.config.overrides import join_overrides
 from bigbird.support.console import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
@@ -112,7 +112,7 @@ def examine(
 def _with_checkpointing(experiment: Experiment, machine: Machine, length: int, limit: int, rows: int) -> Program:
     """The step with gradient checkpointing."""
     changes = {"encoder": {"bigbird": {"use_gradient_checkpointing": True}}}
-    changed = experiment.model_copy(update={"task": replace(experiment.task, model=changes)})
+    changed = with_sections(experiment, task=replace(experiment.task, model=changes))
     with Compiler(changed, machine, length, limit, "with gradient checkpointing") as compiler:
         return compiler(rows)
 

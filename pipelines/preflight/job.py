@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bigbird.config import Experiment, replace
+from bigbird.config import Experiment, replace, with_sections
 from bigbird.config.overrides import merge
-from bigbird.support.artifacts import read_manifest
+from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of, family_of_task
 
@@ -100,23 +100,23 @@ def with_manifest(experiment: Experiment, folder: Path) -> tuple[Experiment, int
     Raises:
         InputError: the folder is no dataset, or is another task's, or has no training split.
     """
-    manifest = read_manifest(folder, "dataset")
-    if manifest["experiment_type"] != experiment.type:
+    manifest = DatasetManifest.read(folder)
+    if manifest.experiment_type != experiment.type:
         raise InputError(
-            f"--dataset {folder}: is for {manifest['experiment_type']}, but the experiment's type is {experiment.type}"
+            f"--dataset {folder}: is for {manifest.experiment_type}, but the experiment's type is {experiment.type}"
         )
-    splits = manifest["splits"]
+    splits = manifest.splits
     name = next((split for split in splits if split == "train" or split.startswith("train_")), None)
     if name is None:
         raise InputError(f"--dataset {folder}: has no train split; it has {', '.join(splits)}")
     changes: dict[str, Any] = {}
     if "vocab_size" not in experiment.task.encoder.model_fields_set:
-        changes["model"] = {"encoder": {"bigbird": {"vocab_size": manifest["vocabulary"]["size"]}}}
+        changes["model"] = {"encoder": {"bigbird": {"vocab_size": manifest.vocabulary.size}}}
     if not getattr(experiment.task.model, "num_classes", 1):  # type: ignore[attr-defined]
         changes = merge(changes, family_of(experiment.task).from_dataset(experiment.task, manifest, ""))
     if changes:
-        experiment = experiment.model_copy(update={"task": replace(experiment.task, **changes)})
-    return experiment, int(splits[name]["records"])
+        experiment = with_sections(experiment, task=replace(experiment.task, **changes))
+    return experiment, splits[name].records
 
 
 def with_classes(experiment: Experiment, task: str) -> Experiment:
@@ -130,4 +130,4 @@ def with_classes(experiment: Experiment, task: str) -> Experiment:
             "for a number)"
         )
     classes = {"num_classes": number}
-    return experiment.model_copy(update={"task": replace(experiment.task, model=classes)})
+    return with_sections(experiment, task=replace(experiment.task, model=classes))

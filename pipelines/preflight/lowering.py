@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bigbird.config import Experiment, load_experiment, replace
+from bigbird.config import Experiment, load_experiment, replace, with_sections
 from bigbird.support.artifacts import read_json
 from bigbird.support.console import load_tensorflow
 
@@ -53,7 +53,7 @@ def lower(experiment: Experiment, rows: int, length: int) -> bytes:
         "runtime": replace(experiment.runtime, **_ONE_REPLICA),
         "task": replace(experiment.task, train_data=data),
     }
-    experiment = experiment.model_copy(update=changes)
+    experiment = with_sections(experiment, **changes)
     schedule = build_schedule(experiment.trainer.optimizer_config, max(1, experiment.trainer.train_steps))
     steps = TensorFlowSteps(experiment, schedule, [])
     lowered = steps.train_function.experimental_get_compiler_ir(_batch(experiment, rows, length))

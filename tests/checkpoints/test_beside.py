@@ -15,6 +15,7 @@ from bigbird.checkpoints.beside import check_vocabulary, vocabulary_of
 from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
+from bigbird.manifests import DatasetManifest
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
 from bigbird.support.artifacts import write_json
@@ -207,10 +208,10 @@ def test_manifests_that_say_nothing_of_a_vocabulary_are_no_mistake(tmp_path, man
 
 
 def test_a_datasets_vocabulary_is_held_against_the_checkpoints(run, forms, tmp_path):
-    manifest = json.loads((run / "model.json").read_text())["dataset"]
+    manifest = DatasetManifest.model_validate(json.loads((run / "model.json").read_text())["dataset"])
 
     def dataset(**changes):
-        return {**manifest, "vocabulary": manifest["vocabulary"] | changes}
+        return manifest.with_values(vocabulary=manifest.vocabulary.to_json() | changes)
 
     for path in map(str, forms.values()):
         assert check_vocabulary(path, manifest) == []

@@ -55,7 +55,7 @@ def test_weights_and_optimizer_come_back_equal_to_the_bit(tmp_path):
     folder = native.save_checkpoint(tmp_path, model, optimizer, {"step": 1, "note": "x"}, max_to_keep=5)
     other = _model(2)
     fresh = _optimizer(other)
-    assert native.restore_checkpoint(folder, other, fresh) == {"step": 1, "note": "x"}
+    assert native.restore_checkpoint(folder, other, fresh).content() == {"step": 1, "note": "x"}
     _assert_equal(_weights(model), _weights(other))
     for before, after in zip(optimizer.variables, fresh.variables, strict=True):
         np.testing.assert_array_equal(before.numpy(), after.numpy())
@@ -85,8 +85,9 @@ def test_saving_a_step_again_keeps_its_weights_and_renews_its_state(tmp_path):
     model = _model(1)
     optimizer = _optimizer(model)
     native.save_checkpoint(tmp_path, model, optimizer, {"step": 3, "best": None}, max_to_keep=1)
-    folder = native.save_checkpoint(tmp_path, model, optimizer, {"step": 3, "best": 1}, max_to_keep=1)
-    assert native.read_state(folder) == {"step": 3, "best": 1}
+    best = {"step": 3, "value": 0.5, "metrics": {"f1": 0.5}}
+    folder = native.save_checkpoint(tmp_path, model, optimizer, {"step": 3, "best": best}, max_to_keep=1)
+    assert native.read_state(folder).content() == {"step": 3, "best": best}
     native.restore_checkpoint(folder, model, optimizer)
 
 
@@ -94,7 +95,7 @@ def test_the_best_checkpoint_is_replaced(tmp_path):
     for seed in (1, 2):
         native.save_best(tmp_path / "best", _model(seed), {"step": seed})
     other = _model(3)
-    assert native.restore_checkpoint(tmp_path / "best", other) == {"step": 2}
+    assert native.restore_checkpoint(tmp_path / "best", other).content() == {"step": 2}
     _assert_equal(_weights(other), _weights(_model(2)))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best"]
 
@@ -222,6 +223,6 @@ def test_checkpoints_are_written_where_folders_cannot_be_renamed(tmp_path, monke
         native.save_checkpoint(tmp_path, model, optimizer, {"step": step}, max_to_keep=1)
         native.save_best(tmp_path / "best", model, {"step": step})
     assert native.list_checkpoints(tmp_path) == [2]
-    assert native.restore_checkpoint(tmp_path / "best", other) == {"step": 2}
+    assert native.restore_checkpoint(tmp_path / "best", other).content() == {"step": 2}
     _assert_equal(_weights(model), _weights(other))
     assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.old"))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bigbird.config import load_experiment
+from bigbird.manifests import DatasetManifest, EvaluationManifest
 from bigbird.serving.saved_model import Predictor
-from bigbird.support.artifacts import read_manifest
 from bigbird.support.errors import InputError
 from bigbird_components.evaluate.evaluate import evaluate
 from bigbird_components.export.export import export
@@ -77,10 +77,10 @@ def chain(request, tmp_path_factory):
 def test_a_builder_is_found_in_documents_never_seen(chain):
     root, task, manifest = chain
     assert manifest["metrics"]["exact_match"] >= 0.8
-    dataset = read_manifest(root / "dataset", "dataset")
-    assert dataset["experiment_type"] == "bigbird/triviaqa" and dataset["doc_stride"] == 20
-    facts = dataset["splits"]["train"]
-    assert facts["examples"] == 90 and facts["records"] > 150 and facts["labels"] == {"answered": 90}
+    dataset = DatasetManifest.read(root / "dataset")
+    assert dataset.experiment_type == "bigbird/triviaqa" and dataset["doc_stride"] == 20
+    facts = dataset.splits["train"]
+    assert facts.examples == 90 and facts.records > 150 and facts.labels == {"answered": 90}
     result = evaluate(str(root / "model"), str(root / "dataset"), str(root / "evaluation"))
     assert result["metrics"]["exact_match"] == pytest.approx(manifest["metrics"]["exact_match"])
     assert result["examples"] == (16 if task == "triviaqa_wikipedia" else 24)
@@ -118,8 +118,8 @@ def test_the_exported_model_answers_as_evaluation_does(chain):
         if nbest[key]:
             assert score == pytest.approx(nbest[key][0]["score"], abs=1e-4)
     assert set(answers) == {"answer", "start", "end", "score"}
-    predictor, manifest = Predictor(root / "saved"), read_manifest(root / "dataset", "dataset")
-    for name, value in read_manifest(root / "evaluation", "evaluation")["metrics"].items():
+    predictor, manifest = Predictor(root / "saved"), DatasetManifest.read(root / "dataset")
+    for name, value in EvaluationManifest.read(root / "evaluation").metrics.items():
         assert measure(predictor, str(root / "dataset"), manifest, "validation", name) == value
 
 

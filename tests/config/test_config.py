@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from bigbird.config import BigBirdEncoderConfig, load_experiment, parse_override, replace
+from bigbird.config import BigBirdEncoderConfig, load_experiment, parse_override, replace, with_sections
 from bigbird.support.errors import InputError
 
 MODEL_GARDEN = {
@@ -328,3 +328,13 @@ def test_default_buckets_double_up_to_the_longest_input():
     assert buckets(lengths.format(100)) == [64, 100]
     assert buckets(lengths.format(64)) == [64]
     assert buckets("task.bucket_lengths=[300,1024]") == [300, 1024]
+
+
+def test_a_copy_with_another_section_is_checked_and_keeps_its_kind():
+    experiment = load_experiment("bigbird/glue", overrides=["trainer.epochs=2"])
+    trainer = replace(experiment.trainer, train_steps=7)
+    changed = with_sections(experiment, trainer=trainer)
+    assert changed.trainer.train_steps == 7 and changed.trainer.epochs == 2
+    assert type(changed.task) is type(experiment.task) and changed.task == experiment.task
+    with pytest.raises(ValueError, match="trainer"):
+        with_sections(experiment, trainer=experiment.runtime)

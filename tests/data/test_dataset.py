@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird.config import load_experiment
+from bigbird.config import load_experiment, replace
 from bigbird.data.dataset import (
     Rows,
     checksum,
@@ -233,8 +233,7 @@ def test_padded_records_read_as_unpadded_ones(tmp_path):
 def test_regression_labels_are_real_numbers(tmp_path):
     file = _write(tmp_path / "a.tfrecord", [_record(0, 3, label_ids=[2.5])])
     task = _task()
-    data = task.train_data.model_copy(update={"label_type": "float"})
-    task = task.model_copy(update={"train_data": data})
+    task = replace(task, train_data={"label_type": "float"})
     assert next(iter(evaluation_dataset([file], task)))["label_ids"].numpy().tolist() == [2.5] * 4
 
 

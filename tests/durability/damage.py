@@ -60,15 +60,13 @@ def evaluate(copies: Copies) -> None:
 def export(copies: Copies) -> None:
     """What the export stage reads before it does anything that takes long."""
     from bigbird.checkpoints.native import load_model
-    from bigbird.support.artifacts import check_files, read_manifest
+    from bigbird.manifests import DatasetManifest, ModelManifest
     from bigbird.tasks.registry import answering_family
     from bigbird_components.export.request import recorded_request
 
     load_model(copies.model)
-    check_files(copies.model, "model", read_manifest(copies.model, "model"))
-    recorded_request(
-        answering_family("sst2"), str(copies.dataset), read_manifest(copies.dataset, "dataset"), ["text_a"]
-    )
+    ModelManifest.read(copies.model).check_files(copies.model)
+    recorded_request(answering_family("sst2"), str(copies.dataset), DatasetManifest.read(copies.dataset), ["text_a"])
 
 
 def start_from(copies: Copies) -> None:
@@ -86,9 +84,9 @@ def answer(copies: Copies) -> None:
 
 def take_evaluation(copies: Copies) -> None:
     """What registration, the submission and a run's summary read of an evaluation."""
-    from bigbird.support.artifacts import check_files, read_manifest
+    from bigbird.manifests import EvaluationManifest
 
-    check_files(copies.evaluation, "evaluation", read_manifest(copies.evaluation, "evaluation"))
+    EvaluationManifest.read(copies.evaluation).check_files(copies.evaluation)
 
 
 KINDS: dict[str, tuple[str, str, Read]] = {

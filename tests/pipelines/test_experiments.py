@@ -1,11 +1,25 @@
+import re
+
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from bigbird.config import load_experiment
+from bigbird.config.overrides import merge
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird.tasks.registry import families, family_of_task, pipeline_task_names
-from bigbird_pipelines.recipes import FOLDER, default_recipe, recipe_file, recipe_names, recipe_text
+from bigbird_pipelines.cli import cli
+from bigbird_pipelines.recipes import (
+    BASE,
+    FOLDER,
+    base_text,
+    default_recipe,
+    recipe_file,
+    recipe_names,
+    recipe_text,
+    resolved_text,
+)
 
 
 def kind(name: str) -> str:
@@ -99,3 +113,92 @@ def test_every_task_has_a_default_recipe(task, checkpoint):
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"small_sst3.*small_sst2"):
         recipe_file("small_sst3")
+
+
+# What recipes said in full before they held only what differs from the defaults.
+BEFORE = {
+    "glue_mnli": {
+        "task.model.num_classes": 3, "task.metric_type": "accuracy", "task.train_data.drop_remainder": True,
+        "task.validation_data.drop_remainder": False, "task.validation_data.is_training": False,
+        "task.train_data.label_type": "int", "trainer.checkpoint_interval": 3000, "trainer.steps_per_loop": 1000,
+        "trainer.summary_interval": 1000, "trainer.validation_interval": 6135, "trainer.validation_steps": 307,
+        "trainer.best_checkpoint_export_subdir": "best_ckpt", "trainer.best_checkpoint_metric_comp": "higher",
+        "trainer.optimizer_config.warmup.polynomial.power": 1.0, "trainer.optimizer_config.optimizer.type": "adamw",
+        "trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate": 3e-5,
+    },
+    "squad_v2": {
+        "task.max_answer_length": 30, "task.n_best_size": 20, "task.null_score_diff_threshold": 0.0,
+        "task.train_data.version_2_with_negative": True, "task.validation_data.version_2_with_negative": True,
+        "task.train_data.do_lower_case": False, "task.validation_data.do_lower_case": True,
+        "task.validation_data.doc_stride": 128, "task.validation_data.query_length": 64, "task.bucket_lengths": None,
+        "trainer.max_to_keep": 5, "trainer.train_steps": 5490, "trainer.validation_steps": -1,
+        "trainer.optimizer_config.learning_rate.polynomial.decay_steps": 5490,
+        "trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate": 8e-5,
+        "trainer.optimizer_config.warmup.polynomial.warmup_steps": 549, "trainer.best_checkpoint_eval_metric": "final_f1",
+    },
+    "triviaqa": {
+        "task.top_k": 8, "task.max_answer_width": 16, "task.bucket_lengths": [1024, 2048, 4096],
+        "task.model.encoder.bigbird.dropout_rate": 0.1, "task.model.encoder.bigbird.attention_dropout_rate": 0.3,
+        "task.train_data.doc_stride": 3072, "trainer.checkpoint_interval": 1000, "trainer.validation_interval": 8500,
+        "trainer.optimizer_config.optimizer.adamw.epsilon": 1e-6, "trainer.best_checkpoint_export_subdir": "best",
+        "trainer.optimizer_config.optimizer.adamw.gradient_clip_norm": 1.0,
+    },
+    "small_sst2": {
+        "task.model.encoder.bigbird.hidden_size": 128, "task.model.encoder.bigbird.max_position_embeddings": 1024,
+        "task.model.encoder.bigbird.dropout_rate": 0.1, "task.bucket_lengths": [32, 64, 128], "trainer.epochs": 2.0,
+        "trainer.steps_per_loop": 50, "trainer.checkpoint_interval": 500,
+        "trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate": 5e-4,
+    },
+}  # fmt: skip
+
+
+def value_at(tree, path):
+    for key in path.split("."):
+        tree = tree[key]
+    return tree
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_recipe_that_holds_what_differs_means_what_it_meant(name):
+    experiment = load_experiment(kind(name), [recipe_file(name)]).model_dump()
+    assert {path: value_at(experiment, path) for path in BEFORE[name]} == BEFORE[name]
+
+
+def uncommented(text):
+    return re.sub(r"^( *)# (?=[a-z]\w*: |\w+:$)", r"\1", text, flags=re.MULTILINE)
+
+
+def test_the_base_names_every_key_with_its_default_and_its_meaning():
+    assert BASE.read_text(encoding="utf-8") == base_text(), "write base_text() to it again"
+    assert " # None\n" not in base_text()
+    common, *own = uncommented(base_text()).split("\ntype: ")
+    for part in own:
+        experiment_type, text = part.split("\n", 1)
+        tree = merge(yaml.safe_load(common), yaml.safe_load(text))
+        defaults = load_experiment(experiment_type)
+        assert load_experiment(experiment_type, overrides=[tree]) == defaults
+        assert tree == {key: value for key, value in defaults.model_dump(mode="json").items() if key != "type"}
+
+
+@pytest.mark.parametrize(
+    "name", ["small_sst2", "squad_v1", "triviaqa_large", "classification", "pretraining", "sample_squad"]
+)
+def test_a_whole_recipe_is_the_recipe_and_can_be_copied(name, tmp_path):
+    whole = tmp_path / "mine.yaml"
+    whole.write_text(resolved_text(name), encoding="utf-8")
+    short = load_experiment(kind(name), overrides=[yaml.safe_load(recipe_text(name))])
+    copied = load_experiment(config_files=[whole])
+    assert copied == short
+    # Only what the recipe sets is set: what is left out may be the dataset's to say.
+    assert copied.task.encoder.model_fields_set == short.task.encoder.model_fields_set
+    everything = uncommented(resolved_text(name))
+    assert yaml.safe_load(everything) == short.model_dump(mode="json")
+
+
+def test_the_command_prints_a_recipe_with_all_its_keys():
+    shown = CliRunner().invoke(cli, ["recipes", "squad_v1"])
+    assert shown.exit_code == 0 and shown.stdout == resolved_text("squad_v1")
+    assert "\n  validation_steps: 226  # batches per validation; -1 is all\n" in shown.stdout
+    assert "\n  # epochs: null  # passes over the training examples" in shown.stdout
+    unknown = CliRunner().invoke(cli, ["recipes", "squad_v3"])
+    assert unknown.exit_code == 2 and "squad_v1" in unknown.stderr

@@ -420,7 +420,8 @@ def test_the_longest_training_batches_are_compiled():
 
 def test_a_dataset_tells_its_size_its_vocabulary_and_its_classes(tmp_path):
     manifest = {
-        "experiment_type": "bigbird/glue", "vocabulary": {"size": 777}, "labels": ["no", "yes", "perhaps"],
+        "task": "own", "experiment_type": "bigbird/glue",
+        "vocabulary": {"sha256": "0" * 64, "size": 777, "lower_case": False}, "labels": ["no", "yes", "perhaps"],
         "splits": {"train": {"records": 123}, "validation": {"records": 5}},
     }  # fmt: skip
     write_json(tmp_path / "dataset.json", manifest)

@@ -1,5 +1,8 @@
 """Settings: flags go before the environment, this before the file; what is wrong is told with its source."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from bigbird.support.errors import InputError
@@ -108,3 +111,24 @@ def test_what_is_needed_and_not_set_is_told_with_every_way_to_set_it():
         InputError, match=r"not set: region \(--region, BIGBIRD_REGION, or region in bigbird.toml\): Region of Vertex"
     ):
         require(TeamSettings(project="my-project"), "project", "region")
+
+
+def test_a_folder_is_no_settings_file_and_a_pipe_may_be_one(tmp_path):
+    with pytest.raises(InputError, match="is a folder; expected TOML"):
+        load_settings({}, file=tmp_path, environment={})
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(pipe.write_text, '[bigbird]\nproject = "from-the-pipe"\n')
+        assert load_settings({}, file=pipe, environment={})[0].project == "from-the-pipe"
+
+
+def test_variables_are_spelled_in_capitals_and_an_empty_one_or_another_ones_is_none():
+    environment = {"bigbird_region": "europe-west4", "BIGBIRD_PROJECT": "", "BIGBIRD_COLOUR": "red", "REGION": "x"}
+    assert load_settings({}, environment=environment) == (TeamSettings(), {})
+
+
+def test_settings_that_are_made_by_hand_take_nothing_from_the_environment(monkeypatch):
+    monkeypatch.setenv("BIGBIRD_REGION", "europe-west4")
+    assert TeamSettings(project="my-project").region == ""
+    assert load_settings({"project": "my-project"})[0].region == "europe-west4"

@@ -15,6 +15,7 @@ from bigbird.tasks.classification.glue import (
 from bigbird.tasks.classification.glue.family import FAMILY
 from bigbird.tasks.records import BadRecords
 from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from tests import manifests
 
 # A header and a row of each official file: (task, split, lines, expected example).
 MNLI_HEADER = (
@@ -219,9 +220,7 @@ def test_presets_take_the_weights_and_smoothing_of_their_family():
     import tensorflow as tf
 
     counts = {"entailment": 75, "not_entailment": 25}
-    manifest = {
-        "task": "rte", "labels": list(counts), "splits": {"train": {"examples": 100, "labels": counts}},
-    }  # fmt: skip
+    manifest = manifests.dataset(task="rte", labels=list(counts), splits={"train": {"examples": 100, "labels": counts}})
     given = {"class_weights": "balanced", "label_smoothing": 0.1}
     config = load_experiment("bigbird/glue", overrides=[{"task": given}]).task
     changes = FAMILY.from_dataset(config, manifest, "")
@@ -238,6 +237,6 @@ def test_presets_take_the_weights_and_smoothing_of_their_family():
 
 def test_without_weights_a_dataset_changes_what_it_did_before():
     config = load_experiment("bigbird/glue").task
-    manifest = {"task": "rte", "labels": ["entailment", "not_entailment"]}
+    manifest = manifests.dataset(task="rte", labels=["entailment", "not_entailment"])
     changes = FAMILY.from_dataset(config, manifest, "")
     assert changes.keys() == {"model", "train_data", "validation_data"}

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from bigbird.checkpoints import settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import Checkpoint
+from bigbird.manifests import DatasetManifest
 from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import check_seal
@@ -238,7 +239,7 @@ def _stated_vocabulary(folder: str, names: set[str], store: Store) -> Mapping[st
     return {}
 
 
-def check_vocabulary(path: str, dataset: Mapping[str, Any] | None) -> list[str]:
+def check_vocabulary(path: str, dataset: DatasetManifest | None) -> list[str]:
     """Holds a dataset's vocabulary against the one that a checkpoint's embeddings were trained for.
 
     Args:
@@ -256,17 +257,17 @@ def check_vocabulary(path: str, dataset: Mapping[str, Any] | None) -> list[str]:
         return ["the checkpoint carries no vocabulary: whether it is the records' cannot be compared"]
     if dataset is None:
         return ["the records carry no vocabulary: whether it is the checkpoint's cannot be compared"]
-    found = dataset["vocabulary"]
+    found = dataset.vocabulary
     remedy = f"preprocess with --vocabulary {carried.file}" if carried.file else "preprocess with the checkpoint's"
-    if found["sha256"] != carried.sha256:
+    if found.sha256 != carried.sha256:
         raise InputError(
             f"{path}: was trained with another vocabulary than the dataset's: SHA-256 {carried.sha256} in {carried.folder}, "
-            f"{found['sha256']} in the dataset of task {dataset['task']}. Its embeddings mean nothing there; {remedy}"
+            f"{found.sha256} in the dataset of task {dataset.task}. Its embeddings mean nothing there; {remedy}"
         )
-    if carried.lower_case not in (None, found["lower_case"]):
+    if carried.lower_case not in (None, found.lower_case):
         raise InputError(
-            f"{path}: was trained on text {_cased(carried.lower_case)}, but the dataset of task {dataset['task']} was made "
-            f"{_cased(found['lower_case'])}; preprocess {_cased(carried.lower_case)}"
+            f"{path}: was trained on text {_cased(carried.lower_case)}, but the dataset of task {dataset.task} was made "
+            f"{_cased(found.lower_case)}; preprocess {_cased(carried.lower_case)}"
         )
     return []
 

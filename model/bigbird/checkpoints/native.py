@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bigbird.config import Experiment, load_experiment, replace
+from bigbird.manifests import CheckpointState, ModelManifest, checked
 from bigbird.support import integrity
 from bigbird.support.artifacts import (
-    check_files,
     delete,
     inside,
     move_folder,
     read_json,
-    read_manifest,
     remove_left_over,
     write_json,
 )
@@ -59,8 +58,8 @@ def save_checkpoint(
     parent = Path(model_dir) / CHECKPOINTS
     folder = parent / f"step-{state['step']:08d}"
     before = _whole_state(folder)
-    if before is not None:  # the same step has the same weights; only what is known about it is new
-        _write_state(folder, state, before[integrity.CHECKSUMS])
+    if before is not None and before.checksums is not None:  # the same weights; only what is known about them is new
+        _write_state(folder, state, before.checksums)
         return folder
     weights = {MODEL_FILE: _arrays(named_weights(model)), OPTIMIZER_FILE: _arrays(_named(optimizer.variables))}
     _write(folder, weights, state)
@@ -77,7 +76,7 @@ def save_best(folder: str | os.PathLike[str], model: keras.Model, state: dict[st
 def copy_best(checkpoint: Path, folder: Path) -> None:
     """Writes the best checkpoint from the training checkpoint of the same step."""
     check_checkpoint(checkpoint)
-    _write(folder, {MODEL_FILE: read_arrays(checkpoint / MODEL_FILE)}, read_state(checkpoint))
+    _write(folder, {MODEL_FILE: read_arrays(checkpoint / MODEL_FILE)}, read_state(checkpoint).content())
 
 
 def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[str, Any]) -> None:
@@ -101,16 +100,15 @@ def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[st
 
 
 def _write_state(folder: Path, state: dict[str, Any], checksums: dict[str, integrity.Facts]) -> None:
-    write_json(folder / STATE_FILE, integrity.sealed({**state, integrity.CHECKSUMS: checksums}))
+    write_json(folder / STATE_FILE, CheckpointState.model_validate(state).sealed(checksums).to_json())
 
 
-def _whole_state(folder: Path) -> dict[str, Any] | None:
-    """The state of a checkpoint that is there and undamaged; None where there is none, or it has no checksums."""
+def _whole_state(folder: Path) -> CheckpointState | None:
+    """The state of a checkpoint that is there and undamaged; None where there is none."""
     try:
-        state = check_checkpoint(folder) if (folder / STATE_FILE).exists() else {}
+        return check_checkpoint(folder) if (folder / STATE_FILE).exists() else None
     except InputError:
         return None
-    return state if integrity.CHECKSUMS in state else None
 
 
 def _remove(folder: Path) -> None:
@@ -172,15 +170,16 @@ def latest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
 _said: set[str] = set()  # damaged checkpoints that the user was told of
 
 
-def check_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def check_checkpoint(folder: str | os.PathLike[str]) -> CheckpointState:
     """The state, with its checksums, of a checkpoint whose files are those that it names.
 
     Raises:
         DamagedError: one is missing, damaged or was changed.
         InputError: there is no state, or it is not JSON.
     """
-    state = _read_manifest_of(folder)
-    integrity.check_files(folder, state, "it is not used")
+    state = read_state(folder)
+    if state.checksums is not None:
+        integrity.check_files(folder, {integrity.CHECKSUMS: state.checksums}, "it is not used")
     return state
 
 
@@ -194,23 +193,19 @@ def remove_unfinished(model_dir: str | os.PathLike[str]) -> None:
             delete(folder)
 
 
-def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def read_state(folder: str | os.PathLike[str]) -> CheckpointState:
     """The `state.json` of a checkpoint.
 
     Raises:
         DamagedError: its values are not those that were written.
-        InputError: there is none, or it is not JSON.
+        InputError: there is none, it is not JSON, or a value is not what it should be.
     """
-    return integrity.content(_read_manifest_of(folder))
-
-
-def _read_manifest_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(folder) / STATE_FILE
     state = read_json(path, "state of a checkpoint")
     if not isinstance(state, dict) or not isinstance(state.get("step"), int):
         raise DamagedError(f"{path}: holds no step; expected the state of a checkpoint")
     integrity.check_seal(path, state, "state of a checkpoint")
-    return state
+    return checked(CheckpointState, state, path, "delete the checkpoint to go on from an earlier one")
 
 
 # ----------------------------------------------------------------------------------------------- loading
@@ -218,7 +213,7 @@ def _read_manifest_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 def restore_checkpoint(
     folder: str | os.PathLike[str], model: keras.Model, optimizer: keras.optimizers.Optimizer | None = None
-) -> dict[str, Any]:
+) -> CheckpointState:
     """Loads weights (and the optimizer's) and returns the state.
 
     Raises:
@@ -229,15 +224,15 @@ def restore_checkpoint(
     _assign(Path(folder) / MODEL_FILE, named_weights(model))
     if optimizer is not None:
         _assign(Path(folder) / OPTIMIZER_FILE, _named(optimizer.variables))
-    return integrity.content(state)
+    return state
 
 
-def weights_folder(folder: str | os.PathLike[str], manifest: dict[str, Any], which: Literal["best", "last"]) -> Path:
+def weights_folder(folder: str | os.PathLike[str], manifest: ModelManifest, which: Literal["best", "last"]) -> Path:
     """The checkpoint of a finished model: the best by validation (the last where none was made), or the last."""
     if which not in ("best", "last"):
         raise InputError(f"checkpoint {which!r}: expected best or last")
-    if which == "best" and manifest["best"] is not None:
-        return inside(folder, manifest["best"], f"{Path(folder) / 'model.json'}: best")
+    if which == "best" and manifest.best is not None:
+        return inside(folder, manifest.best, f"{Path(folder) / 'model.json'}: best")
     newest = newest_checkpoint(folder)
     if newest is None:
         raise InputError(f"{folder}: holds no checkpoint; was {CHECKPOINTS}/ removed?")
@@ -246,7 +241,7 @@ def weights_folder(folder: str | os.PathLike[str], manifest: dict[str, Any], whi
 
 def load_model(
     model_dir: str | os.PathLike[str], which: Literal["best", "last"] = "best", *, dtype: str | None = None
-) -> tuple[keras.Model, dict[str, Any], Experiment]:
+) -> tuple[keras.Model, ModelManifest, Experiment]:
     """Rebuilds a trained model; where it was trained with the kernel for TPUs, with `attention.implementation: auto`.
 
     Args:
@@ -262,13 +257,13 @@ def load_model(
     """
     from bigbird.models import build_model
 
-    manifest = read_manifest(model_dir, "model")
-    check_files(model_dir, "model", manifest, ["config.yaml"])
+    manifest = ModelManifest.read(model_dir)
+    manifest.check_files(model_dir, ["config.yaml"])
     experiment = load_experiment(config_files=[Path(model_dir) / "config.yaml"])
     task = experiment.task
     if task.encoder.attention.implementation == "pallas":
         task = replace(task, model={"encoder": {"bigbird": {"attention": {"implementation": "auto"}}}})
-    model = build_model(task, num_classes=manifest["num_classes"], dtype=dtype or precision(experiment))
+    model = build_model(task, num_classes=manifest.num_classes, dtype=dtype or precision(experiment))
     restore_checkpoint(weights_folder(model_dir, manifest, which), model)
     return model, manifest, experiment
 

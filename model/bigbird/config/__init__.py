@@ -1,6 +1,6 @@
 """What is trained and how: the configuration's tree, its files and its overrides."""
 
-from bigbird.config.experiment import PLACEHOLDER, TREE, Experiment, load_experiment, read_yaml, replace
+from bigbird.config.experiment import PLACEHOLDER, TREE, Experiment, load_experiment, read_yaml, replace, with_sections
 from bigbird.config.model import (
     SIZES,
     AttentionConfig,
@@ -44,4 +44,5 @@ __all__ = [
     "parse_override",
     "read_yaml",
     "replace",
+    "with_sections",
 ]

@@ -6,9 +6,6 @@ the same tree. A key that means nothing here is refused, never ignored.
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,8 @@ from bigbird.config.section import Section
 from bigbird.config.task import Task
 from bigbird.config.training import RuntimeConfig, TrainerConfig
 from bigbird.support.errors import InputError
-from bigbird.support.text_files import MOST_PROBLEMS, cut, problem_list, read_text, shown
+from bigbird.support.text_files import MOST_PROBLEMS, problem_list, read_text, shown
+from bigbird.support.validation import problem_words, unknown_key
 from bigbird.support.yaml_files import dump_yaml, parse_yaml_mapping
 
 TREE = "a mapping with task, trainer, runtime"  # a configuration's top level, for messages
@@ -80,7 +78,7 @@ def load_experiment(
         raise InputError(f"--experiment-type is {chosen!r} but the configuration file says type: {shown(stated)}")
     unknown = sorted(set(tree) - {"task", "trainer", "runtime"}, key=str)
     if unknown:
-        told = [_unknown_key((key,), Experiment) for key in unknown[:MOST_PROBLEMS]]
+        told = [unknown_key((key,), Experiment, hidden=("type",)) for key in unknown[:MOST_PROBLEMS]]
         raise InputError(problem_list(told, more=len(unknown) - len(told)))
     sections: dict[str, type[Section]] = {
         "task": family_of_type(chosen).config,
@@ -96,14 +94,14 @@ def load_experiment(
         except ValidationError as error:
             problems += [(problem, name, section) for problem in error.errors(include_url=False)]
     if problems:
-        told = [_describe(problem, (name,), section) for problem, name, section in problems[:MOST_PROBLEMS]]
+        told = [problem_words(problem, section, (name,)) for problem, name, section in problems[:MOST_PROBLEMS]]
         raise InputError(problem_list(told, more=len(problems) - len(told)))
     if built["task"].encoder.attention.implementation == "pallas" and built["runtime"].backend != "jax":
         raise InputError(
             f"task.model.encoder.bigbird.attention.implementation is pallas, a kernel of JAX', but runtime.backend is "
             f"{built['runtime'].backend}; set it to auto or xla, or runtime.backend to jax"
         )
-    return Experiment.model_construct(**{"type": chosen, **built})
+    return Experiment.model_validate({"type": chosen, **built})
 
 
 def replace(section: Any, **changes: Any) -> Any:
@@ -111,54 +109,11 @@ def replace(section: Any, **changes: Any) -> Any:
     return type(section).model_validate(merge(section.model_dump(exclude_unset=True), changes))
 
 
+def with_sections(experiment: Experiment, **sections: Section) -> Experiment:
+    """A copy with other sections (`task`, `trainer`, `runtime`), validated like the original."""
+    return Experiment.model_validate({**dict(experiment), **sections})
+
+
 def read_yaml(file: str | Path) -> dict[str, Any]:
     """Reads one YAML file whose top level is a mapping; `InputError` names the line of a syntax error."""
     return parse_yaml_mapping(read_text(file, "a YAML configuration in UTF-8"), str(file), TREE)
-
-
-def _section_at(path: tuple[Any, ...], root: type[Section]) -> type[Section]:
-    """The section class that a path inside `root` leads to."""
-    section = root
-    for part in path:
-        field = section.model_fields.get(part)
-        if field is None:
-            break
-        options = (
-            typing.get_args(field.annotation) if isinstance(field.annotation, types.UnionType) else (field.annotation,)
-        )
-        inner = [option for option in options if isinstance(option, type) and issubclass(option, Section)]
-        if not inner:
-            break
-        section = inner[0]
-    return section
-
-
-def _has_key(path: tuple[Any, ...], key: str, root: type[Section]) -> bool:
-    return key in _section_at(path, root).model_fields
-
-
-def _unknown_key(path: tuple[Any, ...], section: type[Section], prefix: tuple[Any, ...] = ()) -> str:
-    allowed = [
-        name for name in _section_at(path[:-1], section).model_fields if not (section is Experiment and name == "type")
-    ]
-    close = difflib.get_close_matches(cut(path[-1], 100), allowed, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{_dotted(prefix + path)}: unknown key{hint} Allowed here: {', '.join(allowed)}"
-
-
-def _dotted(path: Iterable[Any]) -> str:
-    return ".".join(cut(part, 100) for part in path)
-
-
-def _describe(problem: Any, prefix: tuple[Any, ...], section: type[Section]) -> str:
-    """One line for one of pydantic's errors: full path, what was found, what is allowed."""
-    path = problem["loc"]
-    if problem["type"] == "extra_forbidden":
-        return _unknown_key(path, section, prefix)
-    # Of a choice of types pydantic names the one it tried, as if that were a key.
-    keys = [part for at, part in enumerate(path) if isinstance(part, int) or _has_key(path[:at], part, section)]
-    where = _dotted((*prefix, *keys))
-    if problem["type"] == "value_error":
-        return f"{where}: {problem['ctx']['error']}"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{where}: found {shown(problem['input'])}; {message.replace('input should be', 'expected')}"

@@ -39,23 +39,23 @@ class BigBirdEncoderConfig(Section):
     size: Literal["small", "base", "large"] | None = Field(
         None, description="fills the four sizes below where they are not given"
     )
-    vocab_size: Positive = Field(50358, description="pieces of the vocabulary")
-    hidden_size: Positive = Field(768, description="width of a token's vector; a multiple of num_attention_heads")
-    num_layers: Positive = Field(12, description="Transformer layers")
-    num_attention_heads: Positive = Field(12, description="attention heads of a layer")
-    intermediate_size: Positive = Field(3072, description="width of the feed-forward part")
-    hidden_activation: Literal["gelu", "relu"] = Field("gelu", description="gelu is the tanh form, as published")
-    dropout_rate: Fraction = Field(
-        0.1, description="of embeddings, attention's output, the feed-forward part and the head"
+    vocab_size: Positive = Field(
+        50358, description="rows of the embedding; where it is left out, the dataset's vocabulary decides"
     )
+    hidden_size: Positive = Field(768, description="width of a token's vector")
+    num_layers: Positive = Field(12, description="transformer layers")
+    num_attention_heads: Positive = Field(12, description="of a layer; must divide hidden_size")
+    intermediate_size: Positive = Field(3072, description="width of the feed-forward layers")
+    hidden_activation: Literal["gelu", "relu"] = Field("gelu", description="gelu is the tanh form, as published")
+    dropout_rate: Fraction = Field(0.1, description="of embeddings and of each layer's outputs")
     attention_dropout_rate: Fraction = Field(
         0.1, description="full attention only; none of the published models drops sparse probabilities"
     )
-    max_position_embeddings: Positive = Field(4096, description="most tokens of an input")
-    type_vocab_size: Positive = Field(16, description="segments that input_type_ids may name")
-    initializer_range: Amount = Field(0.02, description="standard deviation of fresh weights")
+    max_position_embeddings: Positive = Field(4096, description="tokens of the longest input that the model can take")
+    type_vocab_size: Positive = Field(16, description="kinds of segments, such as question and text")
+    initializer_range: Amount = Field(0.02, description="standard deviation of the first weights")
     block_size: Positive = Field(64, description="tokens of a block of the sparse attention")
-    num_rand_blocks: Count = Field(3, description="random key blocks of each query block")
+    num_rand_blocks: Count = Field(3, description="random blocks that each block attends to")
     random_range: Positive = Field(
         1024, description="tokens; random blocks of the old plan lie within the first so many"
     )
@@ -67,7 +67,7 @@ class BigBirdEncoderConfig(Section):
         None, description="inputs up to so many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size"
     )
     use_gradient_checkpointing: bool = Field(
-        False, description="computes each layer again in the backward pass: less memory, more time"
+        False, description="computes activations again in the backward pass: less memory, more time"
     )
     attention: AttentionConfig = AttentionConfig()
 
@@ -111,7 +111,7 @@ class BigBirdEncoderConfig(Section):
 
 
 class EncoderConfig(Section):
-    type: Literal["bigbird"] = Field("bigbird", description="the only one")
+    type: Literal["bigbird"] = Field("bigbird", description="BigBird is the only one")
     bigbird: BigBirdEncoderConfig = BigBirdEncoderConfig()
 
 

@@ -14,17 +14,16 @@ class DataConfig(Section):
     """Where examples come from and how they are batched."""
 
     input_path: str | list[str] = Field("", description="TFRecord files, patterns or a dataset folder")
-    global_batch_size: Positive = Field(32, description="examples of a batch, over all devices")
+    global_batch_size: Positive = Field(32, description="examples of a batch, over all replicas")
     tokens_per_batch: Positive | None = Field(
         None,
         description="most tokens of a batch, padding included: shorter buckets then take more examples, a multiple of "
         "global_batch_size; default: every batch has global_batch_size examples",
     )
-    is_training: bool = Field(True, description="kept for the Model Garden's recipes; changes nothing")
+    is_training: bool = Field(True, description="kept for the Model Garden's recipes; the split decides")
     seq_length: Positive = Field(1024, description="tokens; longer records are refused")
     drop_remainder: bool = Field(
-        True,
-        description="kept for the Model Garden's recipes; training leaves out a last batch that is not full, validation does not",
+        True, description="kept for the Model Garden's recipes; training has whole batches, evaluation every example"
     )
     shuffle_buffer_size: Count = Field(10_000, description="records; 0 keeps the files' order")
     cycle_length: Positive | None = Field(None, description="files read side by side; default all, at most 16")

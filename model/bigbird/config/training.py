@@ -10,25 +10,27 @@ from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Pos
 
 
 class PolynomialDecay(Section):
-    initial_learning_rate: Amount = Field(3e-5, description="the peak, from which it falls")
-    end_learning_rate: Amount = Field(0.0, description="where it ends")
-    power: Amount = Field(1.0, description="of the polynomial; 1 is a straight line")
+    initial_learning_rate: Amount = Field(3e-5, description="the peak, after the warm-up")
+    end_learning_rate: Amount = Field(0.0, description="the rate at the end of the decay")
+    power: Amount = Field(1.0, description="of the decay; 1 is a straight line")
     decay_steps: Positive | None = Field(None, description="default: the run's training steps")
 
 
 class ConstantRate(Section):
-    learning_rate: Amount = Field(3e-5, description="of every step after the warm-up")
+    learning_rate: Amount = Field(3e-5, description="after the warm-up")
 
 
 class LearningRateConfig(Section):
-    type: Literal["polynomial", "constant"] = Field("polynomial", description="which of the two below is used")
+    type: Literal["polynomial", "constant"] = Field(
+        "polynomial", description="which of the two schedules below is used"
+    )
     polynomial: PolynomialDecay = PolynomialDecay()
     constant: ConstantRate = ConstantRate()
 
 
 class PolynomialWarmup(Section):
     warmup_steps: Count | None = Field(None, description="default: a tenth of the run's training steps")
-    power: Amount = Field(1.0, description="of the rise from 0 to the peak; 1 is a straight line")
+    power: Amount = Field(1.0, description="of the rise; 1 is a straight line")
 
 
 class WarmupConfig(Section):
@@ -43,20 +45,19 @@ class AdamWConfig(Section):
     """Defaults of the Model Garden's AdamWeightDecay as its BigBird recipes set it."""
 
     weight_decay_rate: Amount = Field(
-        0.01, description="share of a weight taken off in each step, times the learning rate"
+        0.01, description="share of a weight that a step takes away, times the learning rate"
     )
     exclude_from_weight_decay: list[str] = Field(
-        ["LayerNorm", "layer_norm", "bias"],
-        description="regular expressions; weights whose path matches one are not decayed",
+        ["LayerNorm", "layer_norm", "bias"], description="parts of names of weights that do not decay"
     )
     beta_1: Fraction = Field(0.9, description="decay of the gradients' mean")
     beta_2: Fraction = Field(0.999, description="decay of the squared gradients' mean")
-    epsilon: Amount = Field(1e-7, description="added to the denominator of the update")
-    gradient_clip_norm: Amount = Field(1.0, description="most norm of all gradients together; 0 does not clip")
+    epsilon: Amount = Field(1e-7, description="added to the root of the squared gradients' mean")
+    gradient_clip_norm: Amount = Field(1.0, description="longest gradient, over all weights together; 0 does not clip")
 
 
 class OptimizerChoice(Section):
-    type: Literal["adamw"] = Field("adamw", description="the only one")
+    type: Literal["adamw"] = Field("adamw", description="AdamW is the only one")
     adamw: AdamWConfig = AdamWConfig()
 
 
@@ -74,20 +75,22 @@ class TrainerConfig(Section):
         None, gt=0, description="passes over the training examples; used where train_steps is 0"
     )
     validation_steps: Integer = Field(-1, ge=-1, description="batches per validation; -1 is all")
-    validation_interval: Positive = Field(1000, description="steps from one validation to the next")
-    checkpoint_interval: Positive = Field(1000, description="steps from one checkpoint to the next")
-    summary_interval: Positive = Field(1000, description="steps from one entry of the loss in the logs to the next")
+    validation_interval: Positive = Field(1000, description="steps between two validations")
+    checkpoint_interval: Positive = Field(1000, description="steps between two checkpoints")
+    summary_interval: Positive = Field(1000, description="steps between two entries of history.json and TensorBoard")
     steps_per_loop: Positive = Field(1000, description="most steps between two looks at the loss on the host")
     max_to_keep: Positive = Field(5, description="checkpoints; older ones are deleted")
-    best_checkpoint_export_subdir: str = Field("best", description="folder of the best checkpoint, in the model's")
+    best_checkpoint_export_subdir: str = Field(
+        "best", description="the best checkpoint's folder inside the model folder"
+    )
     best_checkpoint_eval_metric: str = Field("", description="default: the task's first metric")
     best_checkpoint_metric_comp: Literal["higher", "lower"] = Field(
-        "higher", description="which values of that metric are better"
+        "higher", description="whether a higher or a lower value of it is better"
     )
     continuous_eval_timeout: Positive = Field(
         3600, description="seconds to wait for a next checkpoint, mode continuous_eval"
     )
-    loss_upper_bound: Number = Field(1e6, description="a loss above it, or one that is not finite, has diverged")
+    loss_upper_bound: Number = Field(1e6, description="a loss above it counts as diverged")
     recovery_max_trials: Count = Field(
         0, description="times training goes back to the last checkpoint when the loss diverges"
     )
@@ -99,17 +102,19 @@ class RuntimeConfig(Section):
 
     backend: Literal["tensorflow", "jax"] = Field("tensorflow", description="what Keras trains with")
     distribution_strategy: Literal["one_device", "mirrored", "multi_worker_mirrored", "tpu"] = Field(
-        "one_device", description="one device, all of the machine, those of several machines, or a TPU"
+        "one_device", description="TensorFlow's: over which devices and machines a batch is spread"
     )
-    tpu: str = Field("", description="name of the TPU; empty or local: the machine's own")
+    tpu: str = Field("", description="name or address of a TPU; local is this machine's")
     num_gpus: Count | None = Field(None, description="default: all that the machine has")
     worker_hosts: str = Field("", description="host:port of every worker, comma-separated, the same on each")
     task_index: Integer = Field(-1, description="this worker's place in worker_hosts")
     mixed_precision_dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the computation; weights are float32 always"
+        "float32", description="of activations; weights are float32"
     )
     enable_xla: bool = Field(False, description="compiles the training step; a TPU and JAX always do")
-    seed: Integer = Field(0, ge=0, le=2**31 - 1, description="of fresh weights, dropout and the order of the examples")
+    seed: Integer = Field(
+        0, ge=0, le=2**31 - 1, description="of the first weights, the order of the examples and dropout"
+    )
 
     @model_validator(mode="after")
     def _check_tpu(self) -> RuntimeConfig:

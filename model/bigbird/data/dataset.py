@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bigbird.config import DataConfig, Task
+from bigbird.config import DataConfig, Task, replace
 from bigbird.data.record_checks import check_records
-from bigbird.support.artifacts import MANIFESTS, check_files, inside
+from bigbird.manifests import DatasetManifest
+from bigbird.support.artifacts import MANIFESTS, inside
 from bigbird.support.errors import DamagedError, InputError
-from bigbird.support.integrity import CHECKSUMS
 from bigbird.support.paths import plain_path
 from bigbird.tasks.registry import family_of
 
@@ -84,27 +84,27 @@ def _matches(pattern: str) -> list[str]:
     return sorted(file for file in found if not tf.io.gfile.isdir(file))
 
 
-def split_files(folder: str | Path, manifest: dict[str, Any], split: str) -> list[str]:
+def split_files(folder: str | Path, manifest: DatasetManifest, split: str) -> list[str]:
     """The files of a split of a dataset/ folder.
 
     Raises:
         InputError: the dataset has no such split, or a file of it is gone, damaged or was changed.
     """
-    splits = manifest["splits"]
+    splits = manifest.splits
     if split not in splits:
         raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(splits)}")
-    names = splits[split]["files"]
+    names = splits[split].files
     where = f"{Path(folder) / MANIFESTS['dataset']}: split {split!r}"
     files = [str(inside(folder, name, where)) for name in names]
     for file in files:
         if not Path(file).exists():
             raise InputError(f"{file}: no such file, though the dataset's manifest names it for split {split!r}")
-    check_files(folder, "dataset", manifest, names)
-    if CHECKSUMS not in manifest:  # of an earlier version: a file cut between two records shows by their number
+    manifest.check_files(folder, names)
+    if manifest.checksums is None:  # of an earlier version: a file cut between two records shows by their number
         found = sum(count_frames(file) for file in files)
-        if found != splits[split]["records"]:
+        if found != splits[split].records:
             raise DamagedError(
-                f"{folder}: split {split!r} has {found:,} records; its manifest says {splits[split]['records']:,}. A file is cut "
+                f"{folder}: split {split!r} has {found:,} records; its manifest says {splits[split].records:,}. A file is cut "
                 "short or was replaced; write the dataset again"
             )
     return files
@@ -285,7 +285,7 @@ def evaluation_dataset(
     """
     data = task.validation_data
     if batch_size:
-        data = data.model_copy(update={"global_batch_size": batch_size})
+        data = replace(data, global_batch_size=batch_size)
     sizes = [data.batch_size_at(length) for length in task.buckets]
     records = tf.data.TFRecordDataset(list(files))
     if max_records or data.max_records:

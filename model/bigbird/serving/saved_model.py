@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.support.artifacts import check_files, read_manifest
+from bigbird.manifests import SavedModelManifest
 from bigbird.support.console import hidden_native_stderr, load_tensorflow
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
@@ -52,15 +52,15 @@ def find_saved_model(folder: Path) -> Path:
     return folder
 
 
-def open_saved_model(folder: Path) -> dict[str, Any]:
+def open_saved_model(folder: Path) -> SavedModelManifest:
     """The manifest of an exported model's folder, whose files are those that it names.
 
     Raises:
         DamagedError: a file is missing, damaged or was changed.
         InputError: the folder is none of an exported model.
     """
-    manifest = read_manifest(folder, "saved_model")
-    check_files(folder, "saved_model", manifest)
+    manifest = SavedModelManifest.read(folder)
+    manifest.check_files(folder)
     return manifest
 
 

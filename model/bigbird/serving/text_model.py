@@ -127,10 +127,10 @@ def load_model(folder: str | os.PathLike[str]) -> TextModel:
         from bigbird.serving.trained import TrainedPredictor
 
         predictor = TrainedPredictor(place)
-        return TextModel(predictor, predictor.manifest["task"], predictor.manifest["labels"])
+        return TextModel(predictor, predictor.trained.task, predictor.trained.manifest.labels)
     place = find_saved_model(place)
     manifest = open_saved_model(place)
-    return TextModel(Predictor(place), manifest["task"], manifest.get("labels"))
+    return TextModel(Predictor(place), manifest.task, manifest.labels)
 
 
 def predict(folder: str | os.PathLike[str], texts: Any, *, batch_size: int = BATCH) -> Any:

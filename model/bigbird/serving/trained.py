@@ -10,8 +10,8 @@ import keras
 
 from bigbird.checkpoints.native import load_model
 from bigbird.config import Experiment
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.serving.saved_model import Predictor
-from bigbird.support.artifacts import check_files, read_manifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of_type
@@ -25,13 +25,17 @@ class Trained:
     Attributes:
         model: with its best weights.
         manifest: the model folder's.
+        task: the task's name.
+        dataset: the manifest of the dataset that it was trained on.
         experiment: as it was trained.
         vocabulary: that it was trained with.
         family: its task family.
     """
 
     model: keras.Model
-    manifest: dict[str, Any]
+    manifest: ModelManifest
+    task: str
+    dataset: DatasetManifest
     experiment: Experiment
     vocabulary: Vocabulary
     family: AnsweringFamily
@@ -47,21 +51,20 @@ def load_trained(folder: str) -> Trained:
     Raises:
         InputError: the folder is not whole, its model answers nothing, or it was trained without a dataset folder.
     """
-    kind = read_manifest(folder, "model").get("experiment_type")
+    kind = ModelManifest.read(folder).experiment_type
     if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
         raise InputError(
             f"{folder}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
         )
     model, manifest, experiment = load_model(folder)
-    check_files(folder, "model", manifest)
-    if manifest["dataset"] is None:
+    manifest.check_files(folder)
+    dataset = manifest.dataset
+    if dataset is None or manifest.task is None:
         raise InputError(
             f"{folder}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
         )
-    vocabulary = Vocabulary(
-        (Path(folder) / "vocab.model").read_bytes(), lower_case=manifest["dataset"]["vocabulary"]["lower_case"]
-    )
-    return Trained(model, manifest, experiment, vocabulary, answering_family(manifest["task"]))
+    vocabulary = Vocabulary((Path(folder) / "vocab.model").read_bytes(), lower_case=dataset.vocabulary.lower_case)
+    return Trained(model, manifest, manifest.task, dataset, experiment, vocabulary, answering_family(manifest.task))
 
 
 class TrainedPredictor(Predictor):
@@ -80,8 +83,8 @@ class TrainedPredictor(Predictor):
                 f"{folder}: a trained model answers texts with Keras on TensorFlow, but Keras' backend is "
                 f"{keras.backend.backend()}; export it (bigbird export) and load the export, or set KERAS_BACKEND=tensorflow"
             )
-        trained = load_trained(str(folder))
-        self.manifest, self._model = trained.manifest, trained.module()
+        self.trained = load_trained(str(folder))
+        self._model = self.trained.module()
         function = self._model.signatures()["serving_default"]
         concrete = function.get_concrete_function()
         positional, named = concrete.structured_input_signature

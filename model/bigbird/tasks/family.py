@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from bigbird.config import DataConfig, Task
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.evaluation import Collector, Evaluation, Outputs
 from bigbird.tasks.preprocessing import LineRange, Preprocessing
@@ -245,13 +246,13 @@ class TaskFamily(ABC):
         """
         return None
 
-    def raw_validation(self, file: str, data: DataConfig, folder: Path) -> dict[str, Any]:
+    def raw_validation(self, file: str, data: DataConfig, folder: Path) -> DatasetManifest:
         """Makes a raw file that a configuration names for validation into a dataset folder; gives its manifest."""
         raise InputError(
             f"task.validation_data.input_path is {file!r}; expected TFRecords: run the preprocess stage first"
         )
 
-    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
+    def from_dataset(self, config: Task, manifest: DatasetManifest, vocabulary: str) -> dict[str, Any]:
         """What a dataset says that the configuration leaves open, as changes of the configuration.
 
         Raises:
@@ -289,7 +290,7 @@ class TaskFamily(ABC):
     # ---------------------------------------------------------------------------------------------- evaluation
 
     @abstractmethod
-    def collector(self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str) -> Collector:
+    def collector(self, config: Task, manifest: DatasetManifest | None, folder: Path | None, split: str) -> Collector:
         """What scores a split; without a dataset folder against labels that the records hold.
 
         Raises:
@@ -342,7 +343,7 @@ class AnsweringFamily(TaskFamily):
         """
         return evaluation
 
-    def shorten(self, record: Record, length: int, manifest: Mapping[str, Any]) -> Record | None:
+    def shorten(self, record: Record, length: int, manifest: DatasetManifest) -> Record | None:
         """A record as it would be if the model read less of its text.
 
         Asked of families whose records hold for each token its id and its segment alone.
@@ -376,7 +377,7 @@ class AnsweringFamily(TaskFamily):
     # ------------------------------------------------------------------------------------------------- serving
 
     @abstractmethod
-    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+    def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         """The model on raw text, as a tf.Module whose `signatures()` gives the functions to save.
 
         Args:
@@ -399,7 +400,7 @@ class AnsweringFamily(TaskFamily):
         self,
         lines: Sequence[Line],
         ask: Callable[[Sequence[Line]], Outputs],
-        manifest: Mapping[str, Any],
+        manifest: DatasetManifest,
         metric_name: str,
     ) -> float:
         """A metric from an exported model's own answers, equal to what evaluation measures.

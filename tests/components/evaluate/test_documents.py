@@ -8,6 +8,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
+from bigbird.manifests import DatasetManifest
 from bigbird.support.artifacts import write_json
 from bigbird.support.console import format_duration
 from bigbird.support.errors import InputError
@@ -82,7 +83,7 @@ def write_model(folder, dataset, decisions=None):
         "validation_data": data | {"is_training": False, "drop_remainder": False},
     }
     experiment = load_experiment("bigbird/classification", overrides=[{"task": task}])
-    known = FAMILY.from_dataset(experiment.task, dataset, "")
+    known = FAMILY.from_dataset(experiment.task, DatasetManifest.model_validate(dataset), "")
     experiment = load_experiment("bigbird/classification", overrides=[{"task": task}, {"task": known}])
     keras.utils.set_random_seed(3)
     classes = experiment.task.model.num_classes
@@ -138,7 +139,7 @@ def test_the_command_the_report_and_the_manifest_say_the_same(tmp_path, vocabula
     at = manifest["at_lengths"]
     assert list(at) == ["16", "64"]
     assert at["16"]["metrics"] == pytest.approx(short["metrics"], abs=1e-6)
-    assert at["16"]["interval"] == pytest.approx(short["interval"], abs=1e-6)
+    assert at["16"]["interval"] == pytest.approx(short["interval"].to_json(), abs=1e-6)
     assert at["16"]["metrics"] != manifest["metrics"]
     assert 20 < at["16"]["records_changed"] <= 30
     assert at["64"] | {"seconds": 0} == {
@@ -190,7 +191,7 @@ def test_an_error_is_not_shown_as_better_when_it_is_higher(tmp_path, vocabulary)
     from bigbird_components.evaluate import report_page, wording
 
     error = "mean_absolute_error"
-    as_primary = manifest | {"primary": {"name": error, "value": manifest["metrics"][error]}}
+    as_primary = manifest.with_values(primary={"name": error, "value": manifest["metrics"][error]})
     best = min(each["metrics"][error] for each in manifest["comparisons"])
     gain = best - manifest["metrics"][error]
     told = wording.verdict(as_primary, lower_is_better=wording.lower_is_better("classification", error))

@@ -11,6 +11,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks import metrics
 from bigbird_components.evaluate.__main__ import main
 from bigbird_components.evaluate.evaluate import choose_split, evaluate
+from tests import manifests
 
 BUCKETS = (16, 32, 64)
 
@@ -178,7 +179,7 @@ def test_records_that_are_missing_leave_no_output(tmp_path, glue_dataset, untrai
 
 def test_the_split_is_the_validation_split_unless_said():
     def manifest(*splits):
-        return {"splits": dict.fromkeys(splits)}
+        return manifests.dataset(splits={name: {} for name in splits})
 
     assert choose_split("d", manifest("train", "validation", "test"), None) == "validation"
     mnli = manifest("train", "validation_matched", "validation_mismatched", "test_matched")

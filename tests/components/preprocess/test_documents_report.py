@@ -9,6 +9,7 @@ import pytest
 
 from bigbird.support.text_files import shown
 from bigbird_components.preprocess.report_page import MOST_LABELS, reading_lines, summary_page
+from tests import manifests
 
 WORDS = "red blue bird big small sang over under river tree house then away never often".split()
 
@@ -24,13 +25,17 @@ def facts(documents, *, read=None, records=None, longest=512, labels=None):
     }  # fmt: skip
 
 
-def manifest(splits, **more):
+def stated(splits, **more):
     return {
         "task": "own", "labels": None, "metrics": ["accuracy"], "splits": splits, "max_length": 512, "long_documents": "head",
         "window_stride": 384, "pairs": False, "kind": "single", "numbers": None, "notices": [],
         "columns": {"text": ["headline", "body"], "text_b": None, "label": "topic"},
         "vocabulary": {"size": 100, "sha256": "0" * 64, "lower_case": False, "trained_here": True}, **more,
     }  # fmt: skip
+
+
+def manifest(splits, **more):
+    return manifests.dataset(**stated(splits, **more))
 
 
 def words_of(page):
@@ -105,11 +110,11 @@ def test_labels_by_frequency_columns_and_notices():
 
 def test_a_dataset_without_counted_documents_says_nothing_of_them():
     split = {key: value for key, value in LONG.items() if key not in ("documents", "unread_tokens")}
-    plain = manifest({"train": split})
+    plain = stated({"train": split})
     for key in ("kind", "columns", "notices", "long_documents", "pairs", "numbers"):
         del plain[key]
-    assert reading_lines(plain) == []
-    words = words_of(summary_page(plain, []))
+    assert reading_lines(manifests.dataset(**plain)) == []
+    words = words_of(summary_page(manifests.dataset(**plain), []))
     assert "How much" not in words and "What was read" not in words and "Notices" not in words
 
 

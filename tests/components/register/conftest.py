@@ -6,6 +6,7 @@ import pytest
 
 from bigbird.support.artifacts import write_json
 from bigbird_components.register import api_errors
+from tests import manifests
 from tests.cloud import PROJECT, REGION
 from tests.components.register.fake_registry import FakeRegistry
 
@@ -34,8 +35,8 @@ def trained(tmp_path):
         write_json(root / "saved_model" / "signature.json", {"task": task})
         write_json(root / "evaluation" / "metrics.json", {"task": task, "split": "validation", "primary": primary})
         splits = {"validation": {"examples": 1}}
-        manifest = {"task": task, "splits": splits, "labels": ["0", "1"], "revision": run}
-        write_json(root / "dataset" / "dataset.json", manifest)
+        manifest = manifests.dataset(task=task, splits=splits, labels=["0", "1"], revision=run)
+        write_json(root / "dataset" / "dataset.json", manifest.to_json())
         line = {"id": 0, "text_a": examples, "label": "1"}
         (root / "dataset" / "validation.examples.jsonl").write_text(json.dumps(line) + "\n")
         return arguments(root, run)

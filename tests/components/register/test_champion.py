@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from bigbird.manifests import DatasetManifest
 from bigbird.serving.saved_model import Predictor
 from bigbird.support.artifacts import read_json, write_manifest
 from bigbird.support.errors import InputError, ServiceError
@@ -20,11 +21,11 @@ from tests.components.register.conftest import arguments
 def _measured(stages):
     """(asked of the SavedModel, by the evaluation stage) of every metric of the task that both give."""
     evaluated = read_json(stages / "evaluation" / "metrics.json", "metrics")
-    manifest = read_json(stages / "dataset" / "dataset.json", "manifest")
+    manifest = DatasetManifest.read(stages / "dataset")
     predictor, split = Predictor(stages / "saved_model"), evaluated["split"]
     return [
         (measure(predictor, str(stages / "dataset"), manifest, split, name), evaluated["metrics"][name])
-        for name in manifest["metrics"]
+        for name in manifest.metrics
     ]
 
 
@@ -49,15 +50,15 @@ def test_a_readers_answers_give_evaluations_metrics(answered):
 
 
 def test_the_champions_classes_are_taken_by_name(classified):
-    manifest = read_json(classified / "dataset" / "dataset.json", "manifest")
+    manifest = DatasetManifest.read(classified / "dataset")
     predictor = Predictor(classified / "saved_model")
-    turned = {**manifest, "labels": ["1", "0"]}
+    turned = manifest.with_values(labels=["1", "0"])
     folder = str(classified / "dataset")
     assert measure(predictor, folder, turned, "validation", "accuracy") == measure(
         predictor, folder, manifest, "validation", "accuracy"
     )
     with pytest.raises(InputError, match="the model answers 0, 1; the dataset has good, bad"):
-        measure(predictor, folder, {**manifest, "labels": ["good", "bad"]}, "validation", "accuracy")
+        measure(predictor, folder, manifest.with_values(labels=["good", "bad"]), "validation", "accuracy")
 
 
 # --------------------------------------------------------------------------------- a champion in a bucket

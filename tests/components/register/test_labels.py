@@ -14,6 +14,7 @@ from bigbird_components.register.labels import (
     run_label,
 )  # fmt: skip
 from bigbird_components.register.register import is_better
+from tests import manifests
 
 
 @pytest.mark.parametrize(
@@ -60,8 +61,9 @@ def test_the_same_examples_and_metric_have_the_same_fingerprint(tmp_path):
     assert evaluation_fingerprint(str(tmp_path), "validation", "f1") != first
     with pytest.raises(InputError, match=r"test\.examples\.jsonl: no such file"):
         evaluation_fingerprint(str(tmp_path), "test", "f1")
-    assert dataset_fingerprint({"task": "a", "revision": "1"}) == dataset_fingerprint({"task": "a", "revision": "2"})
-    assert dataset_fingerprint({"task": "a"}) != dataset_fingerprint({"task": "b"})
+    first, second = (dataset_fingerprint(manifests.dataset(task="a", revision=revision)) for revision in "12")
+    assert first == second
+    assert dataset_fingerprint(manifests.dataset(task="a")) != dataset_fingerprint(manifests.dataset(task="b"))
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,11 @@ def test_a_best_checkpoint_that_cannot_be_had_again_is_forgotten_aloud(copied, c
     tree, dataset, model, _ = copied
     shutil.rmtree(model / "checkpoints/step-00000012")
     _flip(model / "best/model.safetensors")
-    state = native.read_state(model / "checkpoints/step-00000008")
+    state = native.read_state(model / "checkpoints/step-00000008").content()
     state["best"] = {"step": 6, "value": 2.0, "metrics": {"accuracy": 2.0}}
     native._write_state(
         model / "checkpoints/step-00000008", state,
-        native.check_checkpoint(model / "checkpoints/step-00000008")["checksums"],
+        native.check_checkpoint(model / "checkpoints/step-00000008").checksums,
     )  # fmt: skip
     manifest = _train(tree, dataset, model)
     assert "The best step's own checkpoint is gone too" in capsys.readouterr().err
@@ -132,7 +132,7 @@ def test_a_checkpoint_of_an_earlier_version_is_resumed(copied):
     """Without checksums, sums and history."""
     tree, dataset, model, unbroken = copied
     for folder in [*(model / "checkpoints").iterdir(), model / "best"]:
-        state = native.read_state(folder)
+        state = native.read_state(folder).content()
         write_json(
             folder / "state.json", {"format": 1} | {k: v for k, v in state.items() if k not in ("sums", "history")}
         )

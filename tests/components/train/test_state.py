@@ -3,6 +3,7 @@
 import pytest
 
 from bigbird.config import load_experiment
+from bigbird.manifests import CheckpointState
 from bigbird.optimization import build_schedule
 from bigbird.support.errors import InputError
 from bigbird_components.train.state import State, check_setup, describe_setup
@@ -27,9 +28,12 @@ def test_batches_left_out_are_passed_over():
     assert (state.step, state.batches, state.next_batch) == (4, 6, 7)
 
 
+BEST = {"step": 2, "value": 0.5, "metrics": {"f1": 0.5, "loss": 1.25}, "decisions": None}
+
+
 def test_a_state_survives_its_json():
-    state = State(step=3, batches=4, left_out=[1], validated=2, best={"step": 2}, seconds=1.5, setup={"a": 1})
-    assert State.from_json(state.to_json()) == state
+    state = State(step=3, batches=4, left_out=[1], validated=2, best=BEST, seconds=1.5, setup={"a": 1})
+    assert State.of(CheckpointState.model_validate(state.to_json())) == state
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def images(name, backend=None):
 
 
 def vertex(name="tpu-v5e-4", backend=None, **settings):
-    return vertex_target(images(name, backend), SETTINGS.model_copy(update=settings), name, backend=backend)
+    return vertex_target(images(name, backend), TeamSettings(**SETTINGS.model_dump() | settings), name, backend=backend)
 
 
 def kubeflow(name="tpu-v5e-4", backend=None, **settings):

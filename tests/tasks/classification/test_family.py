@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from bigbird.checkpoints.native import save_best
 from bigbird.config import Experiment, load_experiment, replace
+from bigbird.manifests import ModelManifest
 from bigbird.models import build_model
 from bigbird.scoring import Scorer
 from bigbird.serving.saved_model import Predictor
-from bigbird.support.artifacts import read_manifest, write_manifest
+from bigbird.support.artifacts import read_manifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.classifiers import resolved_weights
 from bigbird.tasks.classification.examination import decide
@@ -23,6 +24,7 @@ from bigbird_components.evaluate.evaluate import compiled, run_model
 from bigbird_components.export.export import export
 from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.serve.warm_up import warm_up
+from tests import manifests
 
 WORDS = "the a red green blue bird big small flew sang over under river tree house and then away never often".split()
 LABELS = ["fine", "grave", "odd"]
@@ -87,7 +89,7 @@ def test_the_exported_model_answers_as_evaluation_does(tmp_path, kind, long_docu
     results = examined.results
 
     vocabulary = Vocabulary(tmp_path / "dataset" / "vocab.model")
-    module = FAMILY.serving_module(model, {"dataset": manifest, "decisions": decisions}, config, vocabulary)
+    module = FAMILY.serving_module(model, ModelManifest(dataset=manifest, decisions=decisions), config, vocabulary)
     answers = module.signatures()["serving_default"](text_a=tf.constant([a for a, _ in results.texts]))
     longest = max(len(pieces) for pieces in vocabulary.encode([a for a, _ in results.texts]))
     assert longest > 60  # more than two windows
@@ -117,7 +119,7 @@ def test_several_labels_go_through_export_and_into_a_loaded_model(tmp_path):
     (folder / "vocab.model").write_bytes((tmp_path / "dataset" / "vocab.model").read_bytes())
     stated = {"task": "classification", "experiment_type": "bigbird/classification", "metrics": {}, "best": "best"}
     stated |= {"labels": LABELS, "num_classes": 3, "dataset": manifest, "decisions": decisions}
-    write_manifest(folder, "model", stated)
+    ModelManifest(**stated).write(folder)
 
     described = export(str(folder), str(tmp_path / "saved"), str(tmp_path / "dataset"))
     assert (described["labels"], described["decisions"]) == (LABELS, decisions)
@@ -136,7 +138,7 @@ def test_pairs_are_read_alike(tmp_path, long_documents):
     manifest, config, model = made(tmp_path, "single", pairs=True, long_documents=long_documents)
     results = evaluated(tmp_path, manifest, config, model).results
     vocabulary = Vocabulary(tmp_path / "dataset" / "vocab.model")
-    module = FAMILY.serving_module(model, {"dataset": manifest}, config, vocabulary)
+    module = FAMILY.serving_module(model, ModelManifest(dataset=manifest), config, vocabulary)
     first, second = (tf.constant(list(texts)) for texts in zip(*results.texts, strict=True))
     answers = module.signatures()["serving_default"](text_a=first, text_b=second)
     np.testing.assert_allclose(answers["probabilities"], results.probabilities, rtol=0, atol=1e-5)
@@ -167,17 +169,18 @@ def test_a_configuration_that_contradicts_the_records_is_refused(tmp_path):
 
 def test_balanced_weights():
     counts = {"a": 80, "b": 20}
-    manifest = {"labels": ["a", "b"], "kind": "single", "splits": {"train": {"labels": counts, "examples": 100}}}
+    splits = {"train": {"labels": counts, "examples": 100}}
+    manifest = manifests.dataset(labels=["a", "b"], kind="single", splits=splits)
     assert resolved_weights("balanced", manifest) == {"a": 100 / 160, "b": 100 / 40}  # as scikit-learn's
-    several = resolved_weights("balanced", manifest | {"kind": "multi"})
+    several = resolved_weights("balanced", manifest.with_values(kind="multi"))
     assert several == {"a": 1.0, "b": 2.0}  # the root of 80 / 20
     with pytest.raises(InputError, match="labels are numbers"):
-        resolved_weights("balanced", manifest | {"labels": None})
+        resolved_weights("balanced", manifest.with_values(labels=None))
     assert (
-        resolved_weights("balanced", manifest | {"labels": ["a", "b", "c"]})["c"] == 100 / 3
+        resolved_weights("balanced", manifest.with_values(labels=["a", "b", "c"]))["c"] == 100 / 3
     )  # as if it were there once
     with pytest.raises(InputError, match="no training split to count labels in"):
-        resolved_weights("balanced", manifest | {"splits": {}})
+        resolved_weights("balanced", manifest.with_values(splits={}))
 
 
 @pytest.mark.parametrize("kind", ["single", "multi"])

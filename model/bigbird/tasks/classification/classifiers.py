@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.config import ClassifierTask
@@ -67,7 +68,7 @@ class ClassifierFamily(AnsweringFamily):
         return MEANINGS
 
 
-def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float] | None:
+def resolved_weights(given: Any, manifest: DatasetManifest) -> dict[str, float] | None:
     """Weights by label; `balanced` from the training split's counts.
 
     Of one label each: examples / (labels * examples with it), as scikit-learn's "balanced". Of several labels, the weight of
@@ -79,7 +80,7 @@ def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float
     """
     if given is None:
         return None
-    labels = manifest["labels"]
+    labels = manifest.labels
     if not labels:
         raise InputError("task.class_weights is set, but the labels are numbers; leave it out")
     if given != "balanced":
@@ -91,10 +92,10 @@ def resolved_weights(given: Any, manifest: Mapping[str, Any]) -> dict[str, float
                 f"{', '.join(map(shown, labels[:20]))}.{hint}"
             )
         return dict(given)
-    if "train" not in manifest["splits"]:
+    if "train" not in manifest.splits:
         raise InputError("task.class_weights is balanced, and the dataset has no training split to count labels in")
-    train = manifest["splits"]["train"]
-    total, counts = train["examples"], {label: train["labels"].get(label, 1) for label in labels}
+    train = manifest.splits["train"]
+    total, counts = train.examples, {label: train.labels.get(label, 1) for label in labels}
     if manifest.get("kind") == "multi":
         return {label: max(1.0, ((total - counts[label]) / counts[label]) ** 0.5) for label in labels}
     return {label: total / (len(labels) * counts[label]) for label in labels}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bigbird.manifests import DatasetManifest
 from bigbird.records import features
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.config import LongDocuments
@@ -43,7 +44,7 @@ class Layout:
     window_stride: int
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Layout:
+    def of(cls, settings: Mapping[str, Any] | DatasetManifest) -> Layout:
         """Of preprocessing's settings, or of a dataset's manifest."""
         stride = settings["window_stride"] or default_stride(settings["max_length"])
         return cls(settings["max_length"], settings["long_documents"], stride)

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import read_examples
-from bigbird.support.artifacts import check_files, read_manifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.baselines import (
     Baselines,
@@ -114,10 +114,10 @@ def compare(results: ClassificationResults, folder: Path) -> Baselines:
     Raises:
         InputError: the dataset folder holds no training documents.
     """
-    manifest = read_manifest(folder, "dataset")
-    if "train" not in manifest["splits"]:
+    manifest = DatasetManifest.read(folder)
+    if "train" not in manifest.splits:
         raise InputError(f"{folder}: has no training split, which the baselines are fitted on; write the dataset again")
-    check_files(folder, "dataset", manifest, ["train.examples.jsonl"])
+    manifest.check_files(folder, ["train.examples.jsonl"])
     lines = list(islice(read_examples(folder, "train"), MOST_TRAINING_LINES))
     training_gold = gold_of([line["label"] for line in lines], results.labels, results.kind)
     training = [_joined(line["text_a"], line["text_b"]) for line in lines]

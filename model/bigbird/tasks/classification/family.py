@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.records.features import TOKENS, Feature
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
@@ -172,7 +173,7 @@ class ClassificationFamily(ClassifierFamily):
         }[config.kind or "single"]
         return (Feature("record_id", "int64"), *TOKENS, target, Feature("windows", "int64"))
 
-    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
+    def from_dataset(self, config: Task, manifest: DatasetManifest, vocabulary: str) -> dict[str, Any]:
         config = _own(config)
         for key in SHARED:
             found = getattr(config, key)
@@ -181,15 +182,15 @@ class ClassificationFamily(ClassifierFamily):
                     f"task.{key} is {shown(found)}, but the dataset's records are made with {shown(manifest[key])}; leave it out, "
                     "or preprocess again"
                 )
-        classes = len(manifest["labels"]) if manifest["labels"] else 1
+        classes = len(manifest.labels) if manifest.labels else 1
         if config.model.num_classes not in (0, classes):
             raise InputError(f"task.model.num_classes is {config.model.num_classes}, but the dataset has {classes}")
         return {
             "model": {"num_classes": classes},
             "kind": manifest["kind"],
-            "labels": manifest["labels"] or [],
+            "labels": manifest.labels or [],
             "long_documents": manifest["long_documents"],
-            "window_stride": min(manifest["window_stride"], manifest["max_length"]),
+            "window_stride": min(manifest["window_stride"], manifest.max_length),
             "class_weights": resolved_weights(config.class_weights, manifest),
             "label_shares": label_shares(manifest),
             "number_mean": manifest["numbers"]["mean"] if manifest["numbers"] else 0.0,
@@ -215,7 +216,7 @@ class ClassificationFamily(ClassifierFamily):
     # ---------------------------------------------------------------------------------------------- evaluation
 
     def collector(
-        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+        self, config: Task, manifest: DatasetManifest | None, folder: Path | None, split: str
     ) -> ClassificationCollector:
         from bigbird.tasks.classification.scoring import ClassificationCollector
 
@@ -233,7 +234,7 @@ class ClassificationFamily(ClassifierFamily):
 
         return examine(evaluation, decisions, folder)
 
-    def shorten(self, record: Record, length: int, manifest: Mapping[str, Any]) -> Record | None:
+    def shorten(self, record: Record, length: int, manifest: DatasetManifest) -> Record | None:
         return shortened(record, length, Layout.of(manifest))
 
     def write_predictions(self, folder: Path, results: ClassificationResults, task: str, split: str) -> list[str]:
@@ -248,7 +249,7 @@ class ClassificationFamily(ClassifierFamily):
 
     # ------------------------------------------------------------------------------------------------- serving
 
-    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+    def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         from bigbird.tasks.classification.decisions import decisions_of
         from bigbird.tasks.classification.serving import Classifier
 
@@ -257,10 +258,10 @@ class ClassificationFamily(ClassifierFamily):
             model,
             vocabulary,
             buckets=config.buckets,
-            layout=Layout.of(manifest["dataset"]),
-            pairs=manifest["dataset"]["pairs"],
+            layout=Layout.of(manifest.trained_on()),
+            pairs=manifest.trained_on()["pairs"],
             labels=config.labels,
-            decisions=decisions_of(config.kind, config.labels, manifest.get("decisions")),
+            decisions=decisions_of(config.kind, config.labels, manifest.decisions),
             window_pooling=config.window_pooling,
             scale=(config.number_mean, config.number_deviation),
         )
@@ -269,7 +270,7 @@ class ClassificationFamily(ClassifierFamily):
         self,
         lines: Sequence[Line],
         ask: Callable[[Sequence[Line]], Outputs],
-        manifest: Mapping[str, Any],
+        manifest: DatasetManifest,
         metric_name: str,
     ) -> float:
         from bigbird.tasks.classification.scoring import score_answers
@@ -277,13 +278,12 @@ class ClassificationFamily(ClassifierFamily):
         return score_answers(lines, ask(lines), manifest, metric_name)
 
 
-def label_shares(manifest: Mapping[str, Any]) -> dict[str, float]:
+def label_shares(manifest: DatasetManifest) -> dict[str, float]:
     """Label -> share of the training documents that have it; nothing where labels are numbers, or they were not counted."""
-    train = manifest["splits"].get("train", {})
-    counts = train.get("labels", {})
-    if not manifest["labels"] or not all(counts.get(label) for label in manifest["labels"]):
+    train = manifest.splits.get("train")
+    if train is None or not manifest.labels or not all(train.labels.get(label) for label in manifest.labels):
         return {}
-    return {label: counts[label] / train["examples"] for label in manifest["labels"]}
+    return {label: train.labels[label] / train.examples for label in manifest.labels}
 
 
 def first_bias(config: ClassificationTask) -> list[float] | None:

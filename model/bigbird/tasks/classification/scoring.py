@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification import metrics as metric
@@ -127,7 +128,7 @@ class ClassificationCollector(Collector):
         split: of the dataset.
     """
 
-    def __init__(self, config: ClassificationTask, manifest: dict[str, Any] | None, folder: Path | None, split: str):
+    def __init__(self, config: ClassificationTask, manifest: DatasetManifest | None, folder: Path | None, split: str):
         self.kind, self.labels, self.pooling = config.kind or "single", tuple(config.labels), config.window_pooling
         self.scale = Scale(config.number_mean, config.number_deviation)
         self.lines: dict[int, dict[str, Any]] | None = None
@@ -226,7 +227,7 @@ def gold_of(found: Sequence[Any], labels: Sequence[str], kind: ResolvedKind) -> 
 
 
 def score_answers(
-    lines: Sequence[Mapping[str, Any]], outputs: Mapping[str, np.ndarray], manifest: Mapping[str, Any], name: str
+    lines: Sequence[Mapping[str, Any]], outputs: Mapping[str, np.ndarray], manifest: DatasetManifest, name: str
 ) -> float:
     """A metric from an exported model's own answers.
 
@@ -239,7 +240,7 @@ def score_answers(
     Raises:
         InputError: the model answers labels that the dataset does not have, or the metric cannot be had from answers.
     """
-    kind, labels = manifest["kind"], manifest["labels"] or ()
+    kind, labels = manifest["kind"], manifest.labels or ()
     gold = gold_of([line["label"] for line in lines], labels, kind)
     assert gold is not None  # noqa: S101 - asked of labelled splits
     if kind == "number":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import DataConfig, Task
+from bigbird.manifests import DatasetManifest
 from bigbird.records.features import TOKENS, Feature
 from bigbird.support.errors import InputError
 from bigbird.tasks.family import TaskFamily
@@ -89,7 +90,7 @@ class PretrainingFamily(TaskFamily):
         assert isinstance(data, PretrainingDataConfig)  # noqa: S101 - this family's
         return Masker(Vocabulary(data.vocab_file), data)
 
-    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
+    def from_dataset(self, config: Task, manifest: DatasetManifest, vocabulary: str) -> dict[str, Any]:
         return {name: {"vocab_file": vocabulary} for name in ("train_data", "validation_data")}
 
     def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:
@@ -132,7 +133,7 @@ class PretrainingFamily(TaskFamily):
     # ---------------------------------------------------------------------------------------------- evaluation
 
     def collector(
-        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+        self, config: Task, manifest: DatasetManifest | None, folder: Path | None, split: str
     ) -> PretrainingCollector:
         from bigbird.tasks.pretraining.scoring import PretrainingCollector
 

@@ -19,20 +19,22 @@ class SquadDataConfig(DataConfig):
 
     doc_stride: Positive = Field(128, description="tokens from one window's start to the next")
     query_length: Positive = Field(64, description="a question's most tokens")
-    vocab_file: str = Field("", description="the SentencePiece model")
-    tokenization: Literal["SentencePiece"] = Field("SentencePiece", description="the only one")
-    do_lower_case: bool = Field(False, description="lower-cases questions and contexts")
-    version_2_with_negative: bool = Field(False, description="whether questions may have no answer, as in SQuAD 2.0")
+    vocab_file: str = Field("", description="SentencePiece model, for an input_path of raw JSON; default the dataset's")
+    tokenization: Literal["SentencePiece"] = Field("SentencePiece", description="SentencePiece is the only one")
+    do_lower_case: bool = Field(False, description="lower-cases texts when they are preprocessed")
+    version_2_with_negative: bool = Field(
+        False, description="whether there are questions without an answer, for an input_path of raw JSON"
+    )
 
 
 class SquadTask(Task):
     """Answers as spans of a context."""
 
     model: SpanModelConfig = SpanModelConfig()
-    n_best_size: Positive = Field(20, description="best starts and ends of a window that are paired")
+    n_best_size: Positive = Field(20, description="best starts and ends that are paired")
     max_answer_length: Positive = Field(30, description="tokens")
     null_score_diff_threshold: Number = Field(
-        0.0, description="SQuAD 2.0: how far the score of no answer must be ahead for none to be given"
+        0.0, description="a question has no answer where that scores so much better than the best answer"
     )
     train_data: SquadDataConfig = SquadDataConfig(global_batch_size=48)
     validation_data: SquadDataConfig = SquadDataConfig(global_batch_size=48, is_training=False, drop_remainder=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bigbird.config import DataConfig, Task
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.records import features
 from bigbird.records.features import TOKENS, Feature
 from bigbird.tasks.evaluation import Outputs
@@ -125,7 +126,7 @@ class SquadFamily(SpanFamily):
         # A window without its answer points at [CLS], so is_impossible is not needed.
         return tuple(feature for feature in super().target_features(config) if feature.name != "is_impossible")
 
-    def raw_validation(self, file: str, data: DataConfig, folder: Path) -> dict[str, Any]:
+    def raw_validation(self, file: str, data: DataConfig, folder: Path) -> DatasetManifest:
         from bigbird.tasks.squad.config import SquadDataConfig
         from bigbird.tasks.squad.raw import encode_raw_squad
 
@@ -155,7 +156,7 @@ class SquadFamily(SpanFamily):
     # ---------------------------------------------------------------------------------------------- evaluation
 
     def collector(
-        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+        self, config: Task, manifest: DatasetManifest | None, folder: Path | None, split: str
     ) -> SpanCollector:
         from bigbird.tasks.squad.scoring import SpanCollector
 
@@ -164,11 +165,11 @@ class SquadFamily(SpanFamily):
 
     # ------------------------------------------------------------------------------------------------- serving
 
-    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+    def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         from bigbird.tasks.squad.serving import Reader
 
         assert isinstance(config, SquadTask)  # noqa: S101 - this family's
-        dataset = manifest["dataset"]
+        dataset = manifest.trained_on()
         return Reader(
             model,
             vocabulary,
@@ -186,7 +187,7 @@ class SquadFamily(SpanFamily):
         self,
         lines: Sequence[Line],
         ask: Callable[[Sequence[Line]], Outputs],
-        manifest: Mapping[str, Any],
+        manifest: DatasetManifest,
         metric_name: str,
     ) -> float:
         from bigbird.tasks.squad.scoring import score_answers

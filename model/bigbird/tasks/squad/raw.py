@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from bigbird.config import PLACEHOLDER
+from bigbird.manifests import DatasetManifest, SplitFacts, VocabularyFacts
 from bigbird.records import features
-from bigbird.support.artifacts import write_manifest
 from bigbird.support.errors import InputError
 from bigbird.tasks import squad
 from bigbird.tasks.records import BadRecords
@@ -19,7 +18,7 @@ from bigbird.version import provenance
 PARAGRAPHS_AT_ONCE = 64
 
 
-def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> dict[str, Any]:
+def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> DatasetManifest:
     """Writes a dataset folder that holds a JSON file's validation split.
 
     Args:
@@ -50,7 +49,7 @@ def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> dict[str
     )
     lengths = _write_records(folder / "validation-00000-of-00001.tfrecord", paragraphs, vocabulary, options)
     (folder / "vocab.model").write_bytes(Path(data.vocab_file).read_bytes())
-    return write_manifest(folder, "dataset", _manifest(data, vocabulary, paragraphs, lengths))
+    return _manifest(data, vocabulary, paragraphs, lengths).write(folder)
 
 
 def _write_records(
@@ -72,33 +71,32 @@ def _write_records(
 
 def _manifest(
     data: SquadDataConfig, vocabulary: Vocabulary, paragraphs: list[squad.Paragraph], lengths: list[int]
-) -> dict[str, Any]:
-    task = "squad_v2" if data.version_2_with_negative else "squad_v1"
-    return {
-        "task": task,
-        "experiment_type": "bigbird/squad",
-        "labels": None,
-        "metrics": list(squad.METRICS),
-        "splits": {
-            "validation": {
-                "files": ["validation-00000-of-00001.tfrecord"],
-                "records": len(lengths),
-                "examples": sum(len(paragraph["questions"]) for paragraph in paragraphs),
-                "tokens": sum(lengths),
-                "longest": max(lengths),
-            }
+) -> DatasetManifest:
+    return DatasetManifest(
+        task="squad_v2" if data.version_2_with_negative else "squad_v1",
+        experiment_type="bigbird/squad",
+        labels=None,
+        metrics=list(squad.METRICS),
+        splits={
+            "validation": SplitFacts(
+                files=["validation-00000-of-00001.tfrecord"],
+                records=len(lengths),
+                examples=sum(len(paragraph["questions"]) for paragraph in paragraphs),
+                tokens=sum(lengths),
+                longest=max(lengths),
+            )
         },
-        "max_length": data.seq_length,
-        "query_length": data.query_length,
-        "doc_stride": data.doc_stride,
-        "version_2": data.version_2_with_negative,
-        "vocabulary": {
-            "file": "vocab.model",
-            "sha256": vocabulary.sha256,
-            "size": vocabulary.size,
-            "lower_case": data.do_lower_case,
-            "trained_here": False,
-        },
-        "rejected": 0,
+        max_length=data.seq_length,
+        query_length=data.query_length,
+        doc_stride=data.doc_stride,
+        version_2=data.version_2_with_negative,
+        vocabulary=VocabularyFacts(
+            file="vocab.model",
+            sha256=vocabulary.sha256,
+            size=vocabulary.size,
+            lower_case=data.do_lower_case,
+            trained_here=False,
+        ),
+        rejected=0,
         **provenance(),
-    }
+    )

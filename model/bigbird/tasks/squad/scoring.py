@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
@@ -51,7 +52,7 @@ class SquadResults:
 class SpanCollector(Collector):
     """Keeps each window's best spans."""
 
-    def __init__(self, task: SquadTask, manifest: dict[str, Any], folder: Path, split: str):
+    def __init__(self, task: SquadTask, manifest: DatasetManifest, folder: Path, split: str):
         self.task, self.version_2 = task, bool(manifest["version_2"])
         self.windows: dict[int, WindowOffsets] = {}
         self.of_question: dict[str, list[int]] = defaultdict(list)

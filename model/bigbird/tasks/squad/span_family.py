@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.squad.examples import WindowOptions
@@ -71,13 +72,13 @@ class SpanFamily(AnsweringFamily):
         return MEANINGS
 
 
-def dataset_folder(manifest: dict[str, Any] | None, folder: Path | None) -> tuple[dict[str, Any], Path]:
+def dataset_folder(manifest: DatasetManifest | None, folder: Path | None) -> tuple[DatasetManifest, Path]:
     """The dataset that answers are scored against; `InputError` where there is none."""
     if manifest is None or folder is None:
         raise InputError("questions are scored against texts and answers: give a dataset folder, not bare TFRecords")
     return manifest, folder
 
 
-def windows_of(settings: Mapping[str, Any]) -> WindowOptions:
+def windows_of(settings: Mapping[str, Any] | DatasetManifest) -> WindowOptions:
     """The windows that a dataset's manifest, or preprocessing's settings, describe."""
     return WindowOptions(**{name: settings[name] for name in SETTINGS})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.records import features
 from bigbird.records.features import TOKENS, Feature
 from bigbird.support.errors import InputError
@@ -141,7 +142,7 @@ class TriviaQAFamily(SpanFamily):
     # ---------------------------------------------------------------------------------------------- evaluation
 
     def collector(
-        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+        self, config: Task, manifest: DatasetManifest | None, folder: Path | None, split: str
     ) -> DocumentCollector:
         from bigbird.tasks.triviaqa.scoring import DocumentCollector
 
@@ -150,7 +151,7 @@ class TriviaQAFamily(SpanFamily):
 
     # ------------------------------------------------------------------------------------------------- serving
 
-    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+    def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         from bigbird.tasks.squad.serving import DocumentReader
 
         assert isinstance(config, TriviaQATask)  # noqa: S101 - this family's
@@ -158,7 +159,7 @@ class TriviaQAFamily(SpanFamily):
             model,
             vocabulary,
             buckets=config.buckets,
-            windows=windows_of(manifest["dataset"]),
+            windows=windows_of(manifest.trained_on()),
             top_k=config.top_k,
             max_width=config.max_answer_width,
         )
@@ -167,7 +168,7 @@ class TriviaQAFamily(SpanFamily):
         self,
         lines: Sequence[Line],
         ask: Callable[[Sequence[Line]], Outputs],
-        manifest: Mapping[str, Any],
+        manifest: DatasetManifest,
         metric_name: str,
     ) -> float:
         from bigbird.tasks.triviaqa.scoring import score_answers

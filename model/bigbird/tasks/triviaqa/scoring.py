@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
@@ -23,7 +24,7 @@ from bigbird.tasks.triviaqa.examples import METRICS
 class DocumentCollector(Collector):
     """Of all windows of all documents that a key has, the best span answers."""
 
-    def __init__(self, task: TriviaQATask, manifest: dict[str, Any], folder: Path, split: str):
+    def __init__(self, task: TriviaQATask, manifest: DatasetManifest, folder: Path, split: str):
         self.task = task
         self.offsets: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.windows: dict[str, list[int]] = defaultdict(list)

@@ -110,7 +110,7 @@ class MoodFamily(AnsweringFamily):
         from bigbird.tasks.classification.encoding import Layout
         from bigbird.tasks.classification.serving import Classifier
 
-        length = manifest["dataset"]["max_length"]
+        length = manifest.trained_on().max_length
         layout = Layout(length, "head", length)
         return Classifier(model, vocabulary, buckets=config.buckets, layout=layout, pairs=False, labels=LABELS)
 

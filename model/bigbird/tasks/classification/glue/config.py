@@ -11,14 +11,14 @@ from bigbird.tasks.classification.config import ClassifierTask
 
 
 class ClassifierDataConfig(DataConfig):
-    label_type: Literal["int", "float"] = Field("int", description="float for a number, as in STS-B")
+    label_type: Literal["int", "float"] = Field("int", description="int for classes, float for a number")
 
 
 class GlueTask(ClassifierTask):
     """Sentence or sentence-pair classification or regression."""
 
     metric_type: Literal["accuracy", "f1", "matthews_corrcoef", "pearson_spearman_corr"] = Field(
-        "accuracy", description="the metric that decides, where no dataset says the task"
+        "accuracy", description="the metric that decides, for records without a dataset folder"
     )
     train_data: ClassifierDataConfig = ClassifierDataConfig()
     validation_data: ClassifierDataConfig = ClassifierDataConfig(is_training=False, drop_remainder=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.config import Task
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.records.features import LABEL_IDS, TOKENS, Feature
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
@@ -122,24 +123,24 @@ class GlueFamily(ClassifierFamily):
     def record_features(self, config: Task) -> tuple[Feature, ...]:
         return (*TOKENS, LABEL_IDS[_own(config).train_data.label_type], Feature("example_id", "int64"))
 
-    def from_dataset(self, config: Task, manifest: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
-        labels = manifest["labels"]
+    def from_dataset(self, config: Task, manifest: DatasetManifest, vocabulary: str) -> dict[str, Any]:
+        labels = manifest.labels
         classes, label_type = (len(labels), "int") if labels else (1, "float")
         config = _own(config)
         found = config.model.num_classes
         if found not in (0, classes):
-            raise InputError(f"task.model.num_classes is {found}, but {manifest['task']} has {classes}")
+            raise InputError(f"task.model.num_classes is {found}, but {manifest.task} has {classes}")
         changes: dict[str, Any] = {"model": {"num_classes": classes}}
         for name in ("train_data", "validation_data"):
             data = getattr(config, name)
             if "label_type" in data.model_fields_set and data.label_type != label_type:
                 raise InputError(
-                    f"task.{name}.label_type is {data.label_type}, but {manifest['task']} has {label_type} labels"
+                    f"task.{name}.label_type is {data.label_type}, but {manifest.task} has {label_type} labels"
                 )
             changes[name] = {"label_type": label_type}
         if config.class_weights is not None:
             weights = resolved_weights(config.class_weights, manifest)
-            changes |= {"class_weights": weights, "labels": list(labels)}
+            changes |= {"class_weights": weights, "labels": list(labels or ())}
         return changes
 
     def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:
@@ -169,7 +170,7 @@ class GlueFamily(ClassifierFamily):
     # ---------------------------------------------------------------------------------------------- evaluation
 
     def collector(
-        self, config: Task, manifest: dict[str, Any] | None, folder: Path | None, split: str
+        self, config: Task, manifest: DatasetManifest | None, folder: Path | None, split: str
     ) -> GlueCollector:
         from bigbird.tasks.classification.glue.scoring import GlueCollector
 
@@ -190,17 +191,17 @@ class GlueFamily(ClassifierFamily):
 
     # ------------------------------------------------------------------------------------------------- serving
 
-    def serving_module(self, model: Any, manifest: Mapping[str, Any], config: Task, vocabulary: Vocabulary) -> Any:
+    def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         from bigbird.tasks.classification.serving import Classifier
 
-        length = manifest["dataset"]["max_length"]
+        length = manifest.trained_on().max_length
         return Classifier(
             model,
             vocabulary,
             buckets=config.buckets,
             layout=Layout(length, "head", length),
-            pairs=len(GLUE_TASKS[manifest["task"]].text_columns) == 2,
-            labels=manifest["labels"] or (),
+            pairs=len(GLUE_TASKS[manifest.trained_on().task].text_columns) == 2,
+            labels=manifest.labels or (),
             number="score",
         )
 
@@ -208,12 +209,12 @@ class GlueFamily(ClassifierFamily):
         self,
         lines: Sequence[Line],
         ask: Callable[[Sequence[Line]], Outputs],
-        manifest: Mapping[str, Any],
+        manifest: DatasetManifest,
         metric_name: str,
     ) -> float:
         from bigbird.tasks.classification.glue.scoring import score_answers
 
-        return score_answers(lines, ask(lines), manifest["labels"], metric_name)
+        return score_answers(lines, ask(lines), manifest.labels, metric_name)
 
 
 def _own(config: Task) -> GlueTask:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bigbird.manifests import DatasetManifest
 from bigbird.scoring import read_examples
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics as metric
@@ -56,14 +57,14 @@ class GlueResults:
 class GlueCollector(Collector):
     """Keeps each example's logits."""
 
-    def __init__(self, task: GlueTask, manifest: dict[str, Any] | None, folder: Path | None, split: str):
+    def __init__(self, task: GlueTask, manifest: DatasetManifest | None, folder: Path | None, split: str):
         self.examples: dict[int, dict[str, Any]] | None = None
         self.labels: tuple[str, ...] | None = None
         if manifest is None or folder is None:
             self.names: Sequence[str] = METRIC_TYPES.get(task.metric_type, (task.metric_type,))
         else:
-            self.names = manifest["metrics"]
-            self.labels = tuple(manifest["labels"]) if manifest["labels"] else None
+            self.names = manifest.metrics
+            self.labels = tuple(manifest.labels) if manifest.labels else None
             self.examples = {line["id"]: line for line in read_examples(folder, split)}
         self.reset()
 

@@ -1,0 +1,36 @@
+"""The JSON files that stages leave for each other, as typed models: dataset.json, model.json, metrics.json and the others."""
+
+from bigbird.manifests.base import Manifest, Part, checked
+from bigbird.manifests.dataset import DatasetManifest, SplitFacts, VocabularyFacts
+from bigbird.manifests.evaluation import (
+    BaselineFacts,
+    ComparisonFacts,
+    EvaluationManifest,
+    Interval,
+    LengthFacts,
+    Primary,
+)
+from bigbird.manifests.model import ModelManifest
+from bigbird.manifests.saved_model import SavedModelManifest, SignatureFacts, TensorFacts
+from bigbird.manifests.state import BestFacts, CheckpointState
+
+__all__ = [
+    "BaselineFacts",
+    "BestFacts",
+    "CheckpointState",
+    "ComparisonFacts",
+    "DatasetManifest",
+    "EvaluationManifest",
+    "Interval",
+    "LengthFacts",
+    "Manifest",
+    "ModelManifest",
+    "Part",
+    "Primary",
+    "SavedModelManifest",
+    "SignatureFacts",
+    "SplitFacts",
+    "TensorFacts",
+    "VocabularyFacts",
+    "checked",
+]
