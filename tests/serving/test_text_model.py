@@ -113,7 +113,7 @@ def test_an_export_answers_whatever_keras_computes_with(exported, classified):  
         (["a", None], "example 1, counted from 0: text_a is null; expected a text"),
         (["a", float("nan")], "example 1, counted from 0: text_a is NaN; expected a text"),
         (["a", b"b"], "example 1, counted from 0: text_a is"),
-        ({"text": "a"}, "the example: has text; this model expects text_a"),
+        ({"text": "a"}, 'the example: has "text"; this model expects text_a'),
         ({"text_a": ["a"], "text_b": []}, "text_a has 1, text_b has 0; expected as many texts for each field"),
     ],
 )
