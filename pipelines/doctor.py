@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from bigbird.support.addresses import without_password, without_passwords
 from bigbird_pipelines.platforms.platform import Finding
 from bigbird_pipelines.remote import settings_from
 from bigbird_pipelines.team_settings import ADDRESSES, TeamSettings
+
+_log = logging.getLogger(__name__)
 
 
 def doctor_command(*, checks: Callable[[TeamSettings], Iterator[Finding]], **options: Any) -> None:
@@ -35,5 +38,5 @@ def doctor_command(*, checks: Callable[[TeamSettings], Iterator[Finding]], **opt
             print(f"{'':<8} -> {finding.remedy}")
         failed += finding.good is False
     if failed:
-        print(f"{failed} {'check' if failed == 1 else 'checks'} failed", file=sys.stderr)
+        _log.error(f"{failed} {'check' if failed == 1 else 'checks'} failed")
         sys.exit(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 import re
 import shutil
@@ -29,6 +30,8 @@ from bigbird_pipelines.own_tables import with_own_tables
 from bigbird_pipelines.parameters import PATHS, SPLITS, pipeline_parameters
 from bigbird_pipelines.platforms.local_steps import Place
 from bigbird_pipelines.platforms.platform import LocalPlatform
+
+_log = logging.getLogger(__name__)
 
 RECORD = "run.json"
 
@@ -110,16 +113,16 @@ def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
         from bigbird_pipelines.sample_data import write_sample
 
         write_sample(plan.sample, Path(plan.arguments["data"]))
-    print(f"running in {plan.folder}; press Ctrl-C to stop", file=sys.stderr)
+    _log.info(f"running in {plan.folder}; press Ctrl-C to stop")
     goes_on = f"`bigbird run --resume --name {plan.folder.name}` goes on from there"
     try:
         pipeline = build_pipeline(Target(images or Images.named(tag="none")))
         finished = local_steps.run(pipeline, plan.arguments, plan.folder, place)
     except local_steps.StepFailed as error:
-        print(f"error: {error}\nOnce that is mended, {goes_on}", file=sys.stderr)
+        _log.error(f"{error}\nOnce that is mended, {goes_on}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print(f"stopped; {goes_on}", file=sys.stderr)
+        _log.info(f"stopped; {goes_on}")
         raise
     evaluation = EvaluationManifest.read(finished.path("evaluation"))
     outcome = {
@@ -318,7 +321,7 @@ def _prepare_folder(plan: RunPlan, *, overwrite: bool, named: bool) -> bool:
     if not named and folder.exists():
         return False
     if _check_folder(plan, overwrite):
-        print(f"going on with the run in {folder}, which did not end", file=sys.stderr)
+        _log.info(f"going on with the run in {folder}, which did not end")
     elif overwrite and folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ from bigbird.tasks.registry import family_of_task, pipeline_task_names, table_ta
 from bigbird_components.table_options import OPTIONS, as_overrides, given_options
 from bigbird_pipelines.parameters import overridden_task
 from bigbird_pipelines.recipes import recipe_text
+
+_log = logging.getLogger(__name__)
 
 
 class Names(Protocol):
@@ -53,7 +55,7 @@ def with_own_tables(options: Mapping[str, Any], files: Names) -> dict[str, Any]:
                 f"--task is not given; expected one of those that read your own tables: {', '.join(tasks)}"
             )
         found["task"] = tasks[0]
-        print(f"--task is taken to be {tasks[0]}, as {reason}", file=sys.stderr)
+        _log.info(f"--task is taken to be {tasks[0]}, as {reason}")
     return found
 
 

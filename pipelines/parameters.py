@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.recipes import default_recipe, recipe_text
 from bigbird_pipelines.shortcuts import shortcut_overrides
+
+_log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 PATHS = ("data", *(f"{kind}_file" for kind in SPLITS))
@@ -164,7 +166,7 @@ def _vocabulary(given: str, experiment: Experiment, files: Files) -> str:
             "or where the task has no such key, preprocess and train with the stages' own commands"
         )
     if not given:
-        print(f"the vocabulary is that of the weights: {carried.file}", file=sys.stderr)
+        _log.info(f"the vocabulary is that of the weights: {carried.file}")
         return carried.file
     digest = files.digest(given)
     if digest not in ("", carried.sha256):

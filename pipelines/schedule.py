@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import logging
 import re
-import sys
 import zoneinfo
 from collections.abc import Mapping
 from itertools import islice
@@ -17,6 +17,8 @@ from bigbird.support.errors import InputError, ServiceError
 from bigbird_pipelines.platforms.platform import Placement, RemotePlatform
 from bigbird_pipelines.platforms.service import PipelineService, Request, Schedule, Timing
 from bigbird_pipelines.remote import make_request, settings_from
+
+_log = logging.getLogger(__name__)
 
 NEXT_TIMES = 3  # shown when a schedule is made
 _CRON = set("0123456789*,-/ ")
@@ -49,7 +51,7 @@ def create_command(
         placement, settings, options, name=name, labels=labels, caching=caching, later=True
     )
     for warning in warnings:
-        print(f"warning: {without_passwords(warning)}", file=sys.stderr)
+        _log.warning(without_passwords(warning))
     if dry_run:
         print(
             without_passwords(
@@ -234,7 +236,7 @@ def one_of_name(service: PipelineService, name: str) -> Schedule | None:
     found = [schedule for schedule in service.schedules() if schedule.name == name and schedule.state != "COMPLETED"]
     ours = sorted((schedule for schedule in found if schedule.digest), key=lambda schedule: str(schedule.created))
     for left_over in ours[:-1]:
-        print(f"deleting an older schedule {name} that was left behind: {left_over.id}", file=sys.stderr)
+        _log.info(f"deleting an older schedule {name} that was left behind: {left_over.id}")
         service.delete_schedule(left_over)
     return ours[-1] if ours else next(iter(found), None)
 
@@ -290,9 +292,7 @@ def list_command(platform: RemotePlatform, as_json: bool, **options: Any) -> Non
     Console(soft_wrap=True).print(table)
     twice = {schedule.name for schedule in schedules if sum(other.name == schedule.name for other in schedules) > 1}
     for name in sorted(twice):
-        print(
-            f"warning: there are several schedules {name}; bigbird schedule create {name} … leaves one", file=sys.stderr
-        )
+        _log.warning(f"there are several schedules {name}; bigbird schedule create {name} … leaves one")
 
 
 def show_command(platform: RemotePlatform, name: str, as_json: bool, **options: Any) -> None:

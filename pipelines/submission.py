@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import uuid
 import zipfile
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from bigbird.manifests import EvaluationManifest
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, shown, split_lines
 from bigbird.tasks.classification.glue import GLUE_TASKS, GlueSpec
+
+_log = logging.getLogger(__name__)
 
 # Rows of each test set, as the benchmark counts them.
 ROWS = {
@@ -66,7 +68,7 @@ def write_submission(evaluations: tuple[Path, ...], output: Path, *, partial: bo
     if problems and not partial:
         raise InputError("the submission is not whole; --partial writes it all the same:\n  " + "\n  ".join(problems))
     for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        _log.warning(problem)
     temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

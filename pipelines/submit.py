@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 import time
@@ -16,6 +17,8 @@ from bigbird_components.runs import Run, Step
 from bigbird_pipelines.platforms.platform import Placement
 from bigbird_pipelines.platforms.service import PipelineService
 from bigbird_pipelines.remote import make_request, settings_from
+
+_log = logging.getLogger(__name__)
 
 POLL_S = 15.0
 HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs
@@ -40,7 +43,7 @@ def submit_command(
     service = placement.platform.service(settings)
     request, warnings = make_request(placement, settings, options, name=name, labels=labels, caching=caching)
     for warning in warnings:
-        print(f"warning: {without_passwords(warning)}", file=sys.stderr)
+        _log.warning(without_passwords(warning))
     if dry_run:
         print(without_passwords(json.dumps(service.described(request), indent=2, ensure_ascii=False)))
         return
@@ -50,7 +53,7 @@ def submit_command(
         try:
             finish(watch(service, identifier, poll_s), service)
         except KeyboardInterrupt:
-            print(f"no longer waiting; the run goes on: {service.link(identifier)}", file=sys.stderr)
+            _log.info(f"no longer waiting; the run goes on: {service.link(identifier)}")
             raise
 
 
@@ -71,7 +74,7 @@ def watch(
     Raises:
         ServiceError: the service refused, or was out of reach for `PATIENCE_S` seconds.
     """
-    say = tell or (lambda line: print(line, file=sys.stderr, flush=True))
+    say = tell or _log.info
     shown: dict[str, str] = {}
     started: dict[str, float] = {}
     last = reached = time.monotonic()
@@ -124,14 +127,12 @@ def finish(run: Run, service: PipelineService) -> None:
         return
     failed = run.failed
     if failed is None:
-        print(f"error: run {run.name} {run.state.lower()}: {run.error or 'no step says why'}", file=sys.stderr)
+        _log.error(f"run {run.name} {run.state.lower()}: {run.error or 'no step says why'}")
         sys.exit(1)
-    reasons = service.errors_of(failed)
-    print(f"error: step {failed.name!r} of {run.name} failed: {failed.error or run.error}", file=sys.stderr)
-    for reason in reasons:
-        print(f"  {reason}", file=sys.stderr)
-    if failed.logs:
-        print(f"logs: {failed.logs}", file=sys.stderr)
+    lines = [f"step {failed.name!r} of {run.name} failed: {failed.error or run.error}"]
+    lines += [f"  {reason}" for reason in service.errors_of(failed)]
+    lines += [f"logs: {failed.logs}"] if failed.logs else []
+    _log.error("\n".join(lines))
     sys.exit(exit_code(failed.error))
 
 
