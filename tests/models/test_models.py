@@ -200,8 +200,11 @@ def test_models_and_losses_are_the_same_on_jax(check_on_jax):
 
 
 def test_training_without_dropout_needs_no_seed():
+    keras.utils.set_random_seed(1)
     model = build_model(_task("glue"), num_classes=2)
-    np.testing.assert_allclose(model(_batch(), training=True)["logits"], model(_batch())["logits"], rtol=1e-4)
+    np.testing.assert_allclose(
+        model(_batch(), training=True)["logits"], model(_batch())["logits"], rtol=1e-4, atol=1e-6
+    )
 
 
 def test_a_classifier_without_a_number_of_classes_is_refused():
