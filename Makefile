@@ -19,11 +19,13 @@ STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv --no-config --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
 LOCKS := build component preprocess model train train-gpu train-jax-gpu evaluate export register serve pipelines preflight
 export UV_CUSTOM_COMPILE_COMMAND := make lock
+# Each process computes on one thread: so many as there are processors would take them from each other.
+PYTEST := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # The installed project is what runs, whatever else this variable names.
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-docker bench lint docs compile recipes images push lock clean distclean
+.PHONY: help install run test test-all test-docker bench lint docs compile recipes images push lock clean distclean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,9 +35,11 @@ install: $(STAMP) ## Build .venv from requirements/dev.lock (the others do so wh
 run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad] [BACKEND=jax] [ARGS="--epochs 1"]
 	$(BIN)/bigbird run --sample $(TASK) $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
-# Each process computes on one thread: so many as there are processors would take them from each other.
-test: $(STAMP) ## Run the tests: make test [WORKERS=4] [ARGS="tests/test_layout.py -x"]
-	TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: $(STAMP) ## Run the tests that take seconds: make test [WORKERS=4] [ARGS="tests/test_layout.py -x"]
+	$(PYTEST) -m "not slow and not integration" $(ARGS)
+
+test-all: $(STAMP) ## Run all tests, whole pipelines too, half an hour: make test-all [WORKERS=4] [ARGS=...]
+	$(PYTEST) $(ARGS)
 
 test-docker: IMAGES += register serve train-tpu train-jax-tpu
 test-docker: $(STAMP) images ## Run the tests of the images, on the local Docker engine
@@ -50,7 +54,7 @@ lint: $(STAMP) ## Check style and types with ruff and mypy
 
 # The variable silences a notice of the theme about another program.
 docs: $(STAMP) ## Build the pages of docs/ as a site in build/site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "built build/site; to read it: $(BIN)/python -m http.server --directory build/site 8000"
 
 compile: $(STAMP) ## Write the pipeline as YAML to build/finetune.yaml

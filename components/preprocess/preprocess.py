@@ -27,7 +27,8 @@ from bigbird.tasks.statistics import Statistics
 from bigbird.text.vocabulary import Vocabulary, train_vocabulary
 from bigbird.version import provenance
 from bigbird_components.preprocess import storage
-from bigbird_components.preprocess.beam_run import EarlyShards, is_local, parse_options, run_shards
+from bigbird_components.preprocess.beam_run import is_local, parse_options, run_shards
+from bigbird_components.preprocess.local_shards import EarlyShards
 from bigbird_components.preprocess.reading import Lines, OnShard, find_sources, read_source, read_tables
 from bigbird_components.preprocess.report_page import reading_lines, summary_page
 

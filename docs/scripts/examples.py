@@ -21,6 +21,7 @@ class Examples(Extension):
 
 def _fenced(found: re.Match[str]) -> str:
     example = found[1].rstrip("\n")
-    if "```" in example or ">>>" in example:
+    if "```" in example:
         return found[0]
-    return f"Example:\n    ```python\n{example}\n    ```\n\n"
+    language = "pycon" if ">>>" in example else "python"
+    return f"Example:\n    ```{language}\n{example}\n    ```\n\n"

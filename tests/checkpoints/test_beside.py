@@ -54,7 +54,7 @@ def run(tmp_path_factory):
     (folder / "config.yaml").write_text(experiment().to_yaml())
     (folder / "vocab.model").write_bytes(PIECES)
     stated = {"file": "vocab.model", "sha256": SHA256, "size": 20, "lower_case": True}
-    write_json(folder / "model.json", {"best": "best", "dataset": {"task": "sst2", "vocabulary": stated}})
+    write_json(folder / "model.json", {"best": "best", "dataset": {"task": "sst2", "splits": {}, "vocabulary": stated}})
     return folder
 
 

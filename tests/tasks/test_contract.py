@@ -15,6 +15,7 @@ import tensorflow as tf
 from bigbird.config import load_experiment
 from bigbird.data.dataset import training_dataset
 from bigbird.data.record_checks import check_records
+from bigbird.manifests import ModelManifest
 from bigbird.models import build_model
 from bigbird.records import features
 from bigbird.reports.report import Html
@@ -180,7 +181,7 @@ def test_its_report_and_predictions_are_written(made, evaluated, tmp_path):
 def test_its_exported_model_answers_as_evaluation_measures(made, model, evaluated):
     evaluation, _ = evaluated
     vocabulary = Vocabulary(made.folder / "vocab.model")
-    stated = {"task": made.task, "dataset": made.manifest, "labels": made.manifest["labels"]}
+    stated = ModelManifest(task=made.task, dataset=made.manifest, labels=made.manifest.labels)
     serve = made.family.serving_module(model, stated, made.experiment.task, vocabulary).signatures()["serving_default"]
     fields = {spec.name for spec in serve.input_signature}
     meanings = set(made.family.signature_meanings())

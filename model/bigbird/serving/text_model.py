@@ -138,7 +138,8 @@ def predict(folder: str | os.PathLike[str], texts: Any, *, batch_size: int = BAT
 
     Args:
         folder: as `load_model` takes it.
-        texts, batch_size: as `TextModel.predict` takes them.
+        texts: as `TextModel.predict` takes them.
+        batch_size: as there.
 
     Returns:
         As `TextModel.predict` gives it.

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from bigbird_components.preprocess import beam_run
+from bigbird_components.preprocess import beam_run, local_shards
 
 
-def _processes(*flags, total_bytes=beam_run.MANY_BYTES, shards=4):
-    return beam_run._processes(beam_run.parse_options(flags), total_bytes, shards)
+def _processes(*flags, total_bytes=local_shards.MANY_BYTES, shards=4):
+    return local_shards.processes_for(beam_run.parse_options(flags), total_bytes, shards)
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_long_work_takes_a_process_for_each_core_it_may_use_and_short_work_none(
     cores(3)
     assert _processes() == 3
     assert _processes(shards=2) == 2
-    assert _processes(total_bytes=beam_run.MANY_BYTES - 1) == 1
+    assert _processes(total_bytes=local_shards.MANY_BYTES - 1) == 1
     cores(1)
     assert _processes() == 1
 

@@ -12,7 +12,7 @@ from bigbird.config.overrides import assignment, join_overrides
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.family import ClassificationFamily
 from bigbird.text.vocabulary import train_vocabulary
-from bigbird_components.preprocess import beam_run, worker_pool
+from bigbird_components.preprocess import local_shards, worker_pool
 from bigbird_components.preprocess.inputs import resolve_inputs
 from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.run_configuration import preprocessing_settings
@@ -116,8 +116,8 @@ def _preprocess_long(folder, name, *options):
 def test_with_a_vocabulary_encoding_begins_while_lines_are_written_and_gives_the_same_bytes(long_table, monkeypatch):
     monkeypatch.setattr(ClassificationFamily, "examples_per_file", 300)
     plain = _preprocess_long(long_table, "plain", "--direct_num_workers=1", "--direct_running_mode=in_memory")
-    monkeypatch.setattr(beam_run, "MANY_BYTES", 60_000)
-    monkeypatch.setattr(beam_run.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(local_shards, "MANY_BYTES", 60_000)
+    monkeypatch.setattr(local_shards.os, "sched_getaffinity", lambda pid: {0, 1})
     begun, encode = [], worker_pool.Workers.encode
     monkeypatch.setattr(worker_pool.Workers, "encode", lambda self, shard: begun.append(shard) or encode(self, shard))
     early = _preprocess_long(long_table, "early")
@@ -133,8 +133,8 @@ def test_with_a_vocabulary_encoding_begins_while_lines_are_written_and_gives_the
 
 def test_a_worker_that_is_killed_while_lines_are_written_ends_the_stage(long_table, monkeypatch):
     monkeypatch.setattr(ClassificationFamily, "examples_per_file", 300)
-    monkeypatch.setattr(beam_run, "MANY_BYTES", 1)
-    monkeypatch.setattr(beam_run.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(local_shards, "MANY_BYTES", 1)
+    monkeypatch.setattr(local_shards.os, "sched_getaffinity", lambda pid: {0, 1})
     start, started = subprocess.Popen, []
     monkeypatch.setattr(
         worker_pool.subprocess, "Popen", lambda *a, **more: started.append(start(*a, **more)) or started[-1]
