@@ -96,12 +96,12 @@ def test_what_is_installed_has_names_of_its_own(tmp_path):
     for name in ("components", "pipelines"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('this module is the user's')")
-    for command in ("bigbird_components.export", "bigbird_pipelines.cli"):
-        code = f"import runpy, sys; sys.argv = ['x', '--help']; runpy.run_module('{command}', run_name='__main__')"
+    for module in ("bigbird_components.export.__main__", "bigbird_pipelines.cli"):
+        code = f"import sys; sys.argv = ['x', '--help']; from {module} import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=_environment(), check=False
         )
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr, done.stdout[:6]) == (0, "", "Usage:")
 
 
 @pytest.mark.parametrize("stage", STAGES)
