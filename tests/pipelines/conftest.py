@@ -1,5 +1,6 @@
 """A project in the cloud on this machine, and the command line that speaks to it."""
 
+import copy
 import inspect
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from bigbird.text.vocabulary import train_vocabulary
-from bigbird_pipelines import cli
+from bigbird_pipelines import cli, remote
 from bigbird_pipelines.platforms import service
 from tests.cloud import PROJECT, REGION, Cloud
 from tests.kubeflow import Kubeflow
@@ -20,6 +21,22 @@ def stack_without_source_lines():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=lambda: inspect.stack(0)[1:]))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once():
+    """A pipeline is compiled once for equal targets, not again in every command; test_targets compiles each anew."""
+    compile_anew, specs = remote.compiled, {}
+
+    def compiled(target):
+        key = repr(target)  # of a frozen dataclass: all that it is compiled from
+        if key not in specs:
+            specs[key] = compile_anew(target)
+        return copy.deepcopy(specs[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote, "compiled", compiled)
         yield
 
 

@@ -118,7 +118,7 @@ def test_paths_of_this_machine_need_no_library(tmp_path):
         "import sys; from bigbird import storage; p = sys.argv[1] + '/a'; storage.write_bytes(p, b'x');"
         "storage.open_file(p).close(); storage.list_names(sys.argv[1]); storage.fingerprint([p]); storage.exists(p);"
         "storage.delete([p]);"
-        "print([n for n in ('fsspec', 'gcsfs', 's3fs', 'aiohttp', 'botocore', 'google', 'requests') if n in sys.modules])"
+        "print([n for n in ('fsspec', 'gcsfs', 's3fs', 'aiohttp', 'botocore', 'google.auth', 'requests') if n in sys.modules])"
     )
     assert run(code, tmp_path) == "[]\n"
 
