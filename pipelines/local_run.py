@@ -16,6 +16,7 @@ from typing import Any
 
 from bigbird.checkpoints.beside import whole_folder
 from bigbird.config import Experiment
+from bigbird.config.overrides import changed_keys
 from bigbird.manifests import EvaluationManifest
 from bigbird.support import integrity
 from bigbird.support.artifacts import read_json, resolved, write_json
@@ -296,6 +297,9 @@ def _check_folder(plan: RunPlan, overwrite: bool) -> bool:
         raise InputError(f"{exists}; {remedy}")
     before, now = record["arguments"], plan.arguments
     different = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if "overrides" in different:
+        different.remove("overrides")
+        different += changed_keys(before.get("overrides", ""), now["overrides"])
     if different:
         raise InputError(
             f"{exists}, begun with other options ({', '.join(different)}); --resume goes on with its own. Else {remedy}"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigbird.config import load_experiment
-from bigbird.config.overrides import assignment, join_overrides, merge, parse_override
+from bigbird.config.overrides import assignment, changed_keys, join_overrides, merge, parse_override
 from bigbird.support.errors import InputError
 
 TEXT = "task.init_checkpoint"
@@ -157,3 +157,12 @@ def test_an_assignment_of_a_list_or_a_mapping_is_one_line_of_yaml():
     assert assignment("task.data.text", ["a, b", "1"]) == 'task.data.text=["a, b", "1"]'
     assert assignment("task.class_weights", {"a=1,task.x": 2.0}) == 'task.class_weights={"a=1,task.x": 2.0}'
     assert assignment("task.data.drop_duplicates", True) == "task.data.drop_duplicates=true"
+
+
+def test_keys_that_two_overrides_set_otherwise():
+    before = "task.a=1,task.b={c: 2, d: 3},trainer.e=null,trainer.f=[1]"
+    assert changed_keys(before, before) == []
+    assert changed_keys(before, "task.a=1,task.b.c=2,task.b.d=4,trainer.f=[1],trainer.g=null") == [
+        "task.b.d", "trainer.e", "trainer.g",
+    ]  # fmt: skip
+    assert changed_keys("", "task.a=") == ["task.a"]

@@ -204,7 +204,8 @@ def test_a_killed_run_ends_with_its_step_and_the_same_command_goes_on_where_it_s
 
     other = _bigbird(tmp_path, *command, "--epochs", "1")
     assert other.returncode == 2
-    assert "a run of this name exists, begun with other options (epochs); --resume goes on with its own" in other.stderr
+    assert "a run of this name exists, begun with other options (trainer.train_steps, " in other.stderr
+    assert "--resume goes on with its own" in other.stderr
     misused = _bigbird(tmp_path, "run", "--resume", "--epochs", "1")
     assert misused.returncode == 2
     assert "--resume goes on with the run's own options; leave --epochs out" in misused.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bigbird.support.errors import InputError
@@ -149,6 +149,21 @@ def _closed(key: str, text: str) -> int:
             "that begins so, the whole value in quotes"
         )
     return end and len(text) - len(text[end:].lstrip(_SPACE))
+
+
+def changed_keys(before: str, now: str) -> list[str]:
+    """The keys that two texts of overrides set to different values, by their paths; both as `join_overrides` gives them."""
+    old, new = (dict(_leaves(parse_override(text))) for text in (before, now))
+    return [key for key in {**old, **new} if (key in old, old.get(key)) != (key in new, new.get(key))]
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, value) of a tree's values."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
