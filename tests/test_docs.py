@@ -106,6 +106,7 @@ def test_a_block_is_run_or_says_why_not(page):
             assert not re.search(r"^(bigbird|make|python3?|docker|gcloud|pip) ", block.text, flags=re.MULTILINE), block
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if name_of(page) not in TUTORIAL and any(block.is_run for block in blocks(page))],

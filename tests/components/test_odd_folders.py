@@ -17,6 +17,8 @@ from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_pipelines.predict import predict_command
 from tests.components.conftest import finish, train_small
 
+pytestmark = pytest.mark.slow  # what its tests share takes long to make
+
 ODD = "run [1] a*b? {x} [!c], 'q' \"d\" %41 #h é東\n\\e"
 RECORDING = Path(__file__).parents[1] / "checkpoints" / "recordings"
 

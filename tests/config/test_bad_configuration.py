@@ -181,6 +181,7 @@ def test_bad_input_is_read_or_refused_in_one_short_sentence(read, tmp_path):
     assert min(outcomes.values()) > 0  # else the damage is too great, or too small, to show anything
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
 def test_poison_alone_and_as_a_value_is_read_or_refused(read, tmp_path):
     before = (b"", b"task:\n  init_checkpoint: ", b"trainer.epochs=", b"[bigbird]\nregion = ", b'{"text_a": ')

@@ -118,6 +118,7 @@ def test_without_a_shuffle_buffer_the_files_order_is_kept(files):
     assert _flat(_ids(stream, 3)) == list(range(12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buckets", [(32,), (8, 16, 32)])
 @pytest.mark.parametrize("skip", [0, 3, 17])
 def test_skipping_batches_gives_the_rest_of_the_same_stream(files, buckets, skip):
@@ -259,6 +260,7 @@ def test_squad_records_give_positions_and_the_paragraphs_mask(tmp_path):
     assert (batch["start_positions"][0], batch["end_positions"][0], batch["record_id"][0]) == (2, 3, 700001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("record", "message"),
     [

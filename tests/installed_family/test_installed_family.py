@@ -13,6 +13,8 @@ import pytest
 from bigbird.tasks.registry import OWN
 from tests.components.serve.conftest import RunningServer
 
+pytestmark = pytest.mark.slow  # what its tests share takes long to make
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(__file__).parent / "package"
 

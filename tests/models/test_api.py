@@ -175,6 +175,7 @@ np.testing.assert_allclose(model(dict(given)), np.load(sys.argv[3]), rtol=0, ato
 """
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_on_the_encoder_goes_through_a_keras_file_to_another_process(tmp_path):
     names = ("input_word_ids", "input_mask", "input_type_ids")
     given = {name: keras.Input((LENGTH,), dtype="int32", name=name) for name in names}

@@ -36,6 +36,7 @@ def workplace(classified, tmp_path_factory):  # noqa: F811
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DOCUMENTED))
 def test_an_example_gives_what_it_shows(name, workplace, monkeypatch):
     monkeypatch.chdir(workplace)
@@ -51,6 +52,7 @@ def test_an_example_gives_what_it_shows(name, workplace, monkeypatch):
     assert failed == 0, "".join(said)
 
 
+@pytest.mark.slow
 def test_the_pages_examples_run_one_after_the_other(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     blocks = re.findall(r"^```python[^\n]*\n(.*?)^```", PAGE.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -59,7 +61,8 @@ def test_the_pages_examples_run_one_after_the_other(workplace, monkeypatch):
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
     assert names["answer"]["label"] in ("0", "1") and len(names["answers"]) == 2
-    assert names["history"].history["loss"][-1] < names["history"].history["loss"][0]
+    losses = names["history"].history["loss"]
+    assert len(losses) == 2 and max(losses) < 0.1  # it knew such texts before: its head came along
     assert names["logits"].shape == (16, 2)
     assert isinstance(names["tagger"].get_layer("bigbird"), bigbird.BigBirdEncoder)
     assert names["encoder"].config.dropout_rate == 0.0

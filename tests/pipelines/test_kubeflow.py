@@ -43,6 +43,7 @@ def training(run):
     return spec["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"], executor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "backend"), TRAINERS)
 def test_training_goes_to_a_node_of_its_machine(kubeflow, bigbird, name, backend):
     machine = MACHINES[name]

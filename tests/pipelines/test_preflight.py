@@ -46,6 +46,7 @@ def preflight(*arguments):
 # ------------------------------------------------------------------------------------------------ real compilations
 
 
+@pytest.mark.slow
 def test_a_step_is_compiled_and_described_for_programs(recipe):
     result = preflight(
         "--task", "squad_v1", "--recipe", recipe, "--machine", "tpu-v5e-4", "--price", "1.2", "--no-search", "--json"
@@ -71,6 +72,7 @@ def test_a_step_is_compiled_and_described_for_programs(recipe):
     assert "2 × 256 tokens on a chip: fits" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_step_that_does_not_fit_ends_with_5(recipe):
     checkpointed = "task.model.encoder.bigbird.use_gradient_checkpointing=true"
     result = preflight(
@@ -103,6 +105,7 @@ def test_gradient_checkpointing_cuts_the_compilers_temporaries():
 PARAMETERS = (512 + 1024 + 16 + 2) * 64 + 4 * (64 * 64 + 64) + 2 * 64 * 128 + 128 + 64 + 4 * 64 + 2 * 64 + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("machine", "implementation", "kernels"),
     [("tpu-v5e-8", "auto", 2), ("tpu-v5e-8", "xla", 0), ("tpu-v6e-8", "auto", 2)],

@@ -94,6 +94,7 @@ def test_the_authorization_header_is_not_sent_over_plain_http(cloud, bigbird):
     assert not [request for request in cloud.requests if "authorization" in request.headers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "backend"), TRAINERS)
 def test_each_machines_custom_job_is_what_the_api_takes(cloud, bigbird, name, backend):
     machine = MACHINES[name]

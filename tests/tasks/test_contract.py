@@ -132,6 +132,7 @@ def test_its_records_hold_its_features(made):
         check_records(made.files(split), config, config.validation_data, labels=facts["labelled"])
 
 
+@pytest.mark.slow
 def test_its_model_learns_from_its_batches(made, model):
     config = made.experiment.task
     batch = next(iter(training_dataset(made.files("train"), config, seed=1)))

@@ -71,6 +71,7 @@ def test_pieces_are_drawn_to_the_share_and_their_originals_kept(vocabulary):
     np.testing.assert_array_equal(batch["input_word_ids"][~drawn], ids.numpy()[~drawn])
 
 
+@pytest.mark.slow
 def test_words_are_drawn_whole(vocabulary):
     ids, tokens = _batch(vocabulary, 200, length=400)
     batch = _mask(vocabulary, ids, tokens)

@@ -108,6 +108,7 @@ def test_regression_scores_are_clipped_in_the_submission(tmp_path, glue_dataset,
         assert float(row["prediction"]) == pytest.approx(expected, abs=6e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version_2", [False, True])
 def test_squad_gives_the_best_span_over_all_windows(tmp_path, squad_dataset, untrained_model, version_2):
     dataset = squad_dataset(tmp_path / "dataset", version_2, 4)

@@ -18,6 +18,8 @@ from bigbird.support.integrity import content
 from bigbird_components.export import export as export_stage
 from bigbird_components.export.export import export
 
+pytestmark = pytest.mark.slow  # what its tests share takes long to make
+
 BATCH = 7
 
 

@@ -64,6 +64,7 @@ def copied(trained, tmp_path):
     return tree, dataset, tmp_path / "model", folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "state.json"])
 def test_a_run_goes_back_to_its_newest_whole_checkpoint_and_says_which_it_left_out(copied, file, capsys):
     tree, dataset, model, unbroken = copied
@@ -97,6 +98,7 @@ def test_a_damaged_best_checkpoint_is_written_again_from_that_of_its_step(copied
     _assert_same(unbroken / "best", model / "best")
 
 
+@pytest.mark.slow
 def test_a_best_checkpoint_that_cannot_be_had_again_is_forgotten_aloud(copied, capsys):
     tree, dataset, model, _ = copied
     shutil.rmtree(model / "checkpoints/step-00000012")
@@ -128,6 +130,7 @@ def test_what_a_kill_while_writing_or_pruning_leaves_is_removed(copied):
     native.check_checkpoint(model / "best")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_an_earlier_version_is_resumed(copied):
     """Without checksums, sums and history."""
     tree, dataset, model, unbroken = copied
@@ -164,6 +167,7 @@ def test_a_best_checkpoint_outside_the_model_folder_or_in_the_place_of_something
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_model_folder_that_is_a_file_or_a_dangling_link(trained, tmp_path):
     tree, dataset, _ = trained
     (tmp_path / "file").write_text("")

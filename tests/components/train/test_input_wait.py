@@ -86,12 +86,14 @@ def trained(dataset, settings, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_slow_source_is_told_once_and_its_share_is_logged(trained, capsys):
     shares = trained(0.05)
     assert len(shares) == 4 and all(0.4 < share < 1.0 for share in shares[1:])
     assert capsys.readouterr().err.count("warning: the device waits for its input") == 1
 
 
+@pytest.mark.slow
 def test_the_projects_own_input_does_not_keep_a_small_model_waiting(trained, monkeypatch, capsys):
     """Nor is any other source blamed while the model is the slower one."""
     slow_train = TensorFlowSteps.train

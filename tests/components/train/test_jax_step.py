@@ -225,6 +225,7 @@ print(json.dumps(losses))
 """
 
 
+@pytest.mark.slow
 def test_the_update_needs_no_tensorflow(tree):
     losses = _on_jax(_WITHOUT_TENSORFLOW, json.dumps(tree(DROPLESS)), KERAS_BACKEND="jax")()
     assert losses[0] > 0.5 and losses[-1] < losses[0] / 2

@@ -64,6 +64,7 @@ def _gradients(steps, batch):
     return {name: gradient.numpy() for name, gradient in zip(names, gradients, strict=True)}, float(loss), float(tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TASKS)
 def test_a_batch_in_its_bucket_gives_the_loss_and_gradients_of_the_full_length(records, kind):
     files, results, ids = records(kind), [], []
@@ -84,6 +85,7 @@ def test_a_batch_in_its_bucket_gives_the_loss_and_gradients_of_the_full_length(r
         np.testing.assert_allclose(short[name], gradient, rtol=1e-5, atol=1e-5 * norm / 10, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TASKS)
 def test_predictions_do_not_depend_on_the_bucket(records, kind):
     files, outputs = records(kind), []
@@ -96,6 +98,7 @@ def test_predictions_do_not_depend_on_the_bucket(records, kind):
         np.testing.assert_allclose(value, long.outputs[name][:, : value.shape[1]], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_of_a_token_budget_has_the_mean_loss_of_its_examples(records):
     """16 records of one bucket in one batch: the loss and gradients of two batches of 8, averaged."""
     kind, half = "bigbird/glue", 8

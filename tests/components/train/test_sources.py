@@ -81,6 +81,7 @@ def _weights(model_dir):
     return load_file(latest_checkpoint(model_dir) / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_the_choice_is_recorded_and_a_run_goes_on_with_it_or_with_what_it_began_with(measured, tree, tmp_path):
     train(_experiment(tree()), tmp_path / "new", dataset=str(measured))
     assert _buckets(tmp_path / "new") == [16, 24, 64]
@@ -100,6 +101,7 @@ def test_the_choice_is_recorded_and_a_run_goes_on_with_it_or_with_what_it_began_
     assert result["step"] == 24
 
 
+@pytest.mark.slow
 def test_an_epoch_of_a_token_budget_has_as_many_steps_as_fill_its_batches(measured, tree, tmp_path):
     data = {"seq_length": 64, "global_batch_size": 2, "tokens_per_batch": 128}
     budget = tree(0, train_data=data)

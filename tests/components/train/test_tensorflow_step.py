@@ -53,6 +53,7 @@ def test_one_function_is_traced_per_bucket(steps):
     assert built.train_function.experimental_get_tracing_count() == 2
 
 
+@pytest.mark.slow
 def test_a_step_repeats_itself_from_the_same_state_dropout_included(steps):
     runs = [steps(), steps()]
     figures = [_train(run, 6) for run in runs]
@@ -62,6 +63,7 @@ def test_a_step_repeats_itself_from_the_same_state_dropout_included(steps):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_dropout_differs_between_steps_and_seeds(steps):
     def losses(**changes):
         built = steps(encoder={"dropout_rate": 0.5}, **changes)
@@ -89,6 +91,7 @@ def test_figures_are_the_batchs_mean_loss_the_gradients_norm_and_the_real_tokens
     np.testing.assert_allclose(moved, rate, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_mixed_bfloat16_trains_float32_weights_to_nearly_the_same_losses(steps):
     dropless = {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
     full = _train(steps(encoder=dropless), 4)

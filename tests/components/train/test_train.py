@@ -191,6 +191,7 @@ def test_ctrl_c_of_one_worker_stops_all(dataset, long_run, tmp_path):
     assert codes == [143, 130]
 
 
+@pytest.mark.slow
 def test_training_learns_keeps_the_best_and_says_so(dataset, settings, tmp_path, capsys):
     trainer = {"train_steps": 160, "checkpoint_interval": 40, "validation_interval": 40, "max_to_keep": 2}
     manifest = _train(settings(trainer=trainer), dataset, tmp_path / "model")
@@ -227,6 +228,7 @@ def test_training_learns_keeps_the_best_and_says_so(dataset, settings, tmp_path,
         evaluate(encoder, "c")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_or_above_its_bound_ends_training_with_step_and_records(dataset, settings, tmp_path):
     with pytest.raises(TrainingDiverged) as bound:
         _train(settings(trainer={"loss_upper_bound": 0.1}), dataset, tmp_path / "bound")
@@ -241,6 +243,7 @@ def test_a_loss_that_is_not_finite_or_above_its_bound_ends_training_with_step_an
         _train(settings(trainer=rate), dataset, tmp_path / "infinite")
 
 
+@pytest.mark.slow
 def test_diverging_batches_are_left_out_where_that_is_allowed(dataset, settings, tmp_path, capsys):
     trainer = {"loss_upper_bound": 0.1, "recovery_max_trials": 2}
     with pytest.raises(TrainingDiverged, match="2 batches were left out already"):
@@ -248,6 +251,7 @@ def test_diverging_batches_are_left_out_where_that_is_allowed(dataset, settings,
     assert capsys.readouterr().err.count("Going back to step 0 and on without this batch") == 2
 
 
+@pytest.mark.slow
 def test_a_run_set_up_otherwise_is_refused_and_nothing_is_changed(dataset, other_dataset, settings, tmp_path):
     _train(settings(), dataset, tmp_path / "model")
     before = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / "model").rglob("*")) if file.is_file()}
@@ -260,6 +264,7 @@ def test_a_run_set_up_otherwise_is_refused_and_nothing_is_changed(dataset, other
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_longer_run_goes_on_from_a_finished_one(dataset, settings, tmp_path):
     def tree(steps):
         rate = {"polynomial": {"initial_learning_rate": 0.01, "decay_steps": 40}}
@@ -299,6 +304,7 @@ def test_a_dataset_whose_vocabulary_was_exchanged_is_refused(dataset, settings, 
         _train(settings(), exchanged, tmp_path / "model")
 
 
+@pytest.mark.slow
 def test_weights_of_another_vocabulary_or_pattern_are_refused_before_the_first_step(
     dataset, settings, tmp_path, capsys
 ):

@@ -63,6 +63,7 @@ def _compare(pattern, length, batch=2, scale=1.0):
         np.testing.assert_allclose(found, expected, rtol=0, atol=bound, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "length"),
     [

@@ -91,6 +91,7 @@ print(json.dumps({"modules": modules, "apart": found, "refused": messages}))
 """
 
 
+@pytest.mark.slow
 def test_an_encoder_on_jax_gives_the_same_with_any_and_with_checkpointing():
     """Interpreted; that JAX finds a GPU is pretended."""
     found = run_process(_ENCODERS, {"JAX_PLATFORMS": "cpu"})

@@ -28,6 +28,7 @@ def kernel(request, monkeypatch):
     return request.param
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "length", "size"),
     [
@@ -62,6 +63,7 @@ def test_the_comparison_at_1024_holds_keys_that_count_twice(kernel):
     assert apart[0] < 1e-5 and apart[1] > 1e-3
 
 
+@pytest.mark.slow
 def test_a_mask_with_holes_given_as_truth_values(kernel):
     *given, _ = inputs(250, 2)
     mask = np.random.default_rng(4).random((2, 250)) < 0.6
@@ -99,6 +101,7 @@ def test_a_row_without_tokens_gives_zeros_and_finite_gradients(kernel):
         assert np.abs(array[0]).max() > 0.05
 
 
+@pytest.mark.slow
 def test_bfloat16_is_as_exact_as_its_rounding_allows(kernel):
     """Rounding the exact result alone makes 1.7e-3. The GPU's kernel rounds the probabilities too, once: in all 2.4e-3."""
     bound = {tpu_kernel: 2e-3, gpu_kernel: 2.7e-3}[kernel]

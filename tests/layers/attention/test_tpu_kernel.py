@@ -8,6 +8,8 @@ from bigbird.layers.attention.pattern import block_counts
 from bigbird_pipelines.preflight.compiler import ENVIRONMENT
 from tests.layers.attention.kernels import BASE, LAYER, SMALL_BLOCKS, TINY, TWO_GROUPS, compare, run_process
 
+pytestmark = pytest.mark.slow  # what its tests share takes long to make
+
 
 @pytest.mark.parametrize(("length", "together"), [(160, 3), (272, 2)])
 def test_blocks_worked_through_together_give_the_same(length, together, monkeypatch):

@@ -114,6 +114,7 @@ def test_a_folder_named_after_the_interpreter_reaches_the_steps_unchanged(tmp_pa
     assert (tmp_path / "python3/run/write/note").read_text() == "python3 -m"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "code", "message"),
     [
@@ -181,6 +182,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "background"),
     [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGHUP, False)],

@@ -60,9 +60,7 @@ def test_the_days_data_is_trained_on_and_the_webhook_hears_of_metric_and_end(run
 
 @pytest.mark.integration
 def test_a_step_that_fails_is_heard_of_too(run):
-    with pytest.raises(
-        local_steps.StepFailed, match=r"step 'preprocess' failed: trainer\.steps: unknown key"
-    ) as caught:
+    with pytest.raises(local_steps.StepFailed, match=r"step 'resolve' failed: trainer\.steps: unknown key") as caught:
         run(overrides="trainer.steps=3")
     assert caught.value.exit_code == 2
     (ended,) = run.posted

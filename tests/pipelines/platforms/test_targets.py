@@ -22,6 +22,8 @@ from bigbird_pipelines.remote import compiled
 from bigbird_pipelines.team_settings import TeamSettings
 from tests.cloud import TRAINERS
 
+pytestmark = pytest.mark.slow  # what its tests share takes long to make
+
 GROUPS = ("condition", "exit-handler")
 SETTINGS = TeamSettings(project="my-project", region="europe-west4", bucket="gs://bucket/runs")
 

@@ -77,6 +77,7 @@ def evaluated(folder, manifest, config, model):
     return scorer.result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["single", "multi", "number"])
 @pytest.mark.parametrize("long_documents", ["head", "head_tail", "windows"])
 def test_the_exported_model_answers_as_evaluation_does(tmp_path, kind, long_documents):
@@ -105,6 +106,7 @@ def test_the_exported_model_answers_as_evaluation_does(tmp_path, kind, long_docu
     assert results.decisions.threshold_array().tolist() != [0.5] * 3  # thresholds that were chosen
 
 
+@pytest.mark.slow
 def test_several_labels_go_through_export_and_into_a_loaded_model(tmp_path):
     manifest, config, model = made(tmp_path, "multi", long_documents="windows")
     evaluation = evaluated(tmp_path, manifest, config, model)
