@@ -45,7 +45,8 @@ def server(scheme, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, None])
-def test_a_passing_failure_is_tried_again(server, scheme, status):
+def test_a_passing_failure_is_tried_again(server, scheme, status, monkeypatch):
+    monkeypatch.setattr(trouble, "PATIENCE_S", 60.0)  # enough for three tries on a busy machine
     server.trouble(CONTENT[scheme], 2, status=status)
     assert storage.read_bytes(ADDRESS[scheme]) == b"text"
     assert len(server.asked(CONTENT[scheme])) == 3

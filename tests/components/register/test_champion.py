@@ -17,6 +17,8 @@ from bigbird_components.register.answers import measure
 from bigbird_components.register.register import register
 from tests.components.register.conftest import arguments
 
+pytestmark = pytest.mark.slow  # what its tests share takes long to make
+
 
 def _measured(stages):
     """(asked of the SavedModel, by the evaluation stage) of every metric of the task that both give."""
