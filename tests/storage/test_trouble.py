@@ -28,7 +28,7 @@ def reach(monkeypatch, url):
 @pytest.fixture(params=["gs", "s3"])
 def scheme(request, monkeypatch):
     monkeypatch.setattr(trouble, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(trouble, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(trouble, "PATIENCE_S", 4.0)
     return request.param
 
 
@@ -62,7 +62,7 @@ def test_a_failure_that_stays_is_told_after_the_patience(server, scheme):
         ServiceUnreachable, match=f"{ADDRESS[scheme]}: {NAME[scheme]} cannot be asked .*try again later"
     ):
         storage.read_bytes(ADDRESS[scheme])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert len(server.asked(CONTENT[scheme])) > 3
     before = len(server.requests)
     with pytest.raises(ServiceUnreachable):
@@ -125,7 +125,7 @@ def test_a_server_that_never_answers_is_told(scheme, monkeypatch):
         started = time.monotonic()
         with pytest.raises(ServiceUnreachable, match=f"{ADDRESS[scheme]}: {NAME[scheme]} cannot be asked"):
             storage.read_bytes(ADDRESS[scheme], patience_s=0.5)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 30
 
 
 def test_nobody_who_listens_is_told(scheme, monkeypatch):
