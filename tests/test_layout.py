@@ -112,6 +112,14 @@ def test_a_stage_imports_no_other_stage(stage):
             assert not [imported for imported in imports_of(name) if imported.startswith(others)], name
 
 
+def test_a_stage_runs_by_its_folders_name_in_a_checkout():
+    done = subprocess.run(
+        [sys.executable, "-m", "components.train", "--help"],
+        capture_output=True, text=True, cwd=ROOT, env=_environment(), check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout[:6]) == (0, "", "Usage:")
+
+
 def test_imports_have_no_cycle():
     graph = {name: imports_of(name, top_level_only=True) & set(MODULES) for name in MODULES}
     while leaves := {name for name, imported in graph.items() if not imported}:

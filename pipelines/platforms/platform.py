@@ -200,8 +200,14 @@ class RemotePlatform(Platform):
         return RemoteFiles(settings, day, registered, later, self.no_registry)
 
     def has_model(self, name: str, settings: TeamSettings) -> bool:
-        """Whether the registry holds a model of a name that a run of this project registered."""
-        raise NotImplementedError
+        """Whether the registry holds a model of a name that a run of this project registered; where `registers` is set.
+
+        Raises:
+            InputError: the platform cannot tell.
+        """
+        raise InputError(
+            f"registry:{name}: --target {self.name} registers models and cannot look one up, as it has no has_model; expected a path"
+        )
 
 
 @dataclass(frozen=True)

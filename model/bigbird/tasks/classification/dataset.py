@@ -32,7 +32,7 @@ from bigbird.tasks.records import BadRecords, as_json
 
 _SPLITS = ("train", "validation", "test")  # by the numbers that `splits.cut` gives
 _ENCODE = json.encoder.encode_basestring  # a text as JSON
-_HELD_LINES = 64  # documents may be long
+_HELD_CHARACTERS = 1 << 16  # of lines that are written together; a document may be long
 _LEFT_OUT = 3  # the number of records that are in no split
 
 
@@ -169,13 +169,14 @@ class TableDataset:
                 continue
             yield row, label
 
-    # ------------------------------------------------------------------------------------------ first pass
+    # ------------------------------------------------------------------------------------------ reading
 
     def _read(self, part: _Part, mistakes: Mistakes, progress: Callable[[str, int], None] | None) -> None:
         """Checks a split's records and keeps what the plan needs of them."""
         texts, lines = part.texts, part.lines
         add, split, table = self._column.add, part.split, None
-        held: list[str] = []  # lines that are written together
+        held: list[str] = []
+        size = 0
         named, file = "", ""
         for row, label in self._checked_rows(part, mistakes):
             if row.table is not table:
@@ -189,15 +190,16 @@ class TableDataset:
             held.append(
                 f'"name": {name}, "file": {file}, "line": {row.line}, "text_a": {text_a}, "text_b": {text_b}, "label": \n'
             )
+            size += len(held[-1])
             texts += _text_hash(row)
             lines.append(row.line)
             if row.id is not None:
                 part.ids += _hash(row.id)
             if row.group is not None:
                 part.groups += _hash(row.group)
-            if len(held) >= _HELD_LINES:
+            if size >= _HELD_CHARACTERS:
                 self._scratch.write("".join(held).encode())
-                held.clear()
+                held, size = [], 0
             if progress and not len(lines) % 10_000:
                 progress(split, len(lines))
         self._scratch.write("".join(held).encode())
