@@ -21,14 +21,14 @@ import numpy as np
 
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
-from bigbird.tasks.classification import splits as cutting
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.labels import UNLABELLED, BadLabelError, Label, LabelColumn, is_number
 from bigbird.tasks.classification.notices import contradiction, label_notices, shared_texts, with_several_labels
-from bigbird.tasks.classification.problems import Mistakes, Notice, listed, quoted_name
-from bigbird.tasks.classification.table_files import LOCAL, Table, Tables, TableStorage, described, find_splits
-from bigbird.tasks.classification.tables import Row, read_rows
+from bigbird.tasks.classification.rows import Row, read_rows
 from bigbird.tasks.records import BadRecords, as_json
+from bigbird.tasks.tables import splits as cutting
+from bigbird.tasks.tables.files import LOCAL, Table, Tables, TableStorage, described, find_splits
+from bigbird.tasks.tables.problems import Mistakes, Notice, listed, quoted_name
 
 _SPLITS = ("train", "validation", "test")  # by the numbers that `splits.cut` gives
 _ENCODE = json.encoder.encode_basestring  # a text as JSON

@@ -98,7 +98,7 @@ class ClassificationFamily(ClassifierFamily):
         raise InputError(f"task {task} reads tables as a whole (see read_table), not one official file after the other")
 
     def is_table(self, name: str) -> bool:
-        from bigbird.tasks.classification.table_files import is_table
+        from bigbird.tasks.tables.files import is_table
 
         return is_table(name)
 

@@ -16,9 +16,9 @@ import numpy as np
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.data_section import TableData
-from bigbird.tasks.classification.problems import listed
-from bigbird.tasks.classification.table_files import Table
 from bigbird.tasks.records import has_text
+from bigbird.tasks.tables.files import Table
+from bigbird.tasks.tables.problems import listed
 
 MOST_LABELS = 10_000
 """Different labels that a column may have."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bigbird.tasks.classification.problems import Notice, listed
+from bigbird.tasks.tables.problems import Notice, listed
 
 
 def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[Notice]:

@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from bigbird.config.overrides import merge
 from bigbird.support.errors import InputError
-from bigbird.tasks.classification.data_section import SPLITS, TableData
+from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
 from bigbird.tasks.classification.scoring import METRICS
-from bigbird.tasks.classification.table_files import TableStorage, find_splits
 from bigbird.tasks.raw_input import Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
+from bigbird.tasks.tables.files import TableStorage, find_splits
+from bigbird.tasks.tables.section import SPLITS
 
 
 def read_table(

@@ -5,9 +5,9 @@ import pytest
 
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
-from bigbird.tasks.classification.table_files import TableStorage, described, find_splits, find_tables
-from bigbird.tasks.classification.tables import read_rows
+from bigbird.tasks.classification.rows import read_rows
 from bigbird.tasks.records import BadRecords
+from bigbird.tasks.tables.files import TableStorage, described, find_splits, find_tables
 
 
 def found(*paths, **settings):

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
-from bigbird.tasks.classification.table_files import Table
-from bigbird.tasks.classification.tables import read_rows
-from bigbird.tasks.classification.text_tables import LONGEST
+from bigbird.tasks.classification.rows import read_rows
 from bigbird.tasks.records import BadRecords, has_text
+from bigbird.tasks.tables.files import Table
+from bigbird.tasks.tables.text_formats import LONGEST
 
 
 def short(rows):
@@ -466,8 +466,8 @@ import re, sys, tempfile
 from pathlib import Path
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
-from bigbird.tasks.classification.table_files import find_tables
-from bigbird.tasks.classification.tables import read_rows
+from bigbird.tasks.tables.files import find_tables
+from bigbird.tasks.classification.rows import read_rows
 from bigbird.tasks.records import BadRecords
 
 def peak():  # not resource.getrusage, which begins with what the parent had

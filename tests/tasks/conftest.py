@@ -1,4 +1,4 @@
-"""What the tests of tables share."""
+"""What the tests of families that read a user's tables share."""
 
 from io import BytesIO
 
@@ -6,9 +6,9 @@ import pytest
 
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
-from bigbird.tasks.classification.table_files import find_tables
-from bigbird.tasks.classification.tables import read_rows
+from bigbird.tasks.classification.rows import read_rows
 from bigbird.tasks.records import BadRecords
+from bigbird.tasks.tables.files import find_tables
 
 
 @pytest.fixture

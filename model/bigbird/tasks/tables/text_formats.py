@@ -19,10 +19,11 @@ from typing import Any, NoReturn, cast
 
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
-from bigbird.tasks.classification.data_section import TableData
-from bigbird.tasks.classification.problems import listed, no_such_column, quoted_name
-from bigbird.tasks.classification.table_files import Table, TableStorage
 from bigbird.tasks.records import BadRecords, foreign_format
+from bigbird.tasks.tables.columns import Columns, Records
+from bigbird.tasks.tables.files import Table, TableStorage
+from bigbird.tasks.tables.problems import listed, no_such_column, quoted_name
+from bigbird.tasks.tables.section import TableFormat
 
 LONGEST = 1 << 24
 """Characters of a line or value; more is a mistake, such as a quotation mark that is never closed."""
@@ -75,7 +76,7 @@ def _unpacked(table: Table, storage: TableStorage) -> Iterator[io.BufferedReader
             yield packed
 
 
-def _lines(table: Table, section: TableData, storage: TableStorage) -> Iterator[str]:
+def _lines(table: Table, section: TableFormat, storage: TableStorage) -> Iterator[str]:
     r"""Yields a file's lines with their endings, which are \n, \r\n or \r, without a byte order mark.
 
     Raises:
@@ -108,7 +109,7 @@ def _lines(table: Table, section: TableData, storage: TableStorage) -> Iterator[
         raise InputError(f"{name}: cannot be read ({error.strerror or error}); expected {what}") from None
 
 
-def _check_beginning(data: bytes, name: str, what: str, section: TableData) -> None:
+def _check_beginning(data: bytes, name: str, what: str, section: TableFormat) -> None:
     """Refuses a file that begins as no text of the encoding does."""
     if not data:
         raise InputError(f"{name}: is empty; expected {what}")
@@ -130,7 +131,7 @@ def _check_beginning(data: bytes, name: str, what: str, section: TableData) -> N
         raise InputError(f"{name}:1: {foreign}")
 
 
-def _refuse_encoding(table: Table, section: TableData, storage: TableStorage, error: UnicodeError) -> NoReturn:
+def _refuse_encoding(table: Table, section: TableFormat, storage: TableStorage, error: UnicodeError) -> NoReturn:
     """Raises `InputError` for the first byte of a file that is not of its encoding."""
     name = quoted_name(table.path)
     decoder = codecs.getincrementaldecoder(section.encoding)()
@@ -161,14 +162,10 @@ def _refuse_encoding(table: Table, section: TableData, storage: TableStorage, er
     raise InputError(f"{name}: is not {section.encoding} ({error}); set encoding (--encoding) to the file's")
 
 
-Records = Iterator[tuple[int, tuple[Any, ...]]]
-
-
 def read_delimited(
     table: Table,
-    section: TableData,
-    columns: dict[str, str],
-    optional: str | None,
+    section: TableFormat,
+    columns: Columns,
     bad: BadRecords,
     storage: TableStorage,
 ) -> Records:
@@ -177,13 +174,12 @@ def read_delimited(
     Args:
         table: the file.
         section: encoding, delimiter, whether values may be quoted.
-        columns: name -> the data section's key that names it.
-        optional: the one that may be missing; its values are None then.
+        columns: to read.
         bad: takes the rows with too few or too many values.
         storage: where the file is.
 
     Yields:
-        (line that the record begins on, a text for each column in the order of `columns`).
+        (line that the record begins on, a text for each column in the order of `columns.keys`; None where one that may be missing is).
 
     Raises:
         InputError: the file cannot be read, a column is missing or twice there, or the quotation marks are out of order.
@@ -198,7 +194,7 @@ def read_delimited(
     try:
         header = next((record for record in reader if record), [])
         line = reader.line_num + 1
-        pick = _picked(table, header, delimiter, columns, optional)
+        pick = _picked(table, header, delimiter, columns)
         width = len(header)
         for record in reader:
             if len(record) == width:
@@ -229,7 +225,7 @@ def _ragged(record: list[str], header: list[str], delimiter: str) -> str:
     return f"has {len(record)} value{'s'[: len(record) != 1]}; expected {len(header)}, separated by {mark}: {listed(header)}{hint}"
 
 
-def _picked(table: Table, header: list[str], delimiter: str, columns: dict[str, str], optional: str | None) -> Any:
+def _picked(table: Table, header: list[str], delimiter: str, columns: Columns) -> Any:
     """A function from a record to the values of the columns.
 
     Raises:
@@ -238,8 +234,8 @@ def _picked(table: Table, header: list[str], delimiter: str, columns: dict[str, 
     place = table.place(1)
     if not any(header):
         raise InputError(f"{place}: has no header; expected the columns' names in the first line")
-    for name, key in columns.items():
-        if name in header or name == optional:
+    for name, key in columns.keys.items():
+        if name in header or name in columns.optional:
             continue
         other = next((mark for mark in _DELIMITER_NAMES if mark != delimiter and mark in header[0]), None)
         if len(header) == 1 and other:
@@ -248,18 +244,18 @@ def _picked(table: Table, header: list[str], delimiter: str, columns: dict[str, 
                 f"names with {_DELIMITER_NAMES.get(delimiter, repr(delimiter))} between them. Set delimiter to {other!r} (--delimiter)"
             )
         raise no_such_column(place, name, header, key)
-    for name, key in columns.items():
+    for name, key in columns.keys.items():
         at = [number for number, other in enumerate(header, 1) if other == name]
         if len(at) > 1:
             raise InputError(
                 f"{place}: has the column {shown(name)} more than once (columns {', '.join(map(str, at[:10]))}), which {key} names; "
                 "expected it once. Rename or remove the others"
             )
-    places = [header.index(name) for name in columns if name in header]
+    places = [header.index(name) for name in columns.keys if name in header]
     get = itemgetter(*places)
-    if len(places) == len(columns) and len(places) > 1:
+    if len(places) == len(columns.keys) and len(places) > 1:
         return get
-    missing = [at for at, name in enumerate(columns) if name not in header]
+    missing = [at for at, name in enumerate(columns.keys) if name not in header]
 
     def pick(record: list[str]) -> tuple[Any, ...]:
         found = [record[place] for place in places]
@@ -286,9 +282,8 @@ def _as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def read_json_lines(
     table: Table,
-    section: TableData,
-    columns: dict[str, str],
-    optional: str | None,
+    section: TableFormat,
+    columns: Columns,
     bad: BadRecords,
     storage: TableStorage,
 ) -> Records:
@@ -296,7 +291,7 @@ def read_json_lines(
     name = quoted_name(table.path)
     decode = json.JSONDecoder(object_pairs_hook=_as_object).decode
     waiting: list[tuple[int, dict[str, Any]]] | None = []
-    names = tuple(columns)
+    names = tuple(columns.keys)
     for number, line in enumerate(_lines(table, section, storage), 1):
         if line.isspace():
             continue
@@ -311,11 +306,11 @@ def read_json_lines(
             continue
         waiting.append((number, record))
         if len(waiting) >= _FIRST_RECORDS:
-            _check_keys(table, waiting, columns, optional)
+            _check_keys(table, waiting, columns)
             yield from ((at, tuple(map(held.get, names))) for at, held in waiting)
             waiting = None
     if waiting:
-        _check_keys(table, waiting, columns, optional)
+        _check_keys(table, waiting, columns)
         yield from ((at, tuple(map(held.get, names))) for at, held in waiting)
 
 
@@ -369,13 +364,11 @@ def _half_character(record: dict[str, Any]) -> str:
     return ""
 
 
-def _check_keys(
-    table: Table, records: list[tuple[int, dict[str, Any]]], columns: dict[str, str], optional: str | None
-) -> None:
+def _check_keys(table: Table, records: list[tuple[int, dict[str, Any]]], columns: Columns) -> None:
     """Refuses a file whose first records lack a column altogether."""
     keys = list(dict.fromkeys(key for _, record in records for key in record))
-    for name, key in columns.items():
-        if name not in keys and name != optional:
+    for name, key in columns.keys.items():
+        if name not in keys and name not in columns.optional:
             first, last = records[0][0], records[-1][0]
             place = f"{quoted_name(table.path)}:{first}" + (f" to {last}" if last != first else "")
             raise no_such_column(place, name, keys, key)

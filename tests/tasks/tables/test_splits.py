@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigbird.tasks.classification.splits import TEST, TRAIN, VALIDATION, cut, mixed, quantile_bins
+from bigbird.tasks.tables.splits import TEST, TRAIN, VALIDATION, cut, mixed, quantile_bins
 
 
 def single(units, codes, fractions, seed=0):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bigbird.support.errors import InputError
-from bigbird.tasks.classification.data_section import SPLITS, TableData
-from bigbird.tasks.classification.problems import listed, quoted_name
+from bigbird.tasks.tables.problems import listed, quoted_name
+from bigbird.tasks.tables.section import SPLITS, TableFiles, TableFormat
 
 # How the names of a format's files end, with .gz after it or without.
 ENDINGS = {
@@ -89,7 +89,7 @@ class Tables:
     unread: list[str]
 
 
-def find_tables(paths: Sequence[str], section: TableData, storage: TableStorage = LOCAL) -> Tables:
+def find_tables(paths: Sequence[str], section: TableFormat, storage: TableStorage = LOCAL) -> Tables:
     """Finds the files that paths name.
 
     Args:
@@ -112,7 +112,7 @@ def find_tables(paths: Sequence[str], section: TableData, storage: TableStorage 
     return Tables(tables, sorted(unread - {table.path for table in tables}))
 
 
-def find_splits(section: TableData, storage: TableStorage = LOCAL) -> dict[str, Tables]:
+def find_splits(section: TableFiles, storage: TableStorage = LOCAL) -> dict[str, Tables]:
     """split -> its files, of the splits that the section names; `files` are those of "train".
 
     Raises:
@@ -140,7 +140,7 @@ def find_splits(section: TableData, storage: TableStorage = LOCAL) -> dict[str, 
     return found
 
 
-def _at(path: str, section: TableData, storage: TableStorage) -> tuple[list[Table], list[str]]:
+def _at(path: str, section: TableFormat, storage: TableStorage) -> tuple[list[Table], list[str]]:
     """The tables that one path names, and the other files of a folder."""
     name = quoted_name(path)
     if not path.strip() or "\0" in path:
@@ -196,7 +196,7 @@ def _matches(path: str, storage: TableStorage) -> list[str]:
     return [match for match in (f"{folder}/{name}" for name in names) if storage.is_file(match)]
 
 
-def _in_folder(folder: str, names: Sequence[str], section: TableData) -> tuple[list[Table], list[str]]:
+def _in_folder(folder: str, names: Sequence[str], section: TableFormat) -> tuple[list[Table], list[str]]:
     shown_name = quoted_name(folder)
     paths = [f"{folder.rstrip('/')}/{name}" for name in sorted(names)]
     if "://" not in folder:
@@ -244,7 +244,7 @@ def _check_no_splits(paths: list[str]) -> None:
         )
 
 
-def _format_of_file(path: str, section: TableData) -> str:
+def _format_of_file(path: str, section: TableFormat) -> str:
     if section.format != "auto":
         return section.format
     found = _ending(path)
@@ -284,7 +284,7 @@ def _folder(path: str) -> str:
     return path.replace(os.sep, "/").rpartition("/")[0]
 
 
-def described(splits: dict[str, Tables], section: TableData) -> Iterable[str]:
+def described(splits: dict[str, Tables], section: TableFiles) -> Iterable[str]:
     """Lines that say which files are read, in order, which splits are cut from them, and which files are not read."""
     cut = {split: getattr(section, f"{split}_fraction") for split in ("validation", "test") if split not in splits}
     parts = [f"{split} ({fraction * 100:.3g} %)" for split, fraction in cut.items() if fraction]

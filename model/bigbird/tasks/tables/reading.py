@@ -1,0 +1,39 @@
+"""Reads a table's records one after another, whatever its format."""
+
+from __future__ import annotations
+
+from bigbird.tasks.records import BadRecords
+from bigbird.tasks.tables.columns import Columns, Records
+from bigbird.tasks.tables.files import LOCAL, Table, TableStorage
+from bigbird.tasks.tables.parquet import read_parquet
+from bigbird.tasks.tables.section import TableFormat
+from bigbird.tasks.tables.text_formats import read_delimited, read_json_lines
+
+_READERS = {
+    "csv": read_delimited,
+    "tsv": read_delimited,
+    "jsonl": read_json_lines,
+    "parquet": read_parquet,
+}
+
+
+def read_records(
+    table: Table, section: TableFormat, columns: Columns, bad: BadRecords, storage: TableStorage = LOCAL
+) -> Records:
+    """Reads a file as a stream.
+
+    Args:
+        table: the file.
+        section: how it is written.
+        columns: to read.
+        bad: takes the records that have too few or too many values, or are no JSON.
+        storage: where the file is.
+
+    Yields:
+        (line or row, a value for each column in the order of `columns.keys`). Of CSV and TSV values are texts; of the others of
+        any type that the format has.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing or twice there, or there are more bad records than allowed.
+    """
+    return _READERS[table.format](table, section, columns, bad, storage)
