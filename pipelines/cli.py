@@ -1,35 +1,68 @@
-"""The `bigbird` command: parses and calls. Heavy imports stay inside the commands."""
+"""The `bigbird` command: finds the command that is asked for, and imports it alone.
+
+An image of a stage has only what that stage needs, so the other commands cannot be imported there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, MutableMapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
 
-from bigbird.support.console import run_command
-from bigbird.support.errors import InputError
-from bigbird.tasks.registry import samples
 from bigbird.version import provenance
-from bigbird_components.command_line import Command
-from bigbird_pipelines.cli_cloud import doctor, placement_of, preflight, schedule, submit
-from bigbird_pipelines.options import (
-    backend_option,
-    data_options,
-    examples,
-    local_platform_options,
-    placement_options,
-    settings_options,
-    target_option,
-    training_options,
-)
-from bigbird_pipelines.platforms.registry import local_platforms
 
 STAGES = ("preprocess", "train", "evaluate", "export", "serve", "register")
-CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
+_LOCAL, _CLOUD = "bigbird_pipelines.cli_local", "bigbird_pipelines.cli_cloud"
+COMMANDS = {
+    "run": f"{_LOCAL}:run",
+    "compile": f"{_LOCAL}:compile_command",
+    "recipes": f"{_LOCAL}:recipes",
+    "convert": f"{_LOCAL}:convert",
+    "predict": f"{_LOCAL}:predict",
+    "submission": f"{_LOCAL}:submission",
+    "submit": f"{_CLOUD}:submit",
+    "schedule": f"{_CLOUD}:schedule",
+    "doctor": f"{_CLOUD}:doctor",
+    "preflight": f"{_CLOUD}:preflight",
+    **{stage: f"bigbird_components.{stage}.__main__:main" for stage in STAGES},
+}
+"""Name -> module:object of each command."""
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class _Imported(MutableMapping[str, click.Command]):
+    """The commands by name, each imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            module, _, attribute = COMMANDS[name].partition(":")
+            try:
+                self._loaded[name] = getattr(import_module(module), attribute)
+            except ModuleNotFoundError as error:
+                raise click.ClickException(
+                    f"bigbird {name} needs the package {error.name}, which is not installed here. An image has what its own stage "
+                    "needs; where all commands work, `pip install bigbird-pipelines[pipelines]` was run"
+                ) from error
+            self._loaded[name].name = name
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("commands are not taken away")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -42,16 +75,24 @@ class _Commands(click.Group):
     """The commands, those that are a stage by itself after the others."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes both lists."""
-        commands = {name: self.commands[name] for name in self.list_commands(ctx)}
+        """Writes both lists, of the commands that can be imported here."""
+        commands = {}
+        for name in COMMANDS:
+            try:
+                commands[name] = self.commands[name]
+            except click.ClickException:
+                continue
         width = formatter.width - 6 - max(map(len, commands))
-        for title, wanted in (("Commands", commands.keys() - set(STAGES)), ("Stages, each by itself", set(STAGES))):
-            names = STAGES if wanted == set(STAGES) else sorted(wanted)
-            with formatter.section(title):
-                formatter.write_dl([(name, commands[name].get_short_help_str(width)) for name in names])
+        for title, names in (
+            ("Commands", sorted(set(commands) - set(STAGES))),
+            ("Stages, each by itself", [stage for stage in STAGES if stage in commands]),
+        ):
+            if names:
+                with formatter.section(title):
+                    formatter.write_dl([(name, commands[name].get_short_help_str(width)) for name in names])
 
 
-@click.group(cls=_Commands, context_settings=SETTINGS)
+@click.group(cls=_Commands, commands=_Imported(), context_settings=SETTINGS)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version and commit."
 )
@@ -60,214 +101,6 @@ def cli() -> None:
 
     `bigbird run` does it all on this machine; without data it takes a sample that it makes itself.
     """
-
-
-@cli.command(
-    cls=Command,
-    epilog="""
-    bigbird run
-    bigbird run --sample squad
-    bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model
-    bigbird run --backend jax
-    bigbird run --task squad_v2 --data squad --recipe my_recipe.yaml --override trainer.train_steps=500
-    """
-    + examples("run"),
-)
-@data_options
-@click.option(
-    "--sample", type=click.Choice(list(samples())), help="The sample to take without --data.  [default: glue]"
-)
-@training_options
-@backend_option("the recipe's runtime.backend, or tensorflow")
-@click.option("--name", help="The run's folder in --runs.  [default: task and time]")
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
-)
-@click.option("--overwrite", is_flag=True, help="Replaces an earlier run of the same name.")
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Goes on with the run of --name, or the newest that did not end, with its own options.",
-)
-@local_platform_options
-@click.pass_context
-def run(context: click.Context, **options: Any) -> None:
-    """Runs the pipeline on this machine: preprocess, train, evaluate, gate, export.
-
-    The same command again goes on with a run of the same --name that did not end.
-    """
-    from bigbird_pipelines.local_run import run_locally
-
-    given = {name for name in options if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    flags = {platform.name for platform in local_platforms()[1:]}
-    if options["resume"]:
-        own = {name for platform in local_platforms() for name in platform.options}
-        for name in given - {"resume", "name", "runs"} - flags - own:
-            raise click.UsageError(f"--resume goes on with the run's own options; leave --{name.replace('_', '-')} out")
-    chosen = [platform for platform in local_platforms()[1:] if options.pop(platform.name)] or [local_platforms()[0]]
-    if len(chosen) > 1:
-        raise click.UsageError(f"--{chosen[0].name} and --{chosen[1].name} are both given; expected one of them")
-    own_options = {platform: {name: options.pop(name) for name in platform.options} for platform in local_platforms()}
-
-    def command() -> None:
-        for platform, values in own_options.items():
-            for name in values:
-                if platform is not chosen[0] and name in given:
-                    raise InputError(f"--{name.replace('_', '-')} is given without --{platform.name}; {platform.about}")
-        run_locally(chosen[0], own_options[chosen[0]], **options)
-
-    run_command(command)
-
-
-@cli.command(
-    "compile",
-    cls=Command,
-    epilog="""
-    bigbird compile --output finetune.yaml --images build/images.json
-    bigbird compile --output finetune.yaml --image-prefix registry/project/bigbird
-    """
-    + examples("compile"),
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("finetune.yaml"),
-    show_default=True,
-    help="File to write.",
-)
-@target_option(required=False)
-@placement_options
-@settings_options
-def compile_command(output: Path, **options: Any) -> None:
-    """Writes the pipeline as YAML.
-
-    Without --target any KFP 2 backend takes it; with one it has that platform's machines, registration and notification.
-    """
-
-    def write() -> None:
-        from bigbird_pipelines.remote import compile_to
-
-        compile_to(output, placement_of(options), options)
-        click.echo(f"wrote {output}")
-
-    run_command(write)
-
-
-@cli.command(cls=Command, epilog="bigbird recipes\nbigbird recipes squad_v1 > mine.yaml")
-@click.argument("name", required=False)
-def recipes(name: str | None) -> None:
-    """Lists the recipes that come along, each with its first line; of a NAME or file prints all keys, each with its meaning."""
-    from bigbird_pipelines.recipes import FOLDER, recipe_names, resolved_text
-
-    if name is not None:
-        run_command(lambda: click.echo(resolved_text(name), nl=False))
-        return
-    for each in recipe_names():
-        file = FOLDER / f"{each}.yaml"
-        first_line = (
-            file.read_text(encoding="utf-8").splitlines()[0] if file.exists() else f"{each[:-6]} in the large size."
-        )
-        click.echo(f"{each:22} {first_line.lstrip('# ')}")
-
-
-@cli.command(
-    cls=Command,
-    epilog="""
-    bigbird convert bigbr_base/model.ckpt-0 converted --to hugging_face
-    bigbird convert bigbird-roberta-base converted --to model_garden
-    bigbird convert runs/NAME/train/model converted --to hugging_face
-    bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model --init-checkpoint converted
-    """,
-)
-@click.argument("source")
-@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--to", required=True, type=click.Choice(CHECKPOINTS), help="The kind to write.")
-@click.option(
-    "--heads",
-    type=click.IntRange(min=1),
-    help="Attention heads, where the source does not say.  [default: one per 64 of the hidden size]",
-)
-@click.option("--params", help="YAML file with task.model.encoder.bigbird, laid over what the source says.")
-@click.option("--overwrite", is_flag=True, help="Replaces an earlier conversion.")
-def convert(source: str, output: Path, to: str, heads: int | None, params: str | None, overwrite: bool) -> None:
-    """Writes a checkpoint of any kind as another, no bit of a weight changed.
-
-    SOURCE is a model or checkpoint folder of ours, a TensorFlow checkpoint's prefix or folder (the Model Garden's or
-    google-research's), or a Hugging Face folder or .safetensors file; local or gs://. Its kind is recognised. OUTPUT
-    is a new folder. Optimizer slots stay behind, and so does a head that the other kind computes differently.
-    """
-    from bigbird_pipelines.convert_command import convert_command
-
-    run_command(lambda: convert_command(source, output, to, heads, params, overwrite))
-
-
-@cli.command(
-    cls=Command,
-    epilog="""
-    bigbird predict --model runs/NAME --text "A film worth every minute."
-    bigbird predict --model runs/NAME --text "A man sleeps." --text-b "Somebody is asleep."
-    bigbird predict --model runs/NAME --question "Who wrote it?" --context "It was written by Ada."
-    bigbird predict --model runs/NAME texts.jsonl
-    """,
-)
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The folder of a run, a SavedModel or a trained model.",
-)
-@click.option("--text", help="The text to classify; the first one of a pair.")
-@click.option("--text-b", help="The second text of a pair.")
-@click.option("--question", help="What to answer.")
-@click.option("--context", help="The text that holds the answer.")
-def predict(**options: Any) -> None:
-    """Answers with a trained model.
-
-    FILE holds one example a line, as JSON: {"text_a": …, "text_b": …} or {"question": …, "context": …}; a plain text
-    file is one text a line. Each answer is one line of JSON.
-    """
-    from bigbird_pipelines.predict import predict_command
-
-    run_command(lambda: predict_command(**options))
-
-
-@cli.command(
-    cls=Command,
-    epilog="""
-    bigbird submission evaluations/* --output submission.zip
-    bigbird submission evaluations/cola evaluations/rte --output some.zip --partial
-    """,
-)
-@click.argument("evaluations", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("submission.zip"),
-    show_default=True,
-    help="The zip to write.",
-)
-@click.option("--partial", is_flag=True, help="Writes it even where test sets are missing or not whole.")
-@click.option("--overwrite", is_flag=True, help="Replaces an earlier zip.")
-def submission(evaluations: tuple[Path, ...], output: Path, partial: bool, overwrite: bool) -> None:
-    """Packs evaluations of GLUE's test splits into the zip that the benchmark takes.
-
-    EVALUATIONS are folders of the evaluate stage, one per test set: eleven for the whole benchmark, of which MNLI has
-    two and AX is answered by MNLI's model.
-    """
-    from bigbird_pipelines.submission import write_submission
-
-    def write() -> None:
-        names = write_submission(evaluations, output, partial=partial, overwrite=overwrite)
-        click.echo(f"wrote {output}: {', '.join(names)}")
-
-    run_command(write)
-
-
-for command in (submit, schedule, doctor, preflight):
-    cli.add_command(command)
-for stage in STAGES:
-    cli.add_command(import_module(f"bigbird_components.{stage}.__main__").main, stage)
 
 
 def main() -> None:

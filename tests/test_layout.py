@@ -162,7 +162,7 @@ LIGHT = (
     "bigbird_components.platforms.kubeflow", "bigbird_components.platforms.vertex", "bigbird_components.preprocess.__main__",
     "bigbird_components.preprocess.inputs", "bigbird_components.preprocess.report_page", "bigbird_components.run_configuration", "bigbird_components.register.__main__", "bigbird_components.register.register",
     "bigbird_components.runs", "bigbird_components.serve.__main__", "bigbird_components.serve.serve", "bigbird_components.stage", "bigbird_components.table_options", "bigbird_components.train.__main__",
-    "bigbird_pipelines.cli", "bigbird_pipelines.cli_cloud", "bigbird_pipelines.doctor", "bigbird_pipelines.files", "bigbird_pipelines.images", "bigbird_pipelines.local_run",
+    "bigbird_pipelines.cli", "bigbird_pipelines.cli_cloud", "bigbird_pipelines.cli_local", "bigbird_pipelines.doctor", "bigbird_pipelines.files", "bigbird_pipelines.images", "bigbird_pipelines.local_run",
     "bigbird_pipelines.machines", "bigbird_pipelines.options", "bigbird_pipelines.own_tables", "bigbird_pipelines.parameters", "bigbird_pipelines.predict", "bigbird_pipelines.preflight.command",
     "bigbird_pipelines.preflight.compiler", "bigbird_pipelines.preflight.lowering", "bigbird_pipelines.recipes", "bigbird_pipelines.remote",
     "bigbird_pipelines.sample_data", "bigbird_pipelines.schedule", "bigbird_pipelines.team_settings", "bigbird_pipelines.submission", "bigbird_pipelines.submit",
@@ -211,6 +211,40 @@ def pins(extra: str) -> dict[str, str]:
 @pytest.mark.parametrize("extra", sorted(EXTRAS - {"dev", *(extra for extra in EXTRAS if extra.startswith("train-"))}))
 def test_every_lock_has_the_versions_of_the_local_one(extra):
     assert pins(extra).items() <= pins("dev").items()
+
+
+@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"notify"}))  # which is no command
+def test_a_stages_command_starts_with_what_its_image_has(stage):
+    """Packages that the stage's lock lacks cannot be imported, as in its image."""
+    code = f"""
+import importlib.metadata, sys
+known = importlib.metadata.packages_distributions()
+installed = {sorted(pins(stage))!r}
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        owners = known.get(name.partition(".")[0], ["bigbird-pipelines"])
+        if not any(owner.lower().replace("_", "-").replace(".", "-") in (*installed, "bigbird-pipelines") for owner in owners):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+sys.argv = ["bigbird", *sys.argv[1:]]
+from bigbird_pipelines.cli import main
+main()
+"""
+
+    def bigbird(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, env=_environment()
+        )
+
+    done = bigbird(stage, "--help")
+    assert (done.returncode, done.stderr, done.stdout[:14]) == (0, "", "Usage: bigbird")
+    done = bigbird("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"\n  {stage} " in done.stdout
+    assert "\n  run " not in done.stdout
+    done = bigbird("run")
+    assert done.returncode == 1
+    assert re.match(r"Error: bigbird run needs the package \w+, which is not installed here\.", done.stderr)
 
 
 @pytest.mark.parametrize(

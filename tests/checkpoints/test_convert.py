@@ -16,7 +16,8 @@ from bigbird.config import load_experiment
 from bigbird.models import build_model
 from bigbird.support.artifacts import new_folder, write_manifest
 from bigbird.support.errors import InputError
-from bigbird_pipelines.cli import CHECKPOINTS, cli
+from bigbird_pipelines.cli import cli
+from bigbird_pipelines.cli_local import CHECKPOINTS
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SOURCES = {
