@@ -91,8 +91,10 @@ def preprocess(
     target = _target(output, options)
     storage.check_output(target, inputs)
     files = {"train": train_file, "validation": validation_file, "test": test_file}
+    named = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
+    own_tables = family.reads_tables(named)
     sources: list[Source] = []
-    if not family.own_tables:
+    if not own_tables:
         sources = find_sources(task, input, files)
     own = None
     if vocabulary:  # what is wrong with it is said before any long work
@@ -105,8 +107,7 @@ def preprocess(
         encoder = _Encoder(task, folder, settings, lower_case, options)
         with contextlib.ExitStack() as stack:
             reading = None
-            if family.own_tables:
-                named = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
+            if own_tables:
                 reading, splits = read_tables(
                     family,
                     named,

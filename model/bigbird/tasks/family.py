@@ -44,8 +44,8 @@ class TaskFamily(ABC):
         config: the task's section of the configuration.
         defaults: settings of preprocessing, in tokens; the command's options of the same names change them.
         examples_per_file: enough files to spread over workers and readers, each large enough to be worth opening.
-        own_tables: whether it reads a user's own tables, any file, folder or pattern, whose columns the configuration's data
-            section names; otherwise each split is one file of an official name.
+        own_tables: whether the pipeline gives it a user's own tables, any file, folder or pattern, whose columns the
+            configuration's data section names; otherwise each split is one file of an official name.
         keeps_training_lines: whether a dataset holds the training split's lines too.
         vocabulary_bytes: of a training split whose lines have more bytes, a vocabulary is trained on an even sample with about so
             many; 0: on all of it.
@@ -121,6 +121,10 @@ class TaskFamily(ABC):
         """
         return {}
 
+    def reads_tables(self, inputs: Inputs) -> bool:
+        """Whether what the user gave are tables of their own, for `read_table`, and not official files."""
+        return self.own_tables
+
     def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
         """Finds the files of a user's own tables without opening one; of families that have `own_tables`.
 
@@ -146,7 +150,7 @@ class TaskFamily(ABC):
         told: Callable[[str], None],
         progress: Callable[[str, int], None],
     ) -> Reading:
-        """Reads and checks a user's own tables; of families that have `own_tables`.
+        """Reads and checks a user's own tables, where `reads_tables`.
 
         Args:
             inputs: what the user gave.

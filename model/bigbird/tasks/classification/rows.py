@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from bigbird.support.text_files import shown
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.records import BadRecords, has_text
 from bigbird.tasks.tables.columns import Columns, Records
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage
 from bigbird.tasks.tables.problems import quoted_name
 from bigbird.tasks.tables.reading import read_records
-from bigbird.tasks.tables.values import BadValueError, as_text, checked_text, name_value
+from bigbird.tasks.tables.values import BadValueError, checked_text, joined_text, name_value
 
 
 class Row(NamedTuple):
@@ -94,26 +93,12 @@ def _rows(
 
 def _row(table: Table, line: int, values: tuple[Any, ...], place: dict[str, int], section: TableData) -> Row:
     """One record's values as a row; each column's value is at its place."""
-    if len(section.text) > 1:
-        text = _joined(section.text, [values[place[name]] for name in section.text])
-    else:
-        text = checked_text(values[place[section.text[0]]], section.text[0])
     return Row(
         table,
         line,
         name_value(values[place[section.id]], section.id, "id") if section.id else None,
-        text,
+        joined_text([values[place[name]] for name in section.text], section.text),
         checked_text(values[place[section.text_b]], section.text_b) if section.text_b else None,
         values[place[section.label]],
         name_value(values[place[section.group]], section.group, "group") if section.group else None,
     )
-
-
-def _joined(columns: list[str], values: list[Any]) -> str:
-    """The texts of several columns, those that are not empty, a blank line between two."""
-    found = [as_text(value, name) for value, name in zip(values, columns, strict=True)]
-    text = "\n\n".join(filter(has_text, found))
-    if not text:
-        names = ", ".join(shown(name, 60) for name in columns[:5])
-        raise BadValueError(f"has an empty text in each of the columns {names}; expected text in one or more")
-    return checked_text(text, columns[0])

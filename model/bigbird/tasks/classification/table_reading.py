@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from pydantic import ValidationError
-
-from bigbird.config.overrides import merge
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
 from bigbird.tasks.classification.scoring import METRICS
-from bigbird.tasks.raw_input import Inputs, Reading, Storage
+from bigbird.tasks.raw_input import TABLE_KEYS, Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
-from bigbird.tasks.tables.files import TableStorage, find_splits
-from bigbird.tasks.tables.section import SPLITS
+from bigbird.tasks.tables.files import find_splits, table_storage
+from bigbird.tasks.tables.section import section_of
 
 
 def read_table(
@@ -27,8 +24,8 @@ def read_table(
     progress: Callable[[str, int], None],
 ) -> Reading:
     """As `TaskFamily.read_table`."""
-    section = section_of(inputs)
-    table = read_dataset(section, bad, scratch, _table_storage(storage), told, progress)
+    section = section_of(inputs, TableData)
+    table = read_dataset(section, bad, scratch, table_storage(storage), told, progress)
     if table.kind_told:
         told(table.kind_told)
     splits = [split for split in ("train", "validation", "test") if table.sizes.get(split)]
@@ -53,47 +50,16 @@ def read_table(
 
 def named_tables(section: TableData) -> dict[str, list[str]]:
     """As `TaskFamily.named_tables`."""
-    named = {key: getattr(section, key) for key in ("files", *SPLITS)}
-    return {key: paths for key, paths in named.items() if paths}
+    return {key: paths for key in TABLE_KEYS if (paths := getattr(section, key))}
 
 
 def find_tables(inputs: Inputs, storage: Storage) -> dict[str, list[str]]:
     """As `TaskFamily.find_tables`."""
-    section = section_of(inputs)
-    found = find_splits(section, _table_storage(storage))
+    section = section_of(inputs, TableData)
+    found = find_splits(section, table_storage(storage))
     if "validation" not in found and not section.validation_fraction:
         raise InputError(
             "validation_fraction is 0 and no validation file is given, so nothing is left to choose the best checkpoint by; "
             "expected a larger validation_fraction (--validation-fraction), or a file (--validation-file)"
         )
     return {split: [table.path for table in tables.tables] for split, tables in found.items()}
-
-
-def section_of(inputs: Inputs) -> TableData:
-    """The data section, with the files that the stage was given in the place of its own.
-
-    Raises:
-        InputError: names the key, what was found and what was expected.
-    """
-    files: dict[str, Any] = {split: [path] for split, path in inputs.files.items()}
-    if inputs.path:
-        files |= {"files": [inputs.path]}
-    given = (
-        merge(dict(inputs.section), {"files": [], "train": [], "validation": [], "test": [], **files})
-        if files
-        else inputs.section
-    )
-    try:
-        return TableData.model_validate(given)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        told = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
-        raise InputError(f"the data section{f', {where}' if where else ''}: {told}") from None
-
-
-def _table_storage(storage: Storage) -> TableStorage:
-    def open_file(path: str) -> BinaryIO:
-        return storage.open_raw(path)
-
-    return TableStorage(open_file, storage.list_names, storage.is_file)

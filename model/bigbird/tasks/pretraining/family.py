@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bigbird.config import DataConfig, Task
 from bigbird.manifests import DatasetManifest
@@ -14,7 +14,7 @@ from bigbird.tasks.family import TaskFamily
 from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
 from bigbird.tasks.pretraining.config import PretrainingDataConfig, PretrainingTask
 from bigbird.tasks.pretraining.examples import FILES, METRICS, TASK, encode_documents, parse
-from bigbird.tasks.raw_input import FileNames, Item, Line, Source, Storage
+from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Source, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 
@@ -48,6 +48,30 @@ class PretrainingFamily(TaskFamily):
 
     def file_names(self, task: str) -> FileNames:
         return FileNames(FILES, "", ".txt", "train.txt, validation.txt (or dev.txt), test.txt")
+
+    def is_table(self, name: str) -> bool:
+        from bigbird.tasks.tables.files import is_table
+
+        return is_table(name)
+
+    def reads_tables(self, inputs: Inputs) -> bool:
+        """Tables, where a column is named or a file is one; else text files with their official names."""
+        from bigbird.tasks.tables.files import is_table
+
+        return bool(inputs.section) or any(map(is_table, (inputs.path, *inputs.files.values())))
+
+    def read_table(
+        self,
+        inputs: Inputs,
+        storage: Storage,
+        scratch: BinaryIO,
+        bad: BadRecords,
+        told: Callable[[str], None],
+        progress: Callable[[str, int], None],
+    ) -> Reading:
+        from bigbird.tasks.pretraining.documents import read_documents
+
+        return read_documents(inputs, storage, scratch, bad, told, progress)
 
     def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
         data = storage.read_bytes(source.path, f"{source.split} file of {task}")

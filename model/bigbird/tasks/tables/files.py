@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bigbird.support.errors import InputError
+from bigbird.tasks.raw_input import Storage
 from bigbird.tasks.tables.problems import listed, quoted_name
 from bigbird.tasks.tables.section import SPLITS, TableFiles, TableFormat
 
@@ -74,6 +75,15 @@ def _is_file(path: str) -> bool:
 
 LOCAL = TableStorage(_open, _names, _is_file)
 """This machine's files."""
+
+
+def table_storage(storage: Storage) -> TableStorage:
+    """The preprocessing stage's files."""
+
+    def open_file(path: str) -> BinaryIO:
+        return storage.open_raw(path)
+
+    return TableStorage(open_file, storage.list_names, storage.is_file)
 
 
 @dataclass(frozen=True)

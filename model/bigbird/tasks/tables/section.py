@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from bigbird.config import Fraction, Integer, Section
+from bigbird.config.overrides import merge
+from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
+from bigbird.tasks.raw_input import Inputs
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet"]
 SPLITS = ("train", "validation", "test")
@@ -85,3 +88,33 @@ class TableFiles(TableFormat):
                 "to train on; expected a sum below 1"
             )
         return self
+
+
+AnyFiles = TypeVar("AnyFiles", bound=TableFiles)
+
+
+def section_of(inputs: Inputs, kind: type[AnyFiles]) -> AnyFiles:
+    """The data section, with the files that the stage was given in the place of its own.
+
+    Args:
+        inputs: what the user gave.
+        kind: the family's section.
+
+    Raises:
+        InputError: names the key, what was found and what was expected.
+    """
+    files: dict[str, Any] = {split: [path] for split, path in inputs.files.items()}
+    if inputs.path:
+        files |= {"files": [inputs.path]}
+    given = (
+        merge(dict(inputs.section), {"files": [], "train": [], "validation": [], "test": [], **files})
+        if files
+        else inputs.section
+    )
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        told = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
+        raise InputError(f"the data section{f', {where}' if where else ''}: {told}") from None
