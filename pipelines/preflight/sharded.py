@@ -1,4 +1,4 @@
-"""The training step on JAX, sharded and compiled for a TPU's chips: `python -m pipelines.preflight.sharded FOLDER`, a process of its own.
+"""The training step on JAX, sharded and compiled for a TPU's chips: `python -m bigbird_pipelines.preflight.sharded FOLDER`, a process of its own.
 
 It reads request.json in FOLDER and writes compiled.json there; its environment must be `ENVIRONMENT`. The program is
 that of one of the machine's chips, the sums over all of them in it.
