@@ -87,14 +87,6 @@ def test_progress_is_logged_where_there_is_no_terminal_and_not_when_quiet(config
     assert capsys.readouterr().err == ""
 
 
-def test_over_a_terminals_progress_line_a_message_begins_at_its_start(configured, capsys, monkeypatch):
-    configured()
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    Progress("read").update(1, force=True)
-    LOG.warning("careful")
-    assert capsys.readouterr().err == "\r\x1b[2Kread 1\r\x1b[2Kwarning: careful\n"
-
-
 def test_every_command_can_be_quiet_or_verbose(configured, monkeypatch):
     configured()
     monkeypatch.setenv("BIGBIRD_LOG_LEVEL", "info")

@@ -67,7 +67,8 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
     def format(self, record: logging.LogRecord) -> str:
-        return (CLEAR_LINE if sys.stderr.isatty() else "") + super().format(record)
+        moves = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        return (CLEAR_LINE if moves else "") + super().format(record)
 
 
 class _Text(logging.Formatter):
