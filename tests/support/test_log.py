@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bigbird.support.console import Progress, run_command
 from bigbird.support.errors import InputError
-from bigbird.support.log import configure_logging
+from bigbird.support.log import configure_logging, logging_environment
 from bigbird_components.command_line import Command
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +95,13 @@ def test_every_command_can_be_quiet_or_verbose(configured, monkeypatch):
         os.environ["BIGBIRD_LOG_LEVEL"] = "info"
         result = CliRunner().invoke(command, options)
         assert (result.exit_code, len(result.stderr.splitlines())) == (0, lines)
+
+
+def test_a_process_without_this_environment_is_given_what_is_set(configured):
+    configured()
+    assert logging_environment() == {}
+    configured(BIGBIRD_LOG_LEVEL="debug", BIGBIRD_LOG_FORMAT="")
+    assert logging_environment() == {"BIGBIRD_LOG_LEVEL": "debug"}
 
 
 def test_a_variable_with_another_value_is_refused(configured):

@@ -49,6 +49,11 @@ def configure_logging() -> None:
         logger.setLevel(level.upper())
 
 
+def logging_environment() -> dict[str, str]:
+    """The variables above that are set, for a process that does not inherit the environment."""
+    return {name: os.environ[name] for name in (LEVEL, FORMAT) if os.environ.get(name)}
+
+
 def _variable(name: str, values: tuple[str, ...], default: str) -> str:
     value = os.environ.get(name, "").lower() or default
     if value not in values:
