@@ -60,6 +60,16 @@ def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[No
     return found
 
 
+def no_validation() -> Notice:
+    """A dataset without a validation split, which training by its default mode and `bigbird run` do not take."""
+    return Notice(
+        "there is no validation split to choose the best checkpoint by",
+        1,
+        "train on it with bigbird train --mode train, or set a larger validation_fraction (--validation-fraction) or name a file "
+        "(--validation-file)",
+    )
+
+
 def shared_texts(count: int, first: str, *, dropped: bool) -> Notice:
     """Training records whose text validation or test has too.
 
