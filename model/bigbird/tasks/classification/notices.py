@@ -91,11 +91,11 @@ def with_several_labels(texts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The texts that are there with different labels.
 
     Args:
-        texts: hashes of the records' texts. uint64 [records].
-        labels: a number for each record's label or labels. uint64 [records].
+        texts: hashes of the records' texts. uint64[records].
+        labels: a number for each record's label or labels. uint64[records].
 
     Returns:
-        Hashes of texts, sorted. uint64.
+        Hashes of texts, sorted, uint64[texts].
     """
     order = np.lexsort((labels, texts))
     texts, labels = texts[order], labels[order]

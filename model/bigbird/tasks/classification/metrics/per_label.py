@@ -84,8 +84,12 @@ def _label_functions(
     }
 
 
-def matthews_corrcoef_of(gold: np.ndarray, predicted: np.ndarray) -> Any:
-    """Matthews' correlation; scikit-learn gives 0 where one side is constant, where the formula is 0 / 0."""
+def matthews_corrcoef_of(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """Matthews' correlation of labels [N]; scikit-learn gives 0 where one side is constant, where the formula is 0 / 0.
+
+    Raises:
+        Undefined: one side is constant.
+    """
     from sklearn.metrics import matthews_corrcoef
 
     for values, whose in ((gold, "the gold label"), (predicted, "the prediction")):

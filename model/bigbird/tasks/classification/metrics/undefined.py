@@ -36,6 +36,11 @@ def computed(functions: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, floa
 
 
 def defined(value: Any, reason: str) -> Any:
+    """The number itself, where it is finite.
+
+    Raises:
+        Undefined: it is not, for this reason.
+    """
     if not np.isfinite(value):
         raise Undefined(reason)
     return value
