@@ -42,11 +42,8 @@ def with_own_tables(options: Mapping[str, Any], files: Names) -> dict[str, Any]:
     given = given_options(options)
     found = {name: value for name, value in options.items() if name not in OPTIONS}
     tasks = table_task_names()
-    if given and found["task"] and found["task"] not in tasks:
-        raise InputError(
-            f"{_flag(next(iter(given)))} is given with --task {found['task']}, which reads official files; it is for your own "
-            f"tables: expected --task {' or '.join(tasks)}, or leave it out"
-        )
+    for name in given if found["task"] else ():
+        _check_takes(found["task"], name)
     found["overrides"] = (*as_overrides(given), *found["overrides"])
     reason = "" if found["task"] else _reason(given, found, files)
     if reason:
@@ -59,10 +56,32 @@ def with_own_tables(options: Mapping[str, Any], files: Names) -> dict[str, Any]:
     return found
 
 
+def _takes(task: str, name: str) -> bool:
+    """Whether a task's configuration has the key of an option."""
+    family = family_of_task(task)
+    return family.own_tables or (OPTIONS[name].section == "task" and name in family.config.model_fields)
+
+
+def _check_takes(task: str, name: str) -> None:
+    """Refuses an option with a task that does not take it."""
+    if _takes(task, name):
+        return
+    others = [other for other in pipeline_task_names() if _takes(other, name)]
+    if others == list(table_task_names()):
+        why = "which reads official files; it is for your own tables"
+    else:
+        why = f"which has no {OPTIONS[name].section}.{name}"
+    raise InputError(
+        f"{_flag(name)} is given with --task {task}, {why}: expected --task {' or '.join(others)}, or leave it out"
+    )
+
+
 def _reason(given: Mapping[str, Any], options: Mapping[str, Any], files: Names) -> str:
     """Why a run can only be about the user's own tables; "" where nothing says so."""
-    if given:
-        return f"{_flag(next(iter(given)))} is given"
+    tables = table_task_names()
+    for name in given:
+        if not any(_takes(task, name) for task in pipeline_task_names() if task not in tables):
+            return f"{_flag(name)} is given"
     if _section(options).keys():
         return "task.data names a table"
     for name in ("data", "train_file"):

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 HEAVY = (
     "aiohttp", "apache_beam", "botocore", "fsspec", "gcsfs", "google.cloud.aiplatform", "google.cloud.aiplatform_v1",
-    "google.cloud.storage", "jax", "keras", "kfp", "matplotlib", "pyarrow", "s3fs", "scipy", "sklearn", "tensorflow", "tensorflow_text",
+    "google.cloud.storage", "jax", "keras", "kfp", "matplotlib", "pyarrow", "rich", "s3fs", "scipy", "sklearn", "tensorflow", "tensorflow_text",
 )  # fmt: skip
 
 # bigbird's modules in reading order: each imports only modules that stand before it, or in its own package.

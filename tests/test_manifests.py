@@ -6,6 +6,7 @@ import pytest
 
 from bigbird.manifests import (
     CheckpointState,
+    ConversionManifest,
     DatasetManifest,
     EvaluationManifest,
     ModelManifest,
@@ -80,6 +81,35 @@ def test_a_wrong_value_is_named_with_its_key_and_what_was_expected(tmp_path, kin
     with pytest.raises(InputError, match=rf"{file}\.json: {message}.*run the step that wrote it again") as refused:
         kind.read(tmp_path)
     assert len(str(refused.value)) < 1500
+
+
+def test_a_conversions_manifest_is_read_by_the_key_from(tmp_path):
+    said = {
+        "from": "model_garden",
+        "to": "bigbird",
+        "weights": 3,
+        "left_out": [],
+        "vocabulary": {"sha256": "ab", "lower_case": None},
+    }
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    written = ConversionManifest.model_validate(said).write(tmp_path)
+    content = json.loads((tmp_path / "conversion.json").read_text())
+    assert list(content) == [*said, "checksums", "format", "manifest_sha256"]
+    assert {name: content[name] for name in said} == said
+    assert written["from"] == ConversionManifest.read(tmp_path)["from"] == "model_garden"
+    assert (written.to, written.vocabulary.lower_case) == ("bigbird", None)
+
+
+def test_a_conversion_of_an_earlier_version_is_read_and_a_wrong_one_is_refused(tmp_path):
+    earlier = {"format": 1, "from": "google_research", "to": "hugging_face", "weights": 39, "left_out": ["a"]}
+    write_json(tmp_path / "conversion.json", earlier)
+    manifest = ConversionManifest.read(tmp_path)
+    assert (manifest.to_json(), manifest.vocabulary, manifest.checksums) == (earlier, None, None)
+    manifest.check_files(tmp_path)
+    with pytest.raises(
+        InputError, match=r"conversion\.json: weights: found '7'; expected a valid integer; from: found 3; "
+    ):
+        ConversionManifest.checked(earlier | {"from": 3, "weights": "7"}, "conversion.json")
 
 
 def test_an_evaluation_without_labels_has_no_metric_that_counts():

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bigbird.checkpoints.native import load_model, read_state, weights_folder
 from bigbird.config import Task
+from bigbird.layers.types import Tensor
 from bigbird.manifests import DatasetManifest, EvaluationManifest, ModelManifest
 from bigbird.scoring import Scorer
 from bigbird.support.artifacts import new_folder
@@ -154,15 +155,15 @@ def choose_split(dataset: str, manifest: DatasetManifest, split: str | None) -> 
     return split
 
 
-def compiled(model: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The model as a compiled function of a batch's inputs, without dropout."""
+def compiled(model: Any) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """The model as a compiled function of a batch's inputs, without dropout: int32[B, L] -> float32[B, ...], by name."""
     import tensorflow as tf
 
     return tf.function(lambda inputs: model(inputs, training=False), autograph=False)
 
 
 def run_model(
-    predict: Callable[[dict[str, Any]], dict[str, Any]],
+    predict: Callable[[dict[str, Tensor]], dict[str, Tensor]],
     task: Task,
     scorer: Scorer,
     dataset: str,

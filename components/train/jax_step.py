@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 import keras
@@ -32,7 +31,7 @@ from bigbird_components.train.jax_update import (
     give_state,
     take_state,
 )
-from bigbird_components.train.steps import HOST_ONLY, Prediction
+from bigbird_components.train.steps import HOST_ONLY, Batch, Prediction
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class JaxSteps:
 
     # ---------------------------------------------------------------------------------------------- training
 
-    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:
+    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Batch]:
         data, process = self._task.train_data, jax.process_index()
         seed = self._seed if data.seed is None else data.seed
         rows = Rows(process, process + 1, jax.process_count())
@@ -116,7 +115,7 @@ class JaxSteps:
                 batch = next(batches)
             yield batch
 
-    def train(self, batch: Mapping[str, np.ndarray]) -> jax.Array:
+    def train(self, batch: Batch) -> jax.Array:
         inputs = {
             name: jax.make_array_from_process_local_data(self._spread, value)
             for name, value in batch.items()
@@ -149,10 +148,10 @@ class JaxSteps:
             jobs += [self._predict.expect(state.weights, batch) for batch in batches_to_answer]
         in_background(jobs)
 
-    def wait(self, handles: Sequence[Any]) -> np.ndarray:
+    def wait(self, handles: Sequence[jax.Array]) -> np.ndarray:
         return np.array([np.asarray(handle) for handle in handles], np.float64)
 
-    def record_ids(self, batch: Any) -> np.ndarray:
+    def record_ids(self, batch: Batch) -> np.ndarray:
         ids: np.ndarray = batch["record_id"]
         return ids
 
@@ -163,7 +162,9 @@ class JaxSteps:
         size = self._validation_data().global_batch_size
         dataset = evaluation_dataset(files, self._task, labels=labels, batch_size=size, max_records=max_records)
         weights = self._take_state().weights
-        running: tuple[dict[str, np.ndarray], Any] | None = None  # one batch is computed while the last is read
+        running: tuple[dict[str, np.ndarray], dict[str, jax.Array]] | None = (
+            None  # one batch is computed while the last is read
+        )
         with explain_bad_records(files, self._task, data, labels=labels):
             for batch in dataset.as_numpy_iterator():
                 inputs = {name: self._share(value) for name, value in batch.items() if name not in HOST_ONLY}

@@ -38,7 +38,7 @@ class TrainingState(NamedTuple):
     optimizer: list[jax.Array]
 
 
-Update = Callable[[TrainingState, dict[str, Any], Any], tuple[TrainingState, jax.Array]]
+Update = Callable[[TrainingState, dict[str, jax.Array], jax.Array | np.int32], tuple[TrainingState, jax.Array]]
 
 
 def take_state(model: keras.Model, optimizer: AdamW, mesh: Mesh) -> TrainingState:
@@ -79,7 +79,9 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
     unused = _own_seeds(model)
     (counter,) = (place for place, variable in enumerate(optimizer.variables) if variable is optimizer.iterations)
 
-    def update(state: TrainingState, batch: dict[str, Any], seed: Any) -> tuple[TrainingState, jax.Array]:
+    def update(
+        state: TrainingState, batch: dict[str, jax.Array], seed: jax.Array | np.int32
+    ) -> tuple[TrainingState, jax.Array]:
         rows = batch["input_mask"].shape[0]
         first_row = jax.lax.axis_index(AXIS) * rows
         words = jnp.stack([jnp.asarray(word, jnp.int32) for word in (seed, state.optimizer[counter], first_row)])
@@ -103,14 +105,14 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
 
 def build_prediction(
     model: keras.Model, task: Task, mesh: Mesh
-) -> Callable[[list[jax.Array], dict[str, Any]], dict[str, jax.Array]]:
+) -> Callable[[list[jax.Array], dict[str, jax.Array]], dict[str, jax.Array]]:
     """The function (weights, batch) -> outputs float32[B, ...], whole on every device.
 
-    The outputs are those of `summarize`, and `loss` where the batch has targets.
+    The batch is of B rows as `TrainingSteps` has it, the outputs are those of `summarize`, and `loss` float32[B] where the batch has targets.
     """
     unused = _own_seeds(model)
 
-    def predict(weights: list[jax.Array], batch: dict[str, Any]) -> dict[str, jax.Array]:
+    def predict(weights: list[jax.Array], batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         outputs, _ = model.stateless_call(weights, unused, batch, training=False)
         results = summarize(task, outputs, batch)
         if has_targets(task, batch):

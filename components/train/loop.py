@@ -13,6 +13,7 @@ import numpy as np
 
 from bigbird.checkpoints import native
 from bigbird.config import TrainerConfig
+from bigbird.layers.types import Tensor
 from bigbird.optimization import WarmupDecay
 from bigbird.support.console import Progress
 from bigbird.support.errors import TrainingDiverged
@@ -20,7 +21,7 @@ from bigbird_components.train.input_wait import InputWait, waited
 from bigbird_components.train.interruption import Interrupted, Interruption
 from bigbird_components.train.logs import Logs
 from bigbird_components.train.state import State
-from bigbird_components.train.steps import TrainingSteps
+from bigbird_components.train.steps import Batch, TrainingSteps
 from bigbird_components.train.validation import Validated
 
 # The host looks at the loss at least about this often; between two looks the device runs ahead without waiting.
@@ -56,9 +57,9 @@ class _Started:
 
     step: int
     number: int
-    batch: Any
+    batch: Batch
     waited: float
-    handle: Any
+    handle: Tensor
 
 
 class _Diverged(Exception):
@@ -85,7 +86,7 @@ class TrainingLoop:
         self._logs = Logs(plan.model_dir, state.step, self._known_history(), enabled=steps.is_chief)
         self._progress = Progress("train", self._total)
         self._saved = state.step if native.list_checkpoints(plan.model_dir) else -1
-        self._batches: Iterator[Any] | None = None
+        self._batches: Iterator[Batch] | None = None
         self._look_after = 1  # updates between two looks at the loss; follows the speed
         self._interval, self._input_wait = _Interval(state.sums), InputWait()
 
@@ -270,6 +271,7 @@ class _Interval:
         return int(self._sums["steps"])
 
     def add(self, figures: np.ndarray, seconds: float, waited: float) -> None:
+        """Takes the figures of updates, float64[n, 3] as `TrainingSteps.wait` gives them, and the seconds they took and waited."""
         for loss, norm, tokens in figures.tolist():  # one by one: the sums do not depend on when the host looked
             self._sums["steps"] += 1
             self._sums["loss"] += loss

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
+
+from bigbird.layers.types import Tensor
 
 if TYPE_CHECKING:
     import keras
 
+
+Batch: TypeAlias = Mapping[str, Tensor]
+"""Of B rows and L tokens, by name: inputs int32[B, L], targets as the records have them, record_id int64[B], weight float32[B]."""
 
 # Not inputs of a step: what the records are called, and a weight that is 1 throughout training.
 HOST_ONLY = ("record_id", "weight")
@@ -53,16 +58,16 @@ class TrainingSteps(Protocol):
     def optimizer(self) -> keras.optimizers.Optimizer:
         """The optimizer with its present state, likewise."""
 
-    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:
+    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Batch]:
         """The endless stream of batches from number `skip` on, without the numbered ones."""
 
-    def train(self, batch: Any) -> Any:
-        """Starts one update and returns a handle to its figures without waiting for them."""
+    def train(self, batch: Batch) -> Tensor:
+        """Starts one update and returns a handle to its figures, float32[3], without waiting for them."""
 
-    def wait(self, handles: Sequence[Any]) -> np.ndarray:
+    def wait(self, handles: Sequence[Tensor]) -> np.ndarray:
         """Figures of started updates, float64[n, 3]: loss, norm of the gradient before clipping, real tokens."""
 
-    def record_ids(self, batch: Any) -> np.ndarray:
+    def record_ids(self, batch: Batch) -> np.ndarray:
         """The ids of this worker's records in a batch, int64[n]."""
 
     def predictions(self, files: Sequence[str], *, labels: bool, max_records: int = 0) -> Iterator[Prediction]:

@@ -6,7 +6,6 @@ Shapes: B global batch, b rows of one replica.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +18,7 @@ from bigbird.models import build_model, has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
 from bigbird.support.errors import InputError
 from bigbird_components.train.distribution import build_strategy
-from bigbird_components.train.steps import HOST_ONLY, Prediction
+from bigbird_components.train.steps import HOST_ONLY, Batch, Prediction
 
 REPLICA_STRIDE = 15_485_863  # a prime between the dropout seeds of two replicas
 
@@ -65,7 +64,7 @@ class TensorFlowSteps:
 
     # ---------------------------------------------------------------------------------------------- training
 
-    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:
+    def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Batch]:
         def worker_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
             local = self.replicas // context.num_input_pipelines
             first = context.input_pipeline_id * local
@@ -85,16 +84,16 @@ class TensorFlowSteps:
         seed = self._task.train_data.seed
         return self._seed if seed is None else seed
 
-    def train(self, batch: Any) -> tf.Tensor:
+    def train(self, batch: Batch) -> tf.Tensor:
         return self.train_function({name: value for name, value in batch.items() if name not in HOST_ONLY})
 
-    def wait(self, handles: Sequence[Any]) -> np.ndarray:
+    def wait(self, handles: Sequence[tf.Tensor]) -> np.ndarray:
         return np.array([self.strategy.experimental_local_results(handle)[0].numpy() for handle in handles], np.float64)
 
-    def record_ids(self, batch: Any) -> np.ndarray:
+    def record_ids(self, batch: Batch) -> np.ndarray:
         return np.concatenate([ids.numpy() for ids in self.strategy.experimental_local_results(batch["record_id"])])
 
-    def _train_step(self, batch: dict[str, Any]) -> Any:
+    def _train_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """One update; float32[3] per replica, the same on each: loss, gradient norm, tokens."""
         return self.strategy.run(self._replica_step, args=(batch,))
 
@@ -129,7 +128,9 @@ class TensorFlowSteps:
         data = self._task.validation_data
         size = -(-data.global_batch_size // self.replicas) * self.replicas
         dataset = evaluation_dataset(files, self._task, labels=labels, batch_size=size, max_records=max_records)
-        running: tuple[dict[str, tf.Tensor], Any] | None = None  # one batch is computed while the last is read
+        running: tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]] | None = (
+            None  # one batch is computed while the last is read
+        )
         with explain_bad_records(files, self._task, data, labels=labels):
             for batch in dataset:
                 started = batch, self._predict_function(self._spread(batch))
@@ -139,7 +140,7 @@ class TensorFlowSteps:
             if running is not None:
                 yield _fetch(*running)
 
-    def _spread(self, batch: dict[str, tf.Tensor]) -> Any:
+    def _spread(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Each replica's rows of a batch."""
         inputs = {name: value for name, value in batch.items() if name not in HOST_ONLY}
         if self.replicas == 1:
@@ -152,7 +153,7 @@ class TensorFlowSteps:
 
         return self.strategy.experimental_distribute_values_from_function(share)
 
-    def _predict_step(self, batch: dict[str, Any]) -> dict[str, tf.Tensor]:
+    def _predict_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         results = self.strategy.run(self._replica_forward, args=(batch,))
         if self.replicas == 1:
             return results

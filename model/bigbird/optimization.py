@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from bigbird.config import AdamWConfig, OptimizerConfig, PolynomialDecay
+from bigbird.layers.types import Tensor
 
 
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -41,15 +42,15 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.initial, self.end, self.power, self.decay_steps = initial, end, power, decay_steps
         self.warmup_steps, self.warmup_power = warmup_steps, warmup_power
 
-    def __call__(self, step: Any) -> Any:
-        """int[] -> float32[]."""
+    def __call__(self, step: Tensor) -> Tensor:
+        """The rate of the update after `step` others: int[] -> float32[]."""
         return self._rate(ops.cast(step, "float32"), ops)
 
     def at(self, step: int) -> float:
         """The same of a plain number, for logs: no backend is asked, which JAX would compile each operation for."""
         return float(self._rate(np.float32(step), np))
 
-    def _rate(self, step: Any, numeric: Any) -> Any:
+    def _rate(self, step: Tensor, numeric: Any) -> Tensor:
         """`numeric` computes: `keras.ops`, or NumPy, whose functions have the same names."""
         rate = self._decay(step, numeric)
         if not self.warmup_steps:
@@ -59,7 +60,8 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         rising = highest * numeric.power(progress, self.warmup_power)
         return numeric.where(step < self.warmup_steps, rising, rate)
 
-    def _decay(self, step: Any, numeric: Any) -> Any:
+    def _decay(self, step: Tensor, numeric: Any) -> Tensor:
+        """The decay at a step, both float32[]."""
         left = 1.0 - numeric.minimum(step, float(self.decay_steps)) / self.decay_steps
         return (self.initial - self.end) * numeric.power(left, self.power) + self.end
 
@@ -132,15 +134,15 @@ def decays(path: str, exclusions: Sequence[str]) -> bool:
     return not any(re.search(pattern, path) for pattern in exclusions)
 
 
-def clip_by_global_norm(gradients: Sequence[Any], norm: float) -> tuple[list[Any], Any]:
+def clip_by_global_norm(gradients: Sequence[Tensor], norm: float) -> tuple[list[Tensor], Tensor]:
     """Scales gradients down together so that their joint norm is at most `norm`.
 
     Args:
-        gradients: float32 tensors.
+        gradients: float32 tensors of any shapes.
         norm: the bound; 0 or infinity does not clip.
 
     Returns:
-        The gradients, and their norm before clipping, float32[].
+        The gradients in their shapes, and their norm before clipping, float32[].
     """
     total = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
     if norm <= 0 or math.isinf(norm):

@@ -62,9 +62,9 @@ class Scorer:
 
         Args:
             record_ids: int64[B].
-            outputs: the model's: what `heads.summarize` gives, a row for each record.
+            outputs: what `models.summarize` gives of the model's by name, float32[B, ...].
             weight: float32[B]; rows of weight 0 only fill the batch and are left out. Default all count.
-            label_ids: [B] gold labels of bare records; a dataset folder has its own.
+            label_ids: int32[B] or float32[B], gold labels of bare records; a dataset folder has its own.
 
         Raises:
             TrainingDiverged: an output is NaN or infinite; names the records.
@@ -129,7 +129,15 @@ def read_split(
     split: str,
     needed: Sequence[str] = ("example_id", "offset_starts", "offset_ends", "max_context"),
 ) -> Iterator[dict[str, Any]]:
-    """A split's records, with the features that decoding needs."""
+    """A split's records, with the features that decoding needs.
+
+    Yields:
+        By feature int64[values] or float32[values], or bytes; see `features.decode`.
+
+    Raises:
+        InputError: there is no such split, or a record lacks a feature that is needed.
+        DamagedError: a file is missing, damaged or was changed.
+    """
     if split not in manifest.splits:
         raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(manifest.splits)}")
     names = manifest.splits[split].files

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import signal
-import sys
 import tempfile
 import time
 import warnings
@@ -29,6 +29,8 @@ from bigbird.support.console import EXIT_INTERRUPTED, format_duration
 from bigbird_components.lifeline import LIFELINE
 from bigbird_components.stage import FAILURE_FILE
 from bigbird_pipelines.platforms.finished import RESUMABLE, Finished
+
+_log = logging.getLogger(__name__)
 
 # Where each stage leaves its folder inside the run's, and which kind it is.
 OUTPUTS = {
@@ -165,7 +167,7 @@ class PipelineSteps:
         before = self._finished.seconds(step, full_command)
         if before is not None:
             self.run.seconds[step] = before
-            sys.stderr.write(f"-- {step}: done before\n")
+            _log.info(f"-- {step}: done before")
             return 0
         self._finished.clear(step, outputs)
         log_file, failure_file = self._logs / f"{step}.log", self.scratch / "failure.json"
@@ -176,8 +178,7 @@ class PipelineSteps:
             FAILURE_FILE: str(failure_file),
             LIFELINE: "stdin",
         }
-        sys.stderr.write(f"-- {step}\n")
-        sys.stderr.flush()
+        _log.info(f"-- {step}")
         started = time.monotonic()
         with log_file.open("wb") as log:
             ended = execute(full_command, environment, log)
@@ -197,7 +198,7 @@ class PipelineSteps:
             self.failure = StepFailed(step, 1, message)
             return 1
         self._finished.note(step, full_command, outputs, seconds)
-        sys.stderr.write(f"   {step} finished in {format_duration(seconds)}\n")
+        _log.info(f"   {step} finished in {format_duration(seconds)}")
         return 0
 
     def _reason(self, failure_file: Path, ended: Ended, log_file: Path) -> str:

@@ -9,12 +9,12 @@ A package brings one as an entry point of the group `bigbird.platforms`, whose v
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
+from bigbird.support.entry_points import with_installed
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird_pipelines.platforms.platform import LocalPlatform, Platform, RemotePlatform
@@ -26,43 +26,27 @@ OWN = ("local", "docker", "vertex", "kubeflow")
 
 @cache
 def platforms() -> tuple[LocalPlatform | RemotePlatform, ...]:
-    """All platforms, this package's first.
-
-    An installed one that cannot be used is left out, with a warning on standard error: the others go on working.
-    """
-    found: list[LocalPlatform | RemotePlatform] = [
-        import_module(f"bigbird_pipelines.platforms.{name}.platform").PLATFORM for name in OWN
-    ]
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        problem, platform = _installed(entry, found)
-        if platform is None:
-            # Found before a command has set up logging.
-            print(f"warning: platform {entry.name!r} ({entry.value}) is left out: {problem}", file=sys.stderr)
-        else:
-            found.append(platform)
-    return tuple(found)
+    """All platforms, this package's first. An installed one that cannot be used is left out, with a warning."""
+    own = [import_module(f"bigbird_pipelines.platforms.{name}.platform").PLATFORM for name in OWN]
+    return with_installed(own, GROUP, "platform", _problem)
 
 
-def _installed(entry: EntryPoint, found: Sequence[Platform]) -> tuple[str, LocalPlatform | RemotePlatform | None]:
-    """An installed platform, or why it cannot be used."""
-    try:
-        loaded = entry.load()
-    except Exception as error:  # noqa: BLE001 - whatever somebody's module does
-        return f"it cannot be loaded ({type(error).__name__}: {error}); mend or uninstall the package", None
+def _problem(loaded: Any, found: Sequence[Platform]) -> str:
+    """Why an installed platform cannot be used; "" where it can."""
     if not isinstance(loaded, LocalPlatform | RemotePlatform):
         kinds = "LocalPlatform or RemotePlatform of bigbird_pipelines.platforms.platform"
-        return f"it is a {type(loaded).__name__}; expected an instance of {kinds}", None
+        return f"it is a {type(loaded).__name__}; expected an instance of {kinds}"
     needed = ("name", "title", *(("default_machine", "recurring") if isinstance(loaded, RemotePlatform) else ()))
     if absent := [name for name in needed if not hasattr(loaded, name)]:
-        return f"it has no {absent[0]}", None
+        return f"it has no {absent[0]}"
     if isinstance(loaded, RemotePlatform) and loaded.default_machine not in loaded.machines:
-        return f"its default_machine {loaded.default_machine!r} is none of its machines", None
+        return f"its default_machine {loaded.default_machine!r} is none of its machines"
     if loaded.name in {platform.name for platform in found}:
-        return f"the name {loaded.name!r} is another platform's; expected a new one", None
+        return f"the name {loaded.name!r} is another platform's; expected a new one"
     taken = {option for platform in found for option in platform.options}
     if again := taken & set(loaded.options):
-        return f"the option {min(again)!r} is another platform's; expected a new one", None
-    return "", loaded
+        return f"the option {min(again)!r} is another platform's; expected a new one"
+    return ""
 
 
 def local_platforms() -> tuple[LocalPlatform, ...]:

@@ -13,6 +13,7 @@ from bigbird.checkpoints.native import save_best
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.checkpoints.settings import from_params
 from bigbird.config import load_experiment
+from bigbird.manifests import ConversionManifest
 from bigbird.models import build_model
 from bigbird.support.artifacts import new_folder, write_manifest
 from bigbird.support.errors import InputError
@@ -199,6 +200,8 @@ def test_the_command_says_what_became_of_the_checkpoint(tmp_path):
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "conversion.json", "model.safetensors", "params.yaml",
     ]  # fmt: skip
+    manifest = ConversionManifest.read(tmp_path / "out")
+    assert [manifest[key] for key in ("from", "to", "weights", "left_out")] == ["model_garden", "bigbird", 43, []]
 
 
 def test_the_commands_kinds_are_the_converters():

@@ -13,6 +13,7 @@ import pytest
 from kfp import dsl
 
 from bigbird.support.errors import InputError
+from bigbird.support.log import configure_logging
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.platforms import local_steps
 from bigbird_pipelines.platforms.docker.containers import RUN_LABEL, Containers
@@ -73,6 +74,24 @@ def wait(model: dsl.Output[dsl.Model]) -> None:
         Path(model.path).parent.joinpath("tidied").touch()
 
 
+@dsl.component(base_image="IMAGE", install_kfp_package=False)
+def tell(note: dsl.Output[dsl.Artifact]) -> None:
+    import logging
+    import os
+    from pathlib import Path
+
+    from bigbird_components.stage import run_stage
+
+    def stage() -> None:
+        log = logging.getLogger("bigbird.step")
+        log.debug("more")
+        log.info("usual")
+        log.warning("careful")
+        Path(note.path).write_text(os.environ.get("BIGBIRD_LOG_LEVEL", ""))
+
+    run_stage(stage, tensorflow=False)
+
+
 @pytest.fixture
 def run(engine, tmp_path):
     """Runs one component as a pipeline, in the smallest image that holds kfp; returns the run."""
@@ -131,6 +150,25 @@ def test_a_steps_stderr_is_live_and_its_log_holds_all(run, tmp_path, capsys):
     assert shown.err.startswith("-- write\nsaw ein Büffel\n   write finished in ")
     log = (tmp_path / "run/logs/write.log").read_text()
     assert "saw ein Büffel\n" in log and "on stdout\n" in log
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("", ["-- tell", "usual", "warning: careful", "   tell finished in"]),
+        ("warning", ["warning: careful"]),
+        ("debug", ["-- tell", "debug: more", "usual", "warning: careful", "   tell finished in"]),
+    ],
+)
+def test_a_step_says_as_much_as_the_command_that_started_it(run, tmp_path, capsys, monkeypatch, level, shown):
+    with monkeypatch.context() as patched:
+        patched.setenv("BIGBIRD_LOG_LEVEL", level)
+        configure_logging()
+        run(tell)
+    configure_logging()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line, start in zip(lines, shown, strict=True) if not line.startswith(start)] == []
+    assert (tmp_path / "run/tell/note").read_text() == level
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_a_recipes_data_section_may_name_the_files(folder, capsys):
     ("words", "message"),
     [
         (("--task", "sst2", "--data", "x", "--label", "y"), "--label is given with --task sst2, which reads official files; it is for your own"),
+        (("--task", "squad_v2", "--data", "x", "--class-weights", "balanced"), r"--task squad_v2, which has no task\.class_weights: expected --task cola or sst2"),
         (("--data", "GLUE"), "--task is not given, and --data GLUE: train.tsv is how an official file of cola, sst2, mrpc and 6 more is called"),
         (("--train-file", "GLUE/train.tsv"), "expected --task with one of these, or --task classification with --train-file"),
         (("--data", "GLUE", "--text", "a"), r"holds files that look like splits.*\(--train-file\) for 'train.tsv'"),
@@ -145,6 +146,22 @@ def test_what_cannot_be_meant_is_refused_before_anything_starts(folder, words, m
         plan(*("table.csv" if word == "TABLE" else word for word in words))
     assert len(str(told.value)) < 1000
     assert not (folder / "runs").exists()
+
+
+def test_class_weights_go_with_glues_tasks_as_the_override_does(folder, capsys):
+    (folder / "RTE").mkdir()
+    for name in ("train.tsv", "dev.tsv"):
+        (folder / "RTE" / name).write_text("index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n")
+    for text, weights in (("balanced", "balanced"), ("entailment=2", {"entailment": 2.0})):
+        made = plan("--task", "rte", "--data", "RTE", "--class-weights", text)
+        override = "task.class_weights=" + (text if text == "balanced" else '{"entailment": 2}')
+        overridden = plan("--task", "rte", "--data", "RTE", "--override", override)
+        assert made.arguments["task"] == "rte"
+        assert made.experiment.task.class_weights == overridden.experiment.task.class_weights == weights
+    # They do not tell that a table is meant: GLUE's tasks take them too.
+    with pytest.raises(InputError, match=r"--task is not given, and --data RTE: train\.tsv is how an official file"):
+        plan("--data", "RTE", "--class-weights", "balanced")
+    assert "--task is taken" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bigbird.support.console import Progress, run_command
 from bigbird.support.errors import InputError
-from bigbird.support.log import configure_logging
+from bigbird.support.log import configure_logging, logging_environment
 from bigbird_components.command_line import Command
 
 ROOT = Path(__file__).parents[2]
@@ -87,14 +87,6 @@ def test_progress_is_logged_where_there_is_no_terminal_and_not_when_quiet(config
     assert capsys.readouterr().err == ""
 
 
-def test_over_a_terminals_progress_line_a_message_begins_at_its_start(configured, capsys, monkeypatch):
-    configured()
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    Progress("read").update(1, force=True)
-    LOG.warning("careful")
-    assert capsys.readouterr().err == "\r\x1b[2Kread 1\r\x1b[2Kwarning: careful\n"
-
-
 def test_every_command_can_be_quiet_or_verbose(configured, monkeypatch):
     configured()
     monkeypatch.setenv("BIGBIRD_LOG_LEVEL", "info")
@@ -103,6 +95,13 @@ def test_every_command_can_be_quiet_or_verbose(configured, monkeypatch):
         os.environ["BIGBIRD_LOG_LEVEL"] = "info"
         result = CliRunner().invoke(command, options)
         assert (result.exit_code, len(result.stderr.splitlines())) == (0, lines)
+
+
+def test_a_process_without_this_environment_is_given_what_is_set(configured):
+    configured()
+    assert logging_environment() == {}
+    configured(BIGBIRD_LOG_LEVEL="debug", BIGBIRD_LOG_FORMAT="")
+    assert logging_environment() == {"BIGBIRD_LOG_LEVEL": "debug"}
 
 
 def test_a_variable_with_another_value_is_refused(configured):

@@ -14,7 +14,8 @@ from bigbird.checkpoints.beside import VOCABULARY_FILE, Answers, Disk, answers_o
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.support.artifacts import new_folder, write_manifest
+from bigbird.manifests import ConversionManifest
+from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
 from bigbird.support.text_files import decode
@@ -84,7 +85,7 @@ def convert(
             manifest["vocabulary"] = {"sha256": vocabulary.sha256, "lower_case": vocabulary.lower_case}
         if vocabulary is not None and vocabulary.file:
             (folder / VOCABULARY_FILE).write_bytes(Disk().read(vocabulary.file))
-        write_manifest(folder, "checkpoint", manifest | provenance())
+        ConversionManifest.model_validate(manifest | provenance()).write(folder)
     return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
 
 

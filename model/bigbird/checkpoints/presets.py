@@ -14,6 +14,7 @@ from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig, load_experiment, replace
+from bigbird.manifests import ConversionManifest
 from bigbird.support.artifacts import MANIFESTS, RUN_RECORD, TRAINED_IN_RUN
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, parse_json
@@ -137,7 +138,7 @@ def _converted_from(path: str) -> str:
     if MANIFESTS["checkpoint"] not in Disk().names(folder):
         return ""
     file = f"{folder}/{MANIFESTS['checkpoint']}"
-    return str(parse_json(_text(file), file, "the manifest of a conversion").get("from", ""))
+    return str(ConversionManifest.checked(parse_json(_text(file), file, "the manifest of a conversion"), file)["from"])
 
 
 def _text(file: str) -> str:

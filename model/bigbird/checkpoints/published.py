@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from bigbird.checkpoints import names, native
+from bigbird.manifests import ConversionManifest
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, check_files, inside, read_manifest
+from bigbird.support.artifacts import MANIFESTS, inside
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
 from bigbird.support.paths import plain_path
@@ -229,7 +230,7 @@ def _check_conversion(path: str) -> None:
     """Checks the files of a conversion of ours against its manifest: those of this machine."""
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     if "://" not in path and (folder / MANIFESTS["checkpoint"]).exists():
-        check_files(folder, "checkpoint", read_manifest(folder, "checkpoint"))
+        ConversionManifest.read(folder).check_files(folder)
 
 
 def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoint:

@@ -1,6 +1,7 @@
 """The JSON files that stages leave for each other, as typed models: dataset.json, model.json, metrics.json and the others."""
 
 from bigbird.manifests.base import Manifest, Part, checked
+from bigbird.manifests.conversion import ConversionManifest, ConversionVocabulary
 from bigbird.manifests.dataset import DatasetManifest, SplitFacts, VocabularyFacts
 from bigbird.manifests.evaluation import (
     BaselineFacts,
@@ -19,6 +20,8 @@ __all__ = [
     "BestFacts",
     "CheckpointState",
     "ComparisonFacts",
+    "ConversionManifest",
+    "ConversionVocabulary",
     "DatasetManifest",
     "EvaluationManifest",
     "Interval",

@@ -12,12 +12,13 @@ from keras import ops
 from bigbird.layers.types import Tensor
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy of one right class.
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The cross-entropy of one right class, its target smoothed as Keras' `CategoricalCrossentropy` does.
 
     Args:
         logits: float32[B, K].
         labels: int32[B], number of each example's class.
+        smoothing: the share of the target that all K classes have alike.
 
     Returns:
         float32[B].
@@ -29,8 +30,11 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         >>> np.asarray(loss).round(3).tolist() == [np.float32(0.693), 0.0]
         True
     """
-    chosen = ops.one_hot(labels, logits.shape[-1], dtype="float32")
-    return ops.logsumexp(logits, axis=-1) - ops.sum(logits * chosen, axis=-1)
+    classes = logits.shape[-1]
+    target = ops.one_hot(labels, classes, dtype="float32")
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / classes
+    return ops.logsumexp(logits, axis=-1) - ops.sum(logits * target, axis=-1)
 
 
 def or_cross_entropy(logits: Tensor, right: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ def _packed(column: Column) -> tuple[bytes, list[int]]:
 
 
 def decode(record: bytes) -> dict[str, np.ndarray | bytes]:
-    """What `encode` was given: int64 or float32 arrays, and bytes."""
+    """What `encode` was given: int64[values] or float32[values] arrays, and bytes."""
     features: dict[str, np.ndarray | bytes] = {}
     for name, feature in _example_class().FromString(record).features.feature.items():
         kind = feature.WhichOneof("kind")

@@ -27,7 +27,7 @@ def named_probabilities(answer: dict[str, Any], labels: list[str] | None) -> dic
 
 
 def as_recorded(value: np.ndarray) -> Any:
-    """An output as response.json has it: nested lists of numbers or texts."""
+    """An output, of any shape, as response.json has it: nested lists of numbers or texts."""
     plain = value.tolist()
     return _decoded(plain) if value.dtype.kind in "OS" else plain
 
@@ -133,7 +133,7 @@ class Predictor:
         check_example(where, example, self.fields)
 
     def outputs(self, examples: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
-        """Answers a batch: output name -> array, a row for each example, in the order of the names."""
+        """Answers a batch of B examples: output name -> array [B, ...] of float32, int32 or bytes, in the order of the names."""
         import tensorflow as tf
 
         inputs = {name: tf.constant([example[name] for example in examples]) for name in self.fields}

@@ -49,6 +49,11 @@ def configure_logging() -> None:
         logger.setLevel(level.upper())
 
 
+def logging_environment() -> dict[str, str]:
+    """The variables above that are set, for a process that does not inherit the environment."""
+    return {name: os.environ[name] for name in (LEVEL, FORMAT) if os.environ.get(name)}
+
+
 def _variable(name: str, values: tuple[str, ...], default: str) -> str:
     value = os.environ.get(name, "").lower() or default
     if value not in values:
@@ -67,7 +72,8 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
     def format(self, record: logging.LogRecord) -> str:
-        return (CLEAR_LINE if sys.stderr.isatty() else "") + super().format(record)
+        moves = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        return (CLEAR_LINE if moves else "") + super().format(record)
 
 
 class _Text(logging.Formatter):

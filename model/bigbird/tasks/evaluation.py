@@ -15,7 +15,7 @@ import numpy as np
 from bigbird.support.errors import InputError
 
 Outputs = Mapping[str, np.ndarray]
-"""A model's, by name."""
+"""A model's, by name: arrays [N, ...], a row for each example."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,13 @@ class Collector(ABC):
 
     @abstractmethod
     def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
-        """Takes outputs, a row for each of the records int64[B]; label_ids [B] where the records hold the labels alone."""
+        """Takes a batch's outputs.
+
+        Args:
+            ids: int64[B], the records'.
+            outputs: what the family's `summarize` gave by name, float32[B, ...].
+            label_ids: int32[B] or float32[B] where the records hold the labels alone, else None.
+        """
 
     @abstractmethod
     def result(self) -> Evaluation:

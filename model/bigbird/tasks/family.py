@@ -30,6 +30,7 @@ from bigbird.tasks.statistics import Statistics
 if TYPE_CHECKING:
     from bigbird.records.features import Feature
     from bigbird.reports.report import Html
+    from bigbird.support.types import Tensor
     from bigbird.text.vocabulary import Vocabulary
 
 
@@ -244,7 +245,7 @@ class TaskFamily(ABC):
         return tuple(feature for feature in self.record_features(config) if feature.when == "labelled")
 
     def masker(self, data: DataConfig) -> Any:
-        """What draws a batch's targets while training, called as `bigbird.tasks.pretraining.masking.Masker` is.
+        """What draws a batch's targets, int32[B, ...] and float32[B, ...], while training; called as `bigbird.tasks.pretraining.masking.Masker` is.
 
         None where the records hold the targets.
         """
@@ -284,11 +285,24 @@ class TaskFamily(ABC):
         """A Keras model, not built; see `bigbird.models.build_model`."""
 
     @abstractmethod
-    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
-        """The loss of each example, float32[B], in Keras' operations."""
+    def loss(self, config: Task, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """The loss of each example, in Keras' operations.
 
-    def summarize(self, config: Task, outputs: dict[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
-        """What scoring needs of a batch's outputs, a row for each example; in Keras' operations."""
+        Args:
+            config: the task's.
+            outputs: the model's by name, float32[B, ...].
+            batch: inputs int32[B, L] and targets, by the names and dtypes of `record_features`.
+
+        Returns:
+            float32[B].
+        """
+
+    def summarize(self, config: Task, outputs: dict[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What scoring needs of a batch's outputs, in Keras' operations; arguments as of `loss`.
+
+        Returns:
+            float32[B, ...] by name, a row for each example.
+        """
         return outputs
 
     # ---------------------------------------------------------------------------------------------- evaluation
@@ -411,7 +425,7 @@ class AnsweringFamily(TaskFamily):
 
         Args:
             lines: of a split with labels.
-            ask: gives the model's outputs for examples, a row for each.
+            ask: gives the model's outputs for examples by name, arrays [examples, ...] of float32, int32 or bytes.
             manifest: of the dataset.
             metric_name: of the metric.
 

@@ -8,13 +8,13 @@ A package brings one as an entry point of the group `bigbird.tasks`, whose value
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from bigbird.config import Task
+from bigbird.support.entry_points import with_installed
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.family import AnsweringFamily, TaskFamily
@@ -26,33 +26,19 @@ OWN = ("classification.glue", "squad", "triviaqa", "pretraining", "classificatio
 
 @cache
 def families() -> tuple[TaskFamily, ...]:
-    """All families, this package's first.
-
-    An installed one that cannot be used is left out, with a warning on standard error: other tasks go on working.
-    """
-    found: list[TaskFamily] = [import_module(f"bigbird.tasks.{name}.family").FAMILY for name in OWN]
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        problem, family = _installed(entry, found)
-        if family is None:
-            # Found before a command has set up logging.
-            print(f"warning: task family {entry.name!r} ({entry.value}) is left out: {problem}", file=sys.stderr)
-        else:
-            found.append(family)
-    return tuple(found)
+    """All families, this package's first. An installed one that cannot be used is left out, with a warning."""
+    own = [import_module(f"bigbird.tasks.{name}.family").FAMILY for name in OWN]
+    return with_installed(own, GROUP, "task family", _problem)
 
 
-def _installed(entry: EntryPoint, found: Sequence[TaskFamily]) -> tuple[str, TaskFamily | None]:
-    """An installed family, or why it cannot be used."""
-    try:
-        loaded = entry.load()
-    except Exception as error:  # noqa: BLE001 - whatever somebody's module does
-        return f"it cannot be loaded ({type(error).__name__}: {error}); mend or uninstall the package", None
+def _problem(loaded: Any, found: Sequence[TaskFamily]) -> str:
+    """Why an installed family cannot be used; "" where it can."""
     if not isinstance(loaded, TaskFamily):
-        return f"it is a {type(loaded).__name__}; expected an instance of bigbird.tasks.family.TaskFamily", None
+        return f"it is a {type(loaded).__name__}; expected an instance of bigbird.tasks.family.TaskFamily"
     taken = {name for family in found for name in (family.name, *family.tasks)}
     if again := taken & {loaded.name, *loaded.tasks}:
-        return f"the name {min(again)!r} is another family's or task's; expected a new one", None
-    return "", loaded
+        return f"the name {min(again)!r} is another family's or task's; expected a new one"
+    return ""
 
 
 def task_names() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -22,9 +23,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
+from bigbird.support.log import logging_environment
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
 from bigbird_pipelines.platforms.platform import Finding
+
+_log = logging.getLogger(__name__)
 
 # Google's libraries read the caller's credentials from the file that this variable names.
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -170,7 +174,7 @@ def _find(client: Any, image: str) -> None:
                 f"image {image}: not in the local engine; `make images` builds those of this code, and "
                 'IMAGES="train-gpu" the one for GPUs'
             ) from None
-        sys.stderr.write(f"pulling {image}\n")
+        _log.info(f"pulling {image}")
         try:
             client.images.pull(image)
         except DockerException as error:
@@ -210,7 +214,7 @@ def _execute(
     from docker.errors import DockerException
 
     # An interruption reaches all processes of a step, not only the first.
-    environment = {**environment, "TINI_KILL_PROCESS_GROUP": "1"}
+    environment = {**logging_environment(), **environment, "TINI_KILL_PROCESS_GROUP": "1"}
     mounts = list(arguments["mounts"])
     credentials = Path(os.environ.get(CREDENTIALS, "")).absolute()
     if credentials.is_file():

@@ -73,6 +73,17 @@ def test_the_stage_reads_what_the_experiment_says(folder, tmp_path, capsys, file
     assert line["text_a"].startswith("document ") and "é" in line["text_a"] and line["text_b"] is None
 
 
+def test_a_dataset_without_validation_says_what_can_be_done_with_it(folder, tmp_path, capsys):
+    section = {"text": ["the text"], "label": "#", "validation_fraction": 0, **CSV}
+    manifest = preprocess(
+        "classification", str(tmp_path / "out"), f"{folder}/rows.csv", vocabulary_size=60, section=section
+    )
+    assert {split: facts["examples"] for split, facts in manifest["splits"].items()} == {"train": 60}
+    message = "there is no validation split to choose the best checkpoint by"
+    assert manifest["notices"] == [message]
+    assert f"note: {message}; train on it with bigbird train --mode train, or set" in capsys.readouterr().err
+
+
 def test_the_resolve_step_sees_that_a_patterns_files_have_changed(tmp_path):
     (tmp_path / "2026-01-31").mkdir()
     (tmp_path / "2026-01-31/a.csv").write_text("text,label\n")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bigbird.tasks.classification import plots
+from bigbird.tasks.classification.plots import confusions, curves, label_text
 
 pytestmark = pytest.mark.filterwarnings("error")
 LABELS = (
@@ -60,7 +61,7 @@ def test_many_labels_are_the_most_frequent_ones_and_the_others_together():
     rng = np.random.default_rng(0)
     gold = np.repeat(np.arange(40), np.arange(1, 41))  # label i has i + 1 examples
     predicted = np.where(rng.random(len(gold)) < 0.9, gold, 0)
-    counts, names = plots._confusion_counts(gold, predicted, [f"label {i}" for i in range(40)])
+    counts, names = confusions._confusion_counts(gold, predicted, [f"label {i}" for i in range(40)])
     assert names == [*(f"label {i}" for i in range(16, 40)), "16 others"]
     assert counts.shape == (25, 25)
     assert counts.sum() == len(gold)
@@ -107,7 +108,7 @@ def test_precision_recall_curves():
 def test_a_curve_ends_at_full_recall_and_is_short():
     rng = np.random.default_rng(0)
     gold = rng.random(20_000) < 0.3
-    recall, precision, average = plots._curve(gold, rng.random(20_000))
+    recall, precision, average = curves._curve(gold, rng.random(20_000))
     assert len(recall) <= 300
     assert (recall[0], recall[-1], precision[-1]) == (1.0, 0.0, 1.0)
     assert average == pytest.approx(0.3, abs=0.02)
@@ -156,7 +157,7 @@ def test_numbers_as_points_or_where_there_are_many_as_cells():
     ],
 )
 def test_counts_in_four_characters(count, expected):
-    assert plots._short_number(int(count)) == expected
+    assert label_text.short_number(int(count)) == expected
 
 
 def test_a_label_loses_its_middle_by_columns():

@@ -50,6 +50,7 @@ class _Part:
         return len(self.lines)
 
     def hashes(self) -> np.ndarray:
+        """Of the texts, uint64[records]."""
         return np.frombuffer(self.texts, "<u8")
 
     def place(self, record: int) -> str:

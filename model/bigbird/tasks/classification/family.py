@@ -24,6 +24,7 @@ from bigbird.tasks.shortening import Record
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
+    from bigbird.layers.types import Tensor
     from bigbird.reports.report import Html
     from bigbird.tasks.classification.scoring import ClassificationCollector, ClassificationResults
     from bigbird.text.vocabulary import Vocabulary
@@ -208,7 +209,8 @@ class ClassificationFamily(ClassifierFamily):
     def first_bias(self, config: Task) -> list[float] | None:
         return first_bias(_own(config))
 
-    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
+    def loss(self, config: Task, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """By kind: logits float32[B, C] -> float32[B]."""
         from bigbird.tasks.classification.losses import loss
 
         return loss(_own(config), outputs["logits"], batch["label_ids"])

@@ -166,7 +166,7 @@ class LabelColumn:
         return self._places[code]
 
     def counts(self, split: str) -> np.ndarray:
-        """How many of a split's records have each label. Shape [labels], int64."""
+        """How many of a split's records have each label, int64[labels]."""
         codes = np.frombuffer(self.splits[split].codes, np.int32)
         return np.bincount(codes[codes >= 0], minlength=len(self._codes))
 

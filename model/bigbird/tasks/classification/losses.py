@@ -6,14 +6,15 @@ Shapes: B examples, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from keras import ops
 
+from bigbird.layers.types import Tensor
+from bigbird.models.losses import cross_entropy
 from bigbird.tasks.classification.config import ClassificationTask, ClassifierTask
 
 
-def loss(config: ClassificationTask, logits: Any, targets: Any) -> Any:
+def loss(config: ClassificationTask, logits: Tensor, targets: Tensor) -> Tensor:
     """The loss of each example.
 
     Args:
@@ -37,26 +38,25 @@ def weights_of(config: ClassifierTask) -> Sequence[float] | None:
     return [weights.get(label, 1.0) for label in config.labels] if isinstance(weights, Mapping) else None
 
 
-def number_loss(logits: Any, targets: Any, mean: float = 0.0, deviation: float = 1.0) -> Any:
+def number_loss(logits: Tensor, targets: Tensor, mean: float = 0.0, deviation: float = 1.0) -> Tensor:
     """The squared error, in standard deviations. float32[B, 1], numbers [B] -> float32[B]."""
     return ops.square(logits[:, 0] - (ops.cast(targets, "float32") - mean) / deviation)
 
 
-def single_label_loss(logits: Any, targets: Any, weights: Sequence[float] | None = None, smoothing: float = 0.0) -> Any:
-    """Cross-entropy, its target smoothed as Keras' `CategoricalCrossentropy` does, times the label's weight.
-
-    float32[B, C], int32[B] -> float32[B].
-    """
-    classes = logits.shape[-1]
-    chosen = ops.one_hot(targets, classes, dtype="float32")
-    right = chosen * (1.0 - smoothing) + smoothing / classes
-    losses = ops.logsumexp(logits, axis=-1) - ops.sum(logits * right, axis=-1)
-    return losses if weights is None else losses * ops.sum(chosen * ops.array(weights, "float32"), axis=-1)
+def single_label_loss(
+    logits: Tensor, targets: Tensor, weights: Sequence[float] | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy times the label's weight. float32[B, C], int32[B] -> float32[B]."""
+    losses = cross_entropy(logits, targets, smoothing)
+    if weights is None:
+        return losses
+    chosen = ops.one_hot(targets, logits.shape[-1], dtype="float32")
+    return losses * ops.sum(chosen * ops.array(weights, "float32"), axis=-1)
 
 
 def several_labels_loss(
-    logits: Any, targets: Any, weights: Sequence[float] | None = None, smoothing: float = 0.0
-) -> Any:
+    logits: Tensor, targets: Tensor, weights: Sequence[float] | None = None, smoothing: float = 0.0
+) -> Tensor:
     """The mean over the labels of the binary cross-entropies; where a label applies, times its weight.
 
     Targets are smoothed as Keras' `BinaryCrossentropy` does. float32[B, C], float32[B, C] of 0 and 1 -> float32[B].

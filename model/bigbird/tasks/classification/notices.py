@@ -60,6 +60,16 @@ def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[No
     return found
 
 
+def no_validation() -> Notice:
+    """A dataset without a validation split, which training by its default mode and `bigbird run` do not take."""
+    return Notice(
+        "there is no validation split to choose the best checkpoint by",
+        1,
+        "train on it with bigbird train --mode train, or set a larger validation_fraction (--validation-fraction) or name a file "
+        "(--validation-file)",
+    )
+
+
 def shared_texts(count: int, first: str, *, dropped: bool) -> Notice:
     """Training records whose text validation or test has too.
 
@@ -81,11 +91,11 @@ def with_several_labels(texts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The texts that are there with different labels.
 
     Args:
-        texts: hashes of the records' texts. uint64 [records].
-        labels: a number for each record's label or labels. uint64 [records].
+        texts: hashes of the records' texts. uint64[records].
+        labels: a number for each record's label or labels. uint64[records].
 
     Returns:
-        Hashes of texts, sorted. uint64.
+        Hashes of texts, sorted, uint64[texts].
     """
     order = np.lexsort((labels, texts))
     texts, labels = texts[order], labels[order]

@@ -60,7 +60,7 @@ def answer(results: ClassificationResults, answers: np.ndarray, i: int) -> str |
 
     Args:
         results: of all documents.
-        answers: its `predicted`, or its `gold`.
+        answers: its `predicted`, or its `gold`: int64[N] labels, bool[N, C] or float64[N] numbers.
         i: the document's place in them.
 
     Returns:

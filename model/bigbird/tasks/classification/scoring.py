@@ -164,6 +164,7 @@ class ClassificationCollector(Collector):
         return 0 if self.lines is None else len(self.lines) - len(self._whole())
 
     def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        """Takes logits, float32[B, C], of the records int64[B], several of a document read in windows, and bare labels [B]."""
         documents = ids // MOST_WINDOWS
         if self.lines is not None and (unknown := [int(i) for i in documents if int(i) not in self.lines]):
             raise InputError(
@@ -233,7 +234,8 @@ def score_answers(
 
     Args:
         lines: the documents with their labels.
-        outputs: the model's, a row for each.
+        outputs: the exported model's, a row for each of N: `label`, bytes[N]; `labels`, bytes[N, most labels]; or `number`,
+            float32[N].
         manifest: of the dataset.
         name: the metric; one that needs no probabilities.
 

@@ -83,7 +83,7 @@ class Classifier(tf.Module):
         )
 
     def signatures(self) -> dict[str, Callable[..., Tensors]]:
-        """The functions to save, by signature name."""
+        """The functions to save, by signature name: of texts string[B], or of ids int32[B, L]; each gives arrays [B, ...]."""
         return {"serving_default": self._classify_text, "ids": self._classify_ids}
 
     # ------------------------------------------------------------------------------------------------- records

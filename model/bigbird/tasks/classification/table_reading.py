@@ -8,6 +8,7 @@ from typing import BinaryIO
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
+from bigbird.tasks.classification.notices import no_validation
 from bigbird.tasks.classification.scoring import METRICS
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
@@ -28,6 +29,8 @@ def read_table(
     table = read_dataset(section, bad, scratch, table_storage(storage), told, progress)
     if table.kind_told:
         told(table.kind_told)
+    if not table.sizes.get("validation"):
+        table.notices.append(no_validation())
     splits = [split for split in ("train", "validation", "test") if table.sizes.get(split)]
     mean, deviation = table.number_scale() if table.kind == "number" else (0.0, 1.0)
     facts = {
@@ -60,6 +63,7 @@ def find_tables(inputs: Inputs, storage: Storage) -> dict[str, list[str]]:
     if "validation" not in found and not section.validation_fraction:
         raise InputError(
             "validation_fraction is 0 and no validation file is given, so nothing is left to choose the best checkpoint by; "
-            "expected a larger validation_fraction (--validation-fraction), or a file (--validation-file)"
+            "expected a larger validation_fraction (--validation-fraction), or a file (--validation-file). The stages do without "
+            "one: bigbird preprocess, and then bigbird train --mode train"
         )
     return {split: [table.path for table in tables.tables] for split, tables in found.items()}

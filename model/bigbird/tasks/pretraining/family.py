@@ -19,6 +19,7 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
+    from bigbird.layers.types import Tensor
     from bigbird.tasks.pretraining.masking import Masker
     from bigbird.tasks.pretraining.scoring import PretrainingCollector
     from bigbird.text.vocabulary import Vocabulary
@@ -131,8 +132,8 @@ class PretrainingFamily(TaskFamily):
 
         return BigBirdMaskedLM(config.encoder, dtype=dtype)
 
-    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
-        """Mean of the masked tokens' cross-entropies."""
+    def loss(self, config: Task, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """Mean of the masked tokens' cross-entropies: logits float32[B, P, V] of P masked tokens and V pieces -> float32[B]."""
         from keras import ops
 
         from bigbird.models import masked_losses
@@ -140,7 +141,7 @@ class PretrainingFamily(TaskFamily):
         count = ops.sum(batch["masked_lm_weights"], axis=1)
         return masked_losses(outputs, batch) / ops.maximum(count, 1.0)
 
-    def summarize(self, config: Task, outputs: dict[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+    def summarize(self, config: Task, outputs: dict[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Of the large logits three sums per row: masked_lm_loss, masked_lm_correct and masked_lm_count, float32[B]."""
         from keras import ops
 

@@ -34,6 +34,7 @@ class PretrainingCollector(Collector):
         return 0
 
     def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        """Takes the sums that the family's `summarize` gives, float32[B], of the records int64[B]."""
         del label_ids
         names = ("masked_lm_loss", "masked_lm_correct", "masked_lm_count")
         self.sums.update(zip(ids.tolist(), np.stack([outputs[name] for name in names], axis=1), strict=True))

@@ -29,6 +29,7 @@ from bigbird.tasks.squad.span_family import SpanFamily, dataset_folder, windows_
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
+    from bigbird.layers.types import Tensor
     from bigbird.tasks.squad.scoring import SpanCollector
     from bigbird.text.vocabulary import Vocabulary
 
@@ -139,8 +140,8 @@ class SquadFamily(SpanFamily):
         assert isinstance(config, SquadTask)  # noqa: S101 - this family's
         return BigBirdSpanModel(config.encoder, head=config.model.head, dtype=dtype)
 
-    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
-        """Mean of the start's and the end's cross-entropy over the tokens.
+    def loss(self, config: Task, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """Mean of the start's and the end's cross-entropy over the tokens: float32[B, L] each -> float32[B].
 
         Padding takes no part, so the loss does not depend on the padded length.
         """

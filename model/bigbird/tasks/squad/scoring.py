@@ -102,6 +102,7 @@ class SpanCollector(Collector):
         return all(i in self.spans for i in self.of_question[question.id])
 
     def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        """Takes start_logits and end_logits, float32[B, L], of the records int64[B]."""
         del label_ids  # answers are the dataset's
         limits = {"n_best_size": self.task.n_best_size, "max_answer_length": self.task.max_answer_length}
         for i, start, end in zip(ids.tolist(), outputs["start_logits"], outputs["end_logits"], strict=True):
@@ -178,7 +179,7 @@ def score_answers(
 
     Args:
         questions: with their gold answers.
-        outputs: the model's, a row for each.
+        outputs: the exported model's, a row for each of N: `answer`, bytes[N].
         name: the metric.
         version_2: whether a question may have no answer.
     """

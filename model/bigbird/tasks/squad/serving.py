@@ -85,7 +85,7 @@ class Reader(tf.Module):
         )
 
     def signatures(self) -> dict[str, Callable[..., Tensors]]:
-        """The functions to save, by signature name."""
+        """The functions to save, by signature name: of texts string[B], or of ids int32[B, L]; each gives arrays [B, ...]."""
         return {"serving_default": self._answer, "ids": self._logits}
 
     def _from_text(self, question: tf.Tensor, context: tf.Tensor) -> Tensors:

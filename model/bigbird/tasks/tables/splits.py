@@ -13,7 +13,7 @@ _BINS = 10  # of a number's values
 
 
 def mixed(values: np.ndarray) -> np.ndarray:
-    """Numbers as good as random, the same for the same value: the finaliser of splitmix64 (Steele et al. 2014). uint64."""
+    """Numbers as good as random, the same for the same value: the finaliser of splitmix64 (Steele et al. 2014). uint64[n] -> uint64[n]."""
     with np.errstate(over="ignore"):
         z = values + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -22,7 +22,7 @@ def mixed(values: np.ndarray) -> np.ndarray:
 
 
 def quantile_bins(numbers: np.ndarray) -> np.ndarray:
-    """The tenth of the values that each of them lies in. float64 [n] -> int64 [n]."""
+    """The tenth of the values that each of them lies in. float64[n] -> int64[n]."""
     edges = np.unique(np.quantile(numbers, np.arange(1, _BINS) / _BINS))
     return np.searchsorted(edges, numbers, side="right")
 
@@ -37,14 +37,14 @@ def cut(
     a record. Every label has a record in training.
 
     Args:
-        units: what each record stays together with, a hash. uint64 [records].
-        codes: labels of records; the order of the codes must not depend on that of the records. Integers [pairs].
-        rows: the records that have them. Integers [pairs].
+        units: what each record stays together with, a hash. uint64[records].
+        codes: labels of records; the order of the codes must not depend on that of the records. int[pairs].
+        rows: the records that have them. int[pairs].
         fractions: of the records, in validation and test.
         seed: another one gives other splits.
 
     Returns:
-        `TRAIN`, `VALIDATION` or `TEST` of each record. uint8 [records].
+        `TRAIN`, `VALIDATION` or `TEST` of each record, uint8[records].
     """
     if not len(units):
         return np.zeros(0, np.uint8)

@@ -21,6 +21,7 @@ from bigbird.tasks.triviaqa.config import TriviaQATask
 from bigbird.tasks.triviaqa.examples import METRICS, TRIVIAQA_TASKS, Document, encode_documents, file_names, parse
 
 if TYPE_CHECKING:
+    from bigbird.layers.types import Tensor
     from bigbird.tasks.triviaqa.scoring import DocumentCollector
     from bigbird.text.vocabulary import Vocabulary
 
@@ -130,9 +131,10 @@ class TriviaQAFamily(SpanFamily):
 
         return BigBirdSpanModel(config.encoder, head="triviaqa", dtype=dtype)
 
-    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
+    def loss(self, config: Task, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         """Minus the log of the probability that falls on any right start, plus the same of the ends.
 
+        Logits float32[B, L] and right places int32[B, L] of each -> float32[B].
         See arXiv:1710.10723, and the Model Garden's `SpanOrCrossEntropyLoss`.
         """
         from bigbird.models import or_cross_entropy

@@ -50,6 +50,7 @@ class DocumentCollector(Collector):
         return all(i in self.spans for i in self.windows[identifier])
 
     def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        """Takes start_logits and end_logits, float32[B, L], of the records int64[B]."""
         del label_ids
         limits = {"top_k": self.task.top_k, "max_width": self.task.max_answer_width}
         for i, start, end in zip(ids.tolist(), outputs["start_logits"], outputs["end_logits"], strict=True):
@@ -110,7 +111,7 @@ def score_answers(documents: Sequence[dict[str, Any]], outputs: Mapping[str, np.
 
     Args:
         documents: with their keys and aliases.
-        outputs: the model's, a row for each.
+        outputs: the exported model's, a row for each of N: `answer`, bytes[N]; `score`, float32[N].
         name: the metric.
     """
     best: dict[str, tuple[float, str]] = defaultdict(lambda: (-np.inf, ""))

@@ -21,6 +21,7 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
+    from bigbird.layers.types import Tensor
     from bigbird.reports.report import Html
     from bigbird.tasks.classification.glue.scoring import GlueCollector, GlueResults
     from bigbird.text.vocabulary import Vocabulary
@@ -158,8 +159,8 @@ class GlueFamily(ClassifierFamily):
     def num_classes(self, task: str) -> int | None:
         return GLUE_TASKS[task].num_classes
 
-    def loss(self, config: Task, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
-        """Cross-entropy; of one class, which is a number, the squared error."""
+    def loss(self, config: Task, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """Cross-entropy; of one class, which is a number, the squared error. Logits float32[B, C] -> float32[B]."""
         from bigbird.tasks.classification.losses import number_loss, single_label_loss, weights_of
 
         config, logits = _own(config), outputs["logits"]

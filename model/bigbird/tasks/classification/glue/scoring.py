@@ -77,6 +77,7 @@ class GlueCollector(Collector):
         return 0 if self.examples is None else len(self.examples) - len(self.logits)
 
     def add(self, ids: np.ndarray, outputs: dict[str, np.ndarray], label_ids: np.ndarray | None) -> None:
+        """Takes logits, float32[B, C], of the records int64[B], and bare records' labels [B]."""
         if self.examples is not None and (unknown := [int(i) for i in ids if int(i) not in self.examples]):
             raise InputError(
                 f"records {unknown[:8]} are not among the split's examples; are the dataset's files of one run?"
@@ -131,7 +132,7 @@ def score_answers(
 
     Args:
         lines: the examples with their labels.
-        outputs: the model's, a row for each.
+        outputs: the exported model's, a row for each of N: `label`, bytes[N]; or `score`, float32[N].
         labels: of the dataset; None for numbers.
         name: the metric.
 
