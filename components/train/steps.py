@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
+    from bigbird.optimization import AdamW
+
 
 # Not inputs of a step: what the records are called, and a weight that is 1 throughout training.
 HOST_ONLY = ("record_id", "weight")
@@ -50,7 +52,7 @@ class TrainingSteps(Protocol):
         """The model with its present weights; ask for it anew after an update."""
 
     @property
-    def optimizer(self) -> keras.optimizers.Optimizer:
+    def optimizer(self) -> AdamW:
         """The optimizer with its present state, likewise."""
 
     def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Any]:

@@ -13,7 +13,15 @@ from bigbird.config.model import (
 from bigbird.config.overrides import parse_override
 from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Positive, Section
 from bigbird.config.task import DataConfig, Task
-from bigbird.config.training import AdamWConfig, OptimizerConfig, PolynomialDecay, RuntimeConfig, TrainerConfig
+from bigbird.config.training import (
+    AdamWConfig,
+    EarlyStoppingConfig,
+    MovingAverageConfig,
+    OptimizerConfig,
+    PolynomialDecay,
+    RuntimeConfig,
+    TrainerConfig,
+)
 
 __all__ = [
     "PLACEHOLDER",
@@ -25,11 +33,13 @@ __all__ = [
     "BigBirdEncoderConfig",
     "Count",
     "DataConfig",
+    "EarlyStoppingConfig",
     "EncoderConfig",
     "Experiment",
     "Fraction",
     "Head",
     "Integer",
+    "MovingAverageConfig",
     "Number",
     "OptimizerConfig",
     "PlainModelConfig",
