@@ -15,7 +15,6 @@ from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Pos
 from bigbird.config.task import DataConfig, Task
 from bigbird.config.training import (
     AdamWConfig,
-    EarlyStoppingConfig,
     MovingAverageConfig,
     OptimizerConfig,
     PolynomialDecay,
@@ -33,7 +32,6 @@ __all__ = [
     "BigBirdEncoderConfig",
     "Count",
     "DataConfig",
-    "EarlyStoppingConfig",
     "EncoderConfig",
     "Experiment",
     "Fraction",
