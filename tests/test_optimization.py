@@ -1,12 +1,15 @@
 """The schedule's values, AdamW's arithmetic and what weight decay leaves alone."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
 from bigbird.models import build_model
-from bigbird.optimization import AdamW, build_schedule, clip_by_global_norm, decays
+from bigbird.optimization import AdamW, build_schedule, clip_by_global_norm, decays, depth, freeze, layer_shares
+from bigbird.support.errors import InputError
 
 
 def _schedule(train_steps=100, **changes):
@@ -140,3 +143,151 @@ def test_gradients_within_the_bound_or_without_one_stay_as_they_are(bound):
 def test_a_gradient_that_is_not_finite_shows_in_the_norm():
     _, norm = clip_by_global_norm([np.array([np.inf], np.float32)], 1.0)
     assert not np.isfinite(float(norm))
+
+
+_SMALL = {"hidden_size": 8, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
+
+
+def _small_model(**trainer):
+    tree = {"task": {"model": {"num_classes": 2, "encoder": {"bigbird": _SMALL}}}, "trainer": trainer}
+    experiment = load_experiment("bigbird/glue", overrides=[tree])
+    model = build_model(experiment.task)
+    freeze(model, experiment.trainer)
+    return model
+
+
+def _name(variable):
+    return variable.path.partition("/")[2]
+
+
+def _parts(variables):
+    """Which parts of the model the variables belong to."""
+    return {re.match(r"(encoder/)?\w+", _name(variable))[0] for variable in variables}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("bigbird_classifier/encoder/embeddings/word/embeddings", 0),
+        ("bigbird_span/encoder/embeddings/layer_norm/gamma", 0),
+        ("encoder/layer_0/attention/query/kernel", 1),
+        ("bigbird_classifier/encoder/layer_11/output/bias", 12),
+        ("bigbird_classifier/encoder/pooler/kernel", None),
+        ("bigbird_classifier/pooler_dense/kernel", None),
+        ("bigbird_masked_lm/masked_lm/bias", None),
+    ],
+)
+def test_depth_counts_from_the_embeddings_up(path, found):
+    assert depth(path) == found
+
+
+def test_the_head_has_the_whole_rate_and_each_layer_below_a_share_of_the_one_above():
+    paths = [
+        "m/logits/bias",
+        "m/encoder/layer_2/a",
+        "m/encoder/layer_0/a",
+        "m/encoder/embeddings/a",
+        "m/encoder/pooler/a",
+    ]
+    assert layer_shares(paths, 0.5) == [1.0, 0.5, 0.125, 0.0625, 1.0]
+    assert layer_shares(paths, 1.0) == [1.0] * 5
+    assert layer_shares(["m/logits/bias"], 0.5) == [1.0]  # everything below is frozen
+
+
+@pytest.mark.parametrize(
+    ("trainer", "left"),
+    [
+        ({}, {"encoder/embeddings", "encoder/layer_0", "encoder/layer_1", "pooler_dense", "logits"}),
+        ({"freeze_embeddings": True}, {"encoder/layer_0", "encoder/layer_1", "pooler_dense", "logits"}),
+        ({"freeze_layers": 1}, {"encoder/layer_1", "pooler_dense", "logits"}),
+        ({"freeze_layers": 2, "freeze_embeddings": True}, {"pooler_dense", "logits"}),
+    ],
+)
+def test_what_is_frozen_is_not_trained_has_no_moments_and_stays_in_the_model(trainer, left):
+    model, whole = _small_model(**trainer), _small_model()
+    assert _parts(model.trainable_variables) == left
+    assert [_name(weight) for weight in model.weights] == [_name(weight) for weight in whole.weights]
+    optimizer = AdamW(_constant(0.1), AdamWConfig(layer_decay=0.5))
+    optimizer.build(model.trainable_variables)
+    assert len(optimizer.variables) == 1 + 2 * len(model.trainable_variables)  # the step, two moments each
+
+
+def test_more_layers_than_there_are_cannot_be_frozen():
+    with pytest.raises(InputError, match=r"trainer.freeze_layers is 3, but the encoder has 2 layers; expected at most"):
+        _small_model(freeze_layers=3)
+
+
+_RUN = """
+import keras
+from bigbird.config import AdamWConfig, MovingAverageConfig, OptimizerConfig
+from bigbird.optimization import AdamW, build_schedule
+
+def run(options, given):
+    variables = [keras.Variable(given[name], name=name) for name in ("low", "high", "head")]
+    for variable, path in zip(variables, ("m/encoder/embeddings/w", "m/encoder/layer_0/bias", "m/logits/w")):
+        variable._path = path
+    rate = {"type": "constant", "constant": {"learning_rate": options["rate"]}}
+    schedule = build_schedule(OptimizerConfig.model_validate({"learning_rate": rate, "warmup": {"type": None}}), 100)
+    config = AdamWConfig(layer_decay=options["layer_decay"], weight_decay_rate=options["weight_decay"])
+    optimizer = AdamW(schedule, config, MovingAverageConfig.model_validate(options["ema"]))
+    optimizer.build(variables)
+    optimizer.start_averages()
+    for step in range(options["steps"]):
+        optimizer.apply([keras.ops.convert_to_tensor(given[f"{name}_{step}"]) for name in ("low", "high", "head")])
+    found = {name: keras.ops.convert_to_numpy(variable) for name, variable in zip(("low", "high", "head"), variables)}
+    optimizer.swap_averages()
+    found |= {f"{name}_mean": keras.ops.convert_to_numpy(v) for name, v in zip(("low", "high", "head"), variables)}
+    optimizer.swap_averages()
+    found |= {f"{name}_back": keras.ops.convert_to_numpy(v) for name, v in zip(("low", "high", "head"), variables)}
+    assert {str(variable.dtype) for variable in (*variables, *optimizer.variables[1:])} == {"float32"}
+    return found
+"""
+_ON_JAX = (
+    _RUN
+    + """
+import json, sys
+import numpy as np
+given = np.load(sys.argv[1] + "/given.npz")
+np.savez(sys.argv[1] + "/found.npz", **run(json.loads(sys.argv[2]), given))
+"""
+)
+
+
+def _expected(options, given):
+    """The same in float64, from the formulas."""
+    found, shares = {}, {"low": options["layer_decay"] ** 2, "high": options["layer_decay"], "head": 1.0}
+    for name, share in shares.items():
+        weight = mean = given[name].astype(np.float64)
+        rate, decay = (
+            options["rate"] * share,
+            0.0 if name == "high" else options["weight_decay"],
+        )  # a bias does not decay
+        m = v = 0.0
+        for n in range(1, options["steps"] + 1):
+            gradient = given[f"{name}_{n - 1}"].astype(np.float64)
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+            weight = weight * (1 - rate * decay)
+            weight = weight - rate * np.sqrt(1 - 0.999**n) / (1 - 0.9**n) * m / (np.sqrt(v) + 1e-7)
+            d = options["ema"]["average_decay"]
+            if options["ema"].get("dynamic_decay", True):
+                d = min(d, (1 + n) / (10 + n))
+            mean = d * mean + (1 - d) * weight
+        found |= {name: weight, f"{name}_mean": mean, f"{name}_back": weight}
+    return found
+
+
+@pytest.mark.parametrize("ema", [{"average_decay": 0.5}, {"average_decay": 0.9, "dynamic_decay": False}])
+def test_layer_decay_and_averages_are_the_formulas_on_both_backends(ema, check_on_jax):
+    options = {"rate": 0.1, "layer_decay": 0.7, "weight_decay": 0.3, "ema": ema, "steps": 9}
+    rng = np.random.default_rng(0)
+    given = {name: rng.normal(size=(3, 4)).astype(np.float32) for name in ("low", "high", "head")}
+    given |= {f"{n}_{s}": rng.normal(size=(3, 4)).astype(np.float32) for n in list(given) for s in range(9)}
+    expected, here = _expected(options, given), {}
+    exec(_RUN, here)
+    found = here["run"](options, given)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-5, err_msg=name)
+    np.testing.assert_array_equal(found["low_back"], found["low"])
+    assert np.abs(found["low_mean"] - found["low"]).max() > 0.01
+    check_on_jax(_ON_JAX, options, given, expected)

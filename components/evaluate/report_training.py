@@ -27,14 +27,24 @@ def training_section(model: str | Path, metric: str) -> report.Html:
     scores = _curve(history, "validation", metric)
     if not any(len(curve) > 1 for curve in (*losses.values(), scores)):
         return report.Html("")
-    return report.section("Training", _draw(losses, scores, metric))
+    return report.section("Training", _draw(losses, scores, metric, _end(history)))
+
+
+def _end(history: Sequence[dict[str, Any]]) -> str:
+    """Why training ended before its last step; empty where it did not."""
+    ends = [entry for entry in history if entry["kind"] == "early_stopping"]
+    if not ends:
+        return ""
+    return f" Early stopping ended it at step {ends[-1]['step']:,}, after {ends[-1]['validations']} validations that were no better."
 
 
 def _curve(history: Sequence[dict[str, Any]], kind: str, name: str) -> list[tuple[int, float]]:
     return [(entry["step"], entry[name]) for entry in history if entry["kind"] == kind and name in entry]
 
 
-def _draw(losses: dict[str, list[tuple[int, float]]], scores: list[tuple[int, float]], metric: str) -> report.Html:
+def _draw(
+    losses: dict[str, list[tuple[int, float]]], scores: list[tuple[int, float]], metric: str, end: str
+) -> report.Html:
     from matplotlib.figure import Figure
 
     chart = Figure(figsize=(9.2, 3.0), layout="constrained")
@@ -53,7 +63,7 @@ def _draw(losses: dict[str, list[tuple[int, float]]], scores: list[tuple[int, fl
         axes.tick_params(labelsize=9, colors=INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#dde2e8", linewidth=0.6)
-    return report.figure(chart, description="Training's loss is a mean over the steps since the point before.")
+    return report.figure(chart, description=f"Training's loss is a mean over the steps since the point before.{end}")
 
 
 def _marker(curve: Sequence[Any]) -> str:

@@ -18,7 +18,7 @@ from bigbird.checkpoints.native import precision
 from bigbird.config import DataConfig, Experiment, replace
 from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.models import build_model
-from bigbird.optimization import AdamW, WarmupDecay
+from bigbird.optimization import AdamW, WarmupDecay, freeze
 from bigbird.support.errors import InputError
 from bigbird_components.train.jax_ahead import Ahead, in_background, resized
 from bigbird_components.train.jax_devices import build_mesh
@@ -50,7 +50,8 @@ class JaxSteps:
 
     def __init__(self, experiment: Experiment, schedule: WarmupDecay, files: Sequence[str]):
         self._task, self._files, self._seed = experiment.task, list(files), experiment.runtime.seed
-        config = experiment.trainer.optimizer_config.optimizer.adamw
+        optimization = experiment.trainer.optimizer_config
+        config = optimization.optimizer.adamw
         keras.utils.set_random_seed(self._seed)
         self._mesh = build_mesh(experiment.runtime)
         if self._mesh.devices.flat[0].platform == "cpu" and self._task.encoder.attention.implementation == "pallas":
@@ -67,7 +68,8 @@ class JaxSteps:
             )
         with jax.default_device(self._mesh.local_devices[0]):  # attention's kernel is chosen for it
             self._model = build_model(self._task, dtype=precision(experiment))
-        self._optimizer = AdamW(schedule, config)
+        freeze(self._model, experiment.trainer)
+        self._optimizer = AdamW(schedule, config, optimization.ema)
         self._optimizer.build(self._model.trainable_variables)
         self._state: TrainingState | None = None  # None: the variables hold it
         self._update = Ahead(
@@ -145,7 +147,7 @@ class JaxSteps:
         jobs = [self._update.expect(state, batch, np.int32(self._seed)) for batch in others]
         if self._task.validation_data.input_path:
             batches_to_answer = batches(lengths, self._validation_data().batch_size_at)
-            jobs += [self._predict.expect(state.weights, batch) for batch in batches_to_answer]
+            jobs += [self._predict.expect(state.model, batch) for batch in batches_to_answer]
         in_background(jobs)
 
     def wait(self, handles: Sequence[jax.Array]) -> np.ndarray:
@@ -161,10 +163,9 @@ class JaxSteps:
         data = self._task.validation_data
         size = self._validation_data().global_batch_size
         dataset = evaluation_dataset(files, self._task, labels=labels, batch_size=size, max_records=max_records)
-        weights = self._take_state().weights
-        running: tuple[dict[str, np.ndarray], dict[str, jax.Array]] | None = (
-            None  # one batch is computed while the last is read
-        )
+        weights = self._take_state().model
+        # One batch is computed while the last is read.
+        running: tuple[dict[str, np.ndarray], dict[str, jax.Array]] | None = None
         with explain_bad_records(files, self._task, data, labels=labels):
             for batch in dataset.as_numpy_iterator():
                 inputs = {name: self._share(value) for name, value in batch.items() if name not in HOST_ONLY}

@@ -27,18 +27,31 @@ WHOLE, SPREAD = PartitionSpec(), PartitionSpec(AXIS)  # the same on every device
 
 
 class TrainingState(NamedTuple):
-    """What an update changes, whole on every device.
+    """What an update changes, and the weights that it does not, whole on every device.
 
     Attributes:
         weights: values of the model's trainable variables, in their order.
         optimizer: values of the optimizer's variables, in their order; one of them counts the updates.
+        frozen: values of the model's other weights, in their order.
     """
 
     weights: list[jax.Array]
     optimizer: list[jax.Array]
+    frozen: list[jax.Array]
+
+    @property
+    def model(self) -> Weights:
+        """All weights of the model."""
+        return self.weights, self.frozen
 
 
+Weights = tuple[list[jax.Array], list[jax.Array]]  # those that are trained, and the frozen ones
 Update = Callable[[TrainingState, dict[str, jax.Array], jax.Array | np.int32], tuple[TrainingState, jax.Array]]
+
+
+def state_variables(model: keras.Model, optimizer: AdamW) -> tuple[list[keras.Variable], ...]:
+    """The variables whose values are a state's fields."""
+    return model.trainable_variables, optimizer.variables, model.non_trainable_weights
 
 
 def take_state(model: keras.Model, optimizer: AdamW, mesh: Mesh) -> TrainingState:
@@ -47,14 +60,14 @@ def take_state(model: keras.Model, optimizer: AdamW, mesh: Mesh) -> TrainingStat
     return TrainingState(
         *(
             [jax.device_put(variable.value, whole) for variable in variables]
-            for variables in (model.trainable_variables, optimizer.variables)
+            for variables in state_variables(model, optimizer)
         )
     )
 
 
 def give_state(state: TrainingState, model: keras.Model, optimizer: AdamW) -> None:
     """Lets the variables hold the state; nothing is copied."""
-    for values, variables in zip(state, (model.trainable_variables, optimizer.variables), strict=True):
+    for values, variables in zip(state, state_variables(model, optimizer), strict=True):
         for value, variable in zip(values, variables, strict=True):
             variable.assign(value)
 
@@ -76,7 +89,7 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
         multiple of the devices; and the run's seed, int32[]. Its figures are float32[3]: loss, norm of the gradient before
         clipping, real tokens.
     """
-    unused = _own_seeds(model)
+    beside = _not_trained(model)
     (counter,) = (place for place, variable in enumerate(optimizer.variables) if variable is optimizer.iterations)
 
     def update(
@@ -88,7 +101,7 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
 
         def share(weights: list[jax.Array]) -> jax.Array:
             """These rows' part of the global batch's mean loss."""
-            outputs, _ = model.stateless_call(weights, unused, batch, training=True, seed=words)
+            outputs, _ = model.stateless_call(weights, beside(state.frozen), batch, training=True, seed=words)
             return jnp.sum(per_example_loss(task, outputs, batch)) / (rows * mesh.size)
 
         loss, gradients = jax.value_and_grad(share)(state.weights)
@@ -96,7 +109,7 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
         gradients, loss, tokens = jax.lax.psum((gradients, loss, tokens), AXIS)
         clipped, norm = clip_by_global_norm(gradients, clip_norm)
         weights, moments = optimizer.stateless_apply(state.optimizer, clipped, state.weights)
-        return TrainingState(weights, moments), jnp.stack([loss, norm, tokens])
+        return TrainingState(weights, moments, state.frozen), jnp.stack([loss, norm, tokens])
 
     spread = _spread(update, mesh, in_specs=(WHOLE, SPREAD, WHOLE), out_specs=WHOLE)
     compiled: Update = jax.jit(spread, donate_argnums=0)
@@ -105,15 +118,16 @@ def build_update(model: keras.Model, optimizer: AdamW, task: Task, clip_norm: fl
 
 def build_prediction(
     model: keras.Model, task: Task, mesh: Mesh
-) -> Callable[[list[jax.Array], dict[str, jax.Array]], dict[str, jax.Array]]:
+) -> Callable[[Weights, dict[str, jax.Array]], dict[str, jax.Array]]:
     """The function (weights, batch) -> outputs float32[B, ...], whole on every device.
 
     The batch is of B rows as `TrainingSteps` has it, the outputs are those of `summarize`, and `loss` float32[B] where the batch has targets.
     """
-    unused = _own_seeds(model)
+    beside = _not_trained(model)
 
-    def predict(weights: list[jax.Array], batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        outputs, _ = model.stateless_call(weights, unused, batch, training=False)
+    def predict(weights: Weights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        trained, frozen = weights
+        outputs, _ = model.stateless_call(trained, beside(frozen), batch, training=False)
         results = summarize(task, outputs, batch)
         if has_targets(task, batch):
             results = {**results, "loss": per_example_loss(task, outputs, batch)}
@@ -123,9 +137,15 @@ def build_prediction(
     return jax.jit(spread, out_shardings=NamedSharding(mesh, WHOLE))
 
 
-def _own_seeds(model: keras.Model) -> list[np.ndarray]:
-    """The state of the dropout's own seeds, which a step that is given its seed takes no part of."""
-    return [np.asarray(variable.value) for variable in model.non_trainable_variables]
+def _not_trained(model: keras.Model) -> Callable[[list[jax.Array]], list[Any]]:
+    """What gives the values of a model's non-trainable variables, in their order: the frozen weights as they are given to it.
+
+    The others are the state of the dropout's own seeds, which a step that is given its seed takes no part of.
+    """
+    places = {id(variable): place for place, variable in enumerate(model.non_trainable_weights)}
+    variables = [(places.get(id(one)), one) for one in model.non_trainable_variables]
+    own = [(place, None if place is not None else np.asarray(one.value)) for place, one in variables]
+    return lambda frozen: [value if place is None else frozen[place] for place, value in own]
 
 
 def _spread(function: Callable[..., Any], mesh: Mesh, **specs: Any) -> Callable[..., Any]:

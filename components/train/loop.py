@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class TrainingLoop:
         return [] if self.state.step == 0 else self.state.history
 
     def run(self) -> None:
-        """Trains, validates and saves until the last step is done and saved.
+        """Trains, validates and saves until the last step is done and saved, or early stopping ends it.
 
         Raises:
             TrainingDiverged: the loss or the gradient is not finite, or the loss is above its bound.
@@ -105,9 +106,9 @@ class TrainingLoop:
             self._save()  # so that there is something to go back to
         try:
             self._settle()
-            if self.state.step < self._total:
+            if not self._is_over():
                 self._progress.prepare(self.state.step, "compiling the step")
-            while self.state.step < self._total:
+            while not self._is_over():
                 try:
                     self._advance()
                 except _Diverged as diverged:
@@ -119,6 +120,11 @@ class TrainingLoop:
             raise
         finally:
             self._progress.finish()
+        if self.state.stops_early(self.plan.trainer):
+            self._tell_early_stop()
+
+    def _is_over(self) -> bool:
+        return self.state.is_over(self.plan.trainer)
 
     # ------------------------------------------------------------------------------------------------ updates
 
@@ -203,24 +209,44 @@ class TrainingLoop:
 
     def _due(self, interval: int) -> bool:
         step = self.state.step
-        return step == self._total or (step > 0 and step % interval == 0)
+        return self._is_over() or (step > 0 and step % interval == 0)
 
     def _settle(self) -> None:
         """Summary, validation and checkpoint where they are due, each once; a resumed run makes up for what it owes."""
         trainer, state = self.plan.trainer, self.state
-        if self._interval.steps and self._due(trainer.summary_interval):
-            figures = {**self._interval.figures(), "learning_rate": self._rate()}
-            self._logs.write("train", state.step, figures, self._interval.speed())
-            self._interval = _Interval()
+        if self._due(trainer.summary_interval):
+            self._summarize()
         if self.plan.validate is not None and self._due(trainer.validation_interval) and state.validated != state.step:
-            self._validate(self.plan.validate)
+            with self._averaged():
+                self._validate(self.plan.validate)
+            if self._is_over():
+                self._summarize()  # the steps since the last summary, where validation ended training
         if self._due(trainer.checkpoint_interval):
             self._save()
+
+    def _summarize(self) -> None:
+        if self._interval.steps:
+            figures = {**self._interval.figures(), "learning_rate": self._rate()}
+            self._logs.write("train", self.state.step, figures, self._interval.speed())
+            self._interval = _Interval()
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Inside, the model has the averages of its weights, where training keeps them."""
+        if not self.plan.trainer.optimizer_config.ema.average_decay:
+            yield
+            return
+        self.steps.optimizer.swap_averages()
+        try:
+            yield
+        finally:
+            self.steps.optimizer.swap_averages()
 
     def _validate(self, validate: Validate) -> None:
         clock = time.monotonic()
         metrics, value, decide = validate(self._interruption)
         self.state.seconds += time.monotonic() - clock
+        self._wait(value)
         self.state.validated, self._saved = self.state.step, -1
         self._logs.write("validation", self.state.step, metrics)
         best = self.state.best["value"] if self.state.best else None
@@ -232,6 +258,28 @@ class TrainingLoop:
         shown = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
         note = "  (best so far)" if self.state.best and self.state.best["step"] == self.state.step else ""
         self._progress.finish(f"validation at step {self.state.step:,}  {shown}{note}")
+
+    def _wait(self, value: float) -> None:
+        """Notes for early stopping whether a validation was better than those before."""
+        config = self.plan.trainer.early_stopping
+        before = self.state.waiting or {"value": None, "validations": 0}
+        if not config.patience:
+            self.state.waiting = None
+        elif is_better(value, before["value"], self.plan.trainer.best_checkpoint_metric_comp, config.min_delta):
+            self.state.waiting = {"value": value, "validations": 0}
+        else:
+            self.state.waiting = {**before, "validations": before["validations"] + 1}
+
+    def _tell_early_stop(self) -> None:
+        """Says why training ended. No checkpoint has it, as a run with more patience goes on from there."""
+        waiting, config = self.state.waiting or {}, self.plan.trainer.early_stopping
+        self._logs.write("early_stopping", self.state.step, waiting)
+        by = f" by more than {config.min_delta:g}" if config.min_delta else ""
+        found = "no number" if waiting["value"] is None else f"not better than {waiting['value']:.4f}{by}"
+        self._progress.finish(
+            f"early stopping at step {self.state.step:,} of {self._total:,}: for {waiting['validations']} validations the metric "
+            f"was {found}"
+        )
 
     def _save(self) -> None:
         if self.steps.is_chief and self._saved != self.state.step:
@@ -247,12 +295,12 @@ class TrainingLoop:
         return self.plan.schedule.at(max(0, self.state.step - 1))
 
 
-def is_better(value: float, best: float | None, comparison: str) -> bool:
-    """Whether a validation's metric beats the best so far; `comparison` is "higher" or "lower"."""
+def is_better(value: float, best: float | None, comparison: str, by: float = 0.0) -> bool:
+    """Whether a validation's metric beats the best so far, by more than `by`; `comparison` is "higher" or "lower"."""
     if math.isnan(value):
         return False
     sign = 1 if comparison == "higher" else -1
-    return best is None or sign * value > sign * best
+    return best is None or sign * value - by > sign * best
 
 
 class _Interval:

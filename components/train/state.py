@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bigbird.config import Experiment
+from bigbird.config import Experiment, TrainerConfig
 from bigbird.manifests import CheckpointState
 from bigbird.optimization import WarmupDecay
 from bigbird.support.errors import InputError
@@ -23,6 +23,8 @@ class State:
         left_out: numbers of batches at which the loss diverged and that are not used.
         validated: step of the last validation, -1 before any.
         best: {"step", "value", "metrics"} of the best validation, None before any.
+        waiting: {"value", "validations"} of early stopping: the metric that is to be beaten, and how many validations in a row have
+            not; None before any, and without early stopping.
         seconds: time spent, over all interruptions.
         sums: of the figures since the last summary, so that a resumed run's next summary is an unbroken run's.
         history: what history.json holds up to this step.
@@ -34,13 +36,17 @@ class State:
     left_out: list[int] = field(default_factory=list)
     validated: int = -1
     best: dict[str, Any] | None = None
+    waiting: dict[str, Any] | None = None
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] | None = None
     setup: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        told = asdict(self)
+        if self.waiting is None:
+            del told["waiting"]
+        return told
 
     @classmethod
     def of(cls, stored: CheckpointState) -> State:
@@ -53,6 +59,16 @@ class State:
         self.step += 1
         self.batches = self.next_batch + 1
 
+    def is_over(self, trainer: TrainerConfig) -> bool:
+        """Whether training has come to its last step, or early stopping ends it."""
+        return self.step >= trainer.train_steps or self.stops_early(trainer)
+
+    def stops_early(self, trainer: TrainerConfig) -> bool:
+        """Whether training ends before its last step, as so many validations in a row were no better."""
+        if not trainer.early_stopping.patience or self.waiting is None or self.step >= trainer.train_steps:
+            return False
+        return bool(self.waiting["validations"] >= trainer.early_stopping.patience)
+
     @property
     def next_batch(self) -> int:
         """The number of the batch that the next update takes."""
@@ -60,6 +76,16 @@ class State:
         while number in self.left_out:
             number += 1
         return number
+
+
+# Keys that came later, with the values that change nothing: left out, as in the checkpoints of before.
+_LATER = {
+    "trainer.optimizer_config.optimizer.adamw.layer_decay": 1.0,
+    "trainer.optimizer_config.ema.average_decay": 0.0,
+    "trainer.optimizer_config.ema.dynamic_decay": True,
+    "trainer.freeze_embeddings": False,
+    "trainer.freeze_layers": 0,
+}
 
 
 def describe_setup(
@@ -82,7 +108,13 @@ def describe_setup(
     setup |= _flatten("task.train_data", data)
     setup |= {"task.bucket_lengths": list(task.buckets)}
     setup |= _flatten("trainer.optimizer_config.learning_rate", schedule.get_config())
-    setup |= _flatten("trainer.optimizer_config.optimizer", trainer.optimizer_config.optimizer.model_dump(mode="json"))
+    for key in ("optimizer", "ema"):
+        section = getattr(trainer.optimizer_config, key).model_dump(mode="json")
+        setup |= _flatten(f"trainer.optimizer_config.{key}", section)
+    setup |= {f"trainer.{key}": getattr(trainer, key) for key in ("freeze_embeddings", "freeze_layers")}
+    for key, default in _LATER.items():
+        if setup[key] == default:
+            del setup[key]
     for key in ("seed", "mixed_precision_dtype", "enable_xla"):
         setup[f"runtime.{key}"] = getattr(runtime, key)
     setup["runtime replicas"] = replicas

@@ -13,6 +13,8 @@ from bigbird.layers.types import Tensor
 if TYPE_CHECKING:
     import keras
 
+    from bigbird.optimization import AdamW
+
 
 Batch: TypeAlias = Mapping[str, Tensor]
 """Of B rows and L tokens, by name: inputs int32[B, L], targets as the records have them, record_id int64[B], weight float32[B]."""
@@ -55,7 +57,7 @@ class TrainingSteps(Protocol):
         """The model with its present weights; ask for it anew after an update."""
 
     @property
-    def optimizer(self) -> keras.optimizers.Optimizer:
+    def optimizer(self) -> AdamW:
         """The optimizer with its present state, likewise."""
 
     def training_batches(self, skip: int, without: Sequence[int]) -> Iterator[Batch]:

@@ -15,7 +15,7 @@ from bigbird.checkpoints.native import precision
 from bigbird.config import Experiment
 from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.models import build_model, has_targets, per_example_loss, summarize
-from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm
+from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm, freeze
 from bigbird.support.errors import InputError
 from bigbird_components.train.distribution import build_strategy
 from bigbird_components.train.steps import HOST_ONLY, Batch, Prediction
@@ -35,7 +35,8 @@ class TensorFlowSteps:
     def __init__(self, experiment: Experiment, schedule: WarmupDecay, files: Sequence[str]):
         self._experiment, self._files = experiment, list(files)
         self._task, self._seed = experiment.task, experiment.runtime.seed
-        config = experiment.trainer.optimizer_config.optimizer.adamw
+        optimization = experiment.trainer.optimizer_config
+        config = optimization.optimizer.adamw
         self._clip_norm, self._batch_size = config.gradient_clip_norm, self._task.train_data.global_batch_size
         keras.utils.set_random_seed(self._seed)
         self.strategy = build_strategy(experiment.runtime)
@@ -47,7 +48,8 @@ class TensorFlowSteps:
             )
         with self.strategy.scope():
             self.model = build_model(self._task, dtype=precision(experiment))
-            self.optimizer = AdamW(schedule, config)
+            freeze(self.model, experiment.trainer)
+            self.optimizer = AdamW(schedule, config, optimization.ema)
             self.optimizer.build(self.model.trainable_variables)
         self._compile(experiment.runtime.enable_xla and experiment.runtime.distribution_strategy != "tpu")
 

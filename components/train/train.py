@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -59,6 +60,11 @@ def train(
     if mode not in MODES:
         raise InputError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
     _check_places(experiment, model_dir)
+    patience = experiment.trainer.early_stopping.patience
+    if patience and mode == "train":
+        raise InputError(
+            f"trainer.early_stopping.patience is {patience}, but mode train validates nothing; expected mode train_and_eval, or 0"
+        )
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, Interruption().listen() as interruption:
         experiment, sources = resolve(experiment, dataset, mode, Path(scratch), _buckets_before(model_dir))
         if mode == "continuous_eval":  # beside a run in mode train, which has the folder's own lock
@@ -125,7 +131,8 @@ class _Run:
     def _train(self) -> ModelManifest:
         state = self._start()
         if self._is_done(state):
-            _say(f"{self.model_dir}: already trained to step {state.step:,}; nothing to do")
+            early = ", where early stopping ended it" if state.stops_early(self.experiment.trainer) else ""
+            _say(f"{self.model_dir}: already trained to step {state.step:,}{early}; nothing to do")
             return ModelManifest.read(self.model_dir)
         self._announce(state)
         split = self.sources.validation
@@ -149,6 +156,7 @@ class _Run:
             self._restore_best(state)
             return state
         self._initialize()
+        self.steps.optimizer.start_averages()
         return State(setup=setup)
 
     def _prepare_folder(self) -> None:
@@ -197,7 +205,7 @@ class _Run:
     def _is_done(self, state: State) -> bool:
         whole = (self.model_dir / MANIFESTS["model"]).exists()
         validated = self.sources.validation is None or state.validated == state.step
-        done = whole and validated and state.step >= self.experiment.trainer.train_steps
+        done = whole and validated and state.is_over(self.experiment.trainer)
         if whole and not done and self.steps.is_chief:  # training goes on: the folder is not whole until it ends
             (self.model_dir / MANIFESTS["model"]).unlink()
         return done
@@ -210,14 +218,26 @@ class _Run:
         if data.tokens_per_batch is not None:
             size = f"up to {data.tokens_per_batch:,} tokens"
         resumed = f", resuming at step {state.step:,}" if state.step else ""
+        trained = f"{self.steps.model.count_params():,} parameters"
+        if trainer.freeze_embeddings or trainer.freeze_layers:
+            free = sum(math.prod(variable.shape) for variable in self.steps.model.trainable_variables)
+            trained = f"{free:,} of {trained}, the others frozen,"
         _say(
-            f"training {self.steps.model.count_params():,} parameters for {trainer.train_steps:,} steps of "
-            f"{size} on {devices}, padded to {lengths} tokens{resumed}"
+            f"training {trained} for {trainer.train_steps:,} steps of {size} on {devices}, padded to {lengths} tokens{resumed}"
         )
+        if trainer.optimizer_config.ema.average_decay:
+            _say(
+                f"validated, kept as best and exported are averages of the weights (decay {trainer.optimizer_config.ema.average_decay:g})"
+            )
 
     def _finish(self, state: State) -> ModelManifest:
         """Writes model.json, last."""
         dataset, best = self.sources.manifest, state.best
+        later: dict[str, Any] = {}  # what most runs have not
+        if state.stops_early(self.experiment.trainer):
+            later["early_stopping"] = {"step": state.step, **(state.waiting or {})}
+        if decay := self.experiment.trainer.optimizer_config.ema.average_decay:
+            later["average_decay"] = decay
         manifest = ModelManifest(
             task=dataset.task if dataset else None,
             experiment_type=self.experiment.type,
@@ -231,6 +251,7 @@ class _Run:
             parameters=self.steps.model.count_params(),
             best=self.experiment.trainer.best_checkpoint_export_subdir if best else None,
             dataset=dataset,
+            **later,
             **provenance(),
         )
         if self.steps.is_chief:

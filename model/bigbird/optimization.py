@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bigbird.config import AdamWConfig, OptimizerConfig, PolynomialDecay
+from bigbird.config import AdamWConfig, MovingAverageConfig, OptimizerConfig, PolynomialDecay, TrainerConfig
 from bigbird.layers.types import Tensor
 
 
@@ -105,9 +105,23 @@ class AdamW(keras.optimizers.AdamW):
 
     Bias-corrected; decay is decoupled and scaled by the learning rate. Gradients must already be summed across
     replicas and clipped (`clip_by_global_norm`): Keras clips each replica's own before it sums them.
+
+    Two things are off by default. With `config.layer_decay` below 1 a layer learns slower than the one above it, see
+    `layer_shares`; its weights decay slower too. With `ema.average_decay` above 0 there is an average a of each weight w, float32
+    as they are, which update n moves after the weight:
+
+        a -= (1 - d) * (a - w),   d = min(average_decay, (1 + n) / (10 + n)) or, without dynamic_decay, average_decay
+
+    (Model Garden, official/modeling/optimization/ema_optimizer.py.) Keras' own `use_ema` is not taken: its averages are
+    zeros until the first update, and have no dynamic decay.
+
+    Args:
+        schedule: the learning rate, the head's where layers have different ones.
+        config: AdamW's.
+        ema: the averages'; default none.
     """
 
-    def __init__(self, schedule: WarmupDecay, config: AdamWConfig):
+    def __init__(self, schedule: WarmupDecay, config: AdamWConfig, ema: MovingAverageConfig | None = None):
         super().__init__(
             learning_rate=schedule,
             weight_decay=config.weight_decay_rate,
@@ -116,22 +130,121 @@ class AdamW(keras.optimizers.AdamW):
             epsilon=config.epsilon,
             name="adamw",
         )
-        self._exclusions = config.exclude_from_weight_decay
+        self._exclusions, self._layer_decay = config.exclude_from_weight_decay, config.layer_decay
+        self._ema = ema or MovingAverageConfig()
+        self._shares: list[float] = []
+        self._averages: list[keras.Variable] = []
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Creates the moments. Exclusions match paths, where Keras would look at the last part of a name only."""
-        if not self.built:
-            self.exclude_from_weight_decay(var_list=[v for v in variables if not decays(v.path, self._exclusions)])
-        super().build(list(variables))
+        """Creates moments and averages. Exclusions match paths, where Keras would look at the last part of a name only."""
+        if self.built:
+            return
+        variables = list(variables)
+        self.exclude_from_weight_decay(var_list=[v for v in variables if not decays(v.path, self._exclusions)])
+        super().build(variables)
+        self._shares = layer_shares([variable.path for variable in variables], self._layer_decay)
+        if self._ema.average_decay:
+            self._averages = self.add_optimizer_variables(variables, "average")
+
+    def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
+        if self._layer_decay == 1.0:  # otherwise each weight decays in its own step, by its own rate
+            super()._apply_weight_decay(variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one weight, and its average."""
+        place = self._get_variable_index(variable)
+        if self._layer_decay != 1.0:
+            learning_rate = ops.cast(learning_rate, variable.dtype) * self._shares[place]
+            if self._use_weight_decay(variable):
+                self.assign_sub(variable, variable * self.weight_decay * learning_rate)
+        super().update_step(gradient, variable, learning_rate)
+        if self._averages:
+            average = self._averages[place]
+            self.assign_sub(average, ops.subtract(average, variable) * self._share_of_the_new())
+
+    def _share_of_the_new(self) -> Any:
+        """1 - d of this update."""
+        least = 1.0 - self._ema.average_decay
+        if not self._ema.dynamic_decay:
+            return least
+        updates = ops.cast(self.iterations + 1, "float32")
+        return ops.maximum(least, 9.0 / (10.0 + updates))
+
+    @property
+    def averages(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        """Each trained weight with its average; empty where none are kept."""
+        return list(zip(self._trainable_variables, self._averages, strict=True)) if self._averages else []
+
+    def start_averages(self) -> None:
+        """Lets the averages be the weights as they are before the first update."""
+        for variable, average in self.averages:
+            average.assign(_copied(variable))
+
+    def swap_averages(self) -> None:
+        """Lets each weight and its average change places; twice, and every bit is where it was."""
+        for variable, average in self.averages:
+            weight = _copied(variable)
+            variable.assign(_copied(average))
+            average.assign(weight)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         """Keras on TensorFlow would sum the gradients across replicas here; they are summed already."""
         return grads_and_vars
 
 
+def _copied(variable: keras.Variable) -> np.ndarray:
+    """A variable's value in memory of its own; JAX's, of which two variables hold one, could not be given to an update."""
+    return np.array(ops.convert_to_numpy(variable))
+
+
 def decays(path: str, exclusions: Sequence[str]) -> bool:
     """Whether weight decay applies to the variable at `path`; exclusions are regular expressions."""
     return not any(re.search(pattern, path) for pattern in exclusions)
+
+
+_PLACE = re.compile(r"(?:^|/)encoder/(?:embeddings|layer_(\d+))/")
+
+
+def depth(path: str) -> int | None:
+    """How far up in the encoder the weight at `path` is: 0 in the embeddings, i + 1 in layer i; None in a pooler or a head."""
+    found = _PLACE.search(path)
+    if found is None:
+        return None
+    return 0 if found[1] is None else int(found[1]) + 1
+
+
+def layer_shares(paths: Sequence[str], layer_decay: float) -> list[float]:
+    """The share of the learning rate that each weight has.
+
+    1 in the head and pooler, `layer_decay` in the last layer, `layer_decay` ** 2 in the one before, down to
+    `layer_decay` ** (layers + 1) in the embeddings: BEiT's rule (unilm, beit/optim_factory.py, LayerDecayValueAssigner), which timm
+    has too. ELECTRA's (model/optimization.py, _get_layer_lrs) begins with the square in the last layer.
+
+    Args:
+        paths: of all weights that are trained.
+        layer_decay: above 0; 1 gives all the whole rate.
+    """
+    depths = [depth(path) for path in paths]
+    head = 1 + max((found for found in depths if found is not None), default=0)
+    return [1.0 if found is None else layer_decay ** (head - found) for found in depths]
+
+
+def freeze(model: keras.Model, trainer: TrainerConfig) -> None:
+    """Keeps what `freeze_embeddings` and `freeze_layers` say as it is: no part of `model.trainable_variables` any more.
+
+    Frozen layers take the embeddings below them along, whose gradients would have to come through the layers: nothing would be
+    saved. Dropout stays.
+
+    Args:
+        model: built.
+        trainer: says what is frozen.
+    """
+    if not trainer.freeze_embeddings and not trainer.freeze_layers:
+        return
+    for variable in model.weights:
+        found = depth(variable.path)
+        if found is not None and found <= trainer.freeze_layers:
+            variable.trainable = False
 
 
 def clip_by_global_norm(gradients: Sequence[Tensor], norm: float) -> tuple[list[Tensor], Tensor]:

@@ -62,12 +62,14 @@ def compile_step(experiment: Experiment, rows: int, length: int, devices: list[A
     from jax.sharding import Mesh, NamedSharding
 
     from bigbird.checkpoints.native import precision
-    from bigbird.optimization import AdamW, build_schedule
-    from bigbird_components.train.jax_update import AXIS, SPREAD, WHOLE, TrainingState, build_update
+    from bigbird.optimization import AdamW, build_schedule, freeze
+    from bigbird_components.train.jax_update import AXIS, SPREAD, WHOLE, TrainingState, build_update, state_variables
 
     config = experiment.trainer.optimizer_config
     model = _model_on_a_tpu(experiment, precision(experiment))
-    optimizer = AdamW(build_schedule(config, max(1, experiment.trainer.train_steps)), config.optimizer.adamw)
+    freeze(model, experiment.trainer)
+    schedule = build_schedule(config, max(1, experiment.trainer.train_steps))
+    optimizer = AdamW(schedule, config.optimizer.adamw, config.ema)
     optimizer.build(model.trainable_variables)
     mesh = Mesh(np.array(devices), (AXIS,))
     update = build_update(model, optimizer, experiment.task, config.optimizer.adamw.gradient_clip_norm, mesh)
@@ -75,9 +77,7 @@ def compile_step(experiment: Experiment, rows: int, length: int, devices: list[A
     def whole(variable: Any) -> Any:
         return jax.ShapeDtypeStruct(variable.shape, variable.dtype, sharding=NamedSharding(mesh, WHOLE))
 
-    state = TrainingState(
-        [whole(one) for one in model.trainable_variables], [whole(one) for one in optimizer.variables]
-    )
+    state = TrainingState(*([whole(one) for one in variables] for variables in state_variables(model, optimizer)))
     spread = NamedSharding(mesh, SPREAD)
     batch = {
         name: jax.ShapeDtypeStruct((rows * len(devices), *shape), dtype, sharding=spread)

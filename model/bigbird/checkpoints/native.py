@@ -3,6 +3,9 @@
     model_dir/checkpoints/step-00000100/{model.safetensors, optimizer.safetensors, state.json}
     model_dir/best/{model.safetensors, state.json}
 
+`model.safetensors` is what is validated and exported. Where training keeps averages of the weights, it has the averages, and the
+checkpoint has `unaveraged.safetensors` too: the weights with which training goes on.
+
 `state.json` is written last, with the others' checksums: a folder without it is not a checkpoint, and one whose files are not
 those that it names is damaged and never used. Paths leave out the model's own name, so that
 the encoder's are the same in every task's model.
@@ -36,9 +39,12 @@ from bigbird.support.errors import DamagedError, InputError
 if TYPE_CHECKING:
     import keras
 
+    from bigbird.optimization import AdamW
+
 _log = logging.getLogger(__name__)
 
 MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
+UNAVERAGED_FILE = "unaveraged.safetensors"
 CHECKPOINTS = "checkpoints"
 _STEP_FOLDER = re.compile(r"step-(\d{8,})")
 
@@ -49,7 +55,7 @@ _STEP_FOLDER = re.compile(r"step-(\d{8,})")
 def save_checkpoint(
     model_dir: str | os.PathLike[str],
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    optimizer: AdamW,
     state: dict[str, Any],
     *,
     max_to_keep: int,
@@ -61,8 +67,7 @@ def save_checkpoint(
     if before is not None and before.checksums is not None:  # the same weights; only what is known about them is new
         _write_state(folder, state, before.checksums)
         return folder
-    weights = {MODEL_FILE: _arrays(named_weights(model)), OPTIMIZER_FILE: _arrays(_named(optimizer.variables))}
-    _write(folder, weights, state)
+    _write(folder, {file: _arrays(variables) for file, variables in _files(model, optimizer).items()}, state)
     for step in list_checkpoints(model_dir)[:-max_to_keep]:
         _remove(parent / f"step-{step:08d}")
     return folder
@@ -212,18 +217,23 @@ def read_state(folder: str | os.PathLike[str]) -> CheckpointState:
 
 
 def restore_checkpoint(
-    folder: str | os.PathLike[str], model: keras.Model, optimizer: keras.optimizers.Optimizer | None = None
+    folder: str | os.PathLike[str], model: keras.Model, optimizer: AdamW | None = None
 ) -> CheckpointState:
-    """Loads weights (and the optimizer's) and returns the state.
+    """Loads weights and returns the state.
+
+    Args:
+        folder: the checkpoint.
+        model: built. By itself it gets what is validated and exported: the averages, where training keeps them.
+        optimizer: built for the model; with it both get what training goes on with.
 
     Raises:
         DamagedError: a file is not what was written.
         InputError: a weight is missing, unexpected or of another shape; lists all of them.
     """
     state = check_checkpoint(folder)
-    _assign(Path(folder) / MODEL_FILE, named_weights(model))
-    if optimizer is not None:
-        _assign(Path(folder) / OPTIMIZER_FILE, _named(optimizer.variables))
+    files = {MODEL_FILE: named_weights(model)} if optimizer is None else _files(model, optimizer)
+    for file, variables in files.items():
+        _assign(Path(folder) / file, variables)
     return state
 
 
@@ -279,6 +289,19 @@ def precision(experiment: Experiment) -> str:
 def named_weights(model: keras.Model) -> dict[str, Any]:
     """A model's variables by path without the model's own name."""
     return _named(model.weights, lambda path: path.removeprefix(f"{model.name}/"))
+
+
+def _files(model: keras.Model, optimizer: AdamW) -> dict[str, dict[str, Any]]:
+    """The files of a checkpoint to go on from, and the variables in each."""
+    weights, averages = named_weights(model), {id(weight): average for weight, average in optimizer.averages}
+    if not averages:
+        return {MODEL_FILE: weights, OPTIMIZER_FILE: _named(optimizer.variables)}
+    kept = {id(average) for average in averages.values()}
+    return {
+        MODEL_FILE: {name: averages.get(id(weight), weight) for name, weight in weights.items()},
+        UNAVERAGED_FILE: {name: weight for name, weight in weights.items() if id(weight) in averages},
+        OPTIMIZER_FILE: _named(variable for variable in optimizer.variables if id(variable) not in kept),
+    }
 
 
 def _named(variables: Iterable[Any], rename: Callable[[str], str] = str) -> dict[str, Any]:

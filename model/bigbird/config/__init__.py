@@ -13,7 +13,14 @@ from bigbird.config.model import (
 from bigbird.config.overrides import parse_override
 from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Positive, Section
 from bigbird.config.task import DataConfig, Task
-from bigbird.config.training import AdamWConfig, OptimizerConfig, PolynomialDecay, RuntimeConfig, TrainerConfig
+from bigbird.config.training import (
+    AdamWConfig,
+    MovingAverageConfig,
+    OptimizerConfig,
+    PolynomialDecay,
+    RuntimeConfig,
+    TrainerConfig,
+)
 
 __all__ = [
     "PLACEHOLDER",
@@ -30,6 +37,7 @@ __all__ = [
     "Fraction",
     "Head",
     "Integer",
+    "MovingAverageConfig",
     "Number",
     "OptimizerConfig",
     "PlainModelConfig",

@@ -101,6 +101,11 @@ def load_experiment(
             f"task.model.encoder.bigbird.attention.implementation is pallas, a kernel of JAX', but runtime.backend is "
             f"{built['runtime'].backend}; set it to auto or xla, or runtime.backend to jax"
         )
+    layers, frozen = built["task"].encoder.num_layers, built["trainer"].freeze_layers
+    if frozen > layers:
+        raise InputError(
+            f"trainer.freeze_layers is {frozen}, but the encoder has {layers} layers; expected at most as many"
+        )
     return Experiment.model_validate({"type": chosen, **built})
 
 

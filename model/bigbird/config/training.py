@@ -54,6 +54,13 @@ class AdamWConfig(Section):
     beta_2: Fraction = Field(0.999, description="decay of the squared gradients' mean")
     epsilon: Amount = Field(1e-7, description="added to the root of the squared gradients' mean")
     gradient_clip_norm: Amount = Field(1.0, description="longest gradient, over all weights together; 0 does not clip")
+    layer_decay: Number = Field(
+        1.0,
+        gt=0.0,
+        le=1.0,
+        description="a layer's learning rate, as a share of the rate of the layer above it; the head has the whole rate; 1 gives "
+        "all the same",
+    )
 
 
 class OptimizerChoice(Section):
@@ -61,10 +68,34 @@ class OptimizerChoice(Section):
     adamw: AdamWConfig = AdamWConfig()
 
 
+class MovingAverageConfig(Section):
+    """Named as the Model Garden's EMAConfig; off without `average_decay`."""
+
+    average_decay: Fraction = Field(
+        0.0,
+        description="share of the old average that an update keeps, such as 0.999; the average is validated, kept as best and "
+        "exported; 0 keeps none",
+    )
+    dynamic_decay: bool = Field(
+        True, description="keeps less in the first updates: after n of them at most (1 + n) / (10 + n)"
+    )
+
+
 class OptimizerConfig(Section):
     optimizer: OptimizerChoice = OptimizerChoice()
+    ema: MovingAverageConfig = MovingAverageConfig()
     learning_rate: LearningRateConfig = LearningRateConfig()
     warmup: WarmupConfig = WarmupConfig()
+
+
+class EarlyStoppingConfig(Section):
+    """Named as Keras' callback."""
+
+    patience: Count = Field(
+        0,
+        description="validations in a row without a better metric after which training ends; 0 trains to the last step",
+    )
+    min_delta: Amount = Field(0.0, description="by how much the metric must be better to count")
 
 
 class TrainerConfig(Section):
@@ -93,6 +124,11 @@ class TrainerConfig(Section):
     loss_upper_bound: Number = Field(1e6, description="a loss above it counts as diverged")
     recovery_max_trials: Count = Field(
         0, description="times training goes back to the last checkpoint when the loss diverges"
+    )
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    freeze_embeddings: bool = Field(False, description="keeps the encoder's embeddings as they are")
+    freeze_layers: Count = Field(
+        0, description="keeps so many of the encoder's first layers as they are, and the embeddings below them"
     )
     optimizer_config: OptimizerConfig = OptimizerConfig()
 

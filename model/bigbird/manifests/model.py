@@ -6,9 +6,17 @@ from typing import Any, ClassVar
 
 from pydantic import Field, StrictInt
 
-from bigbird.manifests.base import Figure, Manifest
+from bigbird.manifests.base import Figure, Manifest, Part
 from bigbird.manifests.dataset import DatasetManifest
 from bigbird.support.errors import InputError
+
+
+class EarlyStoppingFacts(Part):
+    """Why training ended before its last step."""
+
+    step: StrictInt = Field(description="At which it ended.")
+    validations: StrictInt = Field(description="Validations in a row that were no better.")
+    value: Figure | None = Field(description="Of the metric that they did not beat.")
 
 
 class ModelManifest(Manifest):
@@ -29,6 +37,13 @@ class ModelManifest(Manifest):
     best_step: StrictInt | None = Field(None, description="Step of the best checkpoint.")
     steps: StrictInt = Field(0, description="Updates of the weights.")
     seconds: Figure = Field(0.0, description="Of training, over all interruptions.")
+    early_stopping: EarlyStoppingFacts | None = Field(
+        None, description="Why training ended before its last step; None where it did not."
+    )
+    average_decay: Figure | None = Field(
+        None,
+        description="Of the averaged weights that were validated, kept as best and exported; None: they are not averaged.",
+    )
     parameters: StrictInt = Field(0, description="Weights of the model, counted one by one.")
     best: str | None = Field(
         None, description="The best checkpoint's folder, inside this one; None where none was made."

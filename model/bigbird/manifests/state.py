@@ -18,6 +18,13 @@ class BestFacts(Part):
     decisions: dict[str, Any] | None = Field(None, description="What the task family chose, such as thresholds.")
 
 
+class WaitingFacts(Part):
+    """Where early stopping stands."""
+
+    value: Figure | None = Field(description="Of the metric that is to be beaten; None before one that is a number.")
+    validations: StrictInt = Field(description="Validations in a row that have not.")
+
+
 class CheckpointState(Manifest):
     """state.json."""
 
@@ -28,6 +35,7 @@ class CheckpointState(Manifest):
     left_out: list[StrictInt] = Field(default_factory=list, description="Batches at which the loss diverged.")
     validated: StrictInt = Field(-1, description="Step of the last validation; -1 before any.")
     best: BestFacts | None = Field(None, description="The best validation; None before any.")
+    waiting: WaitingFacts | None = Field(None, description="Where early stopping stands; None without it.")
     seconds: Figure = Field(0.0, description="Of training, over all interruptions.")
     sums: dict[str, Figure] = Field(default_factory=dict, description="Of the figures since the last summary.")
     history: list[dict[str, Any]] | None = Field(None, description="What history.json holds up to this step.")

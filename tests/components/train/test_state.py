@@ -42,6 +42,7 @@ def test_a_state_survives_its_json():
         "trainer.checkpoint_interval=7,trainer.validation_interval=7,trainer.summary_interval=7,trainer.max_to_keep=2",
         "task.validation_data.global_batch_size=3",
         "trainer.steps_per_loop=5,trainer.recovery_max_trials=3",
+        "trainer.early_stopping.patience=3,trainer.early_stopping.min_delta=0.1",
         LONGER,
         "task.init_checkpoint=somewhere",
         "task.model.encoder.bigbird.attention.implementation=xla",
@@ -74,6 +75,18 @@ def test_files_may_move_but_not_change():
         ),
         ("runtime.mixed_precision_dtype=bfloat16", ["runtime.mixed_precision_dtype: 'float32' then, 'bfloat16' now"]),
         ("trainer.optimizer_config.optimizer.adamw.beta_1=0.8", ["optimizer.adamw.beta_1: 0.9 then, 0.8 now"]),
+        (
+            "trainer.optimizer_config.optimizer.adamw.layer_decay=0.8",
+            ["trainer.optimizer_config.optimizer.adamw.layer_decay: None then, 0.8 now"],
+        ),
+        (
+            "trainer.optimizer_config.ema.average_decay=0.9",
+            ["trainer.optimizer_config.ema.average_decay: None then, 0.9 now"],
+        ),
+        (
+            "trainer.freeze_layers=2,trainer.freeze_embeddings=true",
+            ["trainer.freeze_layers: None then, 2 now", "trainer.freeze_embeddings: None then, True now"],
+        ),
         ("trainer.train_steps=200", ["decay_steps: 100 then, 200 now", "warmup_steps: 10 then, 20 now"]),
     ],
 )
