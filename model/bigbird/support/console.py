@@ -161,11 +161,14 @@ def load_tensorflow(keras_backend: str | None = "tensorflow") -> None:
     if keras_backend is not None:
         os.environ["KERAS_BACKEND"] = keras_backend
     stderr = sys.stderr
-    with hidden_native_stderr(), _not_installed(_UNUSED.difference({needed})):
-        import tensorflow as tf
+    with hidden_native_stderr():
+        # In somebody's notebook, which says what Keras is to compute with, all of both has to work.
+        with _not_installed(_UNUSED - {needed} if keras_backend else ()):
+            import tensorflow as tf
 
-        if keras_backend is not None:
-            import keras  # noqa: F401 - its import is the other half of the time that is saved here
+            if keras_backend:
+                import keras  # noqa: F401 - its import is the other half of the time that is saved here
+
         tf.config.list_physical_devices()
         if needed != "tensorflow":
             for kind in ("GPU", "TPU"):
