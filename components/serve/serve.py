@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from bigbird.manifests import SavedModelManifest
 from bigbird.serving.saved_model import Predictor, named_probabilities
+from bigbird.support.console import load_tensorflow
 from bigbird.support.scratch import delete_scratch_folders
 from bigbird_components.serve.app import ServerState, build_app
 from bigbird_components.serve.batching import Answer, Batcher, Example
@@ -125,6 +126,7 @@ class Worker(threading.Thread):
     def _load(self) -> Predictor:
         started = time.monotonic()
         self._manifest.check_files(self._folder)
+        load_tensorflow()  # with what a server needs of it, before the predictor loads all
         predictor = Predictor(self._folder)
         log("loaded the model", seconds=round(time.monotonic() - started, 1))
         started = time.monotonic()

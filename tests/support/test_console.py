@@ -177,7 +177,7 @@ def test_sigterm_ends_a_command_with_143_and_leaves_nothing_half_written(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tensorflows_errors_are_shown_and_its_warnings_are_not():
+def test_tensorflow_is_loaded_without_what_is_not_used_and_its_errors_are_shown_and_its_warnings_are_not():
     """A warning comes where a step is traced for each of many padded lengths, which is meant."""
     code = (
         "from bigbird.support.console import load_tensorflow\n"
@@ -185,6 +185,9 @@ def test_tensorflows_errors_are_shown_and_its_warnings_are_not():
         "import tensorflow as tf\n"
         "tf.get_logger().warning('traced again')\n"
         "tf.get_logger().error('broken')\n"
+        "import sys\n"
+        "print(sorted({'jax', 'keras', 'matplotlib', 'sklearn'} & set(sys.modules)))\n"
+        "import matplotlib, sklearn\n"  # found again where they are needed
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -195,6 +198,7 @@ def test_tensorflows_errors_are_shown_and_its_warnings_are_not():
     )
     assert "broken" in done.stderr
     assert "traced again" not in done.stderr and "Logging error" not in done.stderr
+    assert done.stdout == "['keras']\n"  # nothing that takes long to import and is not used
 
 
 def test_a_backend_of_keras_that_is_not_installed_is_named():

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -167,7 +167,12 @@ def load_tensorflow(keras_backend: str | None = "tensorflow") -> None:
         os.environ["KERAS_BACKEND"] = keras_backend
     stderr = sys.stderr
     with hidden_native_stderr():
-        import tensorflow as tf
+        # In somebody's notebook, which says what Keras is to compute with, all of both has to work.
+        with _not_installed(_UNUSED - {needed} if keras_backend else ()):
+            import tensorflow as tf
+
+            if keras_backend:
+                import keras  # noqa: F401 - its import is the other half of the time that is saved here
 
         tf.config.list_physical_devices()
         if needed != "tensorflow":
@@ -177,6 +182,23 @@ def load_tensorflow(keras_backend: str | None = "tensorflow") -> None:
         logger.setLevel("ERROR")  # a function traced for every padded length is meant, not retraced in vain
         for handler in logger.handlers:
             handler.setStream(stderr)  # it was made with the block's own, which is closed at its end
+
+
+# What the imports of TensorFlow and Keras load wherever it is installed, for parts of theirs that nothing here uses (TFLite's
+# converter, scikit-learn's wrappers, plots of images): a third of the time that both take.
+_UNUSED = frozenset({"jax", "matplotlib", "sklearn"})
+
+
+@contextmanager
+def _not_installed(packages: Collection[str]) -> Iterator[None]:
+    """Lets the block's imports find that `packages` are not installed; one that was imported before stays."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: its import fails
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager
