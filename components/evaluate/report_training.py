@@ -35,7 +35,8 @@ def _end(history: Sequence[dict[str, Any]]) -> str:
     ends = [entry for entry in history if entry["kind"] == "early_stopping"]
     if not ends:
         return ""
-    return f" Early stopping ended it at step {ends[-1]['step']:,}, after {ends[-1]['validations']} validations that were no better."
+    step, count = ends[-1]["step"], ends[-1]["validations"]
+    return f" Early stopping ended it at step {step:,}, after {count} validation{'s' * (count > 1)} without a better metric."
 
 
 def _curve(history: Sequence[dict[str, Any]], kind: str, name: str) -> list[tuple[int, float]]:

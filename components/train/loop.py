@@ -275,9 +275,10 @@ class TrainingLoop:
         waiting, config = self.state.waiting or {}, self.plan.trainer.early_stopping
         self._logs.write("early_stopping", self.state.step, waiting)
         by = f" by more than {config.min_delta:g}" if config.min_delta else ""
+        count = waiting["validations"]
         found = "no number" if waiting["value"] is None else f"not better than {waiting['value']:.4f}{by}"
         self._progress.finish(
-            f"early stopping at step {self.state.step:,} of {self._total:,}: for {waiting['validations']} validations the metric "
+            f"early stopping at step {self.state.step:,} of {self._total:,}: for {count} validation{'s' * (count > 1)} the metric "
             f"was {found}"
         )
 
