@@ -14,7 +14,7 @@ import sentencepiece
 from click.testing import CliRunner
 
 from bigbird.support.errors import InputError
-from bigbird.text.vocabulary import train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
 from bigbird_components.preprocess.__main__ import main
 from tests.components.preprocess.conftest import GOOD, squad_file
 
