@@ -70,7 +70,7 @@ def xlm_roberta(texts=None, size=150):
 
 def of_kind(kind, words):
     """A vocabulary's bytes of a kind, for texts of these words."""
-    texts = sentences(tuple(words))
+    texts = [*sentences(tuple(words)), *["who ?"] * 50]
     return {
         "sentencepiece": lambda: train_vocabulary(texts, 150),
         "wordpiece": lambda: word_piece(tuple(words)),

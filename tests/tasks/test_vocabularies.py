@@ -48,9 +48,10 @@ def test_records_are_laid_out_with_the_kinds_own_special_pieces(family, kind, tm
 @pytest.mark.parametrize("kind", KINDS)
 def test_whole_words_are_masked(kind):
     """The words' other pieces go with the first one."""
-    vocabulary = Vocabulary(of_kind(kind, ("ant", "bee", "cat")))
+    vocabulary = Vocabulary(of_kind(kind, ("ant", "elope", "bee", "hive", "cat", "kin")))
     text = "antelope beehive catkin " * 6
     (pieces,) = vocabulary.encode([text])
+    assert vocabulary.is_text[pieces].all() and not vocabulary.begins_word[pieces].all()
     ids = np.array([[vocabulary.cls_id, *pieces, vocabulary.sep_id, *[vocabulary.pad_id] * 9]], np.int32)
     masker = Masker(vocabulary, PretrainingDataConfig(masking="whole_word"))
     drawn = np.zeros(ids.shape[1], bool)

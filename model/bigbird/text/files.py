@@ -76,6 +76,11 @@ def find_vocabulary(names: Collection[str]) -> str:
     return next((name for name in FILES if name in names), "")
 
 
+def place_of(path: str) -> str:
+    """What must be readable so that a vocabulary is: of a vocab.txt its folder, whose files say how text is treated."""
+    return path.rpartition("/")[0] or path if path.rpartition("/")[2] == VOCAB_TXT else path
+
+
 def read_vocabulary(path: str, store: Store | None = None) -> tuple[str, bytes]:
     """A vocabulary's file, and its content by which `Vocabulary` knows all of it.
 
