@@ -3,6 +3,9 @@
 tensorflow-text normalises text by rules of its own. Here text is normalised by tables with what `tokenizers`' own normaliser
 and its splitting make of each character, so that both agree on every one; tensorflow-text cuts the words that result.
 
+Places differ, by the marks' bytes, where combining marks that are kept follow removed ones out of Unicode's canonical order:
+`tokenizers` counts those in the order that NFD gives them. No ordinary text has such marks.
+
 Shapes: B texts, N their characters, K the characters that are left, W words, P pieces, (n) ragged pieces.
 """
 
