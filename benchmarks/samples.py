@@ -57,7 +57,7 @@ def _real(folder: Path) -> Source:
 
 def _made() -> Source:
     """Words of one to four syllables, the n-th as frequent as 1/n; lengths as in SQuAD and SST-2."""
-    from bigbird.text.vocabulary import train_vocabulary
+    from bigbird.text.sentence_piece import train_vocabulary
 
     rng = random.Random(0)
     words = sorted({"".join(rng.choices(_SYLLABLES, k=rng.randint(1, 4))) for _ in range(8000)})

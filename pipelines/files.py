@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import glob
-import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task
+from bigbird.text.files import EXPECTED, examine_vocabulary, find_vocabulary, read_vocabulary
 from bigbird_components.model_names import REGISTRY, check_model_name
 from bigbird_components.preprocess import storage
 from bigbird_components.preprocess.inputs import with_date
@@ -39,7 +39,12 @@ class LocalFiles:
         """A file that exists."""
         return self._existing(option, path, "file")
 
-    vocabulary = file
+    def vocabulary(self, option: str, path: str) -> str:
+        """A vocabulary's file, or a folder that holds one."""
+        if not path or "://" in path or not Path(path).is_dir():
+            return self.file(option, path)
+        read_vocabulary(path)
+        return str(_canonical(Path(path)))
 
     def checkpoint(self, option: str, path: str) -> str:
         """A folder, a file, or the common beginning of several files' names."""
@@ -55,8 +60,8 @@ class LocalFiles:
         return None if "://" in checkpoint else vocabulary_of(checkpoint)
 
     def digest(self, vocabulary: str) -> str:
-        """The SHA-256 of a file here."""
-        return "" if "://" in vocabulary else hashlib.sha256(Path(vocabulary).read_bytes()).hexdigest()
+        """The SHA-256 of a vocabulary here."""
+        return "" if "://" in vocabulary else examine_vocabulary(vocabulary).sha256
 
     def names(self, path: str) -> list[str]:
         """The names of the files in a folder or of a pattern; else that of the path."""
@@ -215,18 +220,22 @@ class RemoteFiles:
         return inputs
 
     def vocabulary(self, option: str, path: str) -> str:
-        """A SentencePiece model with BigBird's special pieces."""
+        """A vocabulary with BigBird's special pieces: a file, or a folder that holds one."""
         from bigbird.text.vocabulary import Vocabulary
 
         address = self._address(option, path)
         if address:
-            size = self._size(address)
+            size, store = self._size(address), _Bucket(self._names, self._content, self._day)
+            inside = find_vocabulary(store.names(address)) if size is None else ""
+            if inside:
+                address = f"{address.rstrip('/')}/{inside}"
+                size = self._size(address)
             if size is None and self._not_yet(path, f"{option} {path}: {address}: no such file"):
                 return path
             if size is None or size > _VOCABULARY_BYTES:
                 found = "no such file" if size is None else f"has {size:,} bytes"
-                raise InputError(f"{option} {path}: {found}; expected a SentencePiece .model file")
-            self._digests[path] = Vocabulary(self._content(address), name=f"{option} {path}").sha256
+                raise InputError(f"{option} {path}: {found}; expected {EXPECTED}")
+            self._digests[path] = Vocabulary(read_vocabulary(address, store)[1], name=f"{option} {path}").sha256
         return path
 
     def carried(self, checkpoint: str) -> Carried | None:

@@ -60,7 +60,7 @@ def build_pipeline(target: Target) -> BaseComponent:
             train_file: one training file, in place of the one in `data`.
             validation_file: one validation file.
             test_file: one test file, scored or only predicted.
-            vocabulary: SentencePiece model; trained on the training text where empty.
+            vocabulary: as `bigbird.Vocabulary` takes it; trained on the training text where empty.
             vocabulary_size: pieces of a vocabulary trained here.
             max_bad_records: records that preprocessing may reject before it fails.
             beam_options: Apache Beam's command-line options.

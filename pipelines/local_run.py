@@ -23,6 +23,7 @@ from bigbird.support.artifacts import read_json, resolved, write_json
 from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
 from bigbird.tasks.registry import family_of_task, samples, table_task_names
+from bigbird.text.files import place_of
 from bigbird.version import provenance
 from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.files import LocalFiles, readable_places
@@ -51,7 +52,8 @@ class RunPlan:
         """The user's files and folders on this machine that the steps read."""
         family = family_of_task(self.arguments["task"])
         names = (*(f"{kind}_file" for kind in SPLITS), "vocabulary", *(() if self.sample else ("data",)))
-        named = [path for path in map(self.arguments.get, names) if path]
+        given = {name: self.arguments.get(name) for name in names}
+        named = [place_of(path) if name == "vocabulary" else path for name, path in given.items() if path]
         if not any(map(self.arguments.get, PATHS)):  # the configuration names several for a split
             named += [path for paths in family.named_tables(self.experiment.task).values() for path in paths]
         named = [path for path in named if "://" not in path]

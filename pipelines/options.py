@@ -45,7 +45,7 @@ def training_options(command: Any) -> Any:
         click.option(
             "--vocabulary",
             default="",
-            help="SentencePiece model. Without one it is the checkpoint's, or trained on the training text.",
+            help="A vocabulary: SentencePiece .model, WordPiece vocab.txt or tokenizer.json, or a folder that holds one. Without one it is the checkpoint's, or trained on the training text.",
         ),
         click.option(
             "--vocabulary-size",

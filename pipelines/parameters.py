@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-from bigbird.checkpoints.beside import VOCABULARY_FILE, Carried
+from bigbird.checkpoints.beside import Carried
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.config.overrides import assignment, join_overrides, parse_override
 from bigbird.support.errors import InputError
@@ -42,7 +42,7 @@ class Files(Protocol):
         """A user's own tables; the section's paths count where no others are given."""
 
     def vocabulary(self, option: str, path: str) -> str:
-        """A SentencePiece model."""
+        """A vocabulary: a file, or a folder that holds one."""
 
     def checkpoint(self, option: str, path: str) -> str:
         """Weights of any kind that training starts from."""
@@ -155,10 +155,11 @@ def _vocabulary(given: str, experiment: Experiment, files: Files) -> str:
         if given:
             return given
         raise InputError(
-            f"--vocabulary is not given, and --init-checkpoint {checkpoint} has no {VOCABULARY_FILE} that can be seen from "
-            "here; expected the SentencePiece model that the weights were trained with"
+            f"--vocabulary is not given, and --init-checkpoint {checkpoint} has no vocabulary that can be seen from "
+            "here; expected the one that the weights were trained with"
         )
-    lower_case = getattr(experiment.task.validation_data, "do_lower_case", False)
+    lower_case = getattr(experiment.task.validation_data, "do_lower_case", None)
+    lower_case = carried.own_lower_case if lower_case is None else lower_case
     if carried.lower_case not in (None, lower_case):
         raise InputError(
             f"--init-checkpoint {checkpoint}: was trained on text {'' if carried.lower_case else 'not '}lower-cased, which "

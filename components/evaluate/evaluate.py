@@ -131,7 +131,7 @@ def check_compatible(
         if trained[key] != found[key]:
             raise InputError(
                 f"{dataset}: was made with another {meaning} than the model's ({key} {found[key]}; {model} has {trained[key]}); "
-                f"preprocess again with --vocabulary {Path(model) / 'vocab.model'}{' --lower-case' if trained.lower_case else ''}"
+                f"preprocess again with --vocabulary {Path(model) / trained.file}{' --lower-case' if trained.lower_case else ''}"
             )
 
 

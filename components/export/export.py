@@ -69,7 +69,7 @@ def export(
             tf.saved_model.save(module, plain, signatures=concrete)  # traced once, not again to be saved
         response = signatures["serving_default"](**{name: tf.constant(texts) for name, texts in request.items()})
         (folder / "assets").mkdir(exist_ok=True)
-        (folder / "assets" / "vocab.model").write_bytes(trained.vocabulary.serialized)
+        (folder / "assets" / trained.vocabulary.file).write_bytes(trained.vocabulary.serialized)
         write_json(folder / "request.json", request)
         write_json(folder / "response.json", {name: as_recorded(value.numpy()) for name, value in response.items()})
         _check_by_itself(folder)

@@ -36,7 +36,11 @@ SETTINGS = {
 @click.option("--train-file", help="Training file, beside or instead of --input.")
 @click.option("--validation-file", help="Validation file (MNLI: the matched one).")
 @click.option("--test-file", help="Test file; labels in it are not read.")
-@click.option("--vocabulary", help="SentencePiece .model; without it one is trained on the training text.")
+@click.option(
+    "--vocabulary",
+    help="SentencePiece .model, WordPiece vocab.txt or tokenizer.json, or a folder that holds one; without it one is trained on the "
+    "training text.",
+)
 @click.option("--vocabulary-size", default=8000, show_default=True, help="Pieces of a vocabulary trained here.")
 @click.option(
     "--max-length", type=int, help="Most tokens of a record.  [default: 1024; 4096 for TriviaQA and pre-training]"
@@ -44,7 +48,11 @@ SETTINGS = {
 @click.option("--doc-stride", type=int, help="Tokens from one window to the next.  [default: 128; 3072 for TriviaQA]")
 @click.option("--query-length", type=int, help="Most tokens of a question.  [default: 64; 256 for TriviaQA]")
 @table_options(training=False)
-@click.option("--lower-case", is_flag=True, help="Lower-case all text.")
+@click.option(
+    "--lower-case/--no-lower-case",
+    default=None,
+    help="Lower-case all text.  [default: as the vocabulary says; SentencePiece does not]",
+)
 @click.option("--max-bad-records", default=0, show_default=True, help="Bad records to skip instead of failing.")
 @click.option("--overwrite", is_flag=True, help="Replace an output folder that holds files.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]")

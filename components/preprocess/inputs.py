@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from bigbird.support.errors import InputError, ServiceError
 from bigbird.support.text_files import decode, parse_json
+from bigbird.text.files import STORED, find_vocabulary
 from bigbird_components.model_names import LABEL, REGISTRY, check_model_name
 from bigbird_components.preprocess import storage
 
@@ -59,10 +60,15 @@ def resolve_inputs(
     checkpoint = with_date(init_checkpoint, day)
     if checkpoint.startswith(REGISTRY):
         checkpoint = trained_model(checkpoint.removeprefix(REGISTRY), project, location)
-        resolved["vocabulary"] = resolved["vocabulary"] or f"{checkpoint}/vocab.model"
+        resolved["vocabulary"] = resolved["vocabulary"] or f"{checkpoint}/{_vocabulary_file(checkpoint)}"
     version = storage.fingerprint([path for path in resolved.values() if path])
     weights = storage.fingerprint([checkpoint]) if checkpoint else ""
     return ResolvedInputs(**resolved, init_checkpoint=checkpoint, version=version, weights_version=weights)
+
+
+def _vocabulary_file(folder: str) -> str:
+    """The name of a trained model's vocabulary."""
+    return find_vocabulary(storage.list_names(folder)) or STORED[0]
 
 
 def run_day(time: str) -> datetime.datetime:

@@ -24,7 +24,9 @@ from bigbird.tasks.raw_input import Inputs, Reading, Source
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.registry import family_of_task
 from bigbird.tasks.statistics import Statistics
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.files import read_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
 from bigbird_components.preprocess import storage
 from bigbird_components.preprocess.beam_run import is_local, parse_options, run_shards
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-VOCABULARY = "vocab.model"
 WORK = "work"  # a folder inside the output's, gone when it is whole
 
 
@@ -50,7 +51,7 @@ def preprocess(
     test_file: str | None = None,
     vocabulary: str | None = None,
     vocabulary_size: int = 8000,
-    lower_case: bool = False,
+    lower_case: bool | None = None,
     max_bad_records: int = 0,
     beam_options: Sequence[str] | str = (),
     overwrite: bool = False,
@@ -64,9 +65,9 @@ def preprocess(
         output: the folder to write, here or in a bucket.
         input: the folder with the task's official files; or of a user's own tables a file, a folder or a pattern.
         train_file, validation_file, test_file: single files instead of, or beside, the folder's. For MNLI the matched ones.
-        vocabulary: a SentencePiece `.model`; None trains one on the training text.
+        vocabulary: a file or folder that `bigbird.Vocabulary` takes; None trains one, of SentencePiece, on the training text.
         vocabulary_size: pieces of the vocabulary trained here.
-        lower_case: lower-cases all text.
+        lower_case: lower-cases all text; None does as the vocabulary says, which one of SentencePiece does not.
         max_bad_records: records that may be skipped.
         beam_options: Apache Beam's options, `--name=value`; or all in one string, quoted as in a shell.
         overwrite: replaces an output folder that holds files.
@@ -98,13 +99,14 @@ def preprocess(
         sources = find_sources(task, input, files)
     own = None
     if vocabulary:  # what is wrong with it is said before any long work
-        own = Vocabulary(storage.read_bytes(vocabulary, "SentencePiece vocabulary"), lower_case, name=vocabulary)
+        file, content = read_vocabulary(vocabulary, _Storage())
+        own = Vocabulary(content, lower_case, name=file)
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
         storage.make_folder(storage.join(folder, WORK))
         if own is not None:
-            storage.write_bytes(storage.join(folder, VOCABULARY), own.serialized)
-        encoder = _Encoder(task, folder, settings, lower_case, options)
+            storage.write_bytes(storage.join(folder, own.file), own.serialized)
+        encoder = _Encoder(task, folder, settings, own, options)
         with contextlib.ExitStack() as stack:
             reading = None
             if own_tables:
@@ -123,9 +125,10 @@ def preprocess(
             labels = family.labels(task) if reading is None else reading.labels
             pieces = own or Vocabulary(_train_vocabulary(task, splits, vocabulary_size), lower_case)
             if own is None:
-                storage.write_bytes(storage.join(folder, VOCABULARY), pieces.serialized)
+                storage.write_bytes(storage.join(folder, pieces.file), pieces.serialized)
+                encoder.vocabulary = pieces
             statistics, checksums = encoder.encode(splits, labels)
-        checksums[VOCABULARY] = integrity.facts_of_bytes(pieces.serialized)
+        checksums[pieces.file] = integrity.facts_of_bytes(pieces.serialized)
         checksums |= {storage.name(split.path): split.facts for split in splits if _keeps_lines(family, split.split)}
         storage.delete([storage.join(folder, WORK)])
         stated = _stated(task, splits, statistics, settings, labels)
@@ -194,6 +197,18 @@ def _texts(family: TaskFamily, path: str, size: int, every: int) -> Iterator[str
             yield from family.texts(json.loads(line))
 
 
+class _Storage:
+    """Where a vocabulary lies, as `read_vocabulary` looks for it."""
+
+    def names(self, folder: str) -> set[str]:
+        """What a folder holds."""
+        return set() if storage.is_file(folder) else set(storage.list_names(folder))
+
+    def read(self, file: str) -> bytes:
+        """A file's content."""
+        return storage.read_bytes(file, "vocabulary")
+
+
 class _Encoder:
     """Makes lines into TFRecord files.
 
@@ -201,13 +216,13 @@ class _Encoder:
         task: its name.
         folder: the dataset's.
         settings: the task family's.
-        lower_case: as in `Vocabulary`.
+        vocabulary: a given one; else it is set as `vocabulary` before `encode`.
         options: Beam's.
     """
 
-    def __init__(self, task: str, folder: str, settings: dict[str, Any], lower_case: bool, options: Any):
+    def __init__(self, task: str, folder: str, settings: dict[str, Any], vocabulary: Vocabulary | None, options: Any):
         self._task, self._folder, self._settings = task, folder, settings
-        self._lower_case, self._options = lower_case, options
+        self.vocabulary, self._options = vocabulary, options
         self._done = storage.join(folder, WORK, "done")
         self._early: EarlyShards | None = None
         storage.make_folder(self._done)
@@ -259,10 +274,11 @@ class _Encoder:
     def _encoding(self, splits: Sequence[str], labelled: Collection[str], labels: Sequence[str] | None) -> Encoding:
         from bigbird_components.preprocess.shards import Encoding
 
+        assert self.vocabulary is not None  # noqa: S101 - nothing is encoded before
         return Encoding(
             task=self._task,
-            vocabulary=storage.join(self._folder, VOCABULARY),
-            lower_case=self._lower_case,
+            vocabulary=storage.join(self._folder, self.vocabulary.file),
+            lower_case=self.vocabulary.lower_case,
             labelled=frozenset(labelled),
             evaluation=frozenset(split for split in splits if split != "train"),
             settings=self._settings,
@@ -295,10 +311,12 @@ def _stated(
 
 def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> VocabularyFacts:
     return VocabularyFacts(
-        file=VOCABULARY,
+        file=vocabulary.file,
+        kind=vocabulary.kind,
         sha256=vocabulary.sha256,
         size=vocabulary.size,
         lower_case=vocabulary.lower_case,
+        settings=vocabulary.settings,
         trained_here=trained_here,
     )
 

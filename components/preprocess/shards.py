@@ -58,7 +58,7 @@ class Encoding:
 
     Attributes:
         task: its name.
-        vocabulary: path of the `.model` file.
+        vocabulary: path of its file.
         lower_case: as in `Vocabulary`.
         settings: the task family's; lengths in tokens.
         labels: names of the classes in the order of their ids, where the input said them.

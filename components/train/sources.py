@@ -46,7 +46,7 @@ class Sources:
         train: None in the modes that only validate.
         validation: None in mode train.
         manifest: the dataset's, None where all is bare TFRecords.
-        vocabulary: the dataset's `.model` file, where there is one.
+        vocabulary: the dataset's vocabulary, where there is one.
     """
 
     train: Split | None

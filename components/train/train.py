@@ -21,6 +21,7 @@ from bigbird.support.artifacts import MANIFESTS, inside, resolved
 from bigbird.support.console import format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
+from bigbird.text.files import STORED as VOCABULARY_FILES
 from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
 from bigbird_components.train.backend import build_steps
@@ -83,7 +84,7 @@ _OWN_NAMES = (
     "logs",
     "validation",
     "config.yaml",
-    "vocab.model",
+    *VOCABULARY_FILES,
     "history.json",
     "speed.json",
     "model.json",
@@ -169,7 +170,7 @@ class _Run:
                     f"{self.sources.vocabulary}: is not the vocabulary the records were made with; "
                     f"expected SHA-256 {expected}"
                 )
-            (self.model_dir / "vocab.model").write_bytes(content)
+            (self.model_dir / self.sources.manifest.vocabulary.file).write_bytes(content)
 
     def _restore_best(self, state: State) -> None:
         """Looks whether the best checkpoint is whole; if not, it is written again from the checkpoint of its step, or forgotten."""
@@ -256,7 +257,7 @@ class _Run:
         )
         if self.steps.is_chief:
             files = (
-                file for file in ("config.yaml", "vocab.model", "history.json") if (self.model_dir / file).exists()
+                file for file in ("config.yaml", *VOCABULARY_FILES, "history.json") if (self.model_dir / file).exists()
             )
             checksums = {file: integrity.facts_of_file(self.model_dir / file) for file in files}
             manifest = manifest.write(self.model_dir, checksums)

@@ -20,6 +20,8 @@ from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
 from bigbird.support.artifacts import write_json
 from bigbird.support.errors import InputError
+from bigbird.text.vocabulary import Vocabulary
+from tests.vocabularies import tokenizer_json, word_piece, xlm_roberta
 
 SIZES = {"hidden_size": 8, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
 PIECES = b"stands for a SentencePiece model"
@@ -226,3 +228,49 @@ def test_a_datasets_vocabulary_is_held_against_the_checkpoints(run, forms, tmp_p
     assert check_vocabulary(str(tmp_path / "model.ckpt-0"), manifest) == [
         "the checkpoint carries no vocabulary: whether it is the records' cannot be compared"
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "lower_case"),
+    [
+        ({"vocab.txt": word_piece()}, "wordpiece", True),
+        ({"vocab.txt": word_piece(), "tokenizer_config.json": b'{"do_lower_case": false}'}, "wordpiece", False),
+        ({"tokenizer.json": tokenizer_json(word_piece())}, "wordpiece", True),
+        (
+            {"sentencepiece.bpe.model": xlm_roberta(), "tokenizer.json": b'{"model": {"type": "Unigram"}}'},
+            "xlm_roberta",
+            None,
+        ),
+    ],
+)
+def test_a_vocabulary_of_hugging_face_beside_weights_goes_with_every_conversion(run, tmp_path, files, kind, lower_case):
+    source = tmp_path / "source"
+    convert(str(run), str(source), "hugging_face")
+    for name in ("vocab.model", "conversion.json"):
+        (source / name).unlink()
+    for name, content in files.items():
+        (source / name).write_bytes(content)
+    carried, expected = vocabulary_of(str(source)), Vocabulary(source)
+    assert (carried.sha256, carried.lower_case) == (expected.sha256, lower_case)
+    assert carried.own_lower_case == bool(lower_case) == expected.lower_case
+    for target in TARGETS:
+        vocabulary_of_target = vocabulary_of(str(convert(str(source), str(tmp_path / target), target).checkpoint))
+        found = Vocabulary(tmp_path / target)
+        assert (found.kind, found.sha256, found.lower_case) == (kind, expected.sha256, expected.lower_case)
+        assert vocabulary_of_target.sha256 == expected.sha256
+    names = {file.name for file in (tmp_path / "hugging_face").iterdir()}
+    wanted = {
+        "wordpiece": {"tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"},
+        "xlm_roberta": {"sentencepiece.bpe.model", "tokenizer_config.json"},
+    }
+    assert wanted[kind] <= names and "vocab.model" not in names
+
+
+def test_a_vocabulary_that_is_not_built_is_named_and_the_weights_are_read_without_it(run, tmp_path, caplog):
+    convert(str(run), str(tmp_path / "source"), "hugging_face")
+    for name in ("vocab.model", "conversion.json"):
+        (tmp_path / "source" / name).unlink()
+    (tmp_path / "source" / "tokenizer.json").write_text('{"model": {"type": "BPE"}}')
+    assert vocabulary_of(str(tmp_path / "source")) is None
+    assert "byte-level BPE vocabulary" in caplog.text
+    assert convert(str(tmp_path / "source"), str(tmp_path / "done"), "bigbird").weights

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from bigbird.text.vocabulary import train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
 from bigbird_pipelines import cli, remote
 from bigbird_pipelines.platforms import service
 from tests.cloud import PROJECT, REGION, Cloud

@@ -129,7 +129,7 @@ BEFORE = {
     "squad_v2": {
         "task.max_answer_length": 30, "task.n_best_size": 20, "task.null_score_diff_threshold": 0.0,
         "task.train_data.version_2_with_negative": True, "task.validation_data.version_2_with_negative": True,
-        "task.train_data.do_lower_case": False, "task.validation_data.do_lower_case": True,
+        "task.train_data.do_lower_case": None, "task.validation_data.do_lower_case": True,
         "task.validation_data.doc_stride": 128, "task.validation_data.query_length": 64, "task.bucket_lengths": None,
         "trainer.max_to_keep": 5, "trainer.train_steps": 5490, "trainer.validation_steps": -1,
         "trainer.optimizer_config.learning_rate.polynomial.decay_steps": 5490,

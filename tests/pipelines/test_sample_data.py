@@ -10,7 +10,8 @@ from bigbird.config import load_experiment
 from bigbird.scoring import Scorer
 from bigbird.tasks.classification.glue.sample import BLAME, PRAISE
 from bigbird.tasks.squad.sample import FACTS
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_pipelines.sample_data import write_sample
 

@@ -19,7 +19,8 @@ from bigbird.support.errors import InputError
 from bigbird.tasks import pretraining, squad, triviaqa
 from bigbird.tasks.classification import glue
 from bigbird.tasks.records import BadRecords
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 EXAMPLES = int(os.environ.get("BIGBIRD_FUZZ_EXAMPLES", "100"))
 SEED = int(os.environ.get("BIGBIRD_FUZZ_SEED", "0"))

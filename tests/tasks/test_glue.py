@@ -14,7 +14,8 @@ from bigbird.tasks.classification.glue import (
 )
 from bigbird.tasks.classification.glue.family import FAMILY
 from bigbird.tasks.records import BadRecords
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 from tests import manifests
 
 # A header and a row of each official file: (task, split, lines, expected example).

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from bigbird.tasks.pretraining.config import PretrainingDataConfig
 from bigbird.tasks.pretraining.masking import Masker
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 WORDS = "antelope beetle caterpillar dragonfly elephant flamingo grasshopper hedgehog".split()
 LENGTH = 64

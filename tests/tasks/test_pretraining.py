@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from bigbird.records import features
 from bigbird.support.errors import InputError
 from bigbird.tasks import pretraining
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 
 def test_blank_lines_separate_documents():

@@ -10,7 +10,8 @@ from bigbird.tasks.classification import glue
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.shortening import cut_record
 from bigbird.tasks.statistics import Statistics
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 WORDS = "the a red green blue bird big small flew sang over under river tree house".split()
 

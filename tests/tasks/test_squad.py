@@ -9,7 +9,8 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad import WindowOptions, encode_paragraphs, find_files, max_context, parse, window_spans
 from bigbird.tasks.squad.family import FEATURES
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 NAMES = "Ada Boris Clara Dmitri Élodie Farid Grete Hanako Imre Jürgen".split()
 PLACES = "Aachen Bergen Cádiz Drammen Essen Florence Gdańsk Hanoi İzmir Jaipur".split()

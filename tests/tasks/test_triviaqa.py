@@ -14,7 +14,8 @@ from bigbird.support.errors import InputError
 from bigbird.tasks import triviaqa
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad import WindowOptions
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 CONTEXT = "Barack Obama was born in Honolulu.\nThe Obamas moved; barack-obama's wife is Michelle. Obama wrote books."
 

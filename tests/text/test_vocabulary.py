@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from bigbird.support.errors import InputError
-from bigbird.text.vocabulary import LOWER_CASE_RULES, UNKNOWN_RUN, WHITESPACE, Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import LOWER_CASE_RULES, UNKNOWN_RUN, train_vocabulary
+from bigbird.text.vocabulary import WHITESPACE, Vocabulary
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 
@@ -158,7 +159,12 @@ def test_a_vocabulary_without_special_pieces_is_refused_by_name(tmp_path):
 
     writer = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences()), model_writer=writer, vocab_size=100, hard_vocab_limit=False, minloglevel=2
+        sentence_iterator=iter(sentences()),
+        model_writer=writer,
+        vocab_size=100,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        bos_id=-1,
     )
     file = tmp_path / "plain.model"
     file.write_bytes(writer.getvalue())

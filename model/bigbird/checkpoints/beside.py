@@ -1,17 +1,17 @@
 """What lies beside a checkpoint's weights: its encoder's settings and the vocabulary that it was trained with.
 
-Our model folder has config.yaml, vocab.model and model.json, for its `best` and `checkpoints/step-…` folders too; a
-conversion has params.yaml and conversion.json, and vocab.model where its source had one; the Model Garden keeps
-params.yaml in the folder of a run. Published checkpoints have no vocabulary beside them.
+Our model folder has config.yaml, a vocabulary and model.json, for its `best` and `checkpoints/step-…` folders too; a
+conversion has params.yaml and conversion.json, and a vocabulary where its source had one; the Model Garden keeps
+params.yaml in the folder of a run. A BERT has its vocabulary beside it; published BigBird checkpoints have none.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bigbird.checkpoints import settings
 from bigbird.checkpoints.native import STATE_FILE
@@ -22,21 +22,14 @@ from bigbird.support.errors import InputError
 from bigbird.support.integrity import check_seal
 from bigbird.support.text_files import decode, parse_json
 from bigbird.support.yaml_files import parse_yaml_mapping
+from bigbird.text.files import Examined, Store, examine_vocabulary, find_vocabulary
 
-VOCABULARY_FILE, RUN_CONFIG_FILE = "vocab.model", "config.yaml"
+_log = logging.getLogger(__name__)
+
+RUN_CONFIG_FILE = "config.yaml"
 _TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
 # Where a manifest describes it.
 _VOCABULARY_IN = {"model": ("dataset", "vocabulary"), "checkpoint": ("vocabulary",), "dataset": ("vocabulary",)}
-
-
-class Store(Protocol):
-    """Where checkpoints lie."""
-
-    def names(self, folder: str) -> set[str]:
-        """What a folder holds; nothing where there is no such folder."""
-
-    def read(self, file: str) -> bytes:
-        """A file's content."""
 
 
 class Disk:
@@ -69,15 +62,17 @@ class Carried:
 
     Attributes:
         folder: the folder that has it, for messages.
-        file: the SentencePiece model; "" where only its digest is known.
+        file: the vocabulary; "" where only its digest is known.
         sha256: its digest.
         lower_case: whether text was lower-cased; None where nothing says so.
+        own_lower_case: what the vocabulary itself does where nothing is said.
     """
 
     folder: str
     file: str
     sha256: str
     lower_case: bool | None
+    own_lower_case: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,18 +204,32 @@ def vocabulary_of(path: str, store: Store | None = None) -> Carried | None:
         names = store.names(folder)
         stated = _stated_vocabulary(folder, names, store)
         lower_case = stated.get("lower_case") if isinstance(stated.get("lower_case"), bool) else None
-        if VOCABULARY_FILE in names:
-            file = f"{folder}/{VOCABULARY_FILE}"
-            sha256 = hashlib.sha256(store.read(file)).hexdigest()
+        found = _vocabulary_beside(folder, names, store)
+        if found is not None:
+            file, sha256 = found.file, found.sha256
             if stated.get("sha256", sha256) != sha256:
                 raise InputError(
                     f"{file}: is not the vocabulary that the weights were trained with; expected SHA-256 "
                     f"{str(stated['sha256'])[:64]}, found {sha256}. Put the model's own file back"
                 )
-            return Carried(folder, file, sha256, lower_case)
+            lower_case = found.lower_case if lower_case is None else lower_case
+            return Carried(folder, file, sha256, lower_case, bool(found.lower_case))
         if isinstance(stated.get("sha256"), str):
             return Carried(folder, "", stated["sha256"], lower_case)
     return None
+
+
+def _vocabulary_beside(folder: str, names: set[str], store: Store) -> Examined | None:
+    """A folder's vocabulary. One that is not read says so, and hinders no one from reading the weights."""
+    # The one of the published BigBird is left out: it has other bytes than the google-research file of the same pieces.
+    found = find_vocabulary(names - {"spiece.model"})
+    if not found:
+        return None
+    try:
+        return examine_vocabulary(f"{folder}/{found}", store)
+    except InputError as error:
+        _log.warning(f"{error}; the weights are read without it")
+        return None
 
 
 def _stated_vocabulary(folder: str, names: set[str], store: Store) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bigbird.checkpoints import names, native, settings
-from bigbird.checkpoints.beside import VOCABULARY_FILE, Answers, Disk, answers_of, vocabulary_of
+from bigbird.checkpoints.beside import Answers, Carried, Disk, answers_of, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig
@@ -19,6 +19,7 @@ from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
 from bigbird.support.text_files import decode
+from bigbird.text.files import examine_vocabulary
 from bigbird.version import provenance
 
 Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
@@ -84,9 +85,16 @@ def convert(
         if vocabulary is not None:
             manifest["vocabulary"] = {"sha256": vocabulary.sha256, "lower_case": vocabulary.lower_case}
         if vocabulary is not None and vocabulary.file:
-            (folder / VOCABULARY_FILE).write_bytes(Disk().read(vocabulary.file))
+            _write_vocabulary(vocabulary, to, folder)
         ConversionManifest.model_validate(manifest | provenance()).write(folder)
     return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
+
+
+def _write_vocabulary(carried: Carried, to: Target, folder: Path) -> None:
+    found = examine_vocabulary(carried.file, Disk())
+    files = found.kind.stored(found.content, carried.file, carried.lower_case, hugging_face=to == "hugging_face")
+    for name, written in files.items():
+        (folder / name).write_bytes(written)
 
 
 def _given(params: str | None) -> dict[str, Any]:

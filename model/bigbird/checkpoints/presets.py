@@ -20,6 +20,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, parse_json
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.registry import family_of
+from bigbird.text.files import read_vocabulary
 from bigbird.text.vocabulary import Vocabulary
 
 Model = TypeVar("Model")
@@ -65,7 +66,7 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
 
     Args:
         path: a run's folder, a dataset's, or a checkpoint's that has its vocabulary beside it: a trained model, or what
-            `bigbird convert` made of one. Published checkpoints have none.
+            `bigbird convert` made of one. Published BigBird checkpoints have none.
 
     Raises:
         InputError: there is none.
@@ -83,7 +84,8 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
             f"{folder}: has no vocabulary beside its weights; expected a model that was trained here. Give the file that it "
             "was published with to bigbird.Vocabulary"
         )
-    return Vocabulary(Disk().read(carried.file), lower_case=bool(carried.lower_case), name=carried.file)
+    _, content = read_vocabulary(carried.file, Disk())
+    return Vocabulary(content, carried.lower_case, name=carried.file)
 
 
 def trained_folder(path: str) -> str:

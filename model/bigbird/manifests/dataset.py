@@ -38,10 +38,15 @@ class SplitFacts(Part):
 class VocabularyFacts(Part):
     """The vocabulary that the records were made with."""
 
-    file: str = Field("vocab.model", description="Its SentencePiece file in the folder.")
+    file: str = Field("vocab.model", description="Its file in the folder.")
+    kind: str = Field("sentencepiece", description="sentencepiece, xlm_roberta or wordpiece.")
     sha256: str = Field(description="SHA-256 of its pieces; equal where the ids mean the same.")
     size: Count = Field(description="Pieces.")
     lower_case: StrictBool = Field(description="Whether text is lower-cased before it is cut into pieces.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How WordPiece treats text besides: strip_accents (null: as lower_case), handle_chinese_chars, prefix, max_word.",
+    )
     trained_here: StrictBool = Field(False, description="Whether it was trained on this dataset's training text.")
 
 

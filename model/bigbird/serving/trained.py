@@ -63,7 +63,9 @@ def load_trained(folder: str) -> Trained:
         raise InputError(
             f"{folder}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
         )
-    vocabulary = Vocabulary((Path(folder) / "vocab.model").read_bytes(), lower_case=dataset.vocabulary.lower_case)
+    vocabulary = Vocabulary(
+        (Path(folder) / dataset.vocabulary.file).read_bytes(), lower_case=dataset.vocabulary.lower_case
+    )
     return Trained(model, manifest, manifest.task, dataset, experiment, vocabulary, answering_family(manifest.task))
 
 

@@ -9,7 +9,8 @@ from bigbird.records import features
 from bigbird.support.artifacts import write_json
 from bigbird.tasks import squad
 from bigbird.tasks.classification import glue
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 _WORDS = "the a red green blue bird big small flew sang over under river tree house and then away never often".split()
 _ENCODER = {

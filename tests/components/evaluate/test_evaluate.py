@@ -150,7 +150,8 @@ def test_squad_gives_the_best_span_over_all_windows(tmp_path, squad_dataset, unt
 
 
 def test_a_dataset_of_another_task_or_vocabulary_is_refused(tmp_path, vocabulary, glue_dataset, untrained_model):
-    from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+    from bigbird.text.sentence_piece import train_vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
     untrained_model(tmp_path / "model", glue_dataset(tmp_path / "rte", "rte", {"validation": 2}))
     glue_dataset(tmp_path / "sst2", "sst2", {"validation": 2})

@@ -14,7 +14,7 @@ import sentencepiece
 from click.testing import CliRunner
 
 from bigbird.support.errors import InputError
-from bigbird.text.vocabulary import train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
 from bigbird_components.preprocess.__main__ import main
 from tests.components.preprocess.conftest import GOOD, squad_file
 
@@ -127,7 +127,11 @@ def _plain_vocabulary():
     """A SentencePiece model without BigBird's special pieces."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["a fine film number one two"] * 50), model_writer=model, vocab_size=18, minloglevel=2
+        sentence_iterator=iter(["a fine film number one two"] * 50),
+        model_writer=model,
+        vocab_size=18,
+        minloglevel=2,
+        bos_id=-1,
     )
     return model.getvalue()
 
@@ -154,9 +158,10 @@ def test_places_that_are_not_there_or_something_else(tmp_path, raw, run, refused
     gone = refused("sst2", train_file=tmp_path / "gone.tsv")
     assert gone == f"error: {tmp_path / 'gone.tsv'}: no such file; expected the train file of sst2"
     gone = refused("sst2", folder, vocabulary=tmp_path / "gone.model")
-    assert gone == f"error: {tmp_path / 'gone.model'}: no such file; expected the SentencePiece vocabulary"
+    assert gone == f"error: {tmp_path / 'gone.model'}: no such file; expected the vocabulary"
     assert "raw: is a folder; expected the train file of sst2" in refused("sst2", train_file=folder)
-    assert "raw: is a folder; expected the SentencePiece vocabulary" in refused("sst2", folder, vocabulary=folder)
+    held = refused("sst2", folder, vocabulary=folder)
+    assert "raw: holds no vocabulary; expected vocab.model or" in held and "found dev.tsv, train.tsv" in held
     assert "the train file of sst2 is given as an empty path" in refused("sst2", train_file="")
     found = refused("squad_v1", folder)
     assert "has no file of task squad_v1; expected train-v1.1.json" in found and "found dev.tsv, train.tsv" in found

@@ -11,7 +11,7 @@ import pytest
 from bigbird.config.overrides import assignment, join_overrides
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.family import ClassificationFamily
-from bigbird.text.vocabulary import train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
 from bigbird_components.preprocess import local_shards, worker_pool
 from bigbird_components.preprocess.inputs import resolve_inputs
 from bigbird_components.preprocess.preprocess import preprocess

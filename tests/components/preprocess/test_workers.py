@@ -10,7 +10,7 @@ import pytest
 
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import facts_of_bytes
-from bigbird.text.vocabulary import train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
 from bigbird_components.preprocess import beam_run, storage
 from bigbird_components.preprocess.shards import Encoding, Shard, read_outcome
 from bigbird_components.preprocess.worker_pool import WorkerError

@@ -8,7 +8,8 @@ import pytest
 from bigbird.records import features
 from bigbird.support.artifacts import write_json
 from bigbird.tasks.classification import glue
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 _FILLER = "the a tree house river over under then away never often bird".split()
 _TELLING = {"0": ["awful", "dull", "sad"], "1": ["great", "lovely", "bright"]}

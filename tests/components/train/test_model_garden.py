@@ -11,7 +11,8 @@ import pytest
 
 from bigbird.records import features
 from bigbird.support.artifacts import read_json
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3"}

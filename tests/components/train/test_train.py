@@ -295,7 +295,7 @@ def test_a_configuration_that_cannot_work_is_refused_with_its_key(dataset, setti
 def test_a_dataset_whose_vocabulary_was_exchanged_is_refused(dataset, settings, tmp_path):
     import shutil
 
-    from bigbird.text.vocabulary import train_vocabulary
+    from bigbird.text.sentence_piece import train_vocabulary
 
     exchanged = tmp_path / "dataset"
     shutil.copytree(dataset, exchanged)
@@ -311,7 +311,8 @@ def test_weights_of_another_vocabulary_or_pattern_are_refused_before_the_first_s
     """Shapes agree all the same. Bare records and weights without a vocabulary are not compared, which the log says."""
     import shutil
 
-    from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+    from bigbird.text.sentence_piece import train_vocabulary
+    from bigbird.text.vocabulary import Vocabulary
 
     first = tmp_path / "first"
     _train(settings(trainer={"train_steps": 1}), dataset, first, "train")

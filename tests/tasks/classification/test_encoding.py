@@ -10,7 +10,8 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.classification import encoding
 from bigbird.tasks.classification.encoding import Layout, encode_documents, lay_out, windows_of
 from bigbird.tasks.statistics import Statistics
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 
 CLS, SEP = 1, 2
 

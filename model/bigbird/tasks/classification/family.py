@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bigbird.tasks.classification.scoring import ClassificationCollector, ClassificationResults
     from bigbird.text.vocabulary import Vocabulary
 
-BATCH = 512  # documents per call of SentencePiece; they may be long
+BATCH = 512  # documents that are cut into pieces at once; they may be long
 # What a dataset says of its records and a configuration must not contradict.
 SHARED = ("kind", "labels", "long_documents")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bigbird.tasks.pretraining.scoring import PretrainingCollector
     from bigbird.text.vocabulary import Vocabulary
 
-BATCH = 64  # documents per call of SentencePiece
+BATCH = 64  # documents that are cut into pieces at once
 
 
 class PretrainingFamily(TaskFamily):
@@ -123,7 +123,7 @@ class PretrainingFamily(TaskFamily):
             name = f"{split}_data"
             if split in splits and not getattr(config, name).vocab_file:
                 raise InputError(
-                    f"task.{name}.vocab_file is not set; name the SentencePiece model that the records were made with, "
+                    f"task.{name}.vocab_file is not set; name the vocabulary that the records were made with, "
                     "or give --dataset, which has it"
                 )
 

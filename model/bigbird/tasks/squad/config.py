@@ -19,9 +19,14 @@ class SquadDataConfig(DataConfig):
 
     doc_stride: Positive = Field(128, description="tokens from one window's start to the next")
     query_length: Positive = Field(64, description="a question's most tokens")
-    vocab_file: str = Field("", description="SentencePiece model, for an input_path of raw JSON; default the dataset's")
-    tokenization: Literal["SentencePiece"] = Field("SentencePiece", description="SentencePiece is the only one")
-    do_lower_case: bool = Field(False, description="lower-cases texts when they are preprocessed")
+    vocab_file: str = Field("", description="vocabulary, for an input_path of raw JSON; default the dataset's")
+    tokenization: Literal["SentencePiece"] = Field(
+        "SentencePiece", description="the Model Garden's word; of which kind the vocabulary is, its file says"
+    )
+    do_lower_case: bool | None = Field(
+        None,
+        description="lower-cases texts when they are preprocessed; default as the vocabulary says, SentencePiece does not",
+    )
     version_2_with_negative: bool = Field(
         False, description="whether there are questions without an answer, for an input_path of raw JSON"
     )

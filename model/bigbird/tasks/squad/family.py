@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bigbird.tasks.squad.scoring import SpanCollector
     from bigbird.text.vocabulary import Vocabulary
 
-BATCH = 64  # paragraphs per call of SentencePiece
+BATCH = 64  # paragraphs that are cut into pieces at once
 
 
 class SquadFamily(SpanFamily):

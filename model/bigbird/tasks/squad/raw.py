@@ -35,7 +35,7 @@ def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> DatasetM
     if data.vocab_file in ("", PLACEHOLDER):
         raise InputError(
             f"task.validation_data.input_path is the raw JSON {file}, so task.validation_data.vocab_file must name the "
-            f"SentencePiece model; found {data.vocab_file!r}"
+            f"vocabulary; found {data.vocab_file!r}"
         )
     try:
         content = Path(file).read_bytes()
@@ -48,7 +48,7 @@ def encode_raw_squad(file: str, data: SquadDataConfig, folder: Path) -> DatasetM
         "".join(json.dumps(paragraph, ensure_ascii=False) + "\n" for paragraph in paragraphs), encoding="utf-8"
     )
     lengths = _write_records(folder / "validation-00000-of-00001.tfrecord", paragraphs, vocabulary, options)
-    (folder / "vocab.model").write_bytes(Path(data.vocab_file).read_bytes())
+    (folder / vocabulary.file).write_bytes(vocabulary.serialized)
     return _manifest(data, vocabulary, paragraphs, lengths).write(folder)
 
 
@@ -91,10 +91,12 @@ def _manifest(
         doc_stride=data.doc_stride,
         version_2=data.version_2_with_negative,
         vocabulary=VocabularyFacts(
-            file="vocab.model",
+            file=vocabulary.file,
+            kind=vocabulary.kind,
             sha256=vocabulary.sha256,
             size=vocabulary.size,
-            lower_case=data.do_lower_case,
+            lower_case=vocabulary.lower_case,
+            settings=vocabulary.settings,
             trained_here=False,
         ),
         rejected=0,

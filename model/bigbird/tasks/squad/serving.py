@@ -90,12 +90,11 @@ class Reader(tf.Module):
 
     def _from_text(self, question: tf.Tensor, context: tf.Tensor) -> Tensors:
         context = repair(context)
-        cleaned = self._tokenizer.clean(context)
-        pieces = self._tokenizer.encode_cleaned(cleaned)
+        pieces = self._tokenizer.encode_with_offsets(context)
         windows = cut_windows(
             first_pieces(self._tokenizer.encode(repair(question)), self._options.query_length),
             pieces.ids,
-            covers_text(cleaned, pieces),
+            covers_text(pieces),
             **self._layout,
             max_length=self._options.max_length,
             doc_stride=self._options.doc_stride,
@@ -104,7 +103,7 @@ class Reader(tf.Module):
         first, last = (
             tf.gather(windows.first_piece, window) + tf.cast(at, tf.int64) for at in (spans.start, spans.end)
         )
-        start, end = _characters(cleaned, pieces, first, last, self._has_answer(spans))
+        start, end = _characters(pieces, first, last, self._has_answer(spans))
         answer = tf.strings.substr(context, start, end - start, unit="UTF8_CHAR")
         return {"answer": answer, "start": start, "end": end, "score": spans.score, "null_score": spans.null_score}
 
@@ -197,13 +196,12 @@ class DocumentReader(Reader):
 
 
 def _characters(
-    cleaned: tf.Tensor, pieces: RaggedPieces, first: tf.Tensor, last: tf.Tensor, found: tf.Tensor
+    pieces: RaggedPieces, first: tf.Tensor, last: tf.Tensor, found: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Where the pieces from `first` to `last` lie in their text; 0 to 0 where there is no answer.
 
     Args:
-        cleaned: string[B].
-        pieces: of these texts.
+        pieces: of B texts.
         first: int64[B], number of the answer's first piece in its text.
         last: int64[B], of its last.
         found: bool[B], whether there is an answer.
@@ -217,7 +215,7 @@ def _characters(
         tf.where(found, tf.cast(tf.gather(bytes_, tf.where(found, row + at, 0)), tf.int32), 0)
         for bytes_, at in zip(some, (first, last), strict=True)
     )
-    return character_span(cleaned, begin, stop)
+    return character_span(pieces.text, begin, stop)
 
 
 def _fit(logits: tf.Tensor, mask: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

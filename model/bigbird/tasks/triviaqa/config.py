@@ -13,7 +13,10 @@ class TriviaQADataConfig(DataConfig):
     seq_length: Positive = Field(4096, description="tokens; longer records are refused")
     doc_stride: Positive = Field(3072, description="tokens from one window's start to the next")
     query_length: Positive = Field(256, description="a question's most tokens")
-    do_lower_case: bool = Field(False, description="lower-cases texts when they are preprocessed")
+    do_lower_case: bool | None = Field(
+        None,
+        description="lower-cases texts when they are preprocessed; default as the vocabulary says, SentencePiece does not",
+    )
 
 
 class TriviaQATask(Task):

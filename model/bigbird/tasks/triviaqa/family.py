@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bigbird.tasks.triviaqa.scoring import DocumentCollector
     from bigbird.text.vocabulary import Vocabulary
 
-BATCH = 32  # documents per call of SentencePiece
+BATCH = 32  # documents that are cut into pieces at once
 TITLES = {"triviaqa_wikipedia": "TriviaQA, Wikipedia", "triviaqa_web": "TriviaQA, web"}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bigbird.tasks.classification.glue.scoring import GlueCollector, GlueResults
     from bigbird.text.vocabulary import Vocabulary
 
-# Examples per call of SentencePiece: enough to amortise the call, few enough to keep little in memory.
+# Examples that are cut into pieces at once: enough to amortise the call, few enough to keep little in memory.
 BATCH = 2048
 # Models that also answer another task's data, as its labels are theirs.
 ANSWERS_TOO = {"mnli": ("ax",)}
