@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import Checkpoint
@@ -109,8 +110,9 @@ def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
     if checkpoint.settings:
         named = checkpoint.settings.get("id2label")
         labels = [named[key] for key in sorted(named, key=int)] if isinstance(named, dict) else []
-        kinds = {told: kind for kind, told in settings.PROBLEM_TYPES.items()}
-        return Answers(tuple(map(str, labels)), kinds.get(str(checkpoint.settings.get("problem_type")), ""), True)
+        told = {theirs: ours for ours, theirs in settings.PROBLEM_TYPES.items()}
+        same = kinds.head_of(checkpoint.kind) == "hugging_face"
+        return Answers(tuple(map(str, labels)), told.get(str(checkpoint.settings.get("problem_type")), ""), same)
     store = store or Disk()
     folder = folders(path, store)[-1]
     names = store.names(folder)
@@ -177,9 +179,10 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
     said = settings.from_params(Disk().read(file).decode("utf-8", "replace"), file) if file else {}
     if said and checkpoint.kind == "bigbird":  # params.yaml speaks of attention only where it is dense
         said = {"attention": {"implementation": "auto"}} | said
-    if checkpoint.settings:
-        said = settings.from_hugging_face(checkpoint.settings) | said
-        file = " and ".join(filter(None, [settings.CONFIG_FILE, file]))
+    if checkpoint.settings or checkpoint.kind in kinds.BERTS:
+        said = settings.from_hugging_face(checkpoint.settings, checkpoint.kind) | said
+        theirs = checkpoint.settings_file if checkpoint.settings else checkpoint.kind
+        file = " and ".join(filter(None, [theirs, file]))
     return said, file
 
 
