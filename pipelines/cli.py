@@ -201,7 +201,7 @@ def convert(
     """Writes a checkpoint of any kind as another, no bit of a weight changed.
 
     SOURCE is a model or checkpoint folder of ours, a TensorFlow checkpoint's prefix or folder (the Model Garden's or
-    google-research's), or a Hugging Face folder or .safetensors file; local or gs://. Its kind is recognised. OUTPUT
+    google-research's), or a Hugging Face folder or .safetensors file; local, gs:// or s3://. Its kind is recognised. OUTPUT
     is a new folder. Optimizer slots stay behind, and so does a head that the other kind computes differently.
     A BERT or RoBERTa of these becomes a BigBird.
     """

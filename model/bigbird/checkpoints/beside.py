@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bigbird.checkpoints import names as kinds
-from bigbird.checkpoints import settings
+from bigbird.checkpoints import places, settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.manifests import DatasetManifest
@@ -41,14 +41,12 @@ class Store(Protocol):
 
 
 class Disk:
-    """This machine's files; addresses such as gs://… through `tf.io.gfile`."""
+    """This machine's files, and those of addresses such as gs://…"""
 
     def names(self, folder: str) -> set[str]:
         """What a folder holds."""
         if "://" in folder:
-            from tensorflow.io import gfile
-
-            return {name.rstrip("/") for name in gfile.listdir(folder)} if gfile.isdir(folder) else set()
+            return places.listdir(folder)
         try:
             return {file.name for file in Path(folder).iterdir()}
         except OSError:  # no folder, or one that may not be listed
@@ -57,10 +55,7 @@ class Disk:
     def read(self, file: str) -> bytes:
         """A file's content."""
         if "://" in file:
-            from tensorflow.io import gfile
-
-            with gfile.GFile(file, "rb") as stream:
-                return stream.read()
+            return places.read(file)
         return Path(file).read_bytes()
 
 
@@ -202,7 +197,7 @@ def vocabulary_of(path: str, store: Store | None = None) -> Carried | None:
 
     Args:
         path: a checkpoint as `read_checkpoint` takes it.
-        store: where it lies; by default on this machine, or where `tf.io.gfile` finds it.
+        store: where it lies; by default on this machine, or in a bucket.
 
     Raises:
         InputError: a manifest is not JSON, or its vocabulary is not the file beside it.

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bigbird.checkpoints import names, native, settings
+from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.beside import VOCABULARY_FILE, Answers, Disk, answers_of, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.lengthen import advice
@@ -123,14 +123,11 @@ def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
 
 def _given(params: str | None) -> dict[str, Any]:
     """What the file of --params says of the encoder."""
-    from tensorflow.io import gfile
-
     if params is None:
         return {}
-    if not gfile.exists(params) or gfile.isdir(params):
+    if not places.exists(params) or places.isdir(params):
         raise InputError(f"--params {params}: no such file")
-    with gfile.GFile(params, "rb") as stream:
-        return settings.from_params(decode(stream.read(), params, "YAML in UTF-8"), params)
+    return settings.from_params(decode(places.read(params), params, "YAML in UTF-8"), params)
 
 
 # ---------------------------------------------------------------------------------------------------- writers

@@ -1,7 +1,7 @@
 """Reads checkpoints of any kind, ours and the published ones, as arrays under our names.
 
-Nothing here unpickles: PyTorch's own files are refused. Paths may be remote (gs://…): all reading goes through
-`tf.io.gfile`, which streams them.
+Nothing here unpickles: PyTorch's own files are refused. Paths may be in a bucket (gs://…, s3://…): all reading goes through
+`places`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bigbird.checkpoints import names, native, settings
+from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.settings import BERT_CONFIG_FILE, CONFIG_FILE, PARAMS_FILE
 from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS, check_files, inside, read_manifest
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
-from bigbird.support.paths import plain_path
 from bigbird.support.text_files import decode, parse_json
 
 SHARDS_FILE = "model.safetensors.index.json"  # Hugging Face's
@@ -75,17 +74,15 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
     Raises:
         InputError: nothing there, a pickle, or a file that is not whole.
     """
-    from tensorflow.io import gfile
-
     path = path.rstrip("/") or path
     if path.endswith(_PICKLES):
         raise _pickle(path)
     _check_conversion(path)
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
-    if gfile.exists(f"{prefix}.index"):
+    if places.exists(f"{prefix}.index"):
         return _read_tensorflow(prefix, num_heads)
-    if gfile.isdir(path):
-        files = {name.rstrip("/") for name in gfile.listdir(path)}
+    if places.isdir(path):
+        files = places.listdir(path)
         if SHARDS_FILE in files or (native.MODEL_FILE in files and CONFIG_FILE in files):
             return _read_hugging_face(path, files, num_heads)
         if files & {"model.json", native.CHECKPOINTS, native.MODEL_FILE}:
@@ -113,24 +110,23 @@ def find_weights(folder: str) -> str:
     Raises:
         InputError: it has none.
     """
-    from tensorflow.io import gfile
 
     def whole(place: str) -> bool:
-        return gfile.exists(f"{place}/{native.MODEL_FILE}")
+        return places.exists(f"{place}/{native.MODEL_FILE}")
 
-    places = [folder]
-    if gfile.exists(f"{folder}/{MANIFESTS['model']}"):
+    candidates = [folder]
+    if places.exists(f"{folder}/{MANIFESTS['model']}"):
         manifest = _read_json(f"{folder}/{MANIFESTS['model']}")
         integrity.check_seal(f"{folder}/{MANIFESTS['model']}", manifest, "model manifest")
         best = manifest.get("best")
-        places += [_inside(folder, best)] if best else []
+        candidates += [_inside(folder, best)] if best else []
     steps = f"{folder}/{native.CHECKPOINTS}"
-    if gfile.isdir(steps):
-        names_of_steps = [name.rstrip("/") for name in gfile.listdir(steps) if name.startswith("step-")]
-        places += [
+    if places.isdir(steps):
+        names_of_steps = [name for name in places.listdir(steps) if name.startswith("step-")]
+        candidates += [
             f"{steps}/{name}" for name in sorted(names_of_steps, key=lambda name: (len(name), name), reverse=True)
         ]
-    for place in places:
+    for place in candidates:
         if whole(place):
             return f"{place}/{native.MODEL_FILE}"
     raise InputError(
@@ -162,10 +158,14 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
     """The prefix that the folder's `checkpoint` file names, or that of its only .index file."""
     import tensorflow as tf
 
-    with plain_path(folder) as plain:
-        newest = tf.train.latest_checkpoint(plain) if "checkpoint" in files else None
-    if newest is not None:
-        return folder + newest.removeprefix(plain) if newest.startswith(plain) else newest
+    if "checkpoint" in files:
+        with places.readable(folder, only="checkpoint") as plain:
+            state = tf.train.get_checkpoint_state(plain)
+        newest = state.model_checkpoint_path if state else ""
+        if newest.startswith(f"{plain}/"):
+            newest = f"{folder}/{newest.removeprefix(f'{plain}/')}"
+        if newest and places.exists(f"{newest}.index"):
+            return newest
     found = sorted(name.removesuffix(".index") for name in files if name.endswith(".index"))
     if len(found) > 1:
         raise InputError(f"{folder}: holds several checkpoints ({', '.join(found)}); name one: {folder}/{found[-1]}")
@@ -173,7 +173,7 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
 
 
 def _read_tensorflow(prefix: str, num_heads: int) -> Checkpoint:
-    with plain_path(prefix) as plain:
+    with places.readable(prefix) as plain:
         return _read_prefix(plain, prefix, num_heads)
 
 
@@ -231,7 +231,7 @@ def _from_object_graph(prefix: str, values: dict[str, np.ndarray], num_heads: in
 def _says_bigbird(prefix: str) -> bool:
     """Whether the params.yaml beside a checkpoint is a BigBird's."""
     file = f"{prefix.rpartition('/')[0] or '.'}/{PARAMS_FILE}"
-    return _exists(file) and bool(settings.from_params(decode(_read(file), file, "YAML in UTF-8"), file))
+    return places.exists(file) and bool(settings.from_params(decode(places.read(file), file, "YAML in UTF-8"), file))
 
 
 def _finish_bert(found: Checkpoint, classifies: bool) -> Checkpoint:
@@ -245,7 +245,7 @@ def _finish_bert(found: Checkpoint, classifies: bool) -> Checkpoint:
         return found
     if not found.settings:
         file = f"{found.source.rpartition('/')[0] or '.'}/{BERT_CONFIG_FILE}"
-        if not found.kind.startswith("hugging_face") and _exists(file):
+        if not found.kind.startswith("hugging_face") and places.exists(file):
             found.settings, found.settings_file = _read_json(file), BERT_CONFIG_FILE
     skipped = settings.unused_positions(found.settings, found.kind)
     positions = "encoder/embeddings/position/embeddings"
@@ -273,16 +273,14 @@ def _read_safetensors(file: Any, num_heads: int) -> Checkpoint:
     if any(name.startswith("encoder/") for name in stored):
         return Checkpoint("bigbird", str(file), stored)
     config = f"{str(file).rpartition('/')[0] or '.'}/{CONFIG_FILE}"
-    return _from_hugging_face(str(file), stored, num_heads, _read_json(config) if _exists(config) else {})
+    return _from_hugging_face(str(file), stored, num_heads, _read_json(config) if places.exists(config) else {})
 
 
 def _facts(file: str) -> Facts | None:
     """What the state of a checkpoint of ours, beside a file, says of it; None where there is none, or it says nothing."""
-    from tensorflow.io import gfile
-
     folder, _, name = file.rpartition("/")
     place = f"{folder}/{native.STATE_FILE}"
-    if not folder or not gfile.exists(place):
+    if not folder or not places.exists(place):
         return None
     state = _read_json(place)
     integrity.check_seal(place, state, "state of a checkpoint")
@@ -297,7 +295,7 @@ def _check_conversion(path: str) -> None:
 
 
 def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoint:
-    settings = _read_json(f"{folder}/{CONFIG_FILE}") if CONFIG_FILE in files else {}
+    config = _read_json(f"{folder}/{CONFIG_FILE}") if CONFIG_FILE in files else {}
     shards = [native.MODEL_FILE]
     if SHARDS_FILE in files:
         shards = sorted(set(_read_json(f"{folder}/{SHARDS_FILE}").get("weight_map", {}).values()))
@@ -309,25 +307,12 @@ def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoi
         stored |= native.read_arrays(f"{folder}/{shard}")
     if any(name.startswith("encoder/") for name in stored):
         return Checkpoint("bigbird", folder, stored)
-    return _from_hugging_face(folder, stored, num_heads, settings)
-
-
-def _exists(path: str) -> bool:
-    from tensorflow.io import gfile
-
-    return gfile.exists(path)
-
-
-def _read(path: str) -> bytes:
-    from tensorflow.io import gfile
-
-    with gfile.GFile(path, "rb") as file:
-        return file.read()
+    return _from_hugging_face(folder, stored, num_heads, config)
 
 
 def _read_json(path: str) -> dict[str, Any]:
     expected = "a JSON object in UTF-8"
-    value = parse_json(decode(_read(path), path, expected), path, expected, place="{source}")
+    value = parse_json(decode(places.read(path), path, expected), path, expected, place="{source}")
     if not isinstance(value, dict):
         raise InputError(f"{path}: holds {type(value).__name__}; expected a JSON object")
     return value

@@ -85,10 +85,10 @@ def test_a_published_bigbird_is_trained_with_its_own_random_blocks(experiment, d
 def test_a_berts_run_goes_on_without_the_checkpoint_that_it_started_from(experiment, dataset, tmp_path, capsys):
     start = with_more_words("hugging_face_bert", tmp_path / "start")
     encoder = {"max_position_embeddings": 96, "block_size": 8, "num_rand_blocks": 1}
-    for name in ("whole", "parted"):
-        train(
-            experiment(start, encoder, train_steps=4 if name == "parted" else 8), tmp_path / name, "train", str(dataset)
-        )
+    rate = {"polynomial": {"initial_learning_rate": 0.01, "decay_steps": 8}}
+    trainer = {"optimizer_config": {"learning_rate": rate, "warmup": {"polynomial": {"warmup_steps": 0}}}}
+    for name, steps in (("whole", 8), ("parted", 4)):
+        train(experiment(start, encoder, train_steps=steps, **trainer), tmp_path / name, "train", str(dataset))
     told = capsys.readouterr().err
     assert "encoder/embeddings/position/embeddings: 64 learnt positions, repeated up to 96" in told
     assert "the word embeddings have 130 rows, the dataset's vocabulary 42 pieces: the others stay unused" in told
@@ -97,7 +97,7 @@ def test_a_berts_run_goes_on_without_the_checkpoint_that_it_started_from(experim
     key = "task.model.encoder.bigbird"
     assert (setup[f"{key}.num_layers"], setup[f"{key}.full_attention_max_length"]) == (2, 64)
     assert f"{key}.layer_norm_epsilon" not in setup  # so that runs of earlier versions go on
-    again = experiment(start, encoder, train_steps=8)
+    again = experiment(start, encoder, train_steps=8, **trainer)
     shutil.rmtree(start)
     train(again, tmp_path / "parted", "train", str(dataset))
     one, two = (load_file(latest_checkpoint(tmp_path / name) / "model.safetensors") for name in ("whole", "parted"))
