@@ -17,6 +17,7 @@ from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import places, settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import Checkpoint
+from bigbird.config import BigBirdEncoderConfig
 from bigbird.manifests import DatasetManifest
 from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
@@ -178,6 +179,8 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
         said = settings.from_hugging_face(checkpoint.settings, checkpoint.kind) | said
         theirs = checkpoint.settings_file if checkpoint.settings else checkpoint.kind
         file = " and ".join(filter(None, [theirs, file]))
+    if said:  # files speak of the epsilon only where it is another than BigBird's
+        said = {"layer_norm_epsilon": BigBirdEncoderConfig.model_fields["layer_norm_epsilon"].default} | said
     return said, file
 
 
