@@ -140,6 +140,7 @@ def recipes(name: str | None) -> None:
     bigbird convert bigbr_base/model.ckpt-0 converted --to hugging_face
     bigbird convert bigbird-roberta-base converted --to model_garden
     bigbird convert runs/NAME/train/model converted --to hugging_face
+    bigbird convert bert-base-uncased long-bert --to bigbird --max-length 4096
     bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model --init-checkpoint converted
     """,
 )
@@ -152,17 +153,26 @@ def recipes(name: str | None) -> None:
     help="Attention heads, where the source does not say.  [default: one per 64 of the hidden size]",
 )
 @click.option("--params", help="YAML file with task.model.encoder.bigbird, laid over what the source says.")
+@click.option(
+    "--max-length",
+    type=click.IntRange(min=1),
+    help="Tokens of the longest input: a BERT's learnt positions are repeated up to it.  [default: the source's]",
+)
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier conversion.")
-def convert(source: str, output: Path, to: str, heads: int | None, params: str | None, overwrite: bool) -> None:
+def convert(
+    source: str, output: Path, to: str, heads: int | None, params: str | None, max_length: int | None, overwrite: bool
+) -> None:
     """Writes a checkpoint of any kind as another, no bit of a weight changed.
 
     SOURCE is a model or checkpoint folder of ours, a TensorFlow checkpoint's prefix or folder (the Model Garden's or
-    google-research's), or a Hugging Face folder or .safetensors file; local or gs://. Its kind is recognised. OUTPUT
+    google-research's), or a Hugging Face folder or .safetensors file; local, gs:// or s3://. Its kind is recognised. OUTPUT
     is a new folder. Optimizer slots stay behind, and so does a head that the other kind computes differently.
+    A BERT or RoBERTa of these becomes a BigBird.
     """
     from bigbird_pipelines.convert_command import convert_command
 
-    run_command(lambda: convert_command(source, output, to, heads, params, overwrite))
+    options = {"num_heads": heads, "params": params, "max_length": max_length, "overwrite": overwrite}
+    run_command(lambda: convert_command(source, output, to, **options))
 
 
 @click.command(

@@ -10,8 +10,12 @@ import click
 from bigbird.support.console import load_tensorflow
 
 
-def convert_command(source: str, output: Path, to: Any, heads: int | None, params: str | None, overwrite: bool) -> None:
-    """Converts and prints what was read, what was written, what was left out, and how to use it.
+def convert_command(source: str, output: Path, to: Any, **options: Any) -> None:
+    """Converts and prints what was read, what was written, what was left out or repeated, and how to use it.
+
+    Args:
+        source, output, to: as `convert` takes them.
+        options: its others, by name.
 
     Raises:
         InputError: no checkpoint at `source`, settings that do not fit it, or an output that is in use.
@@ -19,7 +23,7 @@ def convert_command(source: str, output: Path, to: Any, heads: int | None, param
     load_tensorflow()
     from bigbird.checkpoints.convert import convert
 
-    done = convert(source, str(output), to, num_heads=heads, params=params, overwrite=overwrite)
+    done = convert(source, str(output), to, **options)
     encoder = done.encoder
     click.echo(
         f"{source}: {done.source}, {encoder.num_layers} layers, hidden {encoder.hidden_size}, {encoder.num_attention_heads} "
@@ -28,9 +32,6 @@ def convert_command(source: str, output: Path, to: Any, heads: int | None, param
     )
     for name in done.left_out:
         click.echo(f"  {name}: has no place in a {to} checkpoint, left out")
-    if encoder.attention.implementation == "dense" and to in ("google_research", "model_garden"):
-        click.echo(
-            f"  the model attends fully at every length, which a {to} checkpoint does not say; training on it needs "
-            "task.model.encoder.bigbird.attention.implementation=dense"
-        )
+    for note in done.notes:
+        click.echo(f"  {note}")
     click.echo(f"wrote {done.weights} weights to {output}; use it as task.init_checkpoint={done.checkpoint}")

@@ -157,6 +157,12 @@ def _fill(experiment: Experiment, manifest: DatasetManifest, vocabulary: Path) -
         raise InputError(
             f"task.model.encoder.bigbird.vocab_size is {task.encoder.vocab_size}, but the dataset's vocabulary has {size} "
             "pieces; expected at least as many"
+            + (
+                f". {task.init_checkpoint} has so many rows of word embeddings: preprocess with the vocabulary that it was "
+                "trained with"
+                if task.init_checkpoint
+                else ""
+            )
         )
     changes = merge(changes, family_of(task).from_dataset(task, manifest, str(vocabulary)))
     return with_sections(experiment, task=replace(task, **changes))

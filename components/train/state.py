@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bigbird.config import Experiment, TrainerConfig
+from bigbird.config import BigBirdEncoderConfig, Experiment, TrainerConfig
 from bigbird.manifests import CheckpointState
 from bigbird.optimization import WarmupDecay
 from bigbird.support.errors import InputError
@@ -99,6 +99,8 @@ def describe_setup(
     task, trainer, runtime = experiment.task, experiment.trainer, experiment.runtime
     # How attention is computed may change: a run goes on where there is no TPU. What attends to what may not.
     model = task.model.model_dump(mode="json", exclude={"encoder": {"bigbird": {"attention"}}})  # type: ignore[attr-defined]
+    if task.encoder.layer_norm_epsilon == BigBirdEncoderConfig.model_fields["layer_norm_epsilon"].default:
+        del model["encoder"]["bigbird"]["layer_norm_epsilon"]  # runs of earlier versions do not say it
     if task.encoder.attention.implementation == "dense":
         model["encoder"]["bigbird"]["attention"] = {"implementation": "dense"}
     setup = _flatten("task.model", model)

@@ -12,6 +12,7 @@ from typing import Any
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
+from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.data.dataset import checksum
 from bigbird.manifests import ModelManifest
@@ -28,6 +29,7 @@ from bigbird_components.train.backend import build_steps
 from bigbird_components.train.interruption import Interruption
 from bigbird_components.train.loop import LoopPlan, TrainingLoop
 from bigbird_components.train.sources import MODES, Mode, Sources, resolve
+from bigbird_components.train.start import with_start
 from bigbird_components.train.state import State, check_setup, describe_setup
 from bigbird_components.train.validation import Validator
 from bigbird_components.train.validation_modes import validate_continuously, validate_once
@@ -67,6 +69,7 @@ def train(
             f"trainer.early_stopping.patience is {patience}, but mode train validates nothing; expected mode train_and_eval, or 0"
         )
     with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, Interruption().listen() as interruption:
+        experiment, checkpoint = with_start(experiment, model_dir)
         experiment, sources = resolve(experiment, dataset, mode, Path(scratch), _buckets_before(model_dir))
         if mode == "continuous_eval":  # beside a run in mode train, which has the folder's own lock
             model_dir.mkdir(parents=True, exist_ok=True)
@@ -74,8 +77,8 @@ def train(
                 return validate_continuously(experiment, sources, model_dir, interruption)
         if mode == "eval":
             with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else nullcontext():
-                return validate_once(experiment, sources, model_dir, interruption)
-        return _Run(experiment, sources, model_dir, interruption).train()
+                return validate_once(experiment, sources, model_dir, interruption, checkpoint)
+        return _Run(experiment, sources, model_dir, interruption, checkpoint).train()
 
 
 # What a model folder holds besides the best checkpoint, which must not take its place.
@@ -113,12 +116,19 @@ def _buckets_before(model_dir: Path) -> list[int]:
 class _Run:
     """A model folder being made."""
 
-    def __init__(self, experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption):
+    def __init__(
+        self,
+        experiment: Experiment,
+        sources: Sources,
+        model_dir: Path,
+        interruption: Interruption,
+        checkpoint: Checkpoint | None,
+    ):
         assert sources.train is not None  # noqa: S101 - modes that train have a training split
         self.experiment, self.sources, self.model_dir = experiment, sources, model_dir
         self.files = sources.train.files
         self.schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
-        self._interruption = interruption
+        self._interruption, self._checkpoint = interruption, checkpoint
         self.steps = build_steps(experiment, self.schedule, self.files, interruption)
 
     def train(self) -> ModelManifest:
@@ -200,7 +210,11 @@ class _Run:
             raise InputError("task.init_checkpoint is 'TODO'; name a checkpoint, or set it to '' to start from scratch")
         cls_pooler = getattr(task, "init_cls_pooler", False)  # only classifiers have a pooler
         notes = check_vocabulary(task.init_checkpoint, self.sources.manifest)
-        notes += initialize_from(task.init_checkpoint, self.steps.model, cls_pooler=cls_pooler)
+        notes += _unused_rows(self.experiment, self.sources)
+        notes += initialize_from(
+            task.init_checkpoint, self.steps.model, cls_pooler=cls_pooler, checkpoint=self._checkpoint
+        )
+        self._checkpoint = None  # its arrays are in the model now
         _say(f"weights from {task.init_checkpoint}" + "".join(f"\n  {note}" for note in notes))
 
     def _is_done(self, state: State) -> bool:
@@ -263,6 +277,16 @@ class _Run:
             manifest = manifest.write(self.model_dir, checksums)
         _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")
         return manifest
+
+
+def _unused_rows(experiment: Experiment, sources: Sources) -> list[str]:
+    """A sentence where the word embeddings have rows that no piece of the dataset's vocabulary has."""
+    rows, pieces = experiment.task.encoder.vocab_size, sources.manifest.vocabulary.size if sources.manifest else 0
+    if not pieces or rows == pieces:
+        return []
+    return [
+        f"the word embeddings have {rows:,} rows, the dataset's vocabulary {pieces:,} pieces: the others stay unused"
+    ]
 
 
 def _say(message: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
+from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import WarmupDecay
@@ -35,9 +36,20 @@ _NO_TRAINING = WarmupDecay(initial=0.0, end=0.0, power=1.0, decay_steps=1, warmu
 
 
 def validate_once(
-    experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption
+    experiment: Experiment,
+    sources: Sources,
+    model_dir: Path,
+    interruption: Interruption,
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, Any]:
     """Metrics of the newest checkpoint, or without one of task.init_checkpoint, head and all.
+
+    Args:
+        experiment: the configuration, whole.
+        sources: the records.
+        model_dir: the model folder.
+        interruption: how the run is stopped.
+        checkpoint: what was read from task.init_checkpoint already.
 
     Returns:
         What validation.json then holds.
@@ -54,7 +66,7 @@ def validate_once(
     if folder is None:
         step = 0
         check_vocabulary(experiment.task.init_checkpoint, sources.manifest)
-        _initialize_whole(experiment, steps)
+        _initialize_whole(experiment, steps, checkpoint)
         model_dir.mkdir(parents=True, exist_ok=True)
     else:
         step = native.restore_checkpoint(folder, steps.model).step
@@ -176,9 +188,10 @@ def _measure(validator: Validator, sources: Sources, step: int, interruption: In
     return {"format": 1, "step": step, "split": name, "value": value, "metrics": metrics, "decisions": decisions}
 
 
-def _initialize_whole(experiment: Experiment, steps: TrainingSteps) -> None:
+def _initialize_whole(experiment: Experiment, steps: TrainingSteps, checkpoint: Checkpoint | None) -> None:
     """Gives the model every weight of task.init_checkpoint; what would start fresh has nothing to be validated."""
     path = experiment.task.init_checkpoint
-    fresh = [note for note in initialize_from(path, steps.model) if note.endswith("starts fresh")]
+    notes = initialize_from(path, steps.model, checkpoint=checkpoint)
+    fresh = [note for note in notes if note.endswith("starts fresh")]
     if fresh:
         raise InputError(f"{path}: is not fine-tuned for this task:\n  " + "\n  ".join(fresh))

@@ -95,3 +95,13 @@ span.save_pretrained(given.output / "span")
 outputs = run(span, inputs)
 answers |= numbers(**{"span/start_logits": outputs.start_logits, "span/end_logits": outputs.end_logits})
 np.savez_compressed(given.output / "answers.npz", **stored(inputs), **answers)
+
+# One row at a length for which the Model Garden's rule gives other random blocks.
+model = transformers.BigBirdModel.from_pretrained(given.output / "bare").train()
+ids = np.random.default_rng(3).integers(1, sizes["vocab_size"], (1, 1280))
+with torch.no_grad():
+    outputs = model(input_ids=torch.from_numpy(ids), attention_mask=torch.ones(ids.shape, dtype=torch.long))
+every_16th = outputs.last_hidden_state.numpy()[:, ::16]
+np.savez_compressed(
+    given.output / "rule_1280.npz", input_word_ids=ids.astype("int32"), sequence_output_every_16th=every_16th
+)

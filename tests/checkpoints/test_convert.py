@@ -12,7 +12,7 @@ from bigbird.checkpoints.convert import TARGETS, convert
 from bigbird.checkpoints.native import save_best
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.checkpoints.settings import from_params
-from bigbird.config import load_experiment
+from bigbird.config import load_experiment, replace
 from bigbird.manifests import ConversionManifest
 from bigbird.models import build_model
 from bigbird.support.artifacts import new_folder, write_manifest
@@ -40,7 +40,10 @@ def test_a_round_trip_gives_every_bit_back(tmp_path, source, through):
     there = convert(str(SOURCES[source]), str(tmp_path / "there"), through, num_heads=2)
     assert (there.source, there.left_out, there.encoder.num_attention_heads) == (source, [], 2)
     back = convert(str(there.checkpoint), str(tmp_path / "back"), source)
-    assert (back.source, back.left_out, back.encoder) == (through, [], there.encoder)
+    assert (back.source, back.left_out) == (through, [])
+    # The Model Garden knows one rule for random blocks, and its files name none.
+    rule = "model_garden" if through == "model_garden" else there.encoder.random_pattern
+    assert back.encoder == replace(there.encoder, random_pattern=rule)
     original = read_checkpoint(str(SOURCES[source]), 2)
     assert back.weights == len(original.weights)
     assert_equal(read_checkpoint(str(back.checkpoint), 2).weights, original.weights)

@@ -164,13 +164,24 @@ def test_hugging_faces_config_must_be_of_the_same_arithmetic(tmp_path):
     config, target = json.loads((folder / "config.json").read_text()), model(HUGGING)
     for change, expected in (
         ({"num_attention_heads": 4}, "set task.model.encoder.bigbird.num_attention_heads=4"),
-        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'; only 'gelu_new' or"),
+        ({"hidden_act": "silu"}, "hidden_act is 'silu'; only 'gelu_new' or"),
+        (
+            {"hidden_act": "gelu"},
+            "hidden_activation is 'gelu_erf' there, 'gelu' here; set task.model.encoder.bigbird.hidden_a",
+        ),
         (
             {"hidden_act": "relu"},
             "hidden_activation is 'relu' there, 'gelu' here; set task.model.encoder.bigbird.hidden_a",
         ),
         ({"rescale_embeddings": True}, "rescale_embeddings is True; only False is built here"),
-        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05"),
+        ({"layer_norm_eps": 1e-5}, "layer_norm_epsilon is 1e-05 there, 1e-12 here; set"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'; only 'absolute' is"),
+        ({"is_decoder": True}, "is_decoder is True; only False is built here"),
+        (
+            {"model_type": "albert"},
+            "config.json: model_type is 'albert'; only big_bird, bert, roberta, xlm-roberta, camem",
+        ),
+        ({"model_type": ["bert"]}, "config.json: model_type is ['bert']; only big_bird"),
         ({"use_bias": False}, "use_bias is False"),
         ({"block_size": 32}, "block_size is 32 there, 64 here; set task.model.encoder.bigbird.block_size=32"),
         ({"num_random_blocks": 2}, "num_rand_blocks is 2 there, 3 here; set"),
@@ -247,4 +258,7 @@ def test_a_truncated_data_file_is_named(tmp_path):
 def test_another_models_checkpoint_is_not_taken_for_one(tmp_path):
     save_file({"roberta.embeddings.weight": np.ones(3, "float32")}, tmp_path / "model.safetensors")
     message = refused(tmp_path / "model.safetensors", model(HUGGING))
-    assert "holds no BigBird encoder that is known here; its first names are roberta.embeddings.weight" in message
+    assert (
+        "holds no encoder of a BigBird or BERT that is known here; its first names are roberta.embeddings.weight"
+        in message
+    )

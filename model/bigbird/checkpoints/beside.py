@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bigbird.checkpoints import settings
+from bigbird.checkpoints import names as kinds
+from bigbird.checkpoints import places, settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import Checkpoint
+from bigbird.config import BigBirdEncoderConfig
 from bigbird.manifests import DatasetManifest
 from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
@@ -33,14 +35,12 @@ _VOCABULARY_IN = {"model": ("dataset", "vocabulary"), "checkpoint": ("vocabulary
 
 
 class Disk:
-    """This machine's files; addresses such as gs://… through `tf.io.gfile`."""
+    """This machine's files, and those of addresses such as gs://…"""
 
     def names(self, folder: str) -> set[str]:
         """What a folder holds."""
         if "://" in folder:
-            from tensorflow.io import gfile
-
-            return {name.rstrip("/") for name in gfile.listdir(folder)} if gfile.isdir(folder) else set()
+            return places.listdir(folder)
         try:
             return {file.name for file in Path(folder).iterdir()}
         except OSError:  # no folder, or one that may not be listed
@@ -49,10 +49,7 @@ class Disk:
     def read(self, file: str) -> bytes:
         """A file's content."""
         if "://" in file:
-            from tensorflow.io import gfile
-
-            with gfile.GFile(file, "rb") as stream:
-                return stream.read()
+            return places.read(file)
         return Path(file).read_bytes()
 
 
@@ -104,8 +101,9 @@ def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
     if checkpoint.settings:
         named = checkpoint.settings.get("id2label")
         labels = [named[key] for key in sorted(named, key=int)] if isinstance(named, dict) else []
-        kinds = {told: kind for kind, told in settings.PROBLEM_TYPES.items()}
-        return Answers(tuple(map(str, labels)), kinds.get(str(checkpoint.settings.get("problem_type")), ""), True)
+        told = {theirs: ours for ours, theirs in settings.PROBLEM_TYPES.items()}
+        same = kinds.head_of(checkpoint.kind) == "hugging_face"
+        return Answers(tuple(map(str, labels)), told.get(str(checkpoint.settings.get("problem_type")), ""), same)
     store = store or Disk()
     folder = folders(path, store)[-1]
     names = store.names(folder)
@@ -172,9 +170,12 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
     said = settings.from_params(Disk().read(file).decode("utf-8", "replace"), file) if file else {}
     if said and checkpoint.kind == "bigbird":  # params.yaml speaks of attention only where it is dense
         said = {"attention": {"implementation": "auto"}} | said
-    if checkpoint.settings:
-        said = settings.from_hugging_face(checkpoint.settings) | said
-        file = " and ".join(filter(None, [settings.CONFIG_FILE, file]))
+    if checkpoint.settings or checkpoint.kind in kinds.BERTS:
+        said = settings.from_hugging_face(checkpoint.settings, checkpoint.kind) | said
+        theirs = checkpoint.settings_file if checkpoint.settings else checkpoint.kind
+        file = " and ".join(filter(None, [theirs, file]))
+    if said:  # files speak of the epsilon only where it is another than BigBird's
+        said = {"layer_norm_epsilon": BigBirdEncoderConfig.model_fields["layer_norm_epsilon"].default} | said
     return said, file
 
 
@@ -194,7 +195,7 @@ def vocabulary_of(path: str, store: Store | None = None) -> Carried | None:
 
     Args:
         path: a checkpoint as `read_checkpoint` takes it.
-        store: where it lies; by default on this machine, or where `tf.io.gfile` finds it.
+        store: where it lies; by default on this machine, or in a bucket.
 
     Raises:
         InputError: a manifest is not JSON, or its vocabulary is not the file beside it.

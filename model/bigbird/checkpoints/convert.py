@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bigbird.checkpoints import names, native, settings
+from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.beside import Answers, Carried, Disk, answers_of, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
+from bigbird.checkpoints.lengthen import advice
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest
@@ -37,6 +38,7 @@ class Converted:
         encoder: sizes and pattern.
         weights: how many were written.
         left_out: names of weights that the target has no place for.
+        notes: what was done to weights that are not as in the source, and what to do next.
     """
 
     source: str
@@ -44,6 +46,7 @@ class Converted:
     encoder: BigBirdEncoderConfig
     weights: int
     left_out: list[str]
+    notes: list[str]
 
 
 def convert(
@@ -53,9 +56,10 @@ def convert(
     *,
     num_heads: int | None = None,
     params: str | None = None,
+    max_length: int | None = None,
     overwrite: bool = False,
 ) -> Converted:
-    """Writes a checkpoint of any kind as another.
+    """Writes a checkpoint of any kind as another; a BERT becomes a BigBird.
 
     Args:
         path: as `read_checkpoint` takes it.
@@ -64,6 +68,7 @@ def convert(
         to: the kind to write.
         num_heads: attention heads; default as the source says, or one for every 64 of the hidden size.
         params: YAML file with task.model.encoder.bigbird; what it says goes before what the source says.
+        max_length: positions; a BERT's are repeated up to them. Default as the source has.
         overwrite: replaces what `output` holds, if a stage or a conversion wrote it.
 
     Raises:
@@ -71,7 +76,7 @@ def convert(
     """
     given = _given(params)
     vocabulary = vocabulary_of(path)
-    checkpoint, encoder = read_with_encoder(path, num_heads=num_heads, given=given)
+    checkpoint, encoder = read_with_encoder(path, num_heads=num_heads, given=given, max_length=max_length)
     name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
     with new_folder(output, overwrite=overwrite) as folder:
         written = _WRITERS[to](checkpoint, encoder, answers_of(path, checkpoint), folder)
@@ -87,7 +92,35 @@ def convert(
         if vocabulary is not None and vocabulary.file:
             _write_vocabulary(vocabulary, to, folder)
         ConversionManifest.model_validate(manifest | provenance()).write(folder)
-    return Converted(checkpoint.kind, Path(output) / name, encoder, len(written), left_out)
+    target = Path(output) / name
+    notes = [*checkpoint.notes, *_unsaid(encoder, to), *advice(str(target), encoder, checkpoint.learnt)]
+    return Converted(checkpoint.kind, target, encoder, len(written), left_out, notes)
+
+
+def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
+    """What the model computes and the target's own code does not, a sentence each."""
+    code = {"model_garden": "the Model Garden's", "google_research": "google-research's"}.get(to)
+    if code is None:
+        return []
+    default = BigBirdEncoderConfig()
+    key = "task.model.encoder.bigbird"
+    told = []
+    if encoder.attention.implementation == "dense":
+        told.append(
+            f"the model attends fully at every length, which a {to} checkpoint does not say; training on it needs "
+            f"{key}.attention.implementation=dense"
+        )
+    if encoder.hidden_activation == "gelu_erf" or encoder.layer_norm_epsilon != default.layer_norm_epsilon:
+        told.append(
+            f"the model computes {encoder.hidden_activation} and a layer norm's epsilon of {encoder.layer_norm_epsilon:g}, which "
+            f"{code} code does not"
+        )
+    if to == "model_garden" and encoder.random_pattern != default.random_pattern:
+        told.append(
+            "the model's random blocks follow google-research's rule, which a model_garden checkpoint does not say; training "
+            f"on it needs {key}.random_pattern=google_research"
+        )
+    return told
 
 
 def _write_vocabulary(carried: Carried, to: Target, folder: Path) -> None:
@@ -99,14 +132,11 @@ def _write_vocabulary(carried: Carried, to: Target, folder: Path) -> None:
 
 def _given(params: str | None) -> dict[str, Any]:
     """What the file of --params says of the encoder."""
-    from tensorflow.io import gfile
-
     if params is None:
         return {}
-    if not gfile.exists(params) or gfile.isdir(params):
+    if not places.exists(params) or places.isdir(params):
         raise InputError(f"--params {params}: no such file")
-    with gfile.GFile(params, "rb") as stream:
-        return settings.from_params(decode(stream.read(), params, "YAML in UTF-8"), params)
+    return settings.from_params(decode(places.read(params), params, "YAML in UTF-8"), params)
 
 
 # ---------------------------------------------------------------------------------------------------- writers
@@ -124,16 +154,15 @@ def _renamed(
     weights = checkpoint.weights
     # The Model Garden's heads and Hugging Face's compute something else: they are not each other's.
     as_hugging_face = answers.hugging_face or "output/kernel" in weights  # of ours, the span head shows it
-    foreign = {checkpoint.kind, kind} == {"model_garden", "hugging_face"} or (
-        checkpoint.kind == "bigbird" and (kind == "hugging_face") != as_hugging_face
-    )
+    theirs = "hugging_face" if as_hugging_face else "model_garden"
+    foreign = (theirs if checkpoint.kind == "bigbird" else names.head_of(checkpoint.kind)) != names.head_of(kind)
     heads = [
         weight
         for weight in names.head_weights(kind, _task_of(weights))
         if weight.ours in weights and not (foreign and not weight.ours.startswith(("masked_lm/", "next_sentence/")))
     ]
     body = [weight for weight in names.encoder_weights(kind, encoder.num_layers) if weight.ours in weights]
-    prefix = {"google_research": "bert/", "model_garden": "encoder/", "hugging_face": "bert." if heads else ""}[kind]
+    prefix = names.prefix_of(kind) if heads or kind != "hugging_face" else ""
     arrays = {prefix + weight.theirs: names.to_theirs(kind, weight.sort, weights[weight.ours]) for weight in body} | {
         weight.theirs: names.to_theirs(kind, weight.sort, weights[weight.ours]) for weight in heads
     }

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import settings
 from bigbird.checkpoints.beside import settings_of
+from bigbird.checkpoints.lengthen import advice, is_bert, lengthen
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import BigBirdEncoderConfig
@@ -27,14 +29,14 @@ _PRETRAINING = ("masked_lm/", "next_sentence/")  # heads that every kind compute
 _KEY = "task.model.encoder.bigbird"
 
 # What changes what the weights compute. The second are the attention pattern's, which a dense model has no use for.
-_COMPUTATION = ("hidden_activation", "num_attention_heads")
+_COMPUTATION = ("hidden_activation", "layer_norm_epsilon", "num_attention_heads")
 _PATTERN = ("block_size", "num_rand_blocks", "random_range", "random_pattern")
 
 
 def initialize_from(
     path: str, model: keras.Model, *, cls_pooler: bool = False, checkpoint: Checkpoint | None = None
 ) -> list[str]:
-    """Gives a model a checkpoint's weights; the encoder must match fully.
+    """Gives a model a checkpoint's weights; the encoder must match fully, but that a BERT's positions fill the model's.
 
     Args:
         path: any kind of checkpoint that `read_checkpoint` takes.
@@ -44,7 +46,8 @@ def initialize_from(
         checkpoint: what was read from `path` already, with the model's number of heads; it is changed.
 
     Returns:
-        What was not taken, a sentence per weight: weights left fresh, the checkpoint's that have no place here.
+        What was not taken as it is, a sentence per weight: repeated rows, weights left fresh, the checkpoint's that have no
+        place here; and what one should know who trains a model that was a BERT.
 
     Raises:
         InputError: no checkpoint there, an encoder weight is missing, unexpected or of another shape, or the checkpoint's
@@ -54,7 +57,11 @@ def initialize_from(
     checkpoint = checkpoint or read_checkpoint(str(path), config.num_attention_heads)
     stored, targets = checkpoint.weights, _targets(model)
     _check_settings(str(path), checkpoint, config)
-    notes = _fit_types(checkpoint, targets) + _leave_other_heads(checkpoint, model, set(targets), cls_pooler)
+    if is_bert(checkpoint):
+        lengthen(checkpoint, config.max_position_embeddings, config.type_vocab_size)
+        _place_pooler(checkpoint, set(targets))
+    notes = [*checkpoint.notes, *_fit_types(checkpoint, targets)]
+    notes += _leave_other_heads(checkpoint, model, set(targets), cls_pooler)
     if cls_pooler:
         for part in ("kernel", "bias"):
             if f"{_POOLER}{part}" not in stored:
@@ -71,7 +78,7 @@ def initialize_from(
             notes.append(f"{name}: {stored[name].shape} in the checkpoint, {tuple(variable.shape)} here, starts fresh")
         else:
             variable.assign(stored[name])
-    return notes
+    return notes + advice(str(path), config, checkpoint.learnt)
 
 
 def _targets(model: keras.Model) -> dict[str, Any]:
@@ -86,13 +93,22 @@ def is_encoder(name: str) -> bool:
     return name.startswith("encoder/")
 
 
+def _place_pooler(checkpoint: Checkpoint, names: set[str]) -> None:
+    """Gives a BERT's classifier the place that its pooler has in the model: the encoder's, or one of its own."""
+    own = [f"pooler_dense/{part}" for part in ("kernel", "bias")]
+    if f"{_POOLER}kernel" in names and not names & set(own):
+        for name in own:
+            if name in checkpoint.weights:
+                checkpoint.weights[f"{_POOLER}{name.rpartition('/')[2]}"] = checkpoint.weights.pop(name)
+
+
 def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model, names: set[str], cls_pooler: bool) -> list[str]:
     """Takes out a head that computes something else than the model's: Hugging Face's, or another task's."""
     stored = {name for name in checkpoint.weights if not is_encoder(name) and not name.startswith(_PRETRAINING)}
     targets = {name for name in names if not is_encoder(name)}
     if not targets:
         return []
-    theirs = "hugging_face" if checkpoint.kind == "hugging_face" else "model_garden"
+    theirs = kinds.head_of(checkpoint.kind)
     if checkpoint.kind != "bigbird" and stored and theirs != model.head:
         for name in stored:
             del checkpoint.weights[name]
@@ -107,11 +123,11 @@ def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model, names: set[st
 
 
 def _fit_types(checkpoint: Checkpoint, targets: dict[str, Any]) -> list[str]:
-    """google-research and Hugging Face have 2 token types where the Model Garden has 16; the rest starts fresh."""
+    """google-research, Hugging Face and BERT have 2 token types where the Model Garden has 16; the rest starts fresh."""
     from keras import ops
 
     table, variable = checkpoint.weights.get(_TYPES), targets[_TYPES]
-    if checkpoint.kind not in ("google_research", "hugging_face") or table is None or table.ndim != 2:
+    if checkpoint.kind in ("bigbird", "model_garden") or table is None or table.ndim != 2:
         return []
     rows, width = variable.shape
     if table.shape[0] >= rows or table.shape[1] != width:
@@ -151,7 +167,7 @@ def _remedy(name: str, array: np.ndarray) -> str:
 
 def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderConfig) -> None:
     """Raises unless what the checkpoint says of its encoder is what the model has: other settings compute other values."""
-    settings.check_arithmetic(checkpoint.settings, f"{checkpoint.source}: {settings.CONFIG_FILE}")
+    settings.check_arithmetic(checkpoint.settings, f"{checkpoint.source}: {checkpoint.settings_file}")
     said, source = settings_of(path, checkpoint)
     attention = said.get("attention")
     dense, ours = "dense", config.attention.implementation

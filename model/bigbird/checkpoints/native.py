@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bigbird.checkpoints import places
 from bigbird.config import Experiment, load_experiment, replace
 from bigbird.manifests import CheckpointState, ModelManifest, checked
 from bigbird.support import integrity
@@ -340,12 +341,9 @@ def read_arrays(file: str | os.PathLike[str], facts: Mapping[str, Any] | None = 
             if facts is not None:
                 integrity.check_file(file, facts, remedy)
             return load_file(file)
-        import tensorflow as tf
-
-        if not tf.io.gfile.exists(str(file)):
+        if not places.exists(str(file)):
             raise InputError(missing)
-        with tf.io.gfile.GFile(str(file), "rb") as stream:
-            content = stream.read()
+        content = places.read(str(file))
         if facts is not None:
             integrity.check_bytes(str(file), content, facts, remedy)
         return load(content)

@@ -45,8 +45,6 @@ def load_preset(kind: type[Model], path: str, given: Mapping[str, Any]) -> Model
     changes: dict[str, Any] = {}
     if encoder.attention.implementation == "pallas" and "attention" not in asked:
         changes["attention"] = {"implementation": "auto"}  # the kernel it was trained with may not suit this machine
-    if checkpoint.kind in ("google_research", "hugging_face") and "random_pattern" not in encoder.model_fields_set:
-        changes["random_pattern"] = "google_research"
     arguments = _head_arguments(kind, path, checkpoint)
     arguments |= {name: value for name, value in given.items() if name not in asked}
     if "num_classes" in _parameters(kind) and arguments.get("num_classes") is None:

@@ -1,7 +1,7 @@
 """Reads checkpoints of any kind, ours and the published ones, as arrays under our names.
 
-Nothing here unpickles: PyTorch's own files are refused. Paths may be remote (gs://…): all reading goes through
-`tf.io.gfile`, which streams them.
+Nothing here unpickles: PyTorch's own files are refused. Paths may be in a bucket (gs://…, s3://…): all reading goes through
+`places`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,29 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bigbird.checkpoints import names, native
+from bigbird.checkpoints import names, native, places, settings
+from bigbird.checkpoints.settings import BERT_CONFIG_FILE, CONFIG_FILE, PARAMS_FILE
 from bigbird.manifests import ConversionManifest
 from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS, inside
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
-from bigbird.support.paths import plain_path
 from bigbird.support.text_files import decode, parse_json
 
-CONFIG_FILE, SHARDS_FILE = "config.json", "model.safetensors.index.json"  # Hugging Face's
+SHARDS_FILE = "model.safetensors.index.json"  # Hugging Face's
+BERT_POSITIONS = 512  # of every published BERT; what says nothing of its kind and has no more is one
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 # Optimizer slots and counters, of TF1's AdamWeightDecay, Adafactor and BERT's own optimizers.
 _SLOT = re.compile(r"(^|/)(adam_[mv]|Adam(_\d+)?|Adafactor\w*|AdamWeightDecayOptimizer\w*|global_step)(/|$)")
 _COUNTERS = ("optimizer/", "global_step", "save_counter")  # the same in object based checkpoints
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+# Where an object graph has the encoder, in training checkpoints the first of them that came.
+_ENCODERS = ("encoder/", "model/encoder/", "model/", "")
+# Hugging Face's that are no weights: buffers that count 0, 1, 2, … or hold zeros, and the decoder, which is the word embeddings
+# again.
+_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+_DECODERS = ("cls.predictions.decoder", "lm_head.decoder")
 
 
 @dataclass
@@ -40,14 +47,20 @@ class Checkpoint:
         source: the file, folder or prefix, for messages.
         weights: arrays by our names.
         left_out: their names of what has no place here, optimizer slots not among them.
-        settings: Hugging Face's config.json; empty for the others.
+        settings: Hugging Face's config.json, or a bert_config.json; empty where there is none.
+        settings_file: its name.
+        notes: what was done to the weights since they were read, a sentence each.
+        learnt: rows of a BERT's table of positions, before it is lengthened.
     """
 
-    kind: Literal["bigbird", "google_research", "model_garden", "hugging_face"]
+    kind: Literal["bigbird"] | names.Theirs
     source: str
     weights: dict[str, np.ndarray]
     left_out: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    settings_file: str = CONFIG_FILE
+    notes: list[str] = field(default_factory=list)
+    learnt: int = 0
 
 
 def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
@@ -55,23 +68,22 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
 
     Args:
         path: a model or checkpoint folder of ours; the prefix, one file or the folder of a TensorFlow checkpoint (name
-            based: google-research; object based: the Model Garden); a Hugging Face folder or .safetensors file.
+            based: google-research; object based: the Model Garden); a Hugging Face folder or .safetensors file. BigBirds,
+            and BERTs of all three; RoBERTa's positions are counted from 0.
         num_heads: attention heads; google-research and Hugging Face do not store them.
 
     Raises:
         InputError: nothing there, a pickle, or a file that is not whole.
     """
-    from tensorflow.io import gfile
-
     path = path.rstrip("/") or path
     if path.endswith(_PICKLES):
         raise _pickle(path)
     _check_conversion(path)
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
-    if gfile.exists(f"{prefix}.index"):
+    if places.exists(f"{prefix}.index"):
         return _read_tensorflow(prefix, num_heads)
-    if gfile.isdir(path):
-        files = {name.rstrip("/") for name in gfile.listdir(path)}
+    if places.isdir(path):
+        files = places.listdir(path)
         if SHARDS_FILE in files or (native.MODEL_FILE in files and CONFIG_FILE in files):
             return _read_hugging_face(path, files, num_heads)
         if files & {"model.json", native.CHECKPOINTS, native.MODEL_FILE}:
@@ -99,24 +111,23 @@ def find_weights(folder: str) -> str:
     Raises:
         InputError: it has none.
     """
-    from tensorflow.io import gfile
 
     def whole(place: str) -> bool:
-        return gfile.exists(f"{place}/{native.MODEL_FILE}")
+        return places.exists(f"{place}/{native.MODEL_FILE}")
 
-    places = [folder]
-    if gfile.exists(f"{folder}/{MANIFESTS['model']}"):
+    candidates = [folder]
+    if places.exists(f"{folder}/{MANIFESTS['model']}"):
         manifest = _read_json(f"{folder}/{MANIFESTS['model']}")
         integrity.check_seal(f"{folder}/{MANIFESTS['model']}", manifest, "model manifest")
         best = manifest.get("best")
-        places += [_inside(folder, best)] if best else []
+        candidates += [_inside(folder, best)] if best else []
     steps = f"{folder}/{native.CHECKPOINTS}"
-    if gfile.isdir(steps):
-        names_of_steps = [name.rstrip("/") for name in gfile.listdir(steps) if name.startswith("step-")]
-        places += [
+    if places.isdir(steps):
+        names_of_steps = [name for name in places.listdir(steps) if name.startswith("step-")]
+        candidates += [
             f"{steps}/{name}" for name in sorted(names_of_steps, key=lambda name: (len(name), name), reverse=True)
         ]
-    for place in places:
+    for place in candidates:
         if whole(place):
             return f"{place}/{native.MODEL_FILE}"
     raise InputError(
@@ -148,10 +159,14 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
     """The prefix that the folder's `checkpoint` file names, or that of its only .index file."""
     import tensorflow as tf
 
-    with plain_path(folder) as plain:
-        newest = tf.train.latest_checkpoint(plain) if "checkpoint" in files else None
-    if newest is not None:
-        return folder + newest.removeprefix(plain) if newest.startswith(plain) else newest
+    if "checkpoint" in files:
+        with places.readable(folder, only="checkpoint") as plain:
+            state = tf.train.get_checkpoint_state(plain)
+        newest = state.model_checkpoint_path if state else ""
+        if newest.startswith(f"{plain}/"):
+            newest = f"{folder}/{newest.removeprefix(f'{plain}/')}"
+        if newest and places.exists(f"{newest}.index"):
+            return newest
     found = sorted(name.removesuffix(".index") for name in files if name.endswith(".index"))
     if len(found) > 1:
         raise InputError(f"{folder}: holds several checkpoints ({', '.join(found)}); name one: {folder}/{found[-1]}")
@@ -159,7 +174,7 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
 
 
 def _read_tensorflow(prefix: str, num_heads: int) -> Checkpoint:
-    with plain_path(prefix) as plain:
+    with places.readable(prefix) as plain:
         return _read_prefix(plain, prefix, num_heads)
 
 
@@ -184,17 +199,66 @@ def _read_prefix(plain: str, prefix: str, num_heads: int) -> Checkpoint:
         keys = {
             key.removesuffix(_VALUE): key for key in stored if key.endswith(_VALUE) and "/.OPTIMIZER_SLOT" not in key
         }
-        # Training checkpoints hold the encoder under `encoder` or, where that came first, `model/encoder`.
-        prefixes = [re.escape(name) for name in ("encoder/", "model/encoder/", "")]
-        inner = next((p for p in prefixes if any(re.match(f"{p}layer_with_weights-0/", key) for key in keys)), "")
-        numbers = [
-            int(m[1]) - 3 for key in keys if (m := re.match(rf"{inner}layer_with_weights-(\d+)/_attention", key))
-        ]
         values = {key: tensor(full) for key, full in keys.items() if not key.startswith(_COUNTERS)}
-        return _renamed("model_garden", prefix, values, re.compile(inner), max(numbers, default=0), num_heads)
+        return _from_object_graph(prefix, values, num_heads)
     values = {_with_prefix(name): tensor(name) for name in stored if not _SLOT.search(name)}
     numbers = [int(m[1]) + 1 for name in values if (m := re.match(r"bert/encoder/layer_(\d+)/", name))]
-    return _renamed("google_research", prefix, values, re.compile("bert/"), max(numbers, default=0), num_heads)
+    kind: names.Theirs = "google_bert" if "bert/embeddings/LayerNorm/gamma" in values else "google_research"
+    found = _renamed(kind, prefix, values, re.compile("bert/"), max(numbers, default=0), num_heads)
+    return _finish_bert(found, "output_weights" in values)
+
+
+def _from_object_graph(prefix: str, values: dict[str, np.ndarray], num_heads: int) -> Checkpoint:
+    """The Model Garden's: BigBird, or BERT as a functional model or (v2) as a layer."""
+    tables = "layer_with_weights-1/embeddings", "_position_embedding_layer/embeddings"
+    inner = next((p for p in _ENCODERS for table in tables if p + table in values), "")
+    positions = next((values[inner + table] for table in tables if inner + table in values), np.zeros((0, 0)))
+    kind: names.Theirs = "model_garden"
+    if inner + tables[1] in values:
+        kind = "model_garden_bert_v2"
+    elif 0 < len(positions) <= BERT_POSITIONS and not _says_bigbird(prefix):
+        kind = "model_garden_bert"
+    # A model in pre-training has its words under the head's name.
+    words = values.pop("masked_lm/embedding_table", None)
+    if words is not None:
+        table = names.encoder_weights(kind, 0)[0].theirs
+        values.setdefault(inner + table, words)
+    layer = re.compile(re.escape(inner) + r"(?:layer_with_weights-|_transformer_layers/)(\d+)/_attention_layer/")
+    numbers = {int(match[1]) for key in values if (match := layer.match(key))}
+    found = _renamed(kind, prefix, values, re.compile(re.escape(inner)), len(numbers), num_heads)
+    return _finish_bert(found, "model/layer_with_weights-1/out_proj/kernel" in values)
+
+
+def _says_bigbird(prefix: str) -> bool:
+    """Whether the params.yaml beside a checkpoint is a BigBird's."""
+    file = f"{prefix.rpartition('/')[0] or '.'}/{PARAMS_FILE}"
+    return places.exists(file) and bool(settings.from_params(decode(places.read(file), file, "YAML in UTF-8"), file))
+
+
+def _finish_bert(found: Checkpoint, classifies: bool) -> Checkpoint:
+    """A BERT's checkpoint with what its names do not show.
+
+    Args:
+        found: as read; changed. Other kinds stay as they are.
+        classifies: whether its logits are a classifier's.
+    """
+    if found.kind not in names.BERTS:
+        return found
+    if not found.settings:
+        file = f"{found.source.rpartition('/')[0] or '.'}/{BERT_CONFIG_FILE}"
+        if not found.kind.startswith("hugging_face") and places.exists(file):
+            found.settings, found.settings_file = _read_json(file), BERT_CONFIG_FILE
+    skipped = settings.unused_positions(found.settings, found.kind)
+    positions = "encoder/embeddings/position/embeddings"
+    if positions in found.weights:
+        found.weights[positions] = found.weights[positions][skipped:]
+        found.learnt = len(found.weights[positions])
+    if classifies:  # on the encoder's pooler, which computes what a classifier's own does
+        for part in ("kernel", "bias"):
+            pooler = found.weights.get(f"encoder/pooler/{part}")
+            if pooler is not None:
+                found.weights.setdefault(f"pooler_dense/{part}", pooler)
+    return found
 
 
 def _with_prefix(name: str) -> str:
@@ -210,16 +274,14 @@ def _read_safetensors(file: Any, num_heads: int) -> Checkpoint:
     if any(name.startswith("encoder/") for name in stored):
         return Checkpoint("bigbird", str(file), stored)
     config = f"{str(file).rpartition('/')[0] or '.'}/{CONFIG_FILE}"
-    return _from_hugging_face(str(file), stored, num_heads, _read_json(config) if _exists(config) else {})
+    return _from_hugging_face(str(file), stored, num_heads, _read_json(config) if places.exists(config) else {})
 
 
 def _facts(file: str) -> Facts | None:
     """What the state of a checkpoint of ours, beside a file, says of it; None where there is none, or it says nothing."""
-    from tensorflow.io import gfile
-
     folder, _, name = file.rpartition("/")
     place = f"{folder}/{native.STATE_FILE}"
-    if not folder or not gfile.exists(place):
+    if not folder or not places.exists(place):
         return None
     state = _read_json(place)
     integrity.check_seal(place, state, "state of a checkpoint")
@@ -234,7 +296,7 @@ def _check_conversion(path: str) -> None:
 
 
 def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoint:
-    settings = _read_json(f"{folder}/{CONFIG_FILE}") if CONFIG_FILE in files else {}
+    config = _read_json(f"{folder}/{CONFIG_FILE}") if CONFIG_FILE in files else {}
     shards = [native.MODEL_FILE]
     if SHARDS_FILE in files:
         shards = sorted(set(_read_json(f"{folder}/{SHARDS_FILE}").get("weight_map", {}).values()))
@@ -246,44 +308,64 @@ def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoi
         stored |= native.read_arrays(f"{folder}/{shard}")
     if any(name.startswith("encoder/") for name in stored):
         return Checkpoint("bigbird", folder, stored)
-    return _from_hugging_face(folder, stored, num_heads, settings)
-
-
-def _exists(path: str) -> bool:
-    from tensorflow.io import gfile
-
-    return gfile.exists(path)
+    return _from_hugging_face(folder, stored, num_heads, config)
 
 
 def _read_json(path: str) -> dict[str, Any]:
-    from tensorflow.io import gfile
-
     expected = "a JSON object in UTF-8"
-    with gfile.GFile(path, "rb") as file:
-        value = parse_json(decode(file.read(), path, expected), path, expected, place="{source}")
+    value = parse_json(decode(places.read(path), path, expected), path, expected, place="{source}")
     if not isinstance(value, dict):
         raise InputError(f"{path}: holds {type(value).__name__}; expected a JSON object")
     return value
 
 
 def _from_hugging_face(
-    source: str, stored: dict[str, np.ndarray], num_heads: int, settings: dict[str, Any]
+    source: str, stored: dict[str, np.ndarray], num_heads: int, config: dict[str, Any]
 ) -> Checkpoint:
-    inner = "bert." if any(name.startswith("bert.") for name in stored) else ""
-    # Not weights: a buffer of the positions 0, 1, 2, … and the decoder, which is the word embeddings again.
-    copies = ("embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
-    if "cls.predictions.bias" not in stored and copies[2] in stored:
-        stored["cls.predictions.bias"] = stored[copies[2]]
-    stored = {name: array for name, array in stored.items() if not name.endswith(copies)}
+    kind = settings.model_kind(config, f"{source}: {CONFIG_FILE}") or _kind_by_names(stored)
+    prefix = names.prefix_of(kind)
+    inner = prefix if any(name.startswith(prefix) for name in stored) else ""
+    left_out = _other_heads(kind, stored, inner, config)
+    for decoder in _DECODERS:
+        bias = f"{decoder.removesuffix('.decoder')}.bias"
+        if bias not in stored and f"{decoder}.bias" in stored:
+            stored[bias] = stored[f"{decoder}.bias"]
+    copies = (*_BUFFERS, *(f"{decoder}.{part}" for decoder in _DECODERS for part in ("weight", "bias")))
+    stored = {name: array for name, array in stored.items() if not name.endswith(copies) and name not in left_out}
     layer = re.compile(re.escape(inner) + r"encoder\.layer\.(\d+)\.")
     numbers = [int(match[1]) + 1 for name in stored if (match := layer.match(name))]
-    found = _renamed("hugging_face", source, stored, re.compile(re.escape(inner)), max(numbers, default=0), num_heads)
-    found.settings = settings
-    return found
+    found = _renamed(kind, source, stored, re.compile(re.escape(inner)), max(numbers, default=0), num_heads)
+    found.settings, found.left_out = config, sorted([*found.left_out, *left_out])
+    return _finish_bert(found, any(name.startswith("classifier.") for name in stored))
+
+
+def _kind_by_names(stored: dict[str, np.ndarray]) -> names.Theirs:
+    """Whose a Hugging Face checkpoint is that has no config.json beside it, or one that does not say."""
+    positions = [len(array) for name, array in stored.items() if name.endswith("embeddings.position_embeddings.weight")]
+    if positions == [BERT_POSITIONS + 2] or any(name.startswith(("roberta.", "lm_head.")) for name in stored):
+        return "hugging_face_roberta"
+    return "hugging_face_bert" if positions and positions[0] <= BERT_POSITIONS else "hugging_face"
+
+
+def _other_heads(kind: names.Theirs, stored: dict[str, np.ndarray], inner: str, config: dict[str, Any]) -> set[str]:
+    """Names of heads that compute something else than ours, though they be called alike."""
+    others = set()
+    words = stored.get(f"{inner}embeddings.word_embeddings.weight")
+    for decoder in _DECODERS:  # one that is not the word embeddings
+        own = stored.get(f"{decoder}.weight")
+        if own is not None and words is not None and not np.array_equal(own, words):
+            others |= {name for name in stored if name.startswith(decoder.removesuffix("decoder"))}
+    if kind in names.BERTS:  # a classifier of tokens or of choices, not of whole texts
+        architectures = config.get("architectures") or ["ForSequenceClassification"]
+        of_texts = any(str(name).endswith("ForSequenceClassification") for name in architectures)
+        pooled = kind != "hugging_face_bert" or f"{inner}pooler.dense.weight" in stored
+        if not (of_texts and pooled):
+            others |= {name for name in stored if name.startswith("classifier.")}
+    return others
 
 
 def _renamed(
-    kind: names.Kind, source: str, stored: dict[str, np.ndarray], inner: re.Pattern[str], layers: int, num_heads: int
+    kind: names.Theirs, source: str, stored: dict[str, np.ndarray], inner: re.Pattern[str], layers: int, num_heads: int
 ) -> Checkpoint:
     """Their arrays under our names and in our layout; what the table does not know is left out."""
     table = {weight.theirs: weight for weight in names.encoder_weights(kind, layers)}
@@ -298,7 +380,7 @@ def _renamed(
             weights[weight.ours] = names.to_ours(kind, weight.sort, array.astype(np.float32), num_heads)
     if not any(name.startswith("encoder/") for name in weights):
         raise InputError(
-            f"{source}: holds no BigBird encoder that is known here; its first names are "
+            f"{source}: holds no encoder of a BigBird or BERT that is known here; its first names are "
             f"{', '.join(sorted(stored)[:5]) or 'none'}"
         )
     return Checkpoint(kind, source, weights, sorted(left_out))

@@ -1,7 +1,8 @@
 """An encoder's sizes and pattern as each kind of checkpoint carries them beside its weights.
 
-Hugging Face has config.json. For the others this project writes params.yaml, an overlay of `task.model.encoder` in the
-Model Garden's form, which the training stage and the Model Garden both take as a configuration file.
+Hugging Face has config.json, google-research's BERT bert_config.json. For the others this project writes params.yaml, an
+overlay of `task.model.encoder` in the Model Garden's form, which the training stage and the Model Garden both take as a
+configuration file.
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from bigbird.checkpoints.names import Kind
+from bigbird.checkpoints.names import Kind, Theirs
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.support.yaml_files import dump_yaml, parse_yaml_mapping
 
-PARAMS_FILE, CONFIG_FILE = "params.yaml", "config.json"
+PARAMS_FILE, CONFIG_FILE, BERT_CONFIG_FILE = "params.yaml", "config.json", "bert_config.json"
+
+# Hugging Face's model_type -> the kind whose names and arithmetic such a model has.
+_MODEL_TYPES: dict[str, Theirs] = {
+    "big_bird": "hugging_face",
+    "bert": "hugging_face_bert",
+    "roberta": "hugging_face_roberta",
+    "xlm-roberta": "hugging_face_roberta",
+    "camembert": "hugging_face_roberta",
+}
 
 # Ours -> Hugging Face's, for what the two call differently or alike.
 _HUGGING_FACE = {
@@ -35,16 +45,30 @@ _HUGGING_FACE = {
     "dropout_rate": "hidden_dropout_prob",
     "attention_dropout_rate": "attention_probs_dropout_prob",
 }
-# Hugging Face's names of the tanh form are all computed alike; the first is written.
-_ACTIVATIONS = {"gelu": ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "relu": ("relu",)}
+# Hugging Face's names of one form are all computed alike; the first is written.
+_ACTIVATIONS = {
+    "gelu": ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"),
+    "gelu_erf": ("gelu", "gelu_python"),
+    "relu": ("relu",),
+}
+# What a kind of BERT computes where its file says nothing, under our names.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "hugging_face_bert": {"hidden_activation": "gelu_erf", "layer_norm_epsilon": 1e-12},
+    "hugging_face_roberta": {"hidden_activation": "gelu_erf", "layer_norm_epsilon": 1e-5},
+    "google_bert": {"hidden_activation": "gelu", "layer_norm_epsilon": 1e-12},
+    "model_garden_bert": {"hidden_activation": "gelu", "layer_norm_epsilon": 1e-12},
+    "model_garden_bert_v2": {"hidden_activation": "gelu", "layer_norm_epsilon": 1e-12},
+}
 _PATTERN = ("random_range", "random_pattern", "full_attention_max_length")  # what only this project knows
 # What config.json may say of the arithmetic; anything else is another model. Absent means the first.
 _ARITHMETIC: dict[str, tuple[Any, ...]] = {
     "hidden_act": tuple(name for names in _ACTIVATIONS.values() for name in names),
-    "layer_norm_eps": (1e-12,),
     "rescale_embeddings": (False,),
     "use_bias": (True,),
     "position_embedding_type": ("absolute",),
+    "is_decoder": (False,),
+    "add_cross_attention": (False,),
+    "is_encoder_decoder": (False,),
 }
 _FULL = "original_full"  # Hugging Face's attention_type of a model that never attends sparsely: `dense` here
 _EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
@@ -58,22 +82,24 @@ PROBLEM_TYPES = {
 """Kind of a classifier's answer -> Hugging Face's name for it, which chooses the loss of its training."""
 
 
+_SHOWS_IN = {
+    "vocab_size": ("encoder/embeddings/word/embeddings", 0),
+    "hidden_size": ("encoder/embeddings/word/embeddings", 1),
+    "max_position_embeddings": ("encoder/embeddings/position/embeddings", 0),
+    "type_vocab_size": ("encoder/embeddings/type/embeddings", 0),
+    "intermediate_size": ("encoder/layer_0/intermediate/kernel", 1),
+}
+
+
 def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
-    """The sizes that show in an encoder's weights, all but the heads where those are joined."""
-    layers = {name.split("/")[1] for name in weights if name.startswith("encoder/layer_")}
-    word, positions, types = (
-        weights[f"encoder/embeddings/{table}/embeddings"].shape for table in ("word", "position", "type")
-    )
+    """The sizes that show in an encoder's weights, all but the heads where those are joined; fewer where weights are missing."""
     found = {
-        "vocab_size": word[0],
-        "hidden_size": word[1],
-        "num_layers": len(layers),
-        "max_position_embeddings": positions[0],
-        "type_vocab_size": types[0],
+        size: weights[name].shape[axis]
+        for size, (name, axis) in _SHOWS_IN.items()
+        if name in weights and weights[name].ndim == 2
     }
-    if "encoder/layer_0/intermediate/kernel" in weights:
-        found["intermediate_size"] = weights["encoder/layer_0/intermediate/kernel"].shape[1]
-    return found
+    layers = {name.split("/")[1] for name in weights if name.startswith("encoder/layer_")}
+    return found | ({"num_layers": len(layers)} if layers else {})
 
 
 def to_hugging_face(
@@ -91,11 +117,16 @@ def to_hugging_face(
     config |= {theirs: getattr(encoder, ours) for ours, theirs in _HUGGING_FACE.items()}
     config |= {
         "hidden_act": _ACTIVATIONS[encoder.hidden_activation][0],
-        "layer_norm_eps": 1e-12,
+        "layer_norm_eps": encoder.layer_norm_epsilon,
         "attention_type": _FULL if encoder.attention.implementation == "dense" else "block_sparse",
         "rescale_embeddings": False,
         "use_bias": True,
-        _EXTRA: {name: getattr(encoder, name) for name in _PATTERN if name in encoder.model_fields_set},
+        # The rule is said always: where nothing says it, such a checkpoint means Hugging Face's own.
+        _EXTRA: {
+            name: getattr(encoder, name)
+            for name in _PATTERN
+            if name in encoder.model_fields_set or name == "random_pattern"
+        },
     }
     if labels is not None:
         config["id2label"] = {str(index): label for index, label in enumerate(labels)}
@@ -105,11 +136,47 @@ def to_hugging_face(
     return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
 
 
-def from_hugging_face(config: dict[str, Any]) -> dict[str, Any]:
-    """What a config.json says of the encoder, under our names; may be less than all."""
-    found = {ours: config[theirs] for ours, theirs in _HUGGING_FACE.items() if theirs in config}
+def model_kind(config: dict[str, Any], source: str) -> Theirs | None:
+    """The kind of a config.json's `model_type`; None where it states none.
+
+    Args:
+        config: its content.
+        source: its name, for messages.
+
+    Raises:
+        InputError: it is a model that is not built here.
+    """
+    if "model_type" not in config:
+        return None
+    stated = config["model_type"]
+    if not isinstance(stated, str) or stated not in _MODEL_TYPES:
+        raise InputError(f"{source}: model_type is {shown(stated, 40)}; only {', '.join(_MODEL_TYPES)} are built here")
+    return _MODEL_TYPES[stated]
+
+
+def unused_positions(config: dict[str, Any], kind: str) -> int:
+    """Rows before the first position's in a table of positions: RoBERTa counts from the padding's id on."""
+    padding = config.get("pad_token_id", 1)
+    return padding + 1 if kind == "hugging_face_roberta" and isinstance(padding, int) else 0
+
+
+def from_hugging_face(config: dict[str, Any], kind: str = "hugging_face") -> dict[str, Any]:
+    """What a config.json or bert_config.json says of the encoder, under our names; may be less than all.
+
+    Args:
+        config: its content.
+        kind: of the checkpoint.
+    """
+    found = _DEFAULTS.get(kind, {}) | {
+        ours: config[theirs] for ours, theirs in _HUGGING_FACE.items() if theirs in config
+    }
+    if isinstance(found.get("max_position_embeddings"), int):
+        found["max_position_embeddings"] -= unused_positions(config, kind)
+    if "layer_norm_eps" in config:
+        found["layer_norm_epsilon"] = config["layer_norm_eps"]
+    tanh = not kind.startswith("hugging_face") and config.get("hidden_act") == "gelu"  # their own form
     for ours, theirs in _ACTIVATIONS.items():
-        if config.get("hidden_act") in theirs:
+        if config.get("hidden_act") in theirs and not tanh:
             found["hidden_activation"] = ours
     if "attention_type" in config:
         found["attention"] = {"implementation": "dense" if config["attention_type"] == _FULL else "auto"}
@@ -139,6 +206,10 @@ def check_arithmetic(config: dict[str, Any], source: str) -> None:
 def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
     """The text of a params.yaml, without what nobody said of the pattern and what the Model Garden does not know of it."""
     hidden = {"size", *(set(_PATTERN) - encoder.model_fields_set)}
+    if kind == "google_research":
+        hidden.discard("random_pattern")  # where nothing says it, such a checkpoint means google-research's own
+    if encoder.layer_norm_epsilon == BigBirdEncoderConfig.model_fields["layer_norm_epsilon"].default:
+        hidden.add("layer_norm_epsilon")
     if kind is not None or encoder.attention.implementation != "dense":  # the others are a run's own choice
         hidden.add("attention")
     if kind == "model_garden":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bigbird.config.section import Amount, Count, Fraction, Positive, Section
+from bigbird.config.section import Amount, Count, Fraction, Number, Positive, Section
 
 # Sizes of the paper (base, large; appendix E) and one for a laptop.
 SIZES: dict[str, dict[str, int]] = {
@@ -46,7 +46,12 @@ class BigBirdEncoderConfig(Section):
     num_layers: Positive = Field(12, description="transformer layers")
     num_attention_heads: Positive = Field(12, description="of a layer; must divide hidden_size")
     intermediate_size: Positive = Field(3072, description="width of the feed-forward layers")
-    hidden_activation: Literal["gelu", "relu"] = Field("gelu", description="gelu is the tanh form, as published")
+    hidden_activation: Literal["gelu", "gelu_erf", "relu"] = Field(
+        "gelu", description="gelu is the tanh form, as published; gelu_erf the exact one, of Hugging Face's BERT models"
+    )
+    layer_norm_epsilon: Annotated[Number, Field(gt=0.0)] = Field(
+        1e-12, description="added to the variance in layer norms; RoBERTa's is 1e-5"
+    )
     dropout_rate: Fraction = Field(0.1, description="of embeddings and of each layer's outputs")
     attention_dropout_rate: Fraction = Field(
         0.1, description="full attention only; none of the published models drops sparse probabilities"

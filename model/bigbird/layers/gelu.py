@@ -1,4 +1,4 @@
-"""GELU in its tanh form (Hendrycks and Gimpel 2016, section 2), which keeps only its input for the backward pass."""
+"""GELU (Hendrycks and Gimpel 2016, section 2) in its tanh form and in its exact one; both keep only their input for the backward pass."""
 
 from __future__ import annotations
 
@@ -31,7 +31,27 @@ def _gate(x: Tensor) -> Tensor:
     return ops.sigmoid(x * (_LINEAR + _CUBIC * ops.square(x)))
 
 
-def _differentiable(value: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+# gelu(x) = x P(X <= x), X standard normal: the exact form. In float32, for 1 + erf has few digits left where it is small.
+def _erf_value(x: Tensor) -> Tensor:
+    wide = ops.cast(x, "float32")
+    return ops.cast(wide * _below(wide), x.dtype)
+
+
+@fused
+def _erf_slope(x: Tensor, upstream: Tensor) -> Tensor:
+    wide = ops.cast(x, "float32")
+    density = ops.exp(-0.5 * ops.square(wide)) * (1.0 / math.sqrt(2.0 * math.pi))
+    return ops.cast(ops.cast(upstream, "float32") * (_below(wide) + wide * density), x.dtype)
+
+
+def _below(x: Tensor) -> Tensor:
+    """The standard normal distribution's share below `x`; 0 below -6, where some compilers' erf stays a rounding above -1."""
+    return ops.where(x < -6.0, 0.0, 0.5 * (1.0 + ops.erf(x * math.sqrt(0.5))))
+
+
+def _differentiable(
+    value: Callable[[Tensor], Tensor], slope: Callable[[Tensor, Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
     @ops.custom_gradient
     def gelu(x: Tensor) -> Tensor:
         """float[...] -> float[...] of its dtype.
@@ -41,12 +61,14 @@ def _differentiable(value: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Ten
         """
 
         def gradient(*args: Any, upstream: Tensor | None = None) -> Tensor:
-            return _slope(x, args[0] if upstream is None else upstream)
+            return slope(x, args[0] if upstream is None else upstream)
 
         return value(x), gradient
 
     return gelu
 
 
-# The same, but that in training the value is compiled too, as the gradient always is.
-gelu, gelu_in_training = _differentiable(_value), _differentiable(fused(_value))
+# Each twice, the second for training, where the value is compiled too, as the gradient always is.
+gelu, gelu_in_training = _differentiable(_value, _slope), _differentiable(fused(_value), _slope)
+gelu_erf = _differentiable(_erf_value, _erf_slope)
+gelu_erf_in_training = _differentiable(fused(_erf_value), _erf_slope)

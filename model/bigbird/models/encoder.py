@@ -17,7 +17,7 @@ from bigbird.layers.attention.dense import dense_attention
 from bigbird.layers.attention.implementation import sparse_attention
 from bigbird.layers.attention.pattern import BlockPattern
 from bigbird.layers.dropout import dropout, fold_seed
-from bigbird.layers.gelu import gelu, gelu_in_training
+from bigbird.layers.gelu import gelu, gelu_erf, gelu_erf_in_training, gelu_in_training
 from bigbird.layers.recompute import recomputed
 from bigbird.layers.residual import add_and_norm
 from bigbird.layers.token_dense import TokenDense
@@ -25,7 +25,12 @@ from bigbird.layers.types import Tensor
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import seed_generator, training_seed
 
-LAYER_NORM_EPSILON = 1e-12  # all three published implementations
+# In inference and in training.
+_ACTIVATIONS = {
+    "gelu": (gelu, gelu_in_training),
+    "gelu_erf": (gelu_erf, gelu_erf_in_training),
+    "relu": (ops.relu, ops.relu),
+}
 
 
 def as_config(config: BigBirdEncoderConfig | Mapping[str, Any]) -> BigBirdEncoderConfig:
@@ -59,8 +64,8 @@ def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
 
 
 def activation(config: BigBirdEncoderConfig, training: bool = False) -> Callable[[Tensor], Tensor]:
-    """The hidden activation, a function of a tensor; gelu in its tanh form, as published."""
-    return {"gelu": gelu_in_training if training else gelu, "relu": ops.relu}[config.hidden_activation]
+    """The hidden activation, a function of a tensor."""
+    return _ACTIVATIONS[config.hidden_activation][training]
 
 
 @keras.saving.register_keras_serializable("bigbird")
@@ -80,7 +85,7 @@ class Embeddings(keras.layers.Layer):
         self.position = table(config.max_position_embeddings, "position")
         self.type = table(config.type_vocab_size, "type")
         self.norm = keras.layers.LayerNormalization(
-            epsilon=LAYER_NORM_EPSILON, name="layer_norm", dtype=self.dtype_policy
+            epsilon=config.layer_norm_epsilon, name="layer_norm", dtype=self.dtype_policy
         )
 
     def build(self, input_shape: Any = None) -> None:
@@ -163,7 +168,8 @@ class EncoderLayer(keras.layers.Layer):
         self.output_norm = self._norm("output_layer_norm")
 
     def _norm(self, name: str) -> keras.layers.LayerNormalization:
-        return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name=name, dtype=self.dtype_policy)
+        epsilon = self.config.layer_norm_epsilon
+        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=self.dtype_policy)
 
     def _dense(self, units: int, name: str) -> TokenDense:
         return TokenDense(units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy)

@@ -13,7 +13,7 @@ from keras import ops
 
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.layers.types import Tensor
-from bigbird.models.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, as_config, initializer
+from bigbird.models.encoder import BigBirdEncoder, activation, as_config, initializer
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import training_seed
 
@@ -88,7 +88,9 @@ class _MaskedLMHead(keras.layers.Layer):
             config.hidden_size, activation=activation(config), kernel_initializer=initializer(config), name="dense",
             dtype=dtype,
         )  # fmt: skip
-        self.layer_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="layer_norm", dtype=dtype)
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=config.layer_norm_epsilon, name="layer_norm", dtype=dtype
+        )
         self._vocab_size = config.vocab_size
 
     def build(self, input_shape: Any) -> None:

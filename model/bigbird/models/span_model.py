@@ -14,7 +14,7 @@ from keras import ops
 from bigbird.config import BigBirdEncoderConfig, Head
 from bigbird.layers.dropout import dropout
 from bigbird.layers.types import Tensor
-from bigbird.models.encoder import LAYER_NORM_EPSILON, BigBirdEncoder, activation, as_config, initializer
+from bigbird.models.encoder import BigBirdEncoder, activation, as_config, initializer
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import head_seed, training_seed
 
@@ -67,7 +67,7 @@ class BigBirdSpanModel(FromPreset, keras.Model):
                 config.hidden_size, kernel_initializer=initializer(config), name="output", dtype=dtype
             )
             self.output_norm = keras.layers.LayerNormalization(
-                epsilon=TRIVIAQA_EPSILON if head == "triviaqa" else LAYER_NORM_EPSILON,
+                epsilon=TRIVIAQA_EPSILON if head == "triviaqa" else config.layer_norm_epsilon,
                 name="output_layer_norm",
                 dtype=dtype,
             )
