@@ -22,6 +22,7 @@ REQUIRED = {
     "sentencepiece": "sentencepiece",
     "tensorflow": "tensorflow",
     "tensorflow_text": "tensorflow-text",
+    "tokenizers": "tokenizers",
 }
 
 # Under a step, which may set it otherwise. XLA takes fresh memory for every run of a program: in pages of 4 kB a JAX update of
