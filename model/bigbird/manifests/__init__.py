@@ -11,6 +11,7 @@ from bigbird.manifests.evaluation import (
     Primary,
 )
 from bigbird.manifests.model import ModelManifest
+from bigbird.manifests.predictions import InputFacts, PredictionsManifest
 from bigbird.manifests.saved_model import SavedModelManifest, SignatureFacts, TensorFacts
 from bigbird.manifests.state import BestFacts, CheckpointState
 
@@ -21,11 +22,13 @@ __all__ = [
     "ComparisonFacts",
     "DatasetManifest",
     "EvaluationManifest",
+    "InputFacts",
     "Interval",
     "LengthFacts",
     "Manifest",
     "ModelManifest",
     "Part",
+    "PredictionsManifest",
     "Primary",
     "SavedModelManifest",
     "SignatureFacts",
