@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from pydantic import Field, StrictInt
 
 from bigbird import storage
-from bigbird.manifests import InputFacts, Part, checked
+from bigbird.manifests import InputFacts, Part, PredictionsManifest, checked
 from bigbird.support.artifacts import MANIFESTS, check_replaceable, remove_left_over
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import facts_of_file
@@ -27,6 +28,9 @@ STATE = "job.json"
 ENDING = ".summary.json"
 """The manifest, once all answers are in their place and only the job's own files are still to be deleted."""
 SUMMARY = MANIFESTS["predictions"]
+
+
+_OURS = re.compile(r"job\.json|rows\.jsonl|rejected\.jsonl|part-\d+\.jsonl?")
 
 
 class Identity(Part):
@@ -103,7 +107,7 @@ class Output:
         names = self._names()
         if ENDING in names:
             self.end()
-            if _same(self._read(SUMMARY).get("job"), identity):
+            if _same(self.summary().job, identity):
                 return None
             names = self._names()
         state = self._state() if WORK in names else None
@@ -115,9 +119,9 @@ class Output:
                 f"{self.folder}: holds a job that has not ended, with another {_difference(state.identity, identity)}; give the same "
                 "again to go on with it, another folder, or --overwrite to begin anew"
             )
-        if state is None:
+        if not begun:
             check_replaceable(self.folder, [name for name in names if name != WORK], overwrite)
-            if WORK in names and storage.list_names(self.work):
+            if WORK in names and not all(map(_OURS.fullmatch, storage.list_names(self.work))):
                 raise InputError(f"{self.work}: holds files that no job of ours wrote; give an empty or new folder")
         if WORK in names:
             storage.delete([self.work])
@@ -166,9 +170,10 @@ class Output:
             return storage.names_in_bucket(self.folder, folders=True)
         return set(storage.list_names(self.folder))
 
-    def _read(self, name: str) -> dict[str, Any]:
-        path = self.path(name)
-        return _read_json(path)
+    def summary(self) -> PredictionsManifest:
+        """The manifest of a whole folder."""
+        path = self.path(SUMMARY)
+        return PredictionsManifest.checked(_read_json(path), path)
 
     def _state(self) -> JobState | None:
         """Where the job in the folder stands; None where there is none."""

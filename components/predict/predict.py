@@ -117,7 +117,7 @@ def predict(
         state = job.begin(identity, overwrite)
         if state is None:
             _log.info(f"{output}: all rows were answered before")
-            return PredictionsManifest.read(output) if not storage.is_remote(output) else _read_summary(job)
+            return job.summary()
         try:
             if state.shards is None:
                 try:
@@ -324,11 +324,6 @@ def _check_part(part: str, outcome: Mapping[str, Any]) -> None:
         same = Path(part).is_file() and facts_of_file(part) == {name: outcome[name] for name in ("bytes", "sha256")}
     if not same:
         raise DamagedError(f"{part}: is not what was written; begin anew with --overwrite")
-
-
-def _read_summary(job: Output) -> PredictionsManifest:
-    path = job.path("summary.json")
-    return PredictionsManifest.checked(json.loads(storage.read_bytes(path)), path)
 
 
 def _say(manifest: PredictionsManifest, output: str) -> None:
