@@ -24,12 +24,14 @@ from bigbird_components.predict.rows import Shard
 from bigbird_components.predict.whole_files import new_file, write_json
 
 ROWS_AT_ONCE = 64
-PIECES_AT_ONCE = 1 << 16
+CHARACTERS_AT_ONCE = 1 << 18
 """Of a batch, of all its texts: long documents are answered a few at a time."""
-CHARACTERS_PER_PIECE = 4  # where there is no vocabulary to count with
 
 ID = "id"
 """What the rows' names are called beside the answers."""
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # made once: `dumps` makes one for each value
 
 
 class Place(NamedTuple):
@@ -85,11 +87,10 @@ def answer_shard(place: Place, shard: Shard, told: Callable[[int], None] = lambd
     with open_range(place.rows, shard.start, shard.size) as lines:
         rows = [json.loads(line) for line in lines]
     started = time.monotonic()
-    pieces = asked.pieces([row["fields"] for row in rows])
     renamed: dict[str, str] = {}
     labels: Counter[str] = Counter()
     written: list[bytes] = [b""] * len(rows)
-    for batch in _batches([sum(counts.values()) for counts in pieces]):
+    for batch in _batches([sum(map(len, row["fields"].values())) for row in rows]):
         answers = asked.model.answer([rows[i]["fields"] for i in batch])
         for i, answer in zip(batch, answers, strict=True):
             if i == batch[0] and not renamed:
@@ -99,10 +100,9 @@ def answer_shard(place: Place, shard: Shard, told: Callable[[int], None] = lambd
         told(len(batch))
     with new_file(place.part(shard)) as file:
         file.write(b"".join(written))
-    cut = None if asked.dataset is None else sum(asked.family.is_cut(counts, asked.dataset) for counts in pieces)
     outcome = {
         "rows": len(rows),
-        "cut": cut if asked.counts_pieces else None,
+        "cut": asked.count_cut([row["fields"] for row in rows]),
         "labels": dict(sorted(labels.items())),
         "renamed": {name: other for name, other in renamed.items() if name != other},
         "seconds": round(time.monotonic() - started, 3),
@@ -134,7 +134,7 @@ def names_beside(kept: Sequence[str], answer: Mapping[str, Any]) -> dict[str, st
 def _line(row: Mapping[str, Any], renamed: Mapping[str, str], answer: Mapping[str, Any]) -> bytes:
     record = {ID: row["id"], **{renamed[name]: value for name, value in row["kept"].items()}, **answer}
     try:
-        return f"{json.dumps(record, ensure_ascii=False, allow_nan=False)}\n".encode("utf-8", "backslashreplace")
+        return f"{_encode(record)}\n".encode("utf-8", "backslashreplace")
     except ValueError:
         raise InputError(
             f"{row['place']}: the model's answer has numbers that are not finite; train or export the model again"
@@ -144,13 +144,13 @@ def _line(row: Mapping[str, Any], renamed: Mapping[str, str], answer: Mapping[st
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Rows of like length together, the longest first: what memory they take is known at once."""
     batch: list[int] = []
-    pieces = 0
+    characters = 0
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and (len(batch) == ROWS_AT_ONCE or pieces + lengths[i] > PIECES_AT_ONCE):
+        if batch and (len(batch) == ROWS_AT_ONCE or characters + lengths[i] > CHARACTERS_AT_ONCE):
             yield batch
-            batch, pieces = [], 0
+            batch, characters = [], 0
         batch.append(i)
-        pieces += lengths[i]
+        characters += lengths[i]
     if batch:
         yield batch
 
@@ -170,20 +170,22 @@ class _Asked:
         self.digest, self.dataset, self.family = facts.digest, facts.dataset, answering_family(facts.task)
         self._vocabulary = Vocabulary(facts.vocabulary, facts.lower_case) if facts.vocabulary else None
 
-    @property
-    def counts_pieces(self) -> bool:
-        """Whether texts' pieces are counted, and not guessed by their characters."""
-        return self._vocabulary is not None
+    def count_cut(self, examples: Sequence[Mapping[str, str]]) -> int | None:
+        """How many examples the model does not read all of; None where its files do not say how it reads.
 
-    def pieces(self, examples: Sequence[Mapping[str, str]]) -> list[dict[str, int]]:
-        """Field -> pieces of its text, of each example."""
-        counts = {name: self._counts([example[name] for example in examples]) for name in self.model.fields}
-        return [dict(zip(counts, row, strict=True)) for row in zip(*counts.values(), strict=True)]
-
-    def _counts(self, texts: Sequence[str]) -> list[int]:
-        if self._vocabulary is None:
-            return [len(text) // CHARACTERS_PER_PIECE + 1 for text in texts]
-        return [len(pieces) for pieces in self._vocabulary.encode(texts)]
+        Texts are cut into pieces once more for it, which takes as long as all else that is done here with a short one. So it is
+        done for those alone that may be too long: a text has no more pieces than bytes, and one.
+        """
+        vocabulary, dataset = self._vocabulary, self.dataset
+        if vocabulary is None or dataset is None:
+            return None
+        cut = 0
+        for example in examples:
+            most = {name: len(text.encode()) + 1 for name, text in example.items()}
+            if self.family.is_cut(most, dataset):
+                pieces = vocabulary.encode(list(example.values()))
+                cut += self.family.is_cut(dict(zip(example, map(len, pieces), strict=True)), dataset)
+        return cut
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,10 @@ def _beam(flags: Sequence[str], output: str, model: str) -> tuple[Any, str]:
     """Beam's options, None without any, and the output folder by the name under which its workers reach it."""
     if not flags:
         return None, output
+    if find_spec("apache_beam") is None:
+        raise InputError(
+            f"{flags[0]}: is for Apache Beam, which is not installed in this environment; pip install apache-beam"
+        )
     from bigbird_components.beam_options import parse_options, sees_this_machine
 
     options = parse_options(flags, _OWN)

@@ -25,6 +25,7 @@ ROWS = 2048
 BYTES = 1 << 26
 """Of a shard's lines, from which on it gets no further row: documents may be long, and a shard is in memory at once."""
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: `dumps` makes one for each value
 _DESCRIBED = 3  # bad rows that are kept in memory, for the message
 
 
@@ -153,4 +154,4 @@ def _plain(value: Any) -> Any:
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    return f"{json.dumps(value, ensure_ascii=False)}\n".encode("utf-8", "backslashreplace")
+    return f"{_encode(value)}\n".encode("utf-8", "backslashreplace")
