@@ -179,13 +179,17 @@ class _Asked:
         vocabulary, dataset = self._vocabulary, self.dataset
         if vocabulary is None or dataset is None:
             return None
-        cut = 0
+        long = []
         for example in examples:
             most = {name: len(text.encode()) + 1 for name, text in example.items()}
             if self.family.is_cut(most, dataset):
-                pieces = vocabulary.encode(list(example.values()))
-                cut += self.family.is_cut(dict(zip(example, map(len, pieces), strict=True)), dataset)
-        return cut
+                long.append(example)
+        counts = {
+            name: [len(pieces) for pieces in vocabulary.encode([example[name] for example in long])]
+            for name in self.model.fields
+        }
+        rows = zip(*counts.values(), strict=True)
+        return sum(self.family.is_cut(dict(zip(counts, row, strict=True)), dataset) for row in rows)
 
 
 @lru_cache(maxsize=1)
