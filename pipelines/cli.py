@@ -20,7 +20,7 @@ COMMANDS = {
     "compile": f"{_LOCAL}:compile_command",
     "recipes": f"{_LOCAL}:recipes",
     "convert": f"{_LOCAL}:convert",
-    "predict": f"{_LOCAL}:predict",
+    "predict": "bigbird_pipelines.cli_predict:predict",
     "submission": f"{_LOCAL}:submission",
     "submit": f"{_CLOUD}:submit",
     "schedule": f"{_CLOUD}:schedule",

@@ -178,37 +178,6 @@ def convert(
 @click.command(
     cls=Command,
     epilog="""
-    bigbird predict --model runs/NAME --text "A film worth every minute."
-    bigbird predict --model runs/NAME --text "A man sleeps." --text-b "Somebody is asleep."
-    bigbird predict --model runs/NAME --question "Who wrote it?" --context "It was written by Ada."
-    bigbird predict --model runs/NAME texts.jsonl
-    """,
-)
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The folder of a run, a SavedModel or a trained model.",
-)
-@click.option("--text", help="The text to classify; the first one of a pair.")
-@click.option("--text-b", help="The second text of a pair.")
-@click.option("--question", help="What to answer.")
-@click.option("--context", help="The text that holds the answer.")
-def predict(**options: Any) -> None:
-    """Answers with a trained model.
-
-    FILE holds one example a line, as JSON: {"text_a": …, "text_b": …} or {"question": …, "context": …}; a plain text
-    file is one text a line. Each answer is one line of JSON.
-    """
-    from bigbird_pipelines.predict import predict_command
-
-    run_command(lambda: predict_command(**options))
-
-
-@click.command(
-    cls=Command,
-    epilog="""
     bigbird submission evaluations/* --output submission.zip
     bigbird submission evaluations/cola evaluations/rte --output some.zip --partial
     """,

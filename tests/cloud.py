@@ -35,6 +35,9 @@ class Cloud(LoopbackServer):
         schedules: schedule id -> resource, as JSON.
         objects: gs:// address -> content.
         models: names of the models that runs registered.
+        versions: of registered models, as JSON, besides those of `models`.
+        batch_jobs: batch prediction job id -> resource, as JSON.
+        predictions: what `GET` of a batch prediction gives, one after the other, the last for good: (state, what it says besides).
         progress: what `GET` of a job gives, one after the other, the last for good: (state, task details).
     """
 
@@ -44,6 +47,9 @@ class Cloud(LoopbackServer):
         self.objects: dict[str, bytes] = {}
         self.progress: list[tuple[str, list[dict[str, Any]]]] = [("PIPELINE_STATE_RUNNING", [])]
         self.models: set[str] = set()
+        self.versions: list[dict[str, Any]] = []
+        self.batch_jobs: dict[str, dict[str, Any]] = {}
+        self.predictions: list[tuple[str, dict[str, Any]]] = [("JOB_STATE_RUNNING", {})]
         self.logs: list[dict[str, Any]] = []
         self._ids = itertools.count(1)
         path = rf"/v1/{PARENT}"
@@ -53,6 +59,10 @@ class Cloud(LoopbackServer):
                 (rf"GET {path}/pipelineJobs", self._list_jobs),
                 (rf"GET {path}/pipelineJobs/([^/:]+)", self._get_job),
                 (rf"GET {path}/models", self._list_models),
+                (rf"GET {path}/models/(\d+)@(\w+)", self._get_version),
+                (rf"POST {path}/batchPredictionJobs", self._create_prediction),
+                (rf"GET {path}/batchPredictionJobs", self._list_predictions),
+                (rf"GET {path}/batchPredictionJobs/(\d+)", self._get_prediction),
                 (rf"POST {path}/schedules", self._create_schedule),
                 (rf"GET {path}/schedules", lambda *_: {"schedules": list(self.schedules.values())}),
                 (rf"GET {path}/schedules/([^/:]+)", lambda match, _: self._schedule(match[1])),
@@ -85,11 +95,38 @@ class Cloud(LoopbackServer):
 
     def _list_models(self, _: Any, request: Request) -> Any:
         wanted = request.query.get("filter", "").partition('display_name="')[2].rstrip('"')
-        return {
-            "models": [{"name": f"{PARENT}/models/7", "displayName": wanted, "labels": {"bigbird": "register"}}]
-            if wanted in self.models
-            else []
-        }
+        found = [one for one in self.versions if one["displayName"] == wanted and "default" in one["versionAliases"]]
+        if wanted in self.models:
+            found.append({"name": f"{PARENT}/models/7", "displayName": wanted, "labels": {"bigbird": "register"}})
+        return {"models": found}
+
+    def _get_version(self, match: Any, _: Request) -> Any:
+        for version in self.versions:
+            if version["name"].endswith(f"/{match[1]}") and match[2] in (
+                version["versionId"],
+                *version["versionAliases"],
+            ):
+                return version
+        raise Answer(404, {"error": {"code": 404, "message": "The Model does not exist.", "status": "NOT_FOUND"}})
+
+    def _create_prediction(self, _: Any, request: Request) -> Any:
+        message = parsed(aiplatform_v1.BatchPredictionJob, request.body)
+        assert message.display_name and message.model and message.input_config.instances_format, "required by the API"
+        identifier = str(next(self._ids))
+        name = f"{PARENT}/batchPredictionJobs/{identifier}"
+        self.batch_jobs[identifier] = {**request.body, "name": name, "state": "JOB_STATE_PENDING", "createTime": now()}
+        return self.batch_jobs[identifier]
+
+    def _list_predictions(self, _: Any, request: Request) -> Any:
+        name, _, value = request.query["filter"].removeprefix("labels.").partition("=")
+        found = [job for job in self.batch_jobs.values() if job["labels"].get(name) == value.strip('"')]
+        return {"batchPredictionJobs": found}
+
+    def _get_prediction(self, match: Any, _: Request) -> Any:
+        if match[1] not in self.batch_jobs:
+            raise Answer(404, {"error": {"code": 404, "message": "not found", "status": "NOT_FOUND"}})
+        state, more = self.predictions[0] if len(self.predictions) == 1 else self.predictions.pop(0)
+        return {**self.batch_jobs[match[1]], "state": state, **more}
 
     def _list_jobs(self, _: Any, request: Request) -> Any:
         schedule = request.query.get("filter", "").partition('schedule_name="')[2].rstrip('"')

@@ -81,6 +81,7 @@ def export(
             buckets=list(trained.experiment.task.buckets),
             max_length=trained.dataset.max_length,
             vocabulary=trained.dataset.vocabulary,
+            dataset=trained.dataset,
             trained_model=model_uri or model,
             signatures={name: _describe(function, family.signature_meanings()) for name, function in concrete.items()},
             example=EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),

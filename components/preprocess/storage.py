@@ -9,11 +9,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from bigbird.storage import (
@@ -34,6 +32,7 @@ from bigbird.storage import (
 from bigbird.storage import read_bytes as read_raw
 from bigbird.support.artifacts import check_replaceable, new_folder
 from bigbird.support.errors import InputError
+from bigbird_components.output_files import check_output, for_workers, make_folder, open_range
 
 __all__ = [
     "check",
@@ -56,14 +55,6 @@ __all__ = [
     "write_bytes",
     "write_text",
 ]
-
-# Vertex mounts buckets here; remote workers have no such mount.
-_MOUNT = "/gcs/"
-
-
-def for_workers(path: str) -> str:
-    """The name under which other machines find a mounted bucket's file."""
-    return f"gs://{path.removeprefix(_MOUNT)}" if path.startswith(_MOUNT) else path
 
 
 def check(path: str) -> None:
@@ -133,23 +124,6 @@ _UNPACKED: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@contextmanager
-def open_range(path: str, start: int, size: int) -> Iterator[Iterator[bytes]]:
-    """Yields the lines of a run of bytes that begins and ends with whole lines."""
-    with open_file(path) as file:
-        file.seek(start)
-        yield _lines(file, size)
-
-
-def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
-    while size > 0:
-        line = file.readline()
-        if not line:
-            raise OSError(f"{file}: ends {size} bytes before the shard does")
-        size -= len(line)
-        yield line
-
-
 def write_text(path: str, text: str) -> None:
     """Writes a whole file in UTF-8; half a character, which has no UTF-8, as its escape."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
@@ -177,44 +151,3 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
         except BaseException:
             delete([target])
             raise
-
-
-def check_output(target: str, inputs: Sequence[str]) -> None:
-    """Refuses an output folder that cannot be written, or whose replacement would delete what the user keeps there.
-
-    Args:
-        target: the output folder.
-        inputs: files and folders that the run reads.
-
-    Raises:
-        InputError: names the folder and what stands in the way.
-    """
-    if not target.strip():
-        raise InputError("the output folder is given as an empty path; expected a new or empty folder")
-    for path in inputs:
-        if is_remote(path) == is_remote(target) and _holds(target, path):
-            raise InputError(
-                f"{target}: is the output folder and holds {path}, which this run reads; give another output folder"
-            )
-    if is_remote(target):
-        return
-    place = Path(target).resolve()
-    if Path.cwd().is_relative_to(place):
-        raise InputError(f"{target}: is the current folder, or one above it; give the output a folder of its own")
-    above = next(folder for folder in place.parents if folder.exists())
-    if not above.is_dir():
-        raise InputError(f"{target}: cannot be made, as {above} is a file; give another output folder")
-    if not os.access(above, os.W_OK):
-        raise InputError(f"{target}: cannot be made, as {above} may not be written to; give another output folder")
-
-
-def _holds(folder: str, path: str) -> bool:
-    if is_remote(folder):
-        return f"{path.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
-    return Path(path).resolve().is_relative_to(Path(folder).resolve())
-
-
-def make_folder(folder: str) -> None:
-    """Makes a folder, unless it is there; a bucket's is there with its first file."""
-    if not is_remote(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)

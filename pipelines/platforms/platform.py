@@ -24,6 +24,7 @@ from bigbird_pipelines.team_settings import TeamSettings
 
 if TYPE_CHECKING:
     from bigbird_pipelines.platforms.local_steps import Place
+    from bigbird_pipelines.platforms.prediction import PredictionService
     from bigbird_pipelines.platforms.service import PipelineService
     from bigbird_pipelines.platforms.target import Target
 
@@ -132,12 +133,14 @@ class RemotePlatform(Platform):
         time_zones: whether a schedule may have a time zone of its own.
         catches_up: the command at which is chosen whether a schedule makes up for missed runs.
         elsewhere: own option -> what to do where it is given for another platform, whose title follows.
+        predicts: whether it answers tables with registered models.
         no_registry: why `registry:NAME` names no weights there, where it has no registry.
     """
 
     machines: ClassVar[Mapping[str, Machine]] = MACHINES
     default_machine: ClassVar[str]
     registers: ClassVar[bool] = False
+    predicts: ClassVar[bool] = False
     recurring: ClassVar[str]
     time_zones: ClassVar[bool] = True
     catches_up: ClassVar[Literal["create", "resume"]] = "create"
@@ -173,6 +176,14 @@ class RemotePlatform(Platform):
             placement: where a run is to go; its platform is this one.
             settings: of the team.
         """
+
+    def prediction(self, settings: TeamSettings) -> PredictionService:
+        """What answers tables with registered models; where `predicts` is set.
+
+        Raises:
+            InputError: settings are missing, or the platform answers none.
+        """
+        raise InputError(f"--target {self.name}: answers no tables; answer here, without --target")
 
     def request_fields(self, settings: TeamSettings) -> dict[str, Any]:
         """Which `pipeline_root`, `service_account` and `network` a `Request` has, of the settings.

@@ -326,3 +326,29 @@ def test_options_may_be_spelt_with_underscores_and_values_keep_theirs():
     assert "squad_v1" in listed and "--max-length" in listed
     refused = CliRunner().invoke(cli.cli, ["run", "--max_length", "8", "--task=squad_v1"])
     assert refused.exit_code == 2 and "'--max-length': 8 is not in the range" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--text", "a", "--keep", "b"), "--keep is given without --output, the folder to write the answers to"),
+        (("--text", "a", "--id", "b"), "--id is given without --output"),
+        (("--text", "a", "--project", "my-project"), "--project is given without --output"),
+        (("--text", "a", "--text", "b"), "--text is given twice; expected one text, or --output for a table"),
+        (("--output", "o"), "--output is given without a FILE; expected a table's file"),
+        (("a.csv", "--output", "o", "--dry-run"), "--dry-run is given without --target"),
+        (("a.csv", "--output", "o", "--project", "my-project"), "--project is given without --target"),
+        (("--text", "a", "--txt", "b"), "No such option '--txt'"),
+        (
+            ("a.csv", "b.csv", "--output", "o"),
+            "Got unexpected extra argument (b.csv); expected one FILE, before options of",
+        ),
+        (("a.csv", "--input", "b.csv", "--output", "o"), "--input b.csv and a.csv are both given"),
+    ],
+)
+def test_predicts_options_belong_to_what_they_are_for(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(cli.cli, ["predict", "--model", "m", *words])
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ from bigbird.manifests.evaluation import (
     Primary,
 )
 from bigbird.manifests.model import ModelManifest
+from bigbird.manifests.predictions import InputFacts, PredictionsManifest
 from bigbird.manifests.saved_model import SavedModelManifest, SignatureFacts, TensorFacts
 from bigbird.manifests.state import BestFacts, CheckpointState
 
@@ -24,11 +25,13 @@ __all__ = [
     "ConversionVocabulary",
     "DatasetManifest",
     "EvaluationManifest",
+    "InputFacts",
     "Interval",
     "LengthFacts",
     "Manifest",
     "ModelManifest",
     "Part",
+    "PredictionsManifest",
     "Primary",
     "SavedModelManifest",
     "SignatureFacts",

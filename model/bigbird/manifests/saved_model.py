@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field, StrictInt
 
 from bigbird.manifests.base import Figure, Manifest, Part
-from bigbird.manifests.dataset import VocabularyFacts
+from bigbird.manifests.dataset import DatasetManifest, VocabularyFacts
 
 
 class TensorFacts(Part):
@@ -37,6 +37,9 @@ class SavedModelManifest(Manifest):
     buckets: list[StrictInt] = Field(default_factory=list, description="Lengths in tokens to which inputs are padded.")
     max_length: StrictInt = Field(0, description="Most tokens of an input, special pieces included.")
     vocabulary: VocabularyFacts | None = Field(None, description="Of the dataset that the model was trained on.")
+    dataset: DatasetManifest | None = Field(
+        None, description="The manifest of the dataset that the model was trained on; None in earlier versions."
+    )
     trained_model: str | None = Field(None, description="Where the model folder lies.")
     signatures: dict[str, SignatureFacts] = Field(default_factory=dict, description="Functions by name.")
     example: str = Field("", description="Python that asks the model.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,12 @@ class TextModel:
             self._predictor.check("the example" if single else f"example {number}, counted from 0", example)
         answers: list[dict[str, Any]] = []
         for start in range(0, len(examples), batch_size):
-            batch = self._predictor(examples[start : start + batch_size])
-            answers += [named_probabilities(answer, self.labels) for answer in batch]
+            answers += self.answer(examples[start : start + batch_size])
         return answers[0] if single else answers
+
+    def answer(self, examples: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+        """Answers examples that `check` takes, all in one call of the model; as `predict` does."""
+        return [named_probabilities(answer, self.labels) for answer in self._predictor(examples)]
 
     def check(self, where: str, example: dict[str, Any]) -> None:
         """Raises `InputError`, whose message begins with `where`, unless an example holds a text for each field and no more."""

@@ -413,6 +413,20 @@ class AnsweringFamily(TaskFamily):
         """What a client would ask of a line: the exported model's inputs."""
         yield line
 
+    def is_cut(self, pieces: Mapping[str, int], dataset: DatasetManifest) -> bool:
+        """Whether the exported model reads less than all text of an example; here one that it cuts at `max_length`.
+
+        Args:
+            pieces: input of the model -> pieces of its text.
+            dataset: the manifest of what the model was trained on.
+        """
+        specials = 1 + len(pieces)  # [CLS], and a [SEP] after each text
+        return sum(pieces.values()) + specials > dataset.max_length
+
+    def labels_of(self, answer: Mapping[str, Any]) -> Sequence[str]:
+        """The labels that an answer gives, to be counted; none of numbers and of texts."""
+        return [answer["label"]] if "label" in answer else answer.get("labels", ())
+
     @abstractmethod
     def score_answers(
         self,

@@ -15,6 +15,7 @@ from bigbird_pipelines.platforms.service import PipelineService, patiently
 from bigbird_pipelines.team_settings import TeamSettings, require
 
 if TYPE_CHECKING:
+    from bigbird_pipelines.platforms.prediction import PredictionService
     from bigbird_pipelines.platforms.target import Target
 
 _TIMEOUT_S = 20.0  # for a look into the registry
@@ -33,6 +34,7 @@ class Vertex(RemotePlatform):
     )
     default_machine = "tpu-v5e-1"
     registers = True
+    predicts = True
     recurring = "Vertex AI's schedules"
     catches_up = "resume"
     options: ClassVar = {
@@ -52,6 +54,9 @@ class Vertex(RemotePlatform):
             'bigbird schedule create weekly --cron "0 3 * * 1" --time-zone Europe/Paris --task sst2 --data gs://bucket/{date}/SST-2',
             'bigbird schedule create weekly --cron "0 3 * * 1" --task sst2 --data gs://bucket/SST-2 --recipe glue_sst2 --init-checkpoint registry:bigbird-sst2',
         ),
+        "predict": (
+            "bigbird predict --target vertex --model registry:bigbird-sst2 gs://bucket/mails.jsonl --output gs://bucket/answers",
+        ),
         "doctor": ("bigbird doctor",),
     }
 
@@ -70,6 +75,12 @@ class Vertex(RemotePlatform):
         from bigbird_pipelines.platforms.vertex.service import VertexService
 
         return VertexService(settings)
+
+    def prediction(self, settings: TeamSettings) -> PredictionService:
+        """Batch predictions of the project's region."""
+        from bigbird_pipelines.platforms.vertex.prediction import VertexPrediction
+
+        return VertexPrediction(settings)
 
     def request_fields(self, settings: TeamSettings) -> dict[str, Any]:
         """The project's bucket, service account and network."""

@@ -268,6 +268,10 @@ class ClassificationFamily(ClassifierFamily):
             scale=(config.number_mean, config.number_deviation),
         )
 
+    def is_cut(self, pieces: Mapping[str, int], dataset: DatasetManifest) -> bool:
+        in_windows = dataset["long_documents"] == "windows" and len(pieces) == 1
+        return not in_windows and super().is_cut(pieces, dataset)
+
     def score_answers(
         self,
         lines: Sequence[Line],

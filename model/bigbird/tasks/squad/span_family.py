@@ -53,6 +53,10 @@ class SpanFamily(AnsweringFamily):
     def manifest_facts(self, task: str, settings: Mapping[str, int]) -> dict[str, Any]:
         return dict(settings)
 
+    def is_cut(self, pieces: Mapping[str, int], dataset: DatasetManifest) -> bool:
+        """Whether a question is cut; contexts are read whole, in windows."""
+        return pieces["question"] > dataset["query_length"]
+
     def count(self, results: SquadResults) -> int:
         return len(results.questions)
 

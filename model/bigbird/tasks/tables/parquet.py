@@ -58,6 +58,21 @@ def read_parquet(
         ) from None
 
 
+def parquet_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
+    """The columns of a Parquet file; errors as `read_parquet`."""
+    del section
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    name = quoted_name(table.path)
+    try:
+        with storage.open(table.path) as stream:
+            return list(pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20).schema_arrow.names)
+    except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{name}: cannot be read as Parquet ({reason}); expected a whole Parquet file") from None
+
+
 def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
     """The columns to read.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.tables.columns import Columns, Records
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage
-from bigbird.tasks.tables.parquet import read_parquet
+from bigbird.tasks.tables.parquet import parquet_names, read_parquet
 from bigbird.tasks.tables.section import TableFormat
-from bigbird.tasks.tables.text_formats import read_delimited, read_json_lines
+from bigbird.tasks.tables.text_formats import delimited_names, json_names, read_delimited, read_json_lines
 
 _READERS = {
     "csv": read_delimited,
@@ -15,6 +15,17 @@ _READERS = {
     "jsonl": read_json_lines,
     "parquet": read_parquet,
 }
+
+_NAMES = {"csv": delimited_names, "tsv": delimited_names, "jsonl": json_names, "parquet": parquet_names}
+
+
+def column_names(table: Table, section: TableFormat, storage: TableStorage = LOCAL) -> list[str]:
+    """The names of a file's columns, in order; of JSON Lines all keys, for which the whole file is read.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _NAMES[table.format](table, section, storage)
 
 
 def read_records(

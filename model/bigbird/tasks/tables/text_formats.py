@@ -12,7 +12,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, NoReturn, cast
@@ -76,7 +76,7 @@ def _unpacked(table: Table, storage: TableStorage) -> Iterator[io.BufferedReader
             yield packed
 
 
-def _lines(table: Table, section: TableFormat, storage: TableStorage) -> Iterator[str]:
+def _lines(table: Table, section: TableFormat, storage: TableStorage) -> Generator[str]:
     r"""Yields a file's lines with their endings, which are \n, \r\n or \r, without a byte order mark.
 
     Raises:
@@ -264,6 +264,38 @@ def _picked(table: Table, header: list[str], delimiter: str, columns: Columns) -
         return tuple(found)
 
     return pick
+
+
+def delimited_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
+    """The columns that CSV's or TSV's first line names; errors as `read_delimited`."""
+    delimiter = section.delimiter or ("\t" if table.format == "tsv" else ",")
+    csv.field_size_limit(max(LONGEST, csv.field_size_limit()))
+    lines = _lines(table, section, storage)
+    reader = csv.reader(
+        lines, delimiter=delimiter, strict=True, quoting=csv.QUOTE_MINIMAL if section.quoted else csv.QUOTE_NONE
+    )
+    try:
+        found = next((record for record in reader if record), [])
+    except csv.Error as error:
+        raise InputError(f"{table.place(1)}: the record that begins here {_quoting_problem(str(error))}") from None
+    finally:
+        lines.close()
+    if not any(found):
+        raise InputError(f"{table.place(1)}: has no header; expected the columns' names in the first line")
+    return found
+
+
+def json_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
+    """The keys that JSON Lines have anywhere in the file, in the order in which they come; errors as `read_json_lines`."""
+    decode = json.JSONDecoder(object_pairs_hook=_as_object).decode
+    found: dict[str, None] = {}
+    for number, line in enumerate(_lines(table, section, storage), 1):
+        record, _ = (None, "") if line.isspace() else _parsed(line, decode)
+        if record is not None:
+            found.update(dict.fromkeys(record))
+        elif number == 1:
+            _refuse_other_json(line, table)
+    return list(found)
 
 
 class _RepeatedKeyError(ValueError):

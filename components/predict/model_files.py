@@ -1,0 +1,35 @@
+"""A model's folder as files of this machine: as it is, or copied from its bucket."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bigbird import storage
+from bigbird.serving.saved_model import IN_RUN
+from bigbird.support.artifacts import MANIFESTS
+
+
+@contextmanager
+def local_model(location: str) -> Iterator[Path]:
+    """Yields a folder of a run, a SavedModel or a trained model; a bucket's is a copy, which goes with the block.
+
+    Args:
+        location: here, or in a bucket. Of a run's folder in a bucket the exported model alone is copied.
+
+    Raises:
+        InputError: there are no files, or they cannot be copied whole.
+        ServiceError: the bucket cannot be read.
+    """
+    if not storage.is_remote(location):
+        yield Path(location)
+        return
+    storage.service_of(location)
+    exported = storage.join(location.rstrip("/"), IN_RUN.as_posix())
+    if storage.exists(storage.join(exported, MANIFESTS["saved_model"])):
+        location = exported
+    with tempfile.TemporaryDirectory(prefix="bigbird-model-") as name:
+        storage.download(location, Path(name))
+        yield Path(name)
