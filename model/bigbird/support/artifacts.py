@@ -19,13 +19,14 @@ from bigbird.support.integrity import Facts
 from bigbird.support.locks import locked
 from bigbird.support.text_files import parse_json, read_text
 
-# What each stage, and a conversion, leaves behind: the manifest that makes its folder whole.
+# What each stage, a conversion and a check leave behind: the manifest that makes its folder whole.
 MANIFESTS = {
     "dataset": "dataset.json",
     "model": "model.json",
     "evaluation": "metrics.json",
     "saved_model": "signature.json",
     "checkpoint": "conversion.json",
+    "check": "check.json",
 }
 
 # A run's folder: what marks it, and where its trained model is.

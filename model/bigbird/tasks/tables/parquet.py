@@ -58,6 +58,27 @@ def read_parquet(
         ) from None
 
 
+def parquet_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
+    """As `bigbird.tasks.tables.reading.column_names`."""
+    del section
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with storage.open(table.path) as stream:
+            schema = pq.ParquetFile(stream, pre_buffer=False).schema_arrow
+    except (pa.ArrowException, OSError, ValueError):
+        return []  # what is wrong is told by whoever reads it
+    return [field.name for field in schema if schema.names.count(field.name) == 1 and _is_plain(field.type)]
+
+
+def _is_plain(kind: Any) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
+
+
 def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
     """The columns to read.
 
@@ -65,10 +86,6 @@ def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
         InputError: one is missing, twice there, or of a type that it cannot have.
     """
     from pyarrow import types
-
-    def plain(kind: Any) -> bool:
-        kind = kind.value_type if types.is_dictionary(kind) else kind
-        return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
     name, found = quoted_name(table.path), []
     for column, key in columns.keys.items():
@@ -84,7 +101,7 @@ def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
         kind = schema.field(column).type
         may_be_list = column in columns.lists
         inner = kind.value_type if may_be_list and (types.is_list(kind) or types.is_large_list(kind)) else kind
-        if not plain(inner):
+        if not _is_plain(inner):
             raise InputError(
                 f"{name}: has values of type {str(kind)[:100]} in column {shown(column, 60)}; expected "
                 f"{'texts, numbers, truth values or lists of them' if may_be_list else 'text'}, as {key} names it"

@@ -1,13 +1,13 @@
-"""Reads a table's records one after another, whatever its format."""
+"""Reads a table's records one after another, and its columns' names, whatever its format."""
 
 from __future__ import annotations
 
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.tables.columns import Columns, Records
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage
-from bigbird.tasks.tables.parquet import read_parquet
+from bigbird.tasks.tables.parquet import parquet_names, read_parquet
 from bigbird.tasks.tables.section import TableFormat
-from bigbird.tasks.tables.text_formats import read_delimited, read_json_lines
+from bigbird.tasks.tables.text_formats import delimited_names, json_names, read_delimited, read_json_lines
 
 _READERS = {
     "csv": read_delimited,
@@ -15,6 +15,23 @@ _READERS = {
     "jsonl": read_json_lines,
     "parquet": read_parquet,
 }
+_NAMES = {
+    "csv": delimited_names,
+    "tsv": delimited_names,
+    "jsonl": json_names,
+    "parquet": parquet_names,
+}
+
+
+def column_names(table: Table, section: TableFormat, storage: TableStorage = LOCAL) -> list[str]:
+    """The columns that a file has once and that hold texts, numbers or truth values, in their order.
+
+    Of JSON Lines those of the first records.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _NAMES[table.format](table, section, storage)
 
 
 def read_records(
