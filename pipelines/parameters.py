@@ -86,6 +86,11 @@ def pipeline_parameters(
         "metric_threshold": NO_THRESHOLD if options["metric_threshold"] is None else options["metric_threshold"],
     }
     experiment = _resolve(parameters, runtime)
+    checks = checks_of(options)
+    if checks and not own_tables:
+        raise InputError(f"--check is given with --task {task}, which reads official files; it is for your own tables")
+    if checks:
+        parameters["fail_on"] = checks
     if own_tables:
         parameters |= _tables(options, task, experiment, files)
         parameters["overrides"] = join_overrides([parameters["overrides"], *parameters.pop("section")])
@@ -107,6 +112,18 @@ def pipeline_parameters(
         experiment = _resolve(parameters, runtime)
     parameters["vocabulary"] = _vocabulary(parameters["vocabulary"], experiment, files)
     return parameters, experiment
+
+
+def checks_of(options: Mapping[str, Any]) -> str:
+    """The checks of `--check`, with commas between; empty where the tables are not to be checked.
+
+    Raises:
+        InputError: one is no check.
+    """
+    from bigbird_components.check.check import NONE, parse_fail_on
+
+    given = options.get("check") or ""
+    return given and (",".join(parse_fail_on(given, "--check")) or NONE)
 
 
 def _official_files(options: Mapping[str, Any], task: str, files: Files) -> dict[str, str]:
