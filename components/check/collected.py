@@ -30,7 +30,7 @@ _LABELS = 200  # more labels are not looked for in texts
 _SHORTEST_LABEL = 3  # characters of a label that is looked for in texts
 
 
-_NEVER = re.compile("(?!)")
+_PLAIN_CHECKS = tuple(check for check in ROW_CHECKS if not check.of_odd)
 # Faults of rows whose text is none.
 _NO_TEXT = frozenset(("empty_text", "blank_text", "bad_value"))
 
@@ -75,7 +75,7 @@ class Collected:
         self.columns = {name: _Column() for name in source.other_columns}
         self.label_hits: dict[str, list[int]] = {}
         self.outcome = Outcome("", np.zeros(0, np.uint8), "", "")
-        self._label_words: dict[str, re.Pattern[str]] = {}
+        self._label_words: dict[str, tuple[str, re.Pattern[str]]] = {}
         self._order: list[str] = []  # of `label_hits`, to pick by number
         self._known_labels: dict[tuple[str, ...], int] = {}
         self._words: list[bytes] = []  # folded texts, until there are enough
@@ -99,7 +99,7 @@ class Collected:
         for fault in row.faults:
             self._note(self.faults, fault, row, shown(text.text, 60) if has_text else "")
         if has_text:
-            for check in ROW_CHECKS:
+            for check in ROW_CHECKS if text.is_odd else _PLAIN_CHECKS:
                 told = check.evidence(text)
                 if told:
                     self._note(self.row_findings, check.name, row, told)
@@ -161,7 +161,7 @@ class Collected:
             if label not in self.label_hits and len(self.label_hits) < _LABELS:
                 words = folded(label).strip()
                 counts = len(words) >= _SHORTEST_LABEL and not words.isdigit()
-                self._label_words[label] = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)") if counts else _NEVER
+                self._label_words[label] = (words if counts else "", re.compile(rf"(?<!\w){re.escape(words)}(?!\w)"))
                 self.label_hits[label] = [0, 0, 0, 0]
                 self._order.append(label)
         known = [label for label in labels if label in self.label_hits]
@@ -170,12 +170,16 @@ class Collected:
         for label in known:
             hits = self.label_hits[label]
             hits[0] += 1
-            hits[1] += self._label_words[label].search(text) is not None
+            hits[1] += self._names(text, label)
         other = self._order[self.rows % len(self._order)]
         if other not in labels:
             hits = self.label_hits[other]
             hits[2] += 1
-            hits[3] += self._label_words[other].search(text) is not None
+            hits[3] += self._names(text, other)
+
+    def _names(self, text: str, label: str) -> bool:
+        words, pattern = self._label_words[label]
+        return words != "" and words in text and pattern.search(text) is not None
 
     def _flush(self) -> None:
         if not self._words:

@@ -48,9 +48,15 @@ class Check:
 
 @dataclass(frozen=True)
 class RowCheck(Check):
-    """A check of one text: gives what shows it, or nothing."""
+    """A check of one text: gives what shows it, or nothing.
+
+    Attributes:
+        evidence: the function.
+        of_odd: whether it is about texts with an odd character alone (`Text.is_odd`), which few are.
+    """
 
     evidence: Callable[[Text], str] = field(kw_only=True)
+    of_odd: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from bigbird.manifests import CheckManifest, FindingFacts
 from bigbird.reports import report
 from bigbird_components.check.wording import ESTIMATE, counted, doubt, suspect_place
@@ -18,7 +20,7 @@ def findings_page(manifest: CheckManifest) -> str:
     for severity, heading in _SEVERITIES.items():
         findings = [each for each in found if each.severity == severity]
         if findings:
-            sections.append(report.section(heading, *(_finding(each) for each in findings)))
+            sections.append(report.section(heading, *chain.from_iterable(map(_finding, findings))))
     sections.append(_lengths(manifest))
     if manifest.labels:
         sections.append(_labels(manifest))
@@ -33,20 +35,14 @@ def findings_page(manifest: CheckManifest) -> str:
 
 
 def _tiles(manifest: CheckManifest, found: list[FindingFacts]) -> report.Html:
-    counts = {
-        name: sum(each.severity == severity for each in found)
-        for severity, name in (("error", "errors"), ("warning", "warnings"), ("note", "notes"))
-    }
+    counts = {severity: sum(each.severity == severity for each in found) for severity in _SEVERITIES}
+    told = [f"{number} {severity}{'s'[: number != 1]}" for severity, number in counts.items() if number]
     splits = ", ".join(f"{split} {rows:,}" for split, rows in manifest.splits.items())
     verdict = f"failed: {', '.join(manifest.failed)}" if manifest.failed else f"of {len(manifest.findings)} checks"
     return report.tiles(
         [
             ("rows", manifest.rows, splits),
-            (
-                "kinds of findings",
-                sum(counts.values()),
-                ", ".join(f"{number} {name}" for name, number in counts.items()),
-            ),
+            ("kinds of findings", len(found), ", ".join(told) or "nothing was found"),
             ("checks", "failed" if manifest.failed else "done", verdict),
         ]
     )
@@ -67,14 +63,20 @@ def _columns(manifest: CheckManifest) -> report.Html:
     return report.caption(f"Columns read as {read}{f' ({kind})' if kind else ''}{others}.")
 
 
-def _finding(finding: FindingFacts) -> report.Html:
-    fields = [
-        (finding.check, report.mark(counted(finding))),
-        *([("", finding.told)] if finding.told else []),
-        ("remedy", finding.remedy),
-        *((example.place or "column", example.told or "–") for example in finding.examples),
-    ]
-    return report.record(fields)
+def _finding(finding: FindingFacts) -> list[report.Html]:
+    blocks = [report.paragraph(report.join(report.mark(finding.check), f" {counted(finding)}"))]
+    blocks.append(report.caption(". ".join(filter(None, (_sentence(finding.told), _sentence(finding.remedy)))) + "."))
+    if finding.examples:
+        rows = [[example.place or "column", example.told] for example in finding.examples]
+        more = finding.count - len(rows)
+        rows += [[f"and {more:,} more", ""]] if more > 0 else []
+        told = any(row[1] for row in rows)
+        blocks.append(report.table(["where", "what"][: 1 + told], [row[: 1 + told] for row in rows]))
+    return blocks
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".")
 
 
 def _lengths(manifest: CheckManifest) -> report.Html:

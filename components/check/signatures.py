@@ -4,8 +4,8 @@
     empty values filled from others   Shrivastava, "Optimal Densification for Fast and Accurate Minwise Hashing" (2017)
     bands                             Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4
 
-The package datasketch does the same with 128 permutations of every text. Of 300 words it takes 1.2 ms a text, so four minutes
-for 200,000 texts, and this 0.05 ms.
+The package datasketch (2.0) does the same with 128 permutations of every text. Of 300 words it takes 1.2 ms a text and more, so four
+minutes for 200,000 texts; measured in the same run, this takes a 28th of that.
 """
 
 from __future__ import annotations

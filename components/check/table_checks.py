@@ -354,7 +354,7 @@ TABLE_CHECKS = (
         "read the message, and correct the column or name another", find=_refused,
     ),
     TableCheck(
-        "unreadable", "reading", "error", "rows", "with too few or too many values, or that are no JSON",
+        "unreadable", "reading", "error", "rows", "with too few or too many values, or without a JSON object",
         "correct them, or skip them with --max-bad-records", find=partial(_fault, "unreadable"),
     ),
     TableCheck(
@@ -374,7 +374,7 @@ TABLE_CHECKS = (
         "give each row an id of its own, or leave --id out", find=_repeated_ids,
     ),
     TableCheck(
-        "number-label", "reading", "note", "columns", "of labels that are read as a number to be learnt",
+        "number-label", "reading", "note", "columns", "of labels, read as a number to be learnt",
         "if the numbers are names of classes, set --kind single", find=_number,
     ),
     TableCheck(
@@ -400,10 +400,10 @@ TABLE_CHECKS = (
         find=partial(_fault, "missing_group"),
     ),
     TableCheck(
-        "empty-column", "blanks", "note", "columns", "that hold nothing in any row", "see whether the export is whole", find=_empty_columns,
+        "empty-column", "blanks", "note", "columns", "without a value in any row", "see whether the export is whole", find=_empty_columns,
     ),
     TableCheck(
-        "constant-column", "texts", "note", "columns", "that hold the same in all rows",
+        "constant-column", "texts", "note", "columns", "with the same value in all rows",
         "nothing, unless they should differ: training does not read them", find=_constant_columns,
     ),
     TableCheck(
@@ -415,7 +415,7 @@ TABLE_CHECKS = (
         "keep one of each", find=_folded,
     ),
     TableCheck(
-        "near-duplicate", "duplicates", "note", "rows", "that share about 80 % of their phrases with an earlier row",
+        "near-duplicate", "duplicates", "note", "rows", "with about 80 % of their phrases in an earlier row",
         "keep one of each, or keep them in one split with --group", find=_near,
     ),
     TableCheck(
@@ -423,7 +423,7 @@ TABLE_CHECKS = (
         "leave them out of training with --drop-duplicates", find=_leakage,
     ),
     TableCheck(
-        "near-leak", "leakage", "warning", "rows", "of training that validation or test has nearly the same",
+        "near-leak", "leakage", "warning", "rows", "of training with nearly the text of a validation or test row",
         "name a column with --group that such rows share, or leave them out: a score on known texts is too high", find=_near_leakage,
     ),
     TableCheck(
@@ -435,7 +435,7 @@ TABLE_CHECKS = (
         "cut the splits by group: give all rows as one table with --group", find=partial(_shared_names, column="group"),
     ),
     TableCheck(
-        "conflict", "conflicts", "error", "texts", "that are there with different labels",
+        "conflict", "conflicts", "error", "texts", "with different labels in different rows",
         "correct the labels, or keep one row of each: no model can learn both", find=_conflict,
     ),
     TableCheck(
@@ -443,11 +443,11 @@ TABLE_CHECKS = (
         "see which label is right", find=_near_conflict,
     ),
     TableCheck(
-        "shared-beginning", "texts", "note", "rows", "of different texts that begin with the same eight words",
+        "shared-beginning", "texts", "note", "rows", "with the first eight words of many other texts",
         "take such beginnings out: they use up what a model reads", find=partial(_shared_edges, edge="begins"),
     ),
     TableCheck(
-        "shared-end", "texts", "note", "rows", "of different texts that end with the same eight words",
+        "shared-end", "texts", "note", "rows", "with the last eight words of many other texts",
         "take such ends out, such as signatures and notices", find=partial(_shared_edges, edge="ends"),
     ),
     TableCheck(
@@ -467,7 +467,7 @@ TABLE_CHECKS = (
         "take --long-documents head_tail or windows", find=_longer,
     ),
     TableCheck(
-        "one-label", "labels", "error", "labels", "that are the only one", "see whether the label's column is the right one", find=_one_label,
+        "one-label", "labels", "error", "labels", "without any other", "see whether the label's column is the right one", find=_one_label,
     ),
     TableCheck(
         "unseen-label", "labels", "error", "labels", "of validation or test that training has not",
@@ -486,14 +486,14 @@ TABLE_CHECKS = (
         "set a larger --validation-fraction, to see how well they are learnt", find=_unvalidated,
     ),
     TableCheck(
-        "alike-labels", "labels", "warning", "labels", "that differ from another by case, blanks and punctuation only",
+        "alike-labels", "labels", "warning", "labels", "with the name of another but for case, blanks and punctuation",
         "write them alike if they are one label", find=_alike,
     ),
     TableCheck(
-        "label-blanks", "labels", "warning", "labels", "that begin or end with blanks", "take the blanks out", find=_outer_blanks,
+        "label-blanks", "labels", "warning", "labels", "with blanks at the beginning or the end", "take the blanks out", find=_outer_blanks,
     ),
     TableCheck(
-        "placeholder-label", "labels", "warning", "labels", "that are a word for none, such as N/A",
+        "placeholder-label", "labels", "warning", "labels", "of a word for none, such as N/A",
         "leave such rows out, unless the model is to answer so", find=_no_label,
     ),
     TableCheck(
@@ -505,11 +505,11 @@ TABLE_CHECKS = (
         "look at F1 and not at the accuracy, which that label alone makes high", find=_dominant,
     ),
     TableCheck(
-        "label-in-text", "labels", "note", "labels", "that nearly all of their texts name, and others do not",
+        "label-in-text", "labels", "note", "labels", "named in nearly all of their texts and not in others",
         "take the name out, unless the texts that the model will be asked about have it too", find=_named_in_text,
     ),
     TableCheck(
-        "label-column", "labels", "note", "columns", "besides the label's that say the same in all rows",
+        "label-column", "labels", "note", "columns", "with the label's value in all rows, besides the label's own",
         "nothing: training does not read them. Do not add them to --text", find=_label_columns,
     ),
 )  # fmt: skip

@@ -55,6 +55,7 @@ _SCRIPTS = {
     "Korean": re.compile("[\uac00-\ud7af]"),
 }
 SCRIPTS = ("Latin", *_SCRIPTS)
+_BEGINNING = 500  # characters that repeat words too where the whole text does
 _SCRIPT_SAMPLE = 2000  # characters
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 _FEW = 50  # characters of a text whose words are counted one by one
@@ -98,12 +99,10 @@ def _around(text: str, match: re.Match[str] | None) -> str:
 
 
 def _searched(pattern: re.Pattern[str], sign: str = "") -> Callable[[Text], str]:
-    """Evidence of a pattern: in texts that have `sign`, or without one in those that are not ASCII."""
+    """Evidence of a pattern, in texts that have a sign."""
 
     def evidence(text: Text) -> str:
-        if (sign not in text.text) if sign else not text.is_odd:
-            return ""
-        return _around(text.text, pattern.search(text.text))
+        return _around(text.text, pattern.search(text.text)) if sign in text.text else ""
 
     return evidence
 
@@ -141,6 +140,9 @@ def _few_letters(text: Text) -> str:
 
 
 def _repetitive(text: Text) -> str:
+    beginning = text.text[:_BEGINNING].split()
+    if len(set(beginning)) * 3 > len(beginning):
+        return ""
     words = text.text.split()
     return shown(text.text, 60) if len(words) >= 50 and len(set(words)) * 10 < len(words) else ""
 
@@ -163,11 +165,11 @@ def _address(text: Text) -> str:
 ROW_CHECKS = (
     RowCheck(
         "mojibake", "encoding", "warning", "rows", "with UTF-8 that was read as another encoding, such as Ã© for é",
-        "read the source as UTF-8 and write the table again", evidence=_searched(_MOJIBAKE),
+        "read the source as UTF-8 and write the table again", evidence=_searched(_MOJIBAKE), of_odd=True,
     ),
     RowCheck(
         "replacement-character", "encoding", "warning", "rows", "with U+FFFD, which stands where a character was lost",
-        "decode the source with its own encoding; what is lost cannot be restored from this table", evidence=_searched(re.compile("\ufffd")),
+        "decode the source with its own encoding; what is lost cannot be restored from this table", evidence=_searched(re.compile("\ufffd")), of_odd=True,
     ),
     RowCheck(
         "control-character", "encoding", "warning", "rows", "with control characters other than tabs and line ends",
@@ -175,15 +177,15 @@ ROW_CHECKS = (
     ),
     RowCheck(
         "byte-order-mark", "encoding", "note", "rows", "with a byte order mark (U+FEFF) inside the text",
-        "take it out: files were joined that each began with one", evidence=_searched(re.compile("\ufeff")),
+        "take it out: files were joined that each began with one", evidence=_searched(re.compile("\ufeff")), of_odd=True,
     ),
     RowCheck(
         "invisible-character", "encoding", "note", "rows", "with invisible characters: soft hyphens, spaces of no width, marks of direction",
-        "take them out: they cut words into pieces that look whole", evidence=_searched(_INVISIBLE),
+        "take them out: they cut words into pieces that look whole", evidence=_searched(_INVISIBLE), of_odd=True,
     ),
     RowCheck(
         "private-character", "encoding", "note", "rows", "with characters of no agreed meaning, as symbol fonts and PDFs leave them",
-        "extract the text again, or take them out", evidence=_searched(_PRIVATE),
+        "extract the text again, or take them out", evidence=_searched(_PRIVATE), of_odd=True,
     ),
     RowCheck(
         "decomposed", "encoding", "note", "rows", "with accents as characters of their own (not in Unicode's form NFC)",
@@ -218,7 +220,7 @@ ROW_CHECKS = (
         "see whether these are the texts that are meant", evidence=_few_letters,
     ),
     RowCheck(
-        "repetitive", "texts", "note", "rows", "that repeat few words over and over",
+        "repetitive", "texts", "note", "rows", "of few words over and over",
         "see whether the text was extracted well", evidence=_repetitive,
     ),
 )  # fmt: skip

@@ -87,7 +87,7 @@ class TableRows(ABC):
 
     @abstractmethod
     def place(self, file: int, line: int) -> str:
-        """A record's place as messages give it: file and line."""
+        """A record's place: file and line; the file without its folder where that tells it from the others."""
 
     @abstractmethod
     def outcome(self) -> Outcome:

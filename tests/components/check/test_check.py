@@ -115,7 +115,7 @@ def test_faults_that_json_lines_can_have(tmp_path):
     (tmp_path / "t.jsonl").write_text("\n".join(lines))
     manifest = check(str(tmp_path / "t.jsonl"))
     assert counts(manifest) == {"bad-value": 1, "bad-label": 1, "empty-text": 1, "unreadable": 1}
-    assert finding(manifest, "bad-value").examples[0].place == f"{tmp_path}/t.jsonl:4"
+    assert finding(manifest, "bad-value").examples[0].place == "t.jsonl:4"
     assert finding(manifest, "unreadable").examples[0].told == "is a list; expected an object with columns"
 
 
@@ -259,11 +259,11 @@ def test_the_output_is_a_page_and_a_manifest(tmp_path, leaky):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["check.json", "report.html"]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "&lt;b&gt;Of a&lt;/b&gt;" in page and "<b>Of a" not in page
-    assert f"{tmp_path}/train.csv:6" in page  # the row that validation knows
+    assert "train.csv:6" in page  # the row that validation knows
     for each in manifest.findings:
         assert each.check in page
     with pytest.raises(
-        ChecksFailed, match=r"leak: 1 row of training whose text validation or test has \(first: .*train\.csv:6\)"
+        ChecksFailed, match=r"leak: 1 row of training whose text validation or test has \(first: train\.csv:6\)"
     ):
         refuse_failed(manifest)
     with pytest.raises(InputError, match="already holds files"):
@@ -311,5 +311,12 @@ def test_the_step_leaves_its_page_and_ends_with_the_code(tmp_path, leaky, fail_o
         assert "leak: 1 row of training" in json.loads((tmp_path / "failure.json").read_text())["message"]
     else:
         step()
-        assert findings.metadata == {"data_version": "7", "rows": 152, "leak": 1, "html-markup": 1, "duplicate": 1, "unvalidated-label": 1}
+        assert findings.metadata == {
+            "data_version": "7",
+            "rows": 152,
+            "leak": 1,
+            "html-markup": 1,
+            "duplicate": 1,
+            "unvalidated-label": 1,
+        }
     assert (tmp_path / "report").read_text() == (tmp_path / "findings" / "report.html").read_text()

@@ -17,6 +17,7 @@ from bigbird.tasks.table_rows import NO_SPLIT, SPLITS, Outcome, TableRow, TableR
 from bigbird.tasks.tables import splits as cutting
 from bigbird.tasks.tables.columns import Columns
 from bigbird.tasks.tables.files import Table, find_splits, table_storage
+from bigbird.tasks.tables.problems import quoted_name
 from bigbird.tasks.tables.reading import column_names, read_records
 from bigbird.tasks.tables.section import section_of
 from bigbird.tasks.tables.values import BadValueError, as_text
@@ -30,12 +31,12 @@ def rows_to_check(inputs: Inputs, storage: Storage) -> TableRows:
 class _Unreadable(BadRecords):
     """Hands bad records on, however many there are."""
 
-    def __init__(self, told: Callable[[str, str], None]):
+    def __init__(self, table: Table, told: Callable[[str, str], None]):
         super().__init__()
-        self._told = told
+        self._table, self._told = table, told
 
     def add(self, file: str, where: str, problem: str, record: str, *, known: bool = False) -> None:
-        self._told(f"{file}:{where}", problem)
+        self._told(f"{quoted_name(self._table.path)}:{where}", problem)
 
 
 class _Rows(TableRows):
@@ -45,6 +46,11 @@ class _Rows(TableRows):
         self.named = tuple(found)
         self._tables = [(split, table) for split, tables in found.items() for table in tables.tables]
         self.files = [(split, table.path) for split, table in self._tables]
+        names = [table.path.rpartition("/")[2] for _, table in self._tables]
+        unique = len(set(names)) == len(names)  # a name says which file, without its folder
+        self._told = [
+            Table(name, table.format) if unique else table for name, (_, table) in zip(names, self._tables, strict=True)
+        ]
         self.columns = {
             "text": section.text,
             **{key: [name] for key in ("text_b", "label", "id", "group") if (name := getattr(section, key))},
@@ -60,7 +66,7 @@ class _Rows(TableRows):
         self._groups = bytearray()
 
     def place(self, file: int, line: int) -> str:
-        return self._tables[file][1].place(line)
+        return self._told[file].place(line)
 
     def read(self, unreadable: Callable[[str, str], None]) -> Iterator[TableRow]:
         section = self._section
@@ -71,8 +77,8 @@ class _Rows(TableRows):
         for name in self.other_columns:
             named.setdefault(name, "")
         label = {section.label}
-        bad = _Unreadable(unreadable)
         for number, (split, table) in enumerate(self._tables):
+            bad = _Unreadable(self._told[number], unreadable)
             optional = frozenset(self.other_columns) | (label if split == "test" else set())
             columns = Columns(named, optional=optional, lists=frozenset(label))
             place = {name: at for at, name in enumerate(named)}
