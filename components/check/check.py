@@ -138,13 +138,13 @@ def check(
         table = _read(task, inputs, count_tokens, examples)
         findings = [_finding(each, found) for each, found in _findings(table)]
         if doubtful is not None:
-            findings.append(_finding(SUSPECTS, _doubts(doubtful, examples)))
+            findings.append(_finding(SUSPECTS, _doubts(*doubtful, examples)))
         failed = [each.check for each in findings if each.count and {each.check, each.group} & set(asked)]
         return CheckManifest(
             task=task,
             **_facts(table),
             findings=findings,
-            suspects=doubtful,
+            suspects=None if doubtful is None else doubtful[0],
             fail_on=list(asked),
             failed=failed,
             seconds=round(time.monotonic() - started, 2),
@@ -260,17 +260,25 @@ def _lengths(table: Collected) -> TextLengths:
     )
 
 
-def _suspects(predictions: str) -> list[SuspectFacts]:
+def _suspects(predictions: str) -> tuple[list[SuspectFacts], str]:
+    """The rows whose label is probably wrong, and how good the model is that says so."""
     if is_remote(predictions):
         raise InputError(f"--predictions {predictions}: expected a folder of this machine; copy the evaluation here")
     folder = Path(predictions)
-    answers = answering_family(EvaluationManifest.read(folder).task).answers(folder)
-    return [_suspect_facts(each) for each in suspects(answers)]
+    evaluation = EvaluationManifest.read(folder)
+    found = suspects(answering_family(evaluation.task).answers(folder))
+    told = ""
+    if evaluation.primary and evaluation.baseline:
+        told = (
+            f"the model's {evaluation.primary.name} is {evaluation.primary.value:.4f}, the best constant answer's {evaluation.baseline.value:.4f}: "
+            "one that is hardly better says nothing about labels"
+        )
+    return [_suspect_facts(each) for each in found], told
 
 
-def _doubts(found: Sequence[SuspectFacts], examples: int) -> Found:
+def _doubts(found: Sequence[SuspectFacts], told: str, examples: int) -> Found:
     first = [Example(suspect_place(each.file, each.line, each.id), doubt(each)) for each in found[:examples]]
-    return Found(len(found), first)
+    return Found(len(found), first, told)
 
 
 def _suspect_facts(suspect: Suspect) -> SuspectFacts:

@@ -9,7 +9,7 @@ from bigbird.config.overrides import parse_override
 from bigbird.support.errors import InputError
 from bigbird_components.run_configuration import preprocessing_settings, resolve_experiment
 from bigbird_components.table_options import parse_weights
-from bigbird_pipelines import cli
+from bigbird_pipelines import cli_local
 from bigbird_pipelines.files import readable_places, table_path
 from bigbird_pipelines.local_run import make_plan
 
@@ -28,11 +28,9 @@ def folder(tmp_path, monkeypatch):
 
 def plan(*words):
     """The plan of a `bigbird run` in these words."""
-    options = (
-        cli.cli.commands["run"]
-        .make_context("run", [*words, "--recipe", "small_glue"] if "--recipe" not in words else [*words])
-        .params
-    )
+    options = cli_local.run.make_context(
+        "run", [*words, "--recipe", "small_glue"] if "--recipe" not in words else [*words]
+    ).params
     return make_plan(**{name: value for name, value in options.items() if name not in WHERE})
 
 
@@ -249,7 +247,6 @@ def test_a_run_whose_tables_fail_a_check_ends_before_preprocessing(folder, capfd
     rows = [f"text {number} of many that are different,{'ab'[number % 2]}\n" for number in range(120)]
     (folder / "same.csv").write_text("review,sentiment\n" + "".join([*rows, rows[4].replace(",a", ",b")]))
     words = (
-        "run",
         "--data",
         "same.csv",
         "--text",
@@ -262,7 +259,7 @@ def test_a_run_whose_tables_fail_a_check_ends_before_preprocessing(folder, capfd
         "one",
     )
     with pytest.raises(SystemExit) as ended:
-        cli.cli([*words, "--recipe", "small_glue"], standalone_mode=False)
+        cli_local.run.main([*words, "--recipe", "small_glue"], standalone_mode=False)
     assert ended.value.code == 6
     told = capfd.readouterr().err
     assert "step 'check' failed: the data fail checks that were asked for" in told

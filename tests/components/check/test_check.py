@@ -209,6 +209,8 @@ def evaluation(folder, kind, wrong):
         labels=["low", "middle", "high"],
         labelled=True,
         files=names,
+        primary={"name": "accuracy", "value": 0.9},
+        baseline={"description": "always low", "value": 0.5},
     ).write(folder)
     return results
 
@@ -222,6 +224,7 @@ def test_changed_labels_are_among_the_suspects(tmp_path, kind):
     found = {each.line - 2: each for each in manifest.suspects}
     assert set(wrong) <= set(found)
     assert finding(manifest, "suspect-label").count == len(manifest.suspects) < 40
+    assert "accuracy is 0.9000, the best constant answer's 0.5000" in finding(manifest, "suspect-label").told
     assert [each.given for each in manifest.suspects] == sorted(each.given for each in manifest.suspects)
     if kind == "single":
         assert found[77].label == results.labels[results.gold[77]]
