@@ -11,7 +11,7 @@ from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.config.overrides import assignment, join_overrides, parse_override
 from bigbird.support.errors import InputError
 from bigbird.tasks.raw_input import Inputs
-from bigbird.tasks.registry import family_of_task
+from bigbird.tasks.registry import checked_task_names, family_of_task
 from bigbird_components.gate import NO_THRESHOLD
 from bigbird_components.model_names import REGISTRY
 from bigbird_components.run_configuration import resolve_experiment
@@ -87,8 +87,10 @@ def pipeline_parameters(
     }
     experiment = _resolve(parameters, runtime)
     checks = checks_of(options)
-    if checks and not own_tables:
-        raise InputError(f"--check is given with --task {task}, which reads official files; it is for your own tables")
+    if checks and task not in checked_task_names():
+        raise InputError(
+            f"--check is given with --task {task}; it is for your own tables of the tasks {', '.join(checked_task_names())}"
+        )
     if checks:
         parameters["fail_on"] = checks
     if own_tables:

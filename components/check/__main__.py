@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bigbird.support.console import run_command
-from bigbird.tasks.registry import table_task_names
+from bigbird.tasks.registry import checked_task_names
 from bigbird_components.command_line import Command
 from bigbird_components.table_options import data_section, table_options
 
@@ -22,7 +22,7 @@ bigbird check reviews.csv --text review --label sentiment --predictions runs/NAM
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("input", required=False, metavar="[FILE]")
 @click.option(
-    "--task", type=click.Choice(table_task_names()), help="By whose rules the table is read.  [default: the first]"
+    "--task", type=click.Choice(checked_task_names()), help="By whose rules the table is read.  [default: the first]"
 )
 @click.option("--train-file", help="The training split's file, in place of FILE.")
 @click.option("--validation-file", help="The validation split's.")

@@ -29,7 +29,7 @@ from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import ChecksFailed, InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.raw_input import Inputs
-from bigbird.tasks.registry import answering_family, family_of_task, table_task_names
+from bigbird.tasks.registry import answering_family, checked_task_names, family_of_task
 from bigbird.tasks.table_rows import SPLITS
 from bigbird.version import provenance
 from bigbird_components.check.collected import Collected
@@ -111,7 +111,7 @@ def check(
     Args:
         input: a file, a folder or a pattern, from which the splits are cut.
         output: the folder to write check.json and report.html to; None writes none.
-        task: by whose rules the tables are read; None takes the first that reads a user's own.
+        task: by whose rules the tables are read; None takes the first one that can be.
         train_file, validation_file, test_file: files of splits, in place of `input` or beside it.
         section: the configuration's data section: the columns, and how splits are cut.
         vocabulary: a SentencePiece `.model` that counts tokens; None estimates them.
@@ -128,7 +128,7 @@ def check(
     """
     started = time.monotonic()
     asked = parse_fail_on(fail_on)
-    task = task or table_task_names()[0]
+    task = task or checked_task_names()[0]
     files = {"train": train_file, "validation": validation_file, "test": test_file}
     inputs = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
     count_tokens = _counter(vocabulary) if vocabulary else None

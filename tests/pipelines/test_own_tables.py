@@ -239,7 +239,9 @@ def test_check_goes_to_the_step_and_is_for_own_tables_only(folder):
     assert plan(*words, "--check", "leakage, conflict").arguments["fail_on"] == "leakage,conflict"
     with pytest.raises(InputError, match="--check 'leak age': is no check; expected none, or some of the groups"):
         plan(*words, "--check", "leak age")
-    with pytest.raises(InputError, match="--check is given with --task sst2, which reads official files"):
+    with pytest.raises(
+        InputError, match="--check is given with --task sst2; it is for your own tables of the tasks classification"
+    ):
         plan("--task", "sst2", "--check", "none")
 
 
