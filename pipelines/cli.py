@@ -26,6 +26,7 @@ COMMANDS = {
     "schedule": f"{_CLOUD}:schedule",
     "doctor": f"{_CLOUD}:doctor",
     "preflight": f"{_CLOUD}:preflight",
+    "check": "bigbird_components.check.__main__:main",
     **{stage: f"bigbird_components.{stage}.__main__:main" for stage in STAGES},
 }
 """Name -> module:object of each command."""

@@ -14,6 +14,7 @@ from bigbird_components.command_line import Command
 from bigbird_pipelines.cli_cloud import placement_of
 from bigbird_pipelines.options import (
     backend_option,
+    check_option,
     data_options,
     examples,
     local_platform_options,
@@ -101,6 +102,7 @@ def run(context: click.Context, **options: Any) -> None:
 )
 @target_option(required=False)
 @placement_options
+@check_option
 @settings_options
 def compile_command(output: Path, **options: Any) -> None:
     """Writes the pipeline as YAML.

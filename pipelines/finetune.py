@@ -1,4 +1,4 @@
-"""The fine-tuning pipeline: raw files -> dataset -> model -> evaluation -> (gate) -> SavedModel (-> registry).
+"""The fine-tuning pipeline: raw files (-> check) -> dataset -> model -> evaluation -> (gate) -> SavedModel (-> registry).
 
 The same object runs on this machine and remotely; only the target differs.
 """
@@ -10,6 +10,7 @@ from kfp import compiler, dsl
 from kfp.dsl.base_component import BaseComponent
 
 from bigbird.support.errors import InputError
+from bigbird_components.check.component import check_component
 from bigbird_components.evaluate.component import evaluate_component, skip_export_component
 from bigbird_components.export.component import export_component
 from bigbird_components.gate import NO_THRESHOLD
@@ -23,6 +24,7 @@ def build_pipeline(target: Target) -> BaseComponent:
     """The pipeline as it is to run on `target`."""
     images, place = target.images, target.place
     resolve = resolve_component(images.preprocess)
+    check = check_component(images.preprocess)
     preprocess = preprocess_component(images.preprocess)
     train = target.train(train_component(images.train))
     evaluate = evaluate_component(images.evaluate)
@@ -50,6 +52,7 @@ def build_pipeline(target: Target) -> BaseComponent:
         overrides: str = "",
         model_name: str = "bigbird",
         margin: float = 0.0,
+        fail_on: str = target.checks,
     ) -> None:
         """Raw text to a SavedModel.
 
@@ -70,6 +73,7 @@ def build_pipeline(target: Target) -> BaseComponent:
             overrides: key.path=value,key.path=value on top of everything.
             model_name: the registered model that this run makes a version of, where models are registered.
             margin: by how much of the primary metric it must beat the present default version to replace it.
+            fail_on: checks of your own tables that end the run where they find something, and groups of them; where tables are checked.
         """
         with target.ended():
             paths = {
@@ -98,6 +102,16 @@ def build_pipeline(target: Target) -> BaseComponent:
                 configuration = {"settings": resolved.outputs["settings"], "recipe": "", "overrides": ""}
                 data_version, weights_version = resolved.outputs["version"], resolved.outputs["weights_version"]
 
+            if target.checks:
+                checked = check(
+                    task=task,
+                    **paths,
+                    fail_on=fail_on,
+                    **configuration,
+                    data_version=data_version,
+                )
+                place("check", checked)
+
             preprocessed = preprocess(
                 task=task,
                 **paths,
@@ -107,6 +121,8 @@ def build_pipeline(target: Target) -> BaseComponent:
                 **configuration,
                 data_version=data_version,
             )
+            if target.checks:
+                preprocessed.after(checked)
             place("preprocess", preprocessed)
             dataset = preprocessed.outputs["dataset"]
 

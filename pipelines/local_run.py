@@ -119,7 +119,8 @@ def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
     _log.info(f"running in {plan.folder}; press Ctrl-C to stop")
     goes_on = f"`bigbird run --resume --name {plan.folder.name}` goes on from there"
     try:
-        pipeline = build_pipeline(Target(images or Images.named(tag="none")))
+        target = Target(images or Images.named(tag="none"), checks=plan.arguments.get("fail_on", ""))
+        pipeline = build_pipeline(target)
         finished = local_steps.run(pipeline, plan.arguments, plan.folder, place)
     except local_steps.StepFailed as error:
         _log.error(f"{error}\nOnce that is mended, {goes_on}")

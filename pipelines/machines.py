@@ -165,6 +165,7 @@ class StepResources:
 # Preprocessing holds a shard's records, the others a model; evaluation and registration answer the whole validation split.
 STEP_RESOURCES: dict[str, StepResources] = {
     "resolve": StepResources(1, 4),
+    "check": StepResources(2, 8),
     "preprocess": StepResources(8, 32),
     "evaluate": StepResources(16, 64),
     "export": StepResources(4, 16),

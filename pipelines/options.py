@@ -21,6 +21,19 @@ PIPELINE_TASKS = pipeline_task_names()
 """What `bigbird run` takes."""
 
 
+def check_option(command: Any) -> Any:
+    """Whether the tables are checked first."""
+    return _decorated(
+        command,
+        click.option(
+            "--check",
+            default="",
+            help="Checks your own tables first, and ends the run where these find something: names of checks or groups such as leakage,conflicts; "
+            "none only reports. `bigbird check` looks at a table by itself.  [default: no check]",
+        ),
+    )
+
+
 def data_options(command: Any) -> Any:
     """What to learn, and from which files."""
     return _decorated(
@@ -35,6 +48,7 @@ def data_options(command: Any) -> Any:
         click.option("--validation-file", default="", help="One validation file."),
         click.option("--test-file", default="", help="One test file; it is encoded with the rest."),
         table_options(training=True),
+        check_option,
     )
 
 

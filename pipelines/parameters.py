@@ -11,7 +11,7 @@ from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.config.overrides import assignment, join_overrides, parse_override
 from bigbird.support.errors import InputError
 from bigbird.tasks.raw_input import Inputs
-from bigbird.tasks.registry import family_of_task
+from bigbird.tasks.registry import checked_task_names, family_of_task
 from bigbird_components.gate import NO_THRESHOLD
 from bigbird_components.model_names import REGISTRY
 from bigbird_components.run_configuration import resolve_experiment
@@ -86,6 +86,13 @@ def pipeline_parameters(
         "metric_threshold": NO_THRESHOLD if options["metric_threshold"] is None else options["metric_threshold"],
     }
     experiment = _resolve(parameters, runtime)
+    checks = checks_of(options)
+    if checks and task not in checked_task_names():
+        raise InputError(
+            f"--check is given with --task {task}; it is for your own tables of the tasks {', '.join(checked_task_names())}"
+        )
+    if checks:
+        parameters["fail_on"] = checks
     if own_tables:
         parameters |= _tables(options, task, experiment, files)
         parameters["overrides"] = join_overrides([parameters["overrides"], *parameters.pop("section")])
@@ -107,6 +114,18 @@ def pipeline_parameters(
         experiment = _resolve(parameters, runtime)
     parameters["vocabulary"] = _vocabulary(parameters["vocabulary"], experiment, files)
     return parameters, experiment
+
+
+def checks_of(options: Mapping[str, Any]) -> str:
+    """The checks of `--check`, with commas between; empty where the tables are not to be checked.
+
+    Raises:
+        InputError: one is no check.
+    """
+    from bigbird_components.check.check import NONE, parse_fail_on
+
+    given = options.get("check") or ""
+    return given and (",".join(parse_fail_on(given, "--check")) or NONE)
 
 
 def _official_files(options: Mapping[str, Any], task: str, files: Files) -> dict[str, str]:

@@ -16,7 +16,7 @@ from bigbird_components.model_names import REGISTRY, check_model_name
 from bigbird_pipelines.images import images_from
 from bigbird_pipelines.machines import check_fits
 from bigbird_pipelines.own_tables import with_own_tables
-from bigbird_pipelines.parameters import overridden_task, pipeline_parameters, wanted_backend
+from bigbird_pipelines.parameters import checks_of, overridden_task, pipeline_parameters, wanted_backend
 from bigbird_pipelines.platforms.platform import Placement, RemotePlatform
 from bigbird_pipelines.platforms.service import Request
 from bigbird_pipelines.team_settings import TeamSettings, load_settings
@@ -54,7 +54,7 @@ def compile_to(output: Path, placement: Placement | None, options: Mapping[str, 
 
     settings, _ = settings_from(options)
     target = Target(images_from(settings, "train")) if placement is None else make_target(placement, settings)
-    compile_pipeline(target, output)
+    compile_pipeline(replace(target, checks=checks_of(options)), output)
 
 
 def compiled(target: Target) -> dict[str, Any]:
@@ -109,6 +109,7 @@ def make_request(
     fields = platform.request_fields(settings)
     _check_weights(options)
     parameters, experiment = pipeline_parameters(options, task, options["recipe"], files, target.runtime)
+    target = replace(target, checks=parameters.get("fail_on", ""))
     # Of an option that stands twice Beam takes the later one.
     parameters["beam_options"] = " ".join(part for part in (target.beam_options, parameters["beam_options"]) if part)
     if target.registers:

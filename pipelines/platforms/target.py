@@ -26,6 +26,7 @@ class Target:
         registers: whether a model that is good enough goes to a registry of models.
         runtime: overrides of the experiment that training's machine asks for.
         beam_options: the pipeline parameter's default.
+        checks: the parameter fail_on's default; empty: the step that checks a user's own tables is left out.
         project, location: of the registry of models.
         time: when the run is due, as the platform fills it in; a time that is fixed otherwise.
     """
@@ -35,6 +36,7 @@ class Target:
     registers: bool = False
     runtime: str = ""
     beam_options: str = ""
+    checks: str = ""
     project: str = ""
     location: str = ""
     time: str = dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER

@@ -247,3 +247,43 @@ def test_preflight_knows_the_task_by_a_column_and_asks_for_the_labels(bigbird):
     result = bigbird("preflight", "--label", "sentiment", "--recipe", "small_glue", code=2)
     assert "--dataset is not given, which says how many labels there are" in result.stderr
     assert "--task is not given" in bigbird("preflight", "--recipe", "small_glue", code=2).stderr
+
+
+def test_check_goes_to_the_step_and_is_for_own_tables_only(folder):
+    words = ("--data", "own data é [1]/reviews.csv", "--text", "review", "--label", "sentiment")
+    assert "fail_on" not in plan(*words).arguments
+    assert plan(*words, "--check", "none").arguments["fail_on"] == "none"
+    assert plan(*words, "--check", "leakage, conflict").arguments["fail_on"] == "leakage,conflict"
+    with pytest.raises(InputError, match="--check 'leak age': is no check; expected none, or some of the groups"):
+        plan(*words, "--check", "leak age")
+    with pytest.raises(
+        InputError, match="--check is given with --task sst2; it is for your own tables of the tasks classification"
+    ):
+        plan("--task", "sst2", "--check", "none")
+
+
+def test_a_run_whose_tables_fail_a_check_ends_before_preprocessing(folder, capfd):
+    rows = [f"text {number} of many that are different,{'ab'[number % 2]}\n" for number in range(120)]
+    (folder / "same.csv").write_text("review,sentiment\n" + "".join([*rows, rows[4].replace(",a", ",b")]))
+    words = (
+        "--data",
+        "same.csv",
+        "--text",
+        "review",
+        "--label",
+        "sentiment",
+        "--check",
+        "conflicts",
+        "--name",
+        "one",
+    )
+    with pytest.raises(SystemExit) as ended:
+        cli_local.run.main([*words, "--recipe", "small_glue"], standalone_mode=False)
+    assert ended.value.code == 6
+    told = capfd.readouterr().err
+    assert "step 'check' failed: the data fail checks that were asked for" in told
+    assert "conflict: 1 text with different labels in different rows (first: " in told
+    assert sorted(path.name for path in (folder / "runs" / "one").iterdir() if path.is_dir() and path.name[0] != ".") == [
+        "check", "logs",
+    ]  # fmt: skip
+    assert (folder / "runs/one/check/findings/report.html").is_file()

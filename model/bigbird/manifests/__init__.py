@@ -1,6 +1,15 @@
 """The JSON files that stages leave for each other, as typed models: dataset.json, model.json, metrics.json and the others."""
 
 from bigbird.manifests.base import Manifest, Part, checked
+from bigbird.manifests.check import (
+    CheckedFile,
+    CheckManifest,
+    ExampleFacts,
+    FindingFacts,
+    LengthShare,
+    SuspectFacts,
+    TextLengths,
+)
 from bigbird.manifests.conversion import ConversionManifest, ConversionVocabulary
 from bigbird.manifests.dataset import DatasetManifest, SplitFacts, VocabularyFacts
 from bigbird.manifests.evaluation import (
@@ -19,15 +28,20 @@ from bigbird.manifests.state import BestFacts, CheckpointState
 __all__ = [
     "BaselineFacts",
     "BestFacts",
+    "CheckManifest",
+    "CheckedFile",
     "CheckpointState",
     "ComparisonFacts",
     "ConversionManifest",
     "ConversionVocabulary",
     "DatasetManifest",
     "EvaluationManifest",
+    "ExampleFacts",
+    "FindingFacts",
     "InputFacts",
     "Interval",
     "LengthFacts",
+    "LengthShare",
     "Manifest",
     "ModelManifest",
     "Part",
@@ -36,7 +50,9 @@ __all__ = [
     "SavedModelManifest",
     "SignatureFacts",
     "SplitFacts",
+    "SuspectFacts",
     "TensorFacts",
+    "TextLengths",
     "VocabularyFacts",
     "checked",
 ]

@@ -50,7 +50,7 @@ def read_facts(folder: Path) -> ModelFacts:
             raise InputError(
                 f"{folder}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
             )
-        return _facts(folder, trained, trained.task, None, trained.dataset, folder / "vocab.model")
+        return _facts(folder, trained, trained.task, None, trained.dataset, folder)
     folder = find_saved_model(folder)
     exported = SavedModelManifest.read(folder)
     if SIGNATURE not in exported.signatures:
@@ -59,7 +59,7 @@ def read_facts(folder: Path) -> ModelFacts:
         )
     fields = tuple(sorted(exported.signatures[SIGNATURE].inputs))
     dataset = exported.dataset or _trained_on(exported)
-    return _facts(folder, exported, exported.task, fields, dataset, folder / "assets" / "vocab.model")
+    return _facts(folder, exported, exported.task, fields, dataset, folder / "assets")
 
 
 def _facts(
@@ -68,12 +68,13 @@ def _facts(
     task: str,
     fields: tuple[str, ...] | None,
     dataset: DatasetManifest | None,
-    vocabulary: Path,
+    vocabulary_folder: Path,
 ) -> ModelFacts:
     # The manifest's own checksum stands for all files, whose checksums it has; earlier versions' have none.
     digest = manifest.manifest_sha256 or hashlib.sha256(json.dumps(manifest.to_json()).encode()).hexdigest()
     facts = dataset.vocabulary if dataset else getattr(manifest, "vocabulary", None)
-    known = facts is not None and vocabulary.is_file()
+    vocabulary = vocabulary_folder / facts.file if facts else None
+    known = vocabulary is not None and vocabulary.is_file()
     return ModelFacts(
         folder, task, fields, dataset, digest, vocabulary if known else None, bool(facts and facts.lower_case)
     )

@@ -19,7 +19,7 @@ from bigbird.support.integrity import Facts
 from bigbird.support.locks import locked
 from bigbird.support.text_files import parse_json, read_text
 
-# What each stage, a conversion, and the answers to a table leave behind: the manifest that makes its folder whole.
+# What each stage, a conversion, a check and the answers to a table leave behind: the manifest that makes its folder whole.
 MANIFESTS = {
     "dataset": "dataset.json",
     "model": "model.json",
@@ -27,6 +27,7 @@ MANIFESTS = {
     "saved_model": "signature.json",
     "checkpoint": "conversion.json",
     "predictions": "summary.json",
+    "check": "check.json",
 }
 
 # A run's folder: what marks it, and where its trained model is.

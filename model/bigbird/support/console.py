@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bigbird.support.errors import InputError, ServiceError, TrainingDiverged
+from bigbird.support.errors import ChecksFailed, InputError, ServiceError, TrainingDiverged
 from bigbird.support.log import configure_logging
 from bigbird.support.scratch import scratch_folder
 
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # Exit codes, also in docs/reference/exit_codes.md: 0 success, 1 a bug of ours, 2 the user's input or a place that cannot be written, 3 training
-# diverged, 4 a service refused or failed, 5 a step does not fit the machine's memory, 130 Ctrl-C, 143 SIGTERM.
+# diverged, 4 a service refused or failed, 5 a step does not fit the machine's memory, 6 a check of the data that was asked for found something,
+# 130 Ctrl-C, 143 SIGTERM.
 EXIT_INPUT = 2
 EXIT_DIVERGED = 3
 EXIT_SERVICE = 4
 EXIT_DOES_NOT_FIT = 5
+EXIT_CHECKS_FAILED = 6
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 EXIT_CODES: dict[type[Exception], int] = {
     InputError: EXIT_INPUT,
     TrainingDiverged: EXIT_DIVERGED,
     ServiceError: EXIT_SERVICE,
+    ChecksFailed: EXIT_CHECKS_FAILED,
 }
 """The errors that are told in one message, without a traceback, and the code that each ends with."""
 DRAW_EVERY_S = 0.2  # between two drawings of a line of progress on a terminal

@@ -29,6 +29,10 @@ class TrainingDiverged(_Told, RuntimeError):
     """The loss became NaN or passed its bound; the message names the step and the records of the batch."""
 
 
+class ChecksFailed(_Told):
+    """A check that was asked for found something in the user's tables; the message says which, and what."""
+
+
 class ServiceError(_Told):
     """A service elsewhere refused, failed or could not be reached; its message says which, and what to do."""
 

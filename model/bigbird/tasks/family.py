@@ -26,6 +26,7 @@ from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Sour
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record, cut_record
 from bigbird.tasks.statistics import Statistics
+from bigbird.tasks.table_rows import Answers, TableRows
 
 if TYPE_CHECKING:
     from bigbird.records.features import Feature
@@ -165,6 +166,18 @@ class TaskFamily(ABC):
             InputError: the input cannot be used.
         """
         raise InputError(f"task family {self.name} reads official files, not tables")
+
+    def rows_to_check(self, inputs: Inputs, storage: Storage) -> TableRows:
+        """A user's own tables as they are, for `bigbird check`, where `reads_tables`.
+
+        Args:
+            inputs: what the user gave.
+            storage: where the files are.
+
+        Raises:
+            InputError: a path names nothing that can be read, or the data section is wrong.
+        """
+        raise InputError(f"task family {self.name} has no tables that can be checked")
 
     def find_files(self, task: str, names: Collection[str]) -> dict[str, str]:
         """Split -> file name, of the official names found among a folder's file names."""
@@ -387,6 +400,14 @@ class AnsweringFamily(TaskFamily):
     @abstractmethod
     def write_predictions(self, folder: Path, results: Any, task: str, split: str) -> list[str]:
         """Writes files of predictions; gives their names."""
+
+    def answers(self, folder: Path) -> Answers:
+        """The answers that `write_predictions` left in an evaluation's folder, with the probabilities of labels.
+
+        Raises:
+            InputError: they have no probabilities, or no right labels beside them; or the files are damaged.
+        """
+        raise InputError(f"{folder}: predictions of task family {self.name} have no probabilities of labels")
 
     @abstractmethod
     def report_sections(self, results: Any, tokens: Mapping[int, int]) -> list[Html]:

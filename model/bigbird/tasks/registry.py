@@ -60,6 +60,13 @@ def table_task_names() -> tuple[str, ...]:
     return tuple(task for task in pipeline_task_names() if family_of_task(task).own_tables)
 
 
+def checked_task_names() -> tuple[str, ...]:
+    """Those of them whose tables `bigbird check` can look at."""
+    return tuple(
+        task for task in table_task_names() if type(family_of_task(task)).rows_to_check is not TaskFamily.rows_to_check
+    )
+
+
 def samples() -> dict[str, str]:
     """Name of an embedded sample -> its task."""
     return {sample: task for family in families() for sample, task in family.samples.items()}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,9 @@ TARGETS = {
     "vertex-webhook": lambda: vertex(notify_webhook="hook"),
     "vertex-emails": lambda: vertex(notify_emails=("a@b.c", "d@e.f")),
     "kubeflow-webhook": lambda: kubeflow(notify_webhook="hook"),
+    "any-checked": lambda: replace(Target(images("cpu")), checks="none"),
+    "vertex-checked": lambda: replace(vertex(notify_webhook="hook"), checks="leakage,conflict"),
+    "kubeflow-checked": lambda: replace(kubeflow(), checks="leakage"),
 }
 
 
@@ -86,8 +90,9 @@ def test_every_parameter_reaches_a_stage(file):
         for value in task.get("inputs", {}).get("parameters", {}).values():
             if "executorLabel" in component and "componentInputParameter" in value:
                 consumed.add(value["componentInputParameter"].removeprefix("pipelinechannel--"))
-    registers = "register" in steps_of(spec)
-    assert parameters - consumed == (set() if registers else {"model_name", "margin"})
+    steps = steps_of(spec)
+    unused = set() if "register" in steps else {"model_name", "margin"}
+    assert parameters - consumed == unused | (set() if "check" in steps else {"fail_on"})
     kinds = {definition["parameterType"] for definition in spec["root"]["inputDefinitions"]["parameters"].values()}
     assert kinds == {"STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE"}
 
@@ -114,6 +119,7 @@ def test_the_steps_are_the_same_everywhere_but_for_what_a_target_adds():
         return {name for name in steps_of(compiled(target)["pipelineSpec"]) if not name.startswith(GROUPS)}
 
     assert steps(Target(images("cpu"))) == everywhere
+    assert steps(Target(images("cpu"), checks="none")) == everywhere | {"check"}
     assert steps(kubeflow()) == everywhere | {"resolve"}
     assert steps(kubeflow(notify_webhook="hook")) == everywhere | {"resolve", "announce", "notify"}
     assert steps(vertex()) == everywhere | {"resolve", "register"}
@@ -171,3 +177,15 @@ def test_training_runs_in_the_machines_image_and_other_steps_ask_for_their_share
     resources = executors["exec-evaluate"]["container"]["resources"]
     assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("16", "64G")
     assert executors["exec-evaluate"]["container"]["image"] == "registry/project/bigbird-evaluate:0123456789ab"
+
+
+def test_tables_are_checked_before_they_are_preprocessed(tmp_path):
+    compile_pipeline(TARGETS["vertex-checked"](), tmp_path / "x.yaml")
+    spec = spec_of(tmp_path / "x.yaml")
+    steps = steps_of(spec)
+    assert steps["preprocess"]["dependentTasks"] == ["check", "resolve"]
+    assert steps["check"]["inputs"]["parameters"]["data"]["taskOutputParameter"]["producerTask"] == "resolve"
+    assert spec["root"]["inputDefinitions"]["parameters"]["fail_on"]["defaultValue"] == "leakage,conflict"
+    executors = spec["deploymentSpec"]["executors"]
+    assert executors["exec-check"]["container"]["image"] == executors["exec-preprocess"]["container"]["image"]
+    assert executors["exec-check"]["container"]["resources"]["memoryLimit"] == 8.0

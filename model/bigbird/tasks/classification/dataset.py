@@ -148,7 +148,7 @@ class TableDataset:
         if self.kind == "single":
             texts.append(b"null")  # of UNLABELLED, the last
             return map(texts.__getitem__, kept.codes)
-        place = {code: at for at, code in enumerate(_label_order(self._column.names()))}
+        place = {code: at for at, code in enumerate(label_order(self._column.names()))}
 
         def several(start: int, end: int) -> bytes:
             codes = kept.codes[start:end]
@@ -192,12 +192,12 @@ class TableDataset:
                 f'"name": {name}, "file": {file}, "line": {row.line}, "text_a": {text_a}, "text_b": {text_b}, "label": \n'
             )
             size += len(held[-1])
-            texts += _text_hash(row)
+            texts += text_hash(row.text_a, row.text_b)
             lines.append(row.line)
             if row.id is not None:
-                part.ids += _hash(row.id)
+                part.ids += value_hash(row.id)
             if row.group is not None:
-                part.groups += _hash(row.group)
+                part.groups += value_hash(row.group)
             if size >= _HELD_CHARACTERS:
                 self._scratch.write("".join(held).encode())
                 held, size = [], 0
@@ -257,7 +257,7 @@ class TableDataset:
     def _plan(self) -> None:
         """Assigns every record to a split."""
         names = self._column.names()
-        order = _label_order(names)
+        order = label_order(names)
         place = np.empty(len(names) + 1, np.int64)  # code -> the label's place among the sorted ones
         place[order] = np.arange(len(names))
         place[-1] = -1  # no label
@@ -325,7 +325,7 @@ class TableDataset:
             codes, rows = self._pairs(part.split)
             has = codes >= 0
             np.add.at(counts, (part.assigned[rows[has]], codes[has]), 1)
-        order = [code for code in _label_order(names) if counts[cutting.TRAIN, code]]
+        order = [code for code in label_order(names) if counts[cutting.TRAIN, code]]
         self.labels = [names[code] for code in order]
         self._check_labels(names, counts)
         for at, split in enumerate(_SPLITS):
@@ -412,18 +412,19 @@ def read_dataset(
     return TableDataset(section, files, bad, storage, scratch, progress)
 
 
-def _hash(text: str) -> bytes:
+def value_hash(text: str) -> bytes:
     """64 bits of a text, the same on every machine."""
     return blake2b(text.encode(), digest_size=8).digest()
 
 
-def _text_hash(row: Row) -> bytes:
-    if row.text_b is None:
-        return blake2b(row.text_a.encode(), digest_size=8).digest()
-    return _hash(f"{row.text_a}\0{row.text_b}")  # no text has a NUL, so that no two pairs are alike
+def text_hash(text_a: str, text_b: str | None) -> bytes:
+    """64 bits of a record's text or pair; records of equal ones stay in one split."""
+    if text_b is None:
+        return blake2b(text_a.encode(), digest_size=8).digest()
+    return value_hash(f"{text_a}\0{text_b}")  # no text has a NUL, so that no two pairs are alike
 
 
-def _label_order(names: list[str]) -> list[int]:
+def label_order(names: list[str]) -> list[int]:
     """Codes in the order of their labels: numbers by value, other labels as texts."""
     if all(map(is_number, names)):
         return sorted(range(len(names)), key=lambda code: (float(names[code]), names[code]))

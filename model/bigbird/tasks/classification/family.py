@@ -22,6 +22,7 @@ from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Sour
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record
 from bigbird.tasks.statistics import Statistics
+from bigbird.tasks.table_rows import Answers, TableRows
 
 if TYPE_CHECKING:
     from bigbird.layers.types import Tensor
@@ -107,6 +108,11 @@ class ClassificationFamily(ClassifierFamily):
         from bigbird.tasks.classification.table_reading import named_tables
 
         return named_tables(_own(config).data)
+
+    def rows_to_check(self, inputs: Inputs, storage: Storage) -> TableRows:
+        from bigbird.tasks.classification.checking import rows_to_check
+
+        return rows_to_check(inputs, storage)
 
     def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
         from bigbird.tasks.classification.table_reading import find_tables
@@ -243,6 +249,11 @@ class ClassificationFamily(ClassifierFamily):
         from bigbird.tasks.classification.predictions import write_predictions
 
         return write_predictions(folder, results)
+
+    def answers(self, folder: Path) -> Answers:
+        from bigbird.tasks.classification.predictions import answers
+
+        return answers(folder)
 
     def report_sections(self, results: ClassificationResults, tokens: Mapping[int, int]) -> list[Html]:
         from bigbird.tasks.classification.report import report_sections

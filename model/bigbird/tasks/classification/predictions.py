@@ -17,12 +17,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bigbird.manifests import EvaluationManifest
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import read_json_lines
 from bigbird.tasks.classification.scoring import ClassificationResults
+from bigbird.tasks.table_rows import Answer, Answers
 
 MOST_COLUMNS = 1000
 MOST_LISTED = 20
@@ -102,3 +107,26 @@ def _listed(results: ClassificationResults, i: int) -> list[int]:
         if answers is not None:
             told |= set(np.flatnonzero(answers[i]).tolist()) if results.kind == "multi" else {int(answers[i])}
     return [j for j in likeliest if j in told]
+
+
+def answers(folder: Path) -> Answers:
+    """As `AnsweringFamily.answers`."""
+    manifest = EvaluationManifest.read(folder)
+    file = folder / "predictions.jsonl"
+    if "kind" not in manifest or manifest["kind"] == "number" or not manifest.labelled:
+        raise InputError(f"{folder}: its split has no labels, or numbers; expected an evaluation of labelled documents")
+    manifest.check_files(folder, [file.name])
+    labels = tuple(manifest["labels"])
+    return Answers(manifest["kind"], labels, partial(_read_answers, file))
+
+
+def _read_answers(file: Path) -> Iterator[Answer]:
+    for _, record in read_json_lines(file, "predictions of an evaluation"):
+        label = record["label"]
+        yield Answer(
+            record.get("file", ""),
+            record.get("line", 0),
+            record["id"],
+            tuple(label) if isinstance(label, list) else (label,),
+            record["probabilities"],
+        )

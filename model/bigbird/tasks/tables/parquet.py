@@ -61,16 +61,39 @@ def read_parquet(
 def parquet_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
     """The columns of a Parquet file; errors as `read_parquet`."""
     del section
+    return list(_schema(table, storage).names)
+
+
+def plain_parquet_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
+    """As `bigbird.tasks.tables.reading.plain_column_names`."""
+    del section
+    try:
+        schema = _schema(table, storage)
+    except InputError:
+        return []  # what is wrong is told by whoever reads it
+    return [field.name for field in schema if schema.names.count(field.name) == 1 and _is_plain(field.type)]
+
+
+def _schema(table: Table, storage: TableStorage) -> Any:
+    """The pyarrow.Schema of a file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     name = quoted_name(table.path)
     try:
         with storage.open(table.path) as stream:
-            return list(pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20).schema_arrow.names)
+            return pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20).schema_arrow
     except (pa.ArrowException, OSError, EOFError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{name}: cannot be read as Parquet ({reason}); expected a whole Parquet file") from None
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a column's values are texts, numbers or truth values."""
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
@@ -80,10 +103,6 @@ def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
         InputError: one is missing, twice there, or of a type that it cannot have.
     """
     from pyarrow import types
-
-    def plain(kind: Any) -> bool:
-        kind = kind.value_type if types.is_dictionary(kind) else kind
-        return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
     name, found = quoted_name(table.path), []
     for column, key in columns.keys.items():
@@ -99,7 +118,7 @@ def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
         kind = schema.field(column).type
         may_be_list = column in columns.lists
         inner = kind.value_type if may_be_list and (types.is_list(kind) or types.is_large_list(kind)) else kind
-        if not plain(inner):
+        if not _is_plain(inner):
             raise InputError(
                 f"{name}: has values of type {str(kind)[:100]} in column {shown(column, 60)}; expected "
                 f"{'texts, numbers, truth values or lists of them' if may_be_list else 'text'}, as {key} names it"

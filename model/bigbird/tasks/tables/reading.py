@@ -1,13 +1,20 @@
-"""Reads a table's records one after another, whatever its format."""
+"""Reads a table's records one after another, and its columns' names, whatever its format."""
 
 from __future__ import annotations
 
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.tables.columns import Columns, Records
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage
-from bigbird.tasks.tables.parquet import parquet_names, read_parquet
+from bigbird.tasks.tables.parquet import parquet_names, plain_parquet_names, read_parquet
 from bigbird.tasks.tables.section import TableFormat
-from bigbird.tasks.tables.text_formats import delimited_names, json_names, read_delimited, read_json_lines
+from bigbird.tasks.tables.text_formats import (
+    delimited_names,
+    json_names,
+    plain_delimited_names,
+    plain_json_names,
+    read_delimited,
+    read_json_lines,
+)
 
 _READERS = {
     "csv": read_delimited,
@@ -15,8 +22,13 @@ _READERS = {
     "jsonl": read_json_lines,
     "parquet": read_parquet,
 }
-
 _NAMES = {"csv": delimited_names, "tsv": delimited_names, "jsonl": json_names, "parquet": parquet_names}
+_PLAIN_NAMES = {
+    "csv": plain_delimited_names,
+    "tsv": plain_delimited_names,
+    "jsonl": plain_json_names,
+    "parquet": plain_parquet_names,
+}
 
 
 def column_names(table: Table, section: TableFormat, storage: TableStorage = LOCAL) -> list[str]:
@@ -26,6 +38,17 @@ def column_names(table: Table, section: TableFormat, storage: TableStorage = LOC
         InputError: the file cannot be read.
     """
     return _NAMES[table.format](table, section, storage)
+
+
+def plain_column_names(table: Table, section: TableFormat, storage: TableStorage = LOCAL) -> list[str]:
+    """The columns that a file has once and that hold texts, numbers or truth values, in their order.
+
+    Of JSON Lines those of the first records.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _PLAIN_NAMES[table.format](table, section, storage)
 
 
 def read_records(

@@ -14,6 +14,7 @@ import json
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from operator import itemgetter
 from typing import Any, NoReturn, cast
 
@@ -207,6 +208,28 @@ def read_delimited(
             f"{table.place(line)}: the record that begins here {_quoting_problem(str(error))}. Inside a quoted value a quotation "
             'mark is written twice (""). If quotation marks are plain text in this file, set quoted to false in the data section'
         ) from None
+
+
+def plain_delimited_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
+    """As `bigbird.tasks.tables.reading.plain_column_names`."""
+    delimiter = section.delimiter or ("\t" if table.format == "tsv" else ",")
+    lines = _lines(table, section, storage)
+    reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if section.quoted else csv.QUOTE_NONE)
+    try:
+        header = next((record for record in reader if record), [])
+    except csv.Error:  # what is wrong is told by whoever reads it
+        return []
+    return [name for name in header if name and header.count(name) == 1]
+
+
+def plain_json_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
+    """As `bigbird.tasks.tables.reading.plain_column_names`."""
+    found: dict[str, bool] = {}
+    for line in islice(_lines(table, section, storage), _FIRST_RECORDS):
+        record, _ = _parsed(line, json.loads)
+        for name, value in (record or {}).items():
+            found[name] = found.get(name, True) and not isinstance(value, list | dict)
+    return [name for name, plain in found.items() if plain]
 
 
 def _quoting_problem(message: str) -> str:

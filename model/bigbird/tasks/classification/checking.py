@@ -1,0 +1,223 @@
+"""A table's records for `bigbird check`: read leniently, with the labels and splits that training would give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bigbird.support.errors import InputError
+from bigbird.tasks.classification.data_section import TableData
+from bigbird.tasks.classification.dataset import label_order, text_hash, value_hash
+from bigbird.tasks.classification.labels import BadLabelError, LabelColumn
+from bigbird.tasks.raw_input import Inputs, Storage
+from bigbird.tasks.records import BadRecords, has_text
+from bigbird.tasks.table_rows import NO_SPLIT, SPLITS, Outcome, TableRow, TableRows
+from bigbird.tasks.tables import splits as cutting
+from bigbird.tasks.tables.columns import Columns
+from bigbird.tasks.tables.files import Table, find_splits, table_storage
+from bigbird.tasks.tables.problems import quoted_name
+from bigbird.tasks.tables.reading import plain_column_names, read_records
+from bigbird.tasks.tables.section import section_of
+from bigbird.tasks.tables.values import BadValueError, as_text
+
+
+def rows_to_check(inputs: Inputs, storage: Storage) -> TableRows:
+    """As `TaskFamily.rows_to_check`."""
+    return _Rows(section_of(inputs, TableData), storage)
+
+
+class _Unreadable(BadRecords):
+    """Hands bad records on, however many there are."""
+
+    def __init__(self, table: Table, told: Callable[[str, str], None]):
+        super().__init__()
+        self._table, self._told = table, told
+
+    def add(self, file: str, where: str, problem: str, record: str, *, known: bool = False) -> None:
+        self._told(f"{quoted_name(self._table.path)}:{where}", problem)
+
+
+class _Rows(TableRows):
+    def __init__(self, section: TableData, storage: Storage):
+        self._section, self._storage = section, table_storage(storage)
+        found = find_splits(section, self._storage)
+        self.named = tuple(found)
+        self._tables = [(split, table) for split, tables in found.items() for table in tables.tables]
+        self.files = [(split, table.path) for split, table in self._tables]
+        names = [table.path.rpartition("/")[2] for _, table in self._tables]
+        unique = len(set(names)) == len(names)  # a name says which file, without its folder
+        self._told = [
+            Table(name, table.format) if unique else table for name, (_, table) in zip(names, self._tables, strict=True)
+        ]
+        self.columns = {
+            "text": section.text,
+            **{key: [name] for key in ("text_b", "label", "id", "group") if (name := getattr(section, key))},
+        }
+        own = {name for names in self.columns.values() for name in names}
+        every = [plain_column_names(table, section, self._storage) for _, table in self._tables]
+        self.other_columns = list(dict.fromkeys(name for names in every for name in names if name not in own))
+        self._column: LabelColumn | None = LabelColumn(section, found)
+        self._refusal = ""
+        self._usable = bytearray()
+        self._splits = bytearray()
+        self._hashes = bytearray()
+        self._groups = bytearray()
+
+    def place(self, file: int, line: int) -> str:
+        return self._told[file].place(line)
+
+    def read(self, unreadable: Callable[[str, str], None]) -> Iterator[TableRow]:
+        section = self._section
+        keys = [(name, key) for key, names in self.columns.items() for name in names]
+        named: dict[str, str] = {}
+        for name, key in keys:
+            named.setdefault(name, key)
+        for name in self.other_columns:
+            named.setdefault(name, "")
+        label = {section.label}
+        for number, (split, table) in enumerate(self._tables):
+            bad = _Unreadable(self._told[number], unreadable)
+            optional = frozenset(self.other_columns) | (label if split == "test" else set())
+            columns = Columns(named, optional=optional, lists=frozenset(label))
+            place = {name: at for at, name in enumerate(named)}
+            others = slice(len(named) - len(self.other_columns), None)
+            for line, values in read_records(table, section, columns, bad, self._storage):
+                yield self._row(number, split, table, line, values, place, values[others] if self.other_columns else ())
+
+    def _row(
+        self,
+        number: int,
+        split: str,
+        table: Table,
+        line: int,
+        values: Sequence[Any],
+        place: dict[str, int],
+        others: Sequence[object],
+    ) -> TableRow:
+        section = self._section
+        faults: list[str] = []
+
+        def text(names: Sequence[str]) -> str:
+            try:
+                found = [as_text(values[place[name]], name) for name in names]
+            except BadValueError:
+                faults.append("bad_value")
+                return ""
+            whole = found[0] if len(found) == 1 else "\n\n".join(filter(has_text, found)) or "".join(found)
+            if "\0" in whole:
+                faults.append("nul_character")
+            elif not has_text(whole):
+                faults.append("blank_text" if whole else "empty_text")
+            return whole
+
+        def name(column: str | None, fault: str) -> str | None:
+            if column is None:
+                return None
+            try:
+                found = as_text(values[place[column]], column)
+            except BadValueError:
+                found = ""
+            if not found:
+                faults.append(fault)
+            return found or None
+
+        first = text(section.text)
+        second = text([section.text_b]) if section.text_b else None
+        identity, group = name(section.id, "missing_id"), name(section.group, "missing_group")
+        raw = values[place[section.label]]
+        parsed = self._parsed(raw, split, table, line, faults)
+        labels = () if "bad_label" in faults else _label_names(raw, section)
+        self._splits.append(SPLITS.index(split))
+        self._usable.append(not faults)
+        if not faults:
+            self._hashes += text_hash(first, second)
+            if group is not None:
+                self._groups += value_hash(group)
+            self._keep(split, parsed, table, line)
+        return TableRow(number, line, first, second, labels, identity, group, tuple(dict.fromkeys(faults)), others)
+
+    def _parsed(self, raw: Any, split: str, table: Table, line: int, faults: list[str]) -> Any:
+        """The label as training reads it; notes in `faults` where it cannot."""
+        if self._column is None:
+            return None
+        try:
+            return self._column.parse(raw, table, line, may_lack=split == "test")
+        except BadLabelError:
+            lacks = raw is None or (isinstance(raw, str) and not has_text(raw))
+            faults.append("missing_label" if lacks else "bad_label")
+        except InputError as error:
+            self._refuse(error)
+        return None
+
+    def _keep(self, split: str, parsed: Any, table: Table, line: int) -> None:
+        if self._column is None:
+            return
+        try:
+            self._column.add(split, parsed, table, line)
+        except InputError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: InputError) -> None:
+        """Training ends here; what does not depend on labels is looked at all the same."""
+        self._refusal, self._column = str(error), None
+
+    # ------------------------------------------------------------------------------------------ after reading
+
+    def outcome(self) -> Outcome:
+        kind = told = ""
+        if self._column is not None:
+            try:
+                told = self._column.resolve()
+                kind = self._column.kind
+            except InputError as error:
+                self._refuse(error)
+        usable = np.frombuffer(self._usable, bool)
+        splits = np.where(usable, np.frombuffer(self._splits, np.uint8), NO_SPLIT).astype(np.uint8)
+        training = np.flatnonzero(splits == cutting.TRAIN)
+        if len(training) > 1:
+            splits[training] = self._cut(usable, splits, kind)
+        return Outcome(kind, splits, self._refusal, told)
+
+    def _cut(self, usable: np.ndarray, splits: np.ndarray, kind: str) -> np.ndarray:
+        """The splits of the training files' records that training could use, as `TableDataset` cuts them. uint8."""
+        whole = splits[usable]
+        training = whole == cutting.TRAIN
+        fractions = tuple(
+            0.0 if split in self.named else float(getattr(self._section, f"{split}_fraction")) for split in SPLITS[1:]
+        )
+        if not any(fractions):
+            return whole[training]
+        units = np.frombuffer(self._groups or self._hashes, "<u8")[training]
+        codes, rows = self._codes(kind, int(training.sum()))
+        return cutting.cut(units, codes, rows, (fractions[0], fractions[1]), self._section.seed)
+
+    def _codes(self, kind: str, records: int) -> tuple[np.ndarray, np.ndarray]:
+        """(code, record) of each label of the training files' records."""
+        if self._column is None or not kind:
+            return np.zeros(records, np.int64), np.arange(records)
+        kept = self._column.splits["train"]
+        if kind == "number":
+            return cutting.quantile_bins(np.frombuffer(kept.numbers)), np.arange(records)
+        names = self._column.names()
+        place = np.empty(len(names), np.int64)
+        place[label_order(names)] = np.arange(len(names))
+        codes = np.frombuffer(kept.codes, np.int32)
+        ends = np.frombuffer(kept.ends, np.int64) if kind == "multi" else np.arange(1, records + 1)
+        return place[codes], np.repeat(np.arange(records), np.diff(ends, prepend=0))
+
+
+def _label_names(raw: Any, section: TableData) -> tuple[str, ...]:
+    """A label's value as names, whatever it is."""
+    if raw is None:
+        return ()
+    if isinstance(raw, list):
+        return tuple(dict.fromkeys(str(value) for value in raw if value is not None))
+    if isinstance(raw, str):
+        if section.label_separator is not None:
+            return tuple(dict.fromkeys(filter(None, map(str.strip, raw.split(section.label_separator)))))
+        return (raw,) if has_text(raw) else ()
+    if isinstance(raw, float) and raw.is_integer() and abs(raw) < 1e15:
+        return (str(int(raw)),)
+    return (str(raw).lower() if isinstance(raw, bool) else str(raw),)
