@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,14 @@ def pytest_addoption(parser):
     parser.addoption("--repeats", type=int, default=3, help="how often a failure that must never be missed is provoked")
 
 
+# Of a test's name: packed by gzip, with the time of packing in it, so that two processes do not agree on the tests.
+_PACKED_NOW = re.compile(r"\\x1f\\x8b\\x08\\x00(?!\\x00\\x00\\x00\\x00)")
+
+
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if _PACKED_NOW.search(item.nodeid):
+            raise pytest.UsageError(f"{item.nodeid[:200]}: packed bytes are part of the name; give the case an id")
     if not config.getoption("--long"):
         long = pytest.mark.skip(reason="NOT RUN without --long: takes long, or wants a quiet machine")
         for item in items:

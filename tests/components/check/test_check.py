@@ -17,7 +17,8 @@ from bigbird.tasks.classification.predictions import write_predictions
 from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.table_rows import SPLITS
-from bigbird.text.vocabulary import Vocabulary, train_vocabulary
+from bigbird.text.sentence_piece import train_vocabulary
+from bigbird.text.vocabulary import Vocabulary
 from bigbird_components.check.__main__ import main
 from bigbird_components.check.check import CHECKS, _Files, check, check_names, parse_fail_on, refuse_failed
 from bigbird_components.check.component import check_component

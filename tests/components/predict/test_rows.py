@@ -55,7 +55,7 @@ def read(choose, tmp_path):
     [
         ("t.csv", CSV),
         ("t.tsv", "id\treview\tshop\na1\tgood film\tone\na2\tdull, long\t\n"),
-        ("t.csv.gz", gzip.compress(CSV.encode())),
+        pytest.param("t.csv.gz", gzip.compress(CSV.encode()), id="packed"),
         (
             "t.jsonl",
             '{"id": "a1", "review": "good film", "shop": "one"}\n{"id": "a2", "review": "dull, long", "shop": ""}\n',
