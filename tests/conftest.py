@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 
 
 # Of a test's name: packed by gzip, with the time of packing in it, so that two processes do not agree on the tests.
-_PACKED_NOW = re.compile(r"\\x1f\\x8b\\x08\\x00(?!\\x00\\x00\\x00\\x00)")
+_PACKED_NOW = re.compile(r"\\x1f\\x8b\\x08\\x00(?!\\x00\\x00\\x00\\x00|-)")
 
 
 def pytest_collection_modifyitems(config, items):
