@@ -8,7 +8,7 @@ from bigbird.config.overrides import assignment
 from bigbird.serving.saved_model import named_probabilities
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import GLUE_TASKS
-from bigbird_pipelines import cli
+from bigbird_pipelines import cli, cli_local
 from bigbird_pipelines import options as options_of
 from bigbird_pipelines.local_run import make_plan
 from bigbird_pipelines.predict import predict_command, read_examples
@@ -16,7 +16,7 @@ from bigbird_pipelines.predict import predict_command, read_examples
 
 def options(tmp_path: Path, **changes) -> dict:
     """`bigbird run`'s options as click gives them, with changes."""
-    defaults = cli.run.make_context("run", []).params
+    defaults = cli_local.run.make_context("run", []).params
     for name in (
         "docker",
         "resume",

@@ -9,7 +9,7 @@ from bigbird.config.overrides import parse_override
 from bigbird.support.errors import InputError
 from bigbird_components.run_configuration import preprocessing_settings, resolve_experiment
 from bigbird_components.table_options import parse_weights
-from bigbird_pipelines import cli
+from bigbird_pipelines import cli_local
 from bigbird_pipelines.files import readable_places, table_path
 from bigbird_pipelines.local_run import make_plan
 
@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 
 def plan(*words):
     """The plan of a `bigbird run` in these words."""
-    options = cli.run.make_context(
+    options = cli_local.run.make_context(
         "run", [*words, "--recipe", "small_glue"] if "--recipe" not in words else [*words]
     ).params
     return make_plan(**{name: value for name, value in options.items() if name not in WHERE})
