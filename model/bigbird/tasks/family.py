@@ -26,6 +26,7 @@ from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Sour
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record, cut_record
 from bigbird.tasks.statistics import Statistics
+from bigbird.tasks.tables.options import TableOption
 
 if TYPE_CHECKING:
     from bigbird.records.features import Feature
@@ -46,6 +47,8 @@ class TaskFamily(ABC):
         examples_per_file: enough files to spread over workers and readers, each large enough to be worth opening.
         own_tables: whether the pipeline gives it a user's own tables, any file, folder or pattern, whose columns the
             configuration's data section names; otherwise each split is one file of an official name.
+        table_options: the options of a command about such tables, by the names of their keys in the configuration; several families
+            may have the same one.
         keeps_training_lines: whether a dataset holds the training split's lines too.
         vocabulary_bytes: of a training split whose lines have more bytes, a vocabulary is trained on an even sample with about so
             many; 0: on all of it.
@@ -61,6 +64,7 @@ class TaskFamily(ABC):
     config: ClassVar[type[Task]]
     defaults: ClassVar[Mapping[str, Any]]
     own_tables: ClassVar[bool] = False
+    table_options: ClassVar[Mapping[str, TableOption]] = {}
     keeps_training_lines: ClassVar[bool] = False
     examples_per_file: ClassVar[int] = 8192
     vocabulary_bytes: ClassVar[int] = 0
