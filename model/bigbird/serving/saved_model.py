@@ -144,10 +144,31 @@ class Predictor:
             return {name: outputs[name].numpy() for name in sorted(outputs)}
 
     def __call__(self, examples: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
-        """Answers a batch; yields each example's outputs as plain values."""
+        """Answers a batch; yields each example's outputs as plain values; several called LIST/FIELD are one list of objects."""
         outputs = self.outputs(examples)
         for row in range(len(examples)):
-            yield {name: _plain(values[row]) for name, values in outputs.items()}
+            yield _with_lists({name: values[row] for name, values in outputs.items()})
+
+
+def _with_lists(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """An example's outputs as plain values, those called LIST/FIELD as objects of a list.
+
+    The objects are padded to as many as another example of the batch has: one whose texts are all empty is none.
+    """
+    answer: dict[str, Any] = {}
+    fields: dict[str, dict[str, list[Any]]] = {}
+    for name, value in outputs.items():
+        place, slash, field = name.partition("/")
+        if slash:
+            fields.setdefault(place, {})[field] = value
+            answer.setdefault(place, [])
+        else:
+            answer[name] = _plain(value)
+    for name, columns in fields.items():
+        texts = [values for values in columns.values() if values.dtype == object]
+        count = sum(any(row) for row in zip(*texts, strict=True))
+        answer[name] = [{field: _plain(values[i]) for field, values in columns.items()} for i in range(count)]
+    return answer
 
 
 def _plain(value: Any) -> Any:

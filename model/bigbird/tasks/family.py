@@ -388,6 +388,9 @@ class AnsweringFamily(TaskFamily):
     def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         """The model on raw text, as a tf.Module whose `signatures()` gives the functions to save.
 
+        Outputs have a row for each example. Where an answer is a list of objects, an output called LIST/FIELD has a field of all of
+        them, [B, most of an example], padded with 0 and empty texts; one field or more is a text that is never empty.
+
         Args:
             model: as `load_model` gives it.
             manifest: of the model folder; its `dataset` says how the records were made.

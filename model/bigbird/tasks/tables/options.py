@@ -64,9 +64,7 @@ def parse_weights(text: str) -> str | dict[str, float]:
 
 
 COMMON: Mapping[str, TableOption] = {
-    "text": TableOption(
-        "Column of the text. Repeatable: several become one text.  [default: text]", repeatable=True
-    ),
+    "text": TableOption("Column of the text. Repeatable: several become one text.  [default: text]", repeatable=True),
     "id": TableOption("Column of the documents' names.  [default: file and line]"),
     "group": TableOption("Column whose equal values stay in one split.  [default: equal texts stay together]"),
     "format": TableOption(
