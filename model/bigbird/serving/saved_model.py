@@ -156,7 +156,7 @@ def _with_lists(outputs: Mapping[str, Any]) -> dict[str, Any]:
     The objects are padded to as many as another example of the batch has: one whose texts are all empty is none.
     """
     answer: dict[str, Any] = {}
-    fields: dict[str, dict[str, list[Any]]] = {}
+    fields: dict[str, dict[str, Any]] = {}
     for name, value in outputs.items():
         place, slash, field = name.partition("/")
         if slash:
