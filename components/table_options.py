@@ -14,7 +14,7 @@ import click
 
 from bigbird.config.overrides import assignment
 from bigbird.tasks.registry import families
-from bigbird.tasks.tables.options import TableOption, parse_weights
+from bigbird.tasks.table_options import TableOption, parse_weights
 
 __all__ = ["OPTIONS", "as_overrides", "data_section", "given_options", "parse_weights", "table_options"]
 

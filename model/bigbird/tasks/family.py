@@ -26,7 +26,7 @@ from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Sour
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record, cut_record
 from bigbird.tasks.statistics import Statistics
-from bigbird.tasks.tables.options import TableOption
+from bigbird.tasks.table_options import TableOption
 
 if TYPE_CHECKING:
     from bigbird.records.features import Feature

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bigbird.tasks.tables.options import COMMON, TableOption
+from bigbird.tasks.table_options import COMMON, TableOption
 
 OPTIONS: Mapping[str, TableOption] = {
     "text": COMMON["text"],
