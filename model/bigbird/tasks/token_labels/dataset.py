@@ -65,7 +65,6 @@ class _Part:
         self.lines, self.of_table = array("I"), array("I")
         self.codes, self.rows = array("q"), array("q")  # the labels of documents, each once
         self.unlabelled = bytearray()
-        self.spans: Counter[str] = Counter()
         self.trimmed = 0
 
     def place(self, document: int) -> str:
@@ -163,7 +162,6 @@ class SpanDataset:
                 for label in dict.fromkeys(span.label for span in document.spans or ()):
                     part.codes.append(self._code(label, table, document.line))
                     part.rows.append(at)
-                part.spans.update(span.label for span in document.spans or ())
                 record = {
                     "name": document.name or f"{file}:{document.line}",
                     "file": table.path,
@@ -196,7 +194,7 @@ class SpanDataset:
                     None if self._section.group is None else name_value(group, self._section.group, "group"),
                 )
             except BadValueError as problem:
-                bad.add(quoted_name(table.path), table.where(line), str(problem), json.dumps(record, default=str))
+                bad.add(quoted_name(table.path), table.where(line), str(problem), _as_json(record))
 
     @property
     def _fields(self) -> Fields:
@@ -378,6 +376,14 @@ def _check_not_empty(part: _Part) -> None:
         raise InputError(
             f"{quoted_name(part.tables[0].path)}: holds no document of the {part.split} split; expected some"
         )
+
+
+def _as_json(record: dict[str, Any]) -> str:
+    """A record as `rejected.jsonl` keeps it; values of Parquet that JSON does not know as texts."""
+    try:
+        return json.dumps(record, default=str)
+    except RecursionError:
+        return shown(record)
 
 
 def _hash(text: str) -> int:

@@ -16,6 +16,7 @@ from bigbird.records import features
 from bigbird.support.errors import InputError
 from bigbird.tasks.squad.examples import max_context, window_spans
 from bigbird.tasks.statistics import Statistics
+from bigbird.tasks.token_labels.decoding import Transitions
 from bigbird.tasks.token_labels.spans import Span, fit, tags_of
 from bigbird.tasks.token_labels.words import Unit, find_units
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 1 << 16
 """Of one document; a record's id is the document's number times this, plus the window's."""
+
+
+# What is counted of spans and units, in words; {} is what the units are.
+WIDENED, LOST = "spans widened to whole {} (task.units)", "spans lost, as they have no {} of their own"
+INSIDE, NEIGHBOURS = "{} in spans", "spans directly behind another"
 
 
 @dataclass(frozen=True)
@@ -127,10 +133,23 @@ def _tags(
     """The tag of each unit, int64[U]; counts the spans."""
     fitted = fit([Span(*span) for span in spans], starts, ends)
     statistics.labels.update(label for _, _, label in spans)
+    tags = tags_of(fitted.spans, len(starts), label_ids)
+    begins = tags % 2 == 1
     named = {
         "spans": len(spans),
-        f"spans widened to whole {unit} (task.units)": fitted.widened,
-        f"spans lost, as they have no {unit} of their own": fitted.lost,
+        WIDENED.format(unit): fitted.widened,
+        LOST.format(unit): fitted.lost,
+        unit: len(tags),
+        INSIDE.format(unit): int(np.count_nonzero(tags)),
+        NEIGHBOURS: int(np.count_nonzero(begins[1:] & (tags[:-1] > 0))),
     }
     statistics.counts.update({name: count for name, count in named.items() if count})
-    return tags_of(fitted.spans, len(starts), label_ids)
+    return tags
+
+
+def counted_transitions(counts: Mapping[str, int], unit: Unit) -> Transitions:
+    """How tags follow each other, by what `encode_documents` counted."""
+    spans = counts.get("spans", 0) - counts.get(LOST.format(unit), 0)
+    return Transitions.counted(
+        counts.get(unit, 0), counts.get(INSIDE.format(unit), 0), spans, counts.get(NEIGHBOURS, 0)
+    )

@@ -173,6 +173,7 @@ class TokenLabelsFamily(AnsweringFamily):
             "units": manifest["units"],
             "window_stride": min(manifest["window_stride"], manifest.max_length),
             "class_weights": _weights(config.class_weights, manifest),
+            "transitions": config.transitions or _transitions(manifest),
         }
 
     def check_without_dataset(self, config: Task, splits: Collection[str]) -> None:
@@ -208,7 +209,8 @@ class TokenLabelsFamily(AnsweringFamily):
     ) -> SpanCollector:
         from bigbird.tasks.token_labels.scoring import SpanCollector
 
-        return SpanCollector(_own(config).labels, manifest, folder, split)
+        config = _own(config)
+        return SpanCollector(config.labels, config.weighted_transitions, manifest, folder, split)
 
     def examine(
         self, evaluation: Evaluation, config: Task, decisions: Mapping[str, Any] | None, folder: Path | None, split: str
@@ -255,7 +257,14 @@ class TokenLabelsFamily(AnsweringFamily):
 
         config = _own(config)
         layout = Layout.of(manifest.trained_on())
-        return SpanLabeler(model, vocabulary, buckets=config.buckets, layout=layout, labels=config.labels)
+        return SpanLabeler(
+            model,
+            vocabulary,
+            buckets=config.buckets,
+            layout=layout,
+            labels=config.labels,
+            transitions=config.weighted_transitions,
+        )
 
     def signature_meanings(self) -> Mapping[str, str]:
         from bigbird.tasks.token_labels.serving import MEANINGS
@@ -292,6 +301,14 @@ def _weights(given: Any, manifest: DatasetManifest) -> dict[str, float] | None:
         raise InputError("task.class_weights is balanced, and the dataset has no training split to count labels in")
     counts = {label: max(1, manifest.splits["train"].labels.get(label, 0)) for label in labels}
     return {label: sum(counts.values()) / (len(labels) * counts[label]) for label in labels}
+
+
+def _transitions(manifest: DatasetManifest) -> dict[str, float]:
+    """How tags follow each other in the training split; nothing where there is none."""
+    from bigbird.tasks.token_labels.encoding import counted_transitions
+
+    train = manifest.splits.get("train")
+    return counted_transitions(train.counts, manifest["units"])._asdict() if train else {}
 
 
 def _own(config: Task) -> TokenLabelsTask:

@@ -16,7 +16,7 @@ from bigbird.manifests import DatasetManifest
 from bigbird.scoring import least_records, read_examples, read_split
 from bigbird.support.errors import InputError
 from bigbird.tasks.evaluation import Collector, Evaluation
-from bigbird.tasks.token_labels.decoding import decode
+from bigbird.tasks.token_labels.decoding import Transitions, decode
 from bigbird.tasks.token_labels.encoding import MOST_WINDOWS
 from bigbird.tasks.token_labels.metrics import METRICS, Counts, all_metrics, count
 from bigbird.tasks.token_labels.spans import Span
@@ -96,6 +96,7 @@ class SpanCollector(Collector):
 
     Args:
         labels: in the order of their numbers.
+        transitions: how tags follow each other.
         manifest, folder: of the dataset.
         split: of the dataset.
 
@@ -103,10 +104,17 @@ class SpanCollector(Collector):
         InputError: there is no dataset folder, or it lacks what decoding needs.
     """
 
-    def __init__(self, labels: Sequence[str], manifest: DatasetManifest | None, folder: Path | None, split: str):
+    def __init__(
+        self,
+        labels: Sequence[str],
+        transitions: Transitions,
+        manifest: DatasetManifest | None,
+        folder: Path | None,
+        split: str,
+    ):
         if manifest is None or folder is None:
             raise InputError("spans are scored against texts: give a dataset folder, not bare TFRecords")
-        self.labels = tuple(labels)
+        self.labels, self.transitions = tuple(labels), transitions
         self.lines = {line["id"]: line for line in read_examples(folder, split)}
         self.windows: dict[int, _Window] = {}
         self.of_document: dict[int, list[int]] = {i: [] for i in self.lines}
@@ -156,7 +164,7 @@ class SpanCollector(Collector):
         ids, line = self.of_document[i], self.lines[i]
         windows = [self.windows[each] for each in ids]
         starts, ends = (np.concatenate([getattr(each, name) for each in windows]) for name in ("starts", "ends"))
-        found = decode(np.concatenate([self.logits[each] for each in ids]))
+        found = decode(np.concatenate([self.logits[each] for each in ids]), self.transitions)
         return LabelledDocument(
             line["name"],
             line["file"],

@@ -15,6 +15,7 @@ import tensorflow as tf
 from bigbird.serving.buckets import Tensors, ragged_rows, run_by_bucket
 from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, repair
 from bigbird.serving.windows import max_context
+from bigbird.tasks.token_labels.decoding import NEVER, Transitions
 from bigbird.tasks.token_labels.encoding import Layout
 from bigbird.tasks.token_labels.words import ALONE, JOINER, MARK, SPACE, WORD, character_classes
 from bigbird.text.vocabulary import Vocabulary
@@ -51,17 +52,25 @@ class SpanLabeler(tf.Module):
         buckets: padded lengths, ascending, tokens.
         layout: how texts are read; `max_length` is at most the longest bucket.
         labels: in the order of their numbers.
+        transitions: how tags follow each other.
     """
 
     def __init__(
-        self, model: Any, vocabulary: Vocabulary, *, buckets: Sequence[int], layout: Layout, labels: Sequence[str]
+        self,
+        model: Any,
+        vocabulary: Vocabulary,
+        *,
+        buckets: Sequence[int],
+        layout: Layout,
+        labels: Sequence[str],
+        transitions: Transitions,
     ):
         super().__init__(name="span_labeler")
         self._weights = [variable.value for variable in model.weights]  # what the SavedModel keeps
         self._model = lambda features: {"logits": model(features, training=False)["logits"]}
         self._tokenizer = GraphTokenizer(vocabulary)
         self._classes = tf.constant(character_classes())
-        self._buckets, self._layout = tuple(buckets), layout
+        self._buckets, self._layout, self._transitions = tuple(buckets), layout, transitions
         self._labels, self._tags = tf.constant(list(labels)), 1 + 2 * len(labels)
         text, ids = tf.TensorSpec([None], tf.string, "text_a"), tf.TensorSpec([None, None], tf.int32)
         self._label_text = tf.function(self._from_text, input_signature=[text], autograph=False)
@@ -81,7 +90,7 @@ class SpanLabeler(tf.Module):
         points = tf.strings.unicode_decode(text, "UTF-8")  # int32[B, (characters)]
         units = self._units(cleaned, pieces, points)
         logits = tf.gather(self._piece_logits(pieces.ids), units.pieces)  # (U, T)
-        first, last, label, score = _decode(logits, units.text)
+        first, last, label, score = _decode(logits, units.text, tf.size(text_a, tf.int64), self._transitions)
         row = tf.gather(units.text, first)
         start, end = tf.gather(units.starts, first), tf.gather(units.ends, last)
         letters = tf.gather(points.flat_values, tf.ragged.range(start, end))
@@ -199,26 +208,100 @@ def _character_places(cleaned: tf.Tensor, pieces: RaggedPieces) -> tuple[tf.Tens
     )
 
 
-def _decode(logits: tf.Tensor, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+def _decode(
+    logits: tf.Tensor, text: tf.Tensor, texts: tf.Tensor, transitions: Transitions
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """As `decoding.decode`, of all texts.
 
     Args:
         logits: float32[U, T].
         text: int64[U], of each unit; ascending.
+        texts: int64[], how many there are.
+        transitions: how tags follow each other.
 
     Returns:
         First and last unit int64[S], label int64[S] and score float32[S] of each span.
     """
-    tags = tf.argmax(logits, axis=1)
-    inside = tags > 0
-    same = tf.concat([tf.fill([tf.minimum(tf.size(tags), 1)], False), text[1:] == text[:-1]], axis=0)
-    goes_on = same & tf.concat([tf.fill([tf.minimum(tf.size(tags), 1)], False), inside[:-1]], axis=0)
-    begins = inside & ((tags % 2 == 1) | tf.logical_not(goes_on))
+    logs = tf.nn.log_softmax(tf.cast(logits, tf.float64))
+    tags = _best_tags(tf.RaggedTensor.from_value_rowids(logs, text, texts), transitions)
+    begins, inside = tags % 2 == 1, tags > 0
     span = tf.boolean_mask(tf.cumsum(tf.cast(begins, tf.int64)) - 1, inside)
     first = tf.where(begins)[:, 0]
-    probabilities = tf.nn.softmax(tf.cast(tf.boolean_mask(logits, inside), tf.float64))
-    by_label = probabilities[:, 1::2] + probabilities[:, 2::2]
-    means = tf.math.unsorted_segment_mean(by_label, span, tf.size(first, tf.int64))  # (S, labels)
-    sizes = tf.math.unsorted_segment_sum(tf.ones_like(span), span, tf.size(first, tf.int64))
-    score = tf.cast(tf.reduce_max(means, axis=1), tf.float32)
-    return first, first + sizes - 1, tf.argmax(means, axis=1), score
+    label = tf.gather((tags - 1) // 2, first)
+    probabilities = tf.exp(tf.boolean_mask(logs, inside))
+    of_label = tf.gather(probabilities[:, 1::2] + probabilities[:, 2::2], tf.gather(label, span), batch_dims=1)
+    count = tf.size(first, tf.int64)
+    score = tf.math.unsorted_segment_mean(of_label, span, count)
+    sizes = tf.math.unsorted_segment_sum(tf.ones_like(span), span, count)
+    return first, first + sizes - 1, label, tf.cast(score, tf.float32)
+
+
+def _best_tags(logs: tf.RaggedTensor, transitions: Transitions) -> tf.Tensor:
+    """As `decoding.best_tags`, of all texts side by side, the longest deciding how many steps it takes.
+
+    Args:
+        logs: float64[B, (n), T].
+        transitions: how tags follow each other.
+
+    Returns:
+        int64[U], of all units.
+    """
+    outside_outside, outside_begin, inside_inside, inside_outside, inside_begin = (
+        tf.constant(value, tf.float64) for value in transitions
+    )
+    lengths = logs.row_lengths()
+    steps = tf.transpose(logs.to_tensor(), [1, 0, 2])  # (n, B, T)
+    longest, tags = tf.shape(steps)[0], logs.flat_values.shape[-1]
+    here = tf.transpose(tf.sequence_mask(lengths, longest))  # (n, B)
+    same = tf.range(tags, dtype=tf.int64)[tf.newaxis]  # what stands behind padding: the tag itself
+
+    def joined(outside: tf.Tensor, begin: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
+        """[B], [B, C] and [B, C] in the order of the tags, [B, T]."""
+        pairs = tf.reshape(tf.stack([begin, inside], axis=2), [tf.shape(begin)[0], tags - 1])
+        return tf.concat([outside[:, tf.newaxis], pairs], axis=1)
+
+    def step(at: tf.Tensor, scores: tf.Tensor, behind: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+        outside, begin, inside = scores[:, 0], scores[:, 1::2], scores[:, 2::2]
+        is_inside = inside > begin
+        reached = tf.where(is_inside, inside, begin)
+        label = tf.argmax(reached, axis=1)
+        best = tf.reduce_max(reached, axis=1)
+        tag = 1 + 2 * label + tf.cast(tf.gather(is_inside, label, batch_dims=1), tf.int64)
+        to_outside, to_begin = outside + outside_outside, outside + outside_begin
+        before_outside = tf.where(to_outside >= best + inside_outside, tf.zeros_like(tag), tag)
+        before_begin = tf.where(to_begin >= best + inside_begin, tf.zeros_like(tag), tag)
+        before_inside = same[:, 1::2] + tf.cast(is_inside, tf.int64)
+        row = steps[at]
+        made = joined(
+            row[:, 0] + tf.maximum(to_outside, best + inside_outside),
+            row[:, 1::2] + tf.maximum(to_begin, best + inside_begin)[:, tf.newaxis],
+            row[:, 2::2] + (reached + inside_inside),
+        )
+        found = joined(before_outside, tf.zeros_like(before_inside) + before_begin[:, tf.newaxis], before_inside)
+        live = here[at][:, tf.newaxis]
+        return at + 1, tf.where(live, made, scores), behind.write(at, tf.where(live, found, same))
+
+    def back(at: tf.Tensor, tag: tf.Tensor, chosen: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+        before = tf.gather(behind.read(at), tag, batch_dims=1)
+        return at - 1, before, chosen.write(at - 1, before)
+
+    padded = tf.concat([steps, tf.zeros([1, tf.shape(steps)[1], tags], tf.float64)], axis=0)  # one unit at least
+    first = padded[0]
+    scores = joined(
+        first[:, 0] + outside_outside,
+        first[:, 1::2] + outside_begin,
+        tf.fill(tf.shape(first[:, 2::2]), tf.constant(NEVER, tf.float64)),
+    )
+    rows = tf.shape(steps)[1]
+    behind = tf.TensorArray(tf.int64, size=tf.maximum(longest, 1), element_shape=[None, tags], clear_after_read=False)
+    behind = behind.write(0, tf.tile(same, [rows, 1]))
+    _, scores, behind = tf.while_loop(
+        lambda at, *_: at < longest, step, (tf.constant(1), scores, behind), parallel_iterations=1
+    )
+    last = tf.argmax(scores, axis=1)
+    chosen = tf.TensorArray(tf.int64, size=tf.maximum(longest, 1), element_shape=[None])
+    chosen = chosen.write(tf.maximum(longest, 1) - 1, last)
+    _, _, chosen = tf.while_loop(
+        lambda at, *_: at > 0, back, (tf.maximum(longest, 1) - 1, last, chosen), parallel_iterations=1
+    )
+    return tf.boolean_mask(tf.transpose(chosen.stack())[:, :longest], tf.transpose(here))
