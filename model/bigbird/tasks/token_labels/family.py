@@ -14,7 +14,7 @@ from bigbird.records.features import TOKENS, Feature
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.classifiers import resolved_weights
-from bigbird.tasks.evaluation import Evaluation, Outputs
+from bigbird.tasks.evaluation import Comparison, Evaluation, Outputs
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
 from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Source, Storage
@@ -232,9 +232,11 @@ class TokenLabelsFamily(AnsweringFamily):
         manifest.check_files(folder, ["train.examples.jsonl"])
         dictionary = SpanDictionary(read_examples(folder, "train"))
         looked_up = [(document.gold or (), dictionary.find(document.text)) for document in results.documents]
-        baseline = all_metrics(count(looked_up))
-        details["baseline_seconds"] = round(time.monotonic() - started, 3)
-        return replace(evaluation, baseline=baseline, baseline_answer=DESCRIPTION, details=details)
+        compared = Comparison("dictionary", DESCRIPTION, all_metrics(count(looked_up)), time.monotonic() - started)
+        nothing = dict.fromkeys(METRICS, 0.0)
+        return replace(
+            evaluation, baseline=nothing, baseline_answer="no span at all", details=details, comparisons=[compared]
+        )
 
     def count(self, results: SpanResults) -> int:
         return len(results.documents)
