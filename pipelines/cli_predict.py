@@ -10,8 +10,9 @@ import click
 
 from bigbird.support.console import run_command
 from bigbird.support.errors import InputError
+from bigbird.tasks.table_options import COMMON
 from bigbird_components.command_line import Command
-from bigbird_components.table_options import OPTIONS
+from bigbird_components.table_options import click_option
 from bigbird_pipelines.options import examples, settings_options
 from bigbird_pipelines.platforms.registry import remote_platform, remote_platforms
 from bigbird_pipelines.shortcuts import Finite
@@ -29,8 +30,7 @@ _SHARED_WITH_BEAM = ("project", "region", "network", "subnetwork")
 def _format_options(command: Any) -> Any:
     """How a table is written, as the commands that train take it."""
     for name in reversed(_FORMAT):
-        option = OPTIONS[name]
-        command = click.option(f"--{name}", name, help=option.told, **option.settings)(command)
+        command = click_option(name, COMMON[name])(command)
     return command
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bigbird.config import TREE
+from bigbird.config import TREE, Section
 from bigbird.config.overrides import merge
 from bigbird.support.errors import InputError
 from bigbird.support.yaml_files import parse_yaml_mapping
@@ -41,33 +41,30 @@ def with_own_tables(options: Mapping[str, Any], files: Names) -> dict[str, Any]:
     """
     given = given_options(options)
     found = {name: value for name, value in options.items() if name not in OPTIONS}
-    tasks = table_task_names()
-    for name in given if found["task"] else ():
-        _check_takes(found["task"], name)
+    if given and found["task"]:
+        _check_options(given, found["task"])
     found["overrides"] = (*as_overrides(given), *found["overrides"])
-    reason = "" if found["task"] else _reason(given, found, files)
+    task, reason = (found["task"], "") if found["task"] else _told_task(given, found, files)
     if reason:
-        if len(tasks) != 1:
-            raise InputError(
-                f"--task is not given; expected one of those that read your own tables: {', '.join(tasks)}"
-            )
-        found["task"] = tasks[0]
-        _log.info(f"--task is taken to be {tasks[0]}, as {reason}")
+        found["task"] = task
+        _log.info(f"--task is taken to be {task}, as {reason}")
     return found
 
 
-def _takes(task: str, name: str) -> bool:
-    """Whether a task's configuration has the key of an option."""
-    family = family_of_task(task)
-    return family.own_tables or (OPTIONS[name].section == "task" and name in family.config.model_fields)
-
-
-def _check_takes(task: str, name: str) -> None:
-    """Refuses an option with a task that does not take it."""
-    if _takes(task, name):
+def _check_options(given: Mapping[str, Any], task: str) -> None:
+    """Refuses options about tables that a task does not have."""
+    absent = [name for name, value in given.items() if not _has_option(task, name, value)]
+    if not absent:
         return
-    others = [other for other in pipeline_task_names() if _takes(other, name)]
-    if others == list(table_task_names()):
+    name, tables = absent[0], table_task_names()
+    others = [other for other in pipeline_task_names() if _has_option(other, name, given[name])]
+    if task in tables:
+        known = ", ".join(map(_flag, family_of_task(task).table_options))
+        raise InputError(
+            f"{_flag(name)} is given with --task {task}, which takes no such thing; it goes with --task {' or '.join(others)}. "
+            f"Options of {task}: {known}"
+        )
+    if set(others) <= set(tables):
         why = "which reads official files; it is for your own tables"
     else:
         why = f"which has no {OPTIONS[name].section}.{name}"
@@ -76,19 +73,56 @@ def _check_takes(task: str, name: str) -> None:
     )
 
 
-def _reason(given: Mapping[str, Any], options: Mapping[str, Any], files: Names) -> str:
-    """Why a run can only be about the user's own tables; "" where nothing says so."""
-    tables = table_task_names()
-    for name in given:
-        if not any(_takes(task, name) for task in pipeline_task_names() if task not in tables):
-            return f"{_flag(name)} is given"
-    if _section(options).keys():
-        return "task.data names a table"
+def _has_option(task: str, name: str, value: Any) -> bool:
+    """Whether a task takes an option: its family has it, or reads official files and has its key for training."""
+    family = family_of_task(task)
+    option = family.table_options.get(name)
+    if option is not None:
+        return not option.choices or value in option.choices
+    return not family.own_tables and OPTIONS[name].section == "task" and name in family.config.model_fields
+
+
+def _with_options(given: Mapping[str, Any]) -> list[str]:
+    """The tasks that have all of the options."""
+    return [task for task in table_task_names() if all(_has_option(task, name, given[name]) for name in given)]
+
+
+def _told_task(given: Mapping[str, Any], options: Mapping[str, Any], files: Names) -> tuple[str, str]:
+    """The task that the user's own tables tell, and why; ("", "") where nothing says that there are such.
+
+    Options and keys of the data section tell it where one task alone has them, then the files' names where one alone reads such;
+    otherwise it is the first in the registry.
+    """
+    tables, reason = table_task_names(), ""
+    tasks, section = tables, _section(options)
+    official = [task for task in pipeline_task_names() if task not in tables]
+    telling = [name for name in given if not any(_has_option(task, name, given[name]) for task in official)]
+    tasks = tuple(_with_options(given)) if given else tasks
+    if given and not tasks:
+        raise InputError(
+            f"{', '.join(map(_flag, given))} are given together; expected options of one task. --task names it"
+        )
+    if telling:
+        reason = f"{_flag(telling[0])} is given"
+    elif section:
+        reason = "task.data names a table"
+    tasks = tuple(task for task in tasks if section.keys() <= _section_keys(task)) or tasks
     for name in ("data", "train_file"):
         path = options.get(name)
-        if path and _are_tables(f"{_flag(name)} {name_of(path)}", files.names(path)):
-            return f"{_flag(name)} {name_of(path)} names a table"
-    return ""
+        if not path or (reason and len(tasks) == 1):
+            continue
+        names = files.names(path)
+        fitting = tuple(task for task in tasks if any(map(family_of_task(task).is_table, names)))
+        if not reason and _are_tables(f"{_flag(name)} {name_of(path)}", names):
+            reason = f"{_flag(name)} {name_of(path)} names a table"
+        tasks = fitting or tasks
+    return (tasks[0], reason) if reason else ("", "")
+
+
+def _section_keys(task: str) -> set[str]:
+    """The keys of a task's data section."""
+    section = family_of_task(task).config.model_fields["data"].annotation
+    return set(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else set()
 
 
 def _section(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,14 +140,13 @@ def _are_tables(place: str, names: Sequence[str]) -> bool:
     Raises:
         InputError: they may be another task's official files too.
     """
-    tables = table_task_names()
-    own = [name for name in names if any(family_of_task(task).is_table(name) for task in tables)]
-    if not own:
+    tables = [task for task in table_task_names() if any(map(family_of_task(task).is_table, names))]
+    if not tables:
         return False
     official = {
         task: found
         for task in pipeline_task_names()
-        if task not in tables and (found := family_of_task(task).find_files(task, names))
+        if not family_of_task(task).own_tables and (found := family_of_task(task).find_files(task, names))
     }
     if official:
         name = next(iter(next(iter(official.values())).values()))

@@ -181,7 +181,8 @@ def test_configurations_and_settings_on_pages_are_valid(page):
     for block in blocks(page):
         if block.language == "yaml":
             tree = yaml.safe_load(block.text)
-            assert load_experiment("bigbird/classification", overrides=[tree]).task is not None
+            kind = tree.pop("type", "bigbird/classification")
+            assert load_experiment(kind, overrides=[tree]).task is not None
         if block.language == "toml" and "bigbird" in (tables := tomllib.loads(block.text)):
             TeamSettings(**tables["bigbird"])
 

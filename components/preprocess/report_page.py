@@ -40,10 +40,16 @@ def summary_page(manifest: DatasetManifest, rejected: list[dict[str, Any]]) -> s
 
 
 def reading_lines(manifest: DatasetManifest) -> list[str]:
-    """What is read of long documents, in words: a line for each split whose documents are counted."""
+    """What is read of long documents, and what the family counts besides, in words: lines for each split that has such."""
     counted = {split: facts for split, facts in manifest.splits.items() if facts.documents}
     lines = [f"{split}: {_reading(facts, manifest)}" for split, facts in counted.items()]
+    lines += [f"{split}: {_counts(facts)}" for split, facts in manifest.splits.items() if facts.counts]
     return [line for line in (*lines, _advice(manifest)) if line]
+
+
+def _counts(facts: SplitFacts) -> str:
+    """`412 spans; 3 spans widened to whole words`."""
+    return "; ".join(f"{count:,} {name}" for name, count in facts.counts.items())
 
 
 def _tiles(splits: dict[str, SplitFacts]) -> report.Html:
@@ -65,8 +71,10 @@ def _split_table(splits: dict[str, SplitFacts]) -> report.Html:
 
 
 def _notes(manifest: DatasetManifest) -> report.Html:
+    counted = [f"{split}: {_counts(facts)}." for split, facts in manifest.splits.items() if facts.counts]
     if "doc_stride" not in manifest:
-        return report.caption(f"Truncated: examples that lost text because they pass {manifest.max_length:,} tokens.")
+        truncated = f"Truncated: examples that lost text because they pass {manifest.max_length:,} tokens."
+        return report.caption(" ".join([truncated, *counted]))
     length, stride = manifest.max_length, manifest["doc_stride"]
     parts = [
         f"A record is a window of at most {length:,} tokens, {stride:,} after the one before.",

@@ -50,8 +50,18 @@ def _ask(predictor: Predictor, examples: Sequence[Example], split: str) -> Outpu
         parts.append(predictor.outputs(examples[start : start + BATCH]))
         progress.update(min(start + BATCH, len(examples)))
     progress.finish(f"champion on {split}: {len(examples):,} examples in {format_duration(time.monotonic() - started)}")
-    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    outputs = {name: _joined([part[name] for part in parts]) for name in parts[0]}
     for name, values in outputs.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise InputError(f"the model's {name} are not all finite")
     return outputs
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Batches of one output, one after the other; lists are padded to the longest, with empty texts or 0."""
+    shape = np.max([part.shape[1:] for part in parts], axis=0, initial=0).astype(int)
+    padded = []
+    for part in parts:
+        width = [(0, 0), *((0, most - size) for size, most in zip(part.shape[1:], shape, strict=True))]
+        padded.append(np.pad(part, width, constant_values=b"" if part.dtype == object else 0))
+    return np.concatenate(padded)

@@ -327,3 +327,35 @@ def test_records_are_counted_and_contents_change_the_checksum(files, tmp_path):
     assert checksum([str(copy)]) == checksum(files[:1])
     _write(copy, [_record(number, length, label_ids=[1]) for number, length in enumerate(LENGTHS[:12])])
     assert checksum([str(copy)]) != checksum(files[:1])
+
+
+def test_a_target_of_each_token_is_padded_as_the_inputs_are(tmp_path):
+    encoder = {"hidden_size": 8, "num_attention_heads": 2, "vocab_size": 100, "max_position_embeddings": 32}
+    data = {"seq_length": 32, "global_batch_size": BATCH}
+    tree = {
+        "model": {"encoder": {"bigbird": encoder}}, "train_data": data, "validation_data": data, "bucket_lengths": [8, 32], "labels": ["A"],
+    }  # fmt: skip
+    task = load_experiment("bigbird/token_labels", overrides=[{"task": tree}]).task
+
+    def record(number, length, tags):
+        values = {"input_ids": [5] * length, "segment_ids": [0] * length, "tag_ids": tags}
+        return features.encode(values | {"record_id": [number]})
+
+    records = [record(number, length, [number] * length) for number, length in enumerate((3, 8, 20), 1)]
+    file = _write(tmp_path / "train-0.tfrecord", records)
+    found = {}
+    for batch in evaluation_dataset([file], task):
+        assert batch["tag_ids"].dtype == "int32" and batch["tag_ids"].shape == batch["input_word_ids"].shape
+        for number, tags, weight in zip(
+            *(batch[name].numpy().tolist() for name in ("record_id", "tag_ids", "weight")), strict=True
+        ):
+            found |= {number: tags} if weight else {}
+    assert found == {1: [1] * 3 + [0] * 5, 2: [2] * 8, 3: [3] * 20 + [0] * 12}
+    bad = _write(tmp_path / "train-1.tfrecord", [record(7, 4, [1, 2])])
+    with (
+        pytest.raises(
+            InputError, match=r"record 0 \(id 7\): found 2 values for tag_ids; expected one for each of 4 tokens"
+        ),
+        explain_bad_records([bad], task, task.validation_data),
+    ):
+        list(evaluation_dataset([bad], task))

@@ -46,6 +46,7 @@ def test_tasks_are_those_that_can_be_trained():
         "triviaqa_wikipedia",
         "triviaqa_web",
         "classification",
+        "token_labels",
     }
 
 

@@ -44,7 +44,7 @@ def test_every_published_recipe_has_a_large_size():
     published = {name for name in FILES if not name.startswith(("small", "sample"))}
     assert {f"{name}_large" for name in published} <= set(recipe_names())
     expected = {f"glue_{task}" for task in GLUE_TASKS if task != "ax"} | {
-        "squad_v1", "squad_v2", "triviaqa", "pretraining", "classification",
+        "squad_v1", "squad_v2", "triviaqa", "pretraining", "classification", "token_labels",
     }  # fmt: skip
     assert published == expected
 

@@ -287,3 +287,61 @@ def test_a_run_whose_tables_fail_a_check_ends_before_preprocessing(folder, capfd
         "check", "logs",
     ]  # fmt: skip
     assert (folder / "runs/one/check/findings/report.html").is_file()
+
+
+SPANS = "".join(f'{{"text": "Anna {number}", "entities": [[0, 4, "P"]], "marks": []}}\n' for number in range(40))
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--data", "d.jsonl", "--spans", "marks", "--text", "text"), "--text is given"),
+        (("--data", "d.jsonl", "--token-column", "2"), "--token-column is given"),
+        (("--data", "d.conll"), "--data d.conll names a table"),
+        (("--data", "d.txt", "--format", "conll"), "--format is given"),
+        (("--data", "d.jsonl", "--override", "task.data.spans=marks"), "task.data names a table"),
+    ],
+)
+def test_what_one_family_alone_has_tells_that_it_is_meant(folder, capsys, words, reason):
+    (folder / "d.jsonl").write_text(SPANS)
+    for name in ("d.conll", "d.txt"):
+        (folder / name).write_text("Anna B-P\n\n")
+    made = plan(*words, "--recipe", "small_token_labels")
+    assert made.arguments["task"] == "token_labels"
+    assert capsys.readouterr().err == f"--task is taken to be token_labels, as {reason}\n"
+    assert made.arguments["data"] == str(folder / words[1])
+
+
+def test_a_familys_own_options_become_its_keys(folder):
+    (folder / "d.jsonl").write_text(SPANS)
+    made = plan(
+        "--task", "token_labels", "--data", "d.jsonl", "--text", "text", "--spans", "marks", "--span-start", "from", "--span-end", "to", "--span-label",
+        "is", "--units", "pieces", "--window-stride", "48", "--class-weights", "P=2", "--max-length", "64", "--recipe", "small_token_labels",
+    )  # fmt: skip
+    assert section_of(made) == {
+        "text": "text",
+        "spans": "marks",
+        "span_start": "from",
+        "span_end": "to",
+        "span_label": "is",
+    }
+    task = made.experiment.task
+    assert (task.units, task.window_stride, task.class_weights) == ("pieces", 48, {"P": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--task", "token_labels", "--label", "x"), "--label is given with --task token_labels, which takes no such thing; it goes with --task classification. Options of token_labels: --text, --id"),
+        (("--task", "classification", "--spans", "x"), "it goes with --task token_labels"),
+        (("--task", "token_labels", "--format", "csv"), "--format is given with --task token_labels, which takes no such thing"),
+        (("--task", "sst2", "--spans", "x"), "--spans is given with --task sst2, which reads official files; .*expected --task token_labels, or leave it out"),
+        (("--spans", "x", "--label", "y"), "--label, --spans are given together; expected options of one task"),
+        (("--task", "token_labels", "--data", "reviews.csv"), r"its name does not tell its format; expected .jsonl, .conll"),
+        (("--spans", "x", "--text", "a", "--text", "b"), r"task.data.text: .*names 2 columns; expected one"),
+    ],
+)  # fmt: skip
+def test_options_of_another_family_are_refused(folder, words, message):
+    (folder / "reviews.csv").write_text(TABLE)
+    with pytest.raises(InputError, match=message):
+        plan(*words, "--recipe", "small_token_labels")

@@ -81,7 +81,25 @@ def pretraining(folder: Path, rng: random.Random) -> tuple[str, dict[str, Any]]:
     return "pretraining", {"input": str(folder)}
 
 
+def token_labels(folder: Path, rng: random.Random) -> tuple[str, dict[str, Any]]:
+    lines = []
+    for number in range(40):
+        words, spans, text = rng.choices(WORDS, k=rng.randint(3, 60)), [], ""
+        for word in words:
+            text += " " if text else ""
+            if word in ("river", "red"):
+                spans.append({"from": len(text), "to": len(text) + len(word), "is": word.upper()})
+            text += word
+        lines.append({"body": text, "marks": spans, "name": f"d{number}"})
+    (folder / "documents.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    section = {
+        "text": "body", "spans": "marks", "span_start": "from", "span_end": "to", "span_label": "is", "id": "name",
+        "validation_fraction": 0.3, "test_fraction": 0.1,
+    }  # fmt: skip
+    return "token_labels", {"input": str(folder / "documents.jsonl"), "section": section}
+
+
 SMALL_INPUTS: dict[str, Callable[[Path, random.Random], tuple[str, dict[str, Any]]]] = {
-    function.__name__: function for function in (classification, glue, squad, triviaqa, pretraining)
+    function.__name__: function for function in (classification, glue, squad, triviaqa, pretraining, token_labels)
 }
 """Family -> function that writes raw files into a folder and gives the task and the preprocessing stage's arguments."""

@@ -360,7 +360,7 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
 
     A batch holds input_word_ids, input_mask (1 = token), input_type_ids and what else a family's records hold for each token, int32[b, L];
     the targets label_ids int32[b] or float32[b] or, of several labels, float32[b, classes], or start_positions and end_positions int32[b], or
-    answer_starts and answer_ends int32[b, L] with 1 at every answer, or what `Masker` gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
+    answer_starts and answer_ends int32[b, L] with 1 at every answer, or a target of each token int32[b, L], or what `Masker` gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
     """
     family = family_of(task)
     table = family.record_features(task)
@@ -370,8 +370,12 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
     spec: dict[str, Any] = {name: _ints() for name in (*sequences, "input_mask")}
     spec[identity] = tf.io.FixedLenFeature([], tf.int64)
     spec.update(
-        {feature.name: _ints() if feature.many else tf.io.FixedLenFeature([], feature.dtype) for feature in targets}
+        {
+            feature.name: _ints() if feature.many or feature.sequence else tf.io.FixedLenFeature([], feature.dtype)
+            for feature in targets
+        }
     )
+    of_tokens = [*sequences, *(feature.name for feature in targets if feature.sequence)]
     classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
     mask = family.masker(data)
 
@@ -387,7 +391,7 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
             tf.debugging.assert_equal(
                 parsed[name].row_lengths(), ids.row_lengths(), f"{name} is not as long as input_ids"
             )
-            for name in sequences
+            for name in of_tokens
         ]
         if classes and any(target.name == "label_ids" and target.dtype == "int64" for target in targets):
             label_ids = parsed["label_ids"]
@@ -398,10 +402,12 @@ def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[...,
             shape = tf.stack([tf.size(records, tf.int64), length])
             batch = {
                 INPUT_NAMES.get(name, name): tf.cast(parsed[name].to_tensor(shape=shape), tf.int32)
-                for name in sequences
+                for name in of_tokens
             }
         batch["input_mask"] = tf.sequence_mask(tokens, length, tf.int32)
         for target in targets:
+            if target.sequence:
+                continue
             if target.classes:
                 batch[target.name] = _indicators(parsed[target.name], target.classes)
                 continue

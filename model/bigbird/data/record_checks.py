@@ -62,6 +62,12 @@ def _check_sequences(where: str, record: dict[str, Any], task: Task, data: DataC
 
 def _check_target(where: str, record: dict[str, Any], target: Feature, num_classes: int) -> None:
     values = record.get(target.name, ())
+    if target.sequence:
+        if len(values) != len(record["input_ids"]):
+            raise InputError(
+                f"{where}: found {len(values)} values for {target.name}; expected one for each of {len(record['input_ids'])} tokens"
+            )
+        return
     if target.classes:
         if any(not 0 <= value < target.classes for value in values) or len(set(values)) != len(values):
             raise InputError(

@@ -33,6 +33,7 @@ class SplitFacts(Part):
     documents: list[list[StrictInt]] = Field(
         default_factory=list, description="As lengths, of whole documents before anything is cut; [] where not counted."
     )
+    counts: dict[str, Count] = Field(default_factory=dict, description="What the task family counts besides, in words.")
 
 
 class VocabularyFacts(Part):

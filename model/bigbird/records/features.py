@@ -28,7 +28,7 @@ class Feature:
     Attributes:
         name: its key in the tf.Example.
         dtype: what it holds.
-        sequence: a value per token of the record, int64[L].
+        sequence: a value per token of the record, int64[L]; of a batch int32[b, L], padding is 0.
         many: any number of values, none too. Neither of these two: one value.
         classes: of `many`, where the values are classes: how many there are; a batch holds 1 at each, float32[b, classes].
         when: in every record, in those of labelled splits, in those of evaluation splits (not training), or only in

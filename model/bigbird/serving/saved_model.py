@@ -144,10 +144,44 @@ class Predictor:
             return {name: outputs[name].numpy() for name in sorted(outputs)}
 
     def __call__(self, examples: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
-        """Answers a batch; yields each example's outputs as plain values."""
-        columns = {name: _plain(values) for name, values in self.outputs(examples).items()}
+        """Answers a batch; yields each example's outputs as plain values; several called LIST/FIELD are one list of objects."""
+        columns: dict[str, list[Any]] = {}
+        objects: dict[str, dict[str, np.ndarray]] = {}
+        for name, values in self.outputs(examples).items():
+            place, slash, field = name.partition("/")
+            if slash:
+                objects.setdefault(place, {})[field] = values
+                columns.setdefault(place, [])
+            else:
+                columns[name] = _plain(values)
+        for name, fields in objects.items():
+            columns[name] = _objects(fields)
         for row in zip(*columns.values(), strict=True):
             yield dict(zip(columns, row, strict=True))
+
+
+def _objects(fields: Mapping[str, np.ndarray]) -> list[list[dict[str, Any]]]:
+    """Outputs that are fields of objects, as each example's list of them.
+
+    The objects are padded to as many as another example of the batch has: one whose texts are all empty is none.
+
+    Args:
+        fields: field -> [examples, most objects].
+    """
+    texts = [values for values in fields.values() if values.dtype == object]
+    plain = {field: [_plain_items(row) for row in values] for field, values in fields.items()}
+    found = []
+    for row in range(len(next(iter(fields.values())))):
+        count = sum(any(items) for items in zip(*(values[row] for values in texts), strict=True))
+        found.append([{field: rows[row][i] for field, rows in plain.items()} for i in range(count)])
+    return found
+
+
+def _plain_items(values: np.ndarray) -> list[Any]:
+    """The values of a row as JSON can say them; floats to six digits."""
+    if values.dtype == object:
+        return [value.decode("utf-8") for value in values]
+    return _rounded(values.tolist()) if values.dtype.kind == "f" else values.tolist()
 
 
 def _plain(values: np.ndarray) -> list[Any]:

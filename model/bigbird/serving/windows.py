@@ -71,7 +71,7 @@ def cut_windows(
     before = tf.concat([cls, question, sep], axis=1)
     ids = tf.concat([before, window, after], axis=1)
     can_end = tf.cast(tf.gather(covers.flat_values, piece), tf.int32)
-    can_start = can_end * _max_context(piece, length, tf.size(contexts.flat_values))
+    can_start = can_end * max_context(piece, length, tf.size(contexts.flat_values))
 
     def lay_out(value_before: int, values: tf.RaggedTensor, value_after: int) -> tf.RaggedTensor:
         return tf.concat([tf.ones_like(before) * value_before, values, tf.ones_like(after) * value_after], axis=1)
@@ -87,7 +87,7 @@ def cut_windows(
     return Windows(features, example, start - tf.gather(question_lengths, example) - (specials - 1))
 
 
-def _max_context(piece: tf.RaggedTensor, length: tf.Tensor, total: tf.Tensor) -> tf.RaggedTensor:
+def max_context(piece: tf.RaggedTensor, length: tf.Tensor, total: tf.Tensor) -> tf.RaggedTensor:
     """1 where the window gives the piece the most context: the smaller side, then the longer window, then the first.
 
     Args:

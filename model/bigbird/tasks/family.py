@@ -26,6 +26,7 @@ from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Sour
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record, cut_record
 from bigbird.tasks.statistics import Statistics
+from bigbird.tasks.table_options import TableOption
 from bigbird.tasks.table_rows import Answers, TableRows
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class TaskFamily(ABC):
         examples_per_file: enough files to spread over workers and readers, each large enough to be worth opening.
         own_tables: whether the pipeline gives it a user's own tables, any file, folder or pattern, whose columns the
             configuration's data section names; otherwise each split is one file of an official name.
+        table_options: the options of a command about such tables, by the names of their keys in the configuration; several families
+            may have the same one.
         keeps_training_lines: whether a dataset holds the training split's lines too.
         vocabulary_bytes: of a training split whose lines have more bytes, a vocabulary is trained on an even sample with about so
             many; 0: on all of it.
@@ -63,6 +66,7 @@ class TaskFamily(ABC):
     config: ClassVar[type[Task]]
     defaults: ClassVar[Mapping[str, Any]]
     own_tables: ClassVar[bool] = False
+    table_options: ClassVar[Mapping[str, TableOption]] = {}
     keeps_training_lines: ClassVar[bool] = False
     examples_per_file: ClassVar[int] = 8192
     vocabulary_bytes: ClassVar[int] = 0
@@ -418,6 +422,9 @@ class AnsweringFamily(TaskFamily):
     @abstractmethod
     def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
         """The model on raw text, as a tf.Module whose `signatures()` gives the functions to save.
+
+        Outputs have a row for each example. Where an answer is a list of objects, an output called LIST/FIELD has a field of all of
+        them, [B, most of an example], padded with 0 and empty texts; one field or more is a text that is never empty.
 
         Args:
             model: as `load_model` gives it.

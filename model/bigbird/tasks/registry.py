@@ -20,7 +20,7 @@ from bigbird.support.text_files import shown
 from bigbird.tasks.family import AnsweringFamily, TaskFamily
 
 GROUP = "bigbird.tasks"
-OWN = ("classification.glue", "squad", "triviaqa", "pretraining", "classification")
+OWN = ("classification.glue", "squad", "triviaqa", "pretraining", "classification", "token_labels")
 """Folders here that hold a family, in the order in which commands list their tasks."""
 
 

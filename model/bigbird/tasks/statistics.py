@@ -25,6 +25,7 @@ class Statistics:
         lost_answers: questions whose answer no window holds whole; they are trained as unanswered.
         unread_tokens: of documents, tokens that no record holds.
         documents: as `lengths`, of whole documents before anything is cut; where documents are counted.
+        counts: what a family counts besides; its names, in words, are told as they are.
     """
 
     examples: int = 0
@@ -39,6 +40,7 @@ class Statistics:
     lengths: Counter[int] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     documents: Counter[int] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def add_record(self, length: int) -> None:
         """Counts one record of `length` tokens."""
@@ -67,7 +69,10 @@ class Statistics:
             "lengths": sorted(map(list, self.lengths.items())),
             "labels": dict(sorted(self.labels.items())),
             "documents": sorted(map(list, self.documents.items())),
+            "counts": dict(self.counts),
         }
+        if not self.counts:
+            del value["counts"]
         if not self.documents:  # of tasks whose manifests are older than these two
             del value["documents"], value["unread_tokens"]
         return value
@@ -75,7 +80,7 @@ class Statistics:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Statistics:
         """The inverse of `to_json`."""
-        counters = {name: Counter(dict(value.get(name, ()))) for name in ("lengths", "labels", "documents")}
+        counters = {name: Counter(dict(value.get(name, ()))) for name in ("lengths", "labels", "documents", "counts")}
         return cls(**value | counters)
 
 

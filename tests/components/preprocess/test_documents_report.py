@@ -134,3 +134,9 @@ def test_the_stage_prints_and_draws_what_it_counted(tmp_path, run, capsys):
     assert 20 < train["truncated"] <= 30
     assert told in capsys.readouterr().err.splitlines()
     assert told in words_of((dataset / "report.html").read_text(encoding="utf-8"))
+
+
+def test_what_a_family_counts_is_told_as_it_is_named():
+    made = manifest({"train": facts({256: 10}) | {"counts": {"spans": 1234, "spans lost": 2}}})
+    assert reading_lines(made)[-1] == "train: 1,234 spans; 2 spans lost"
+    assert "train: 1,234 spans; 2 spans lost." in summary_page(made, [])

@@ -16,6 +16,7 @@ from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_
 from bigbird.tasks.classification.config import WINDOWS_OF_PAIRS, ClassificationTask
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.classification.metrics import LOWER_IS_BETTER
+from bigbird.tasks.classification.options import OPTIONS
 from bigbird.tasks.evaluation import Evaluation, Outputs
 from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
 from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Source, Storage
@@ -43,6 +44,7 @@ class ClassificationFamily(ClassifierFamily):
     config = ClassificationTask
     defaults = {"max_length": 1024, "long_documents": "head", "window_stride": 0}
     own_tables = True
+    table_options = OPTIONS
     keeps_training_lines = True
     examples_per_file = 8192
     # Training a vocabulary takes about a second per million characters, more than all else that is done with them.

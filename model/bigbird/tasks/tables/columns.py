@@ -18,8 +18,10 @@ class Columns:
         keys: name -> the data section's key that names it.
         optional: those that may be missing; their values are None then.
         lists: those whose values may be lists.
+        objects: those whose values may be anything that the format has, such as lists of objects.
     """
 
     keys: Mapping[str, str]
     optional: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()

@@ -6,7 +6,7 @@ import difflib
 import fnmatch
 import glob
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -14,17 +14,8 @@ from typing import BinaryIO, NamedTuple
 from bigbird.support.errors import InputError
 from bigbird.tasks.raw_input import Storage
 from bigbird.tasks.tables.problems import listed, quoted_name
-from bigbird.tasks.tables.section import SPLITS, TableFiles, TableFormat
+from bigbird.tasks.tables.section import ENDINGS, SPLITS, TableFiles, TableFormat
 
-# How the names of a format's files end, with .gz after it or without.
-ENDINGS = {
-    "csv": (".csv",),
-    "tsv": (".tsv", ".tab"),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet", ".pq"),
-}
-_FORMATS = {ending: name for name, endings in ENDINGS.items() for ending in endings}
-_EXPECTED = "expected .csv, .tsv, .jsonl (each may be compressed: .gz) or .parquet"
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 _WILDCARDS = "*?["
 # How the names of files begin that are splits of one set.
@@ -32,7 +23,7 @@ _SPLIT_NAMES = {"train": ("train",), "validation": ("dev", "valid"), "test": ("t
 
 
 class Table(NamedTuple):
-    """One file: its path, and its format, a key of `ENDINGS`."""
+    """One file: its path, and its format, a key of the section's `endings`."""
 
     path: str
     format: str
@@ -172,11 +163,11 @@ def _at(path: str, section: TableFormat, storage: TableStorage) -> tuple[list[Ta
     what = "matches no file" if pattern else "no such file or folder"
     if not pattern and "://" not in path and Path(path).is_dir():
         what = "is an empty folder"
-    close = _near(path, storage)
+    close = _near(path, section, storage)
     raise InputError(f"{name}: {what}; expected a table's file, a folder or a pattern such as 'data/*.csv'{close}")
 
 
-def _near(path: str, storage: TableStorage) -> str:
+def _near(path: str, section: TableFormat, storage: TableStorage) -> str:
     """What the folder of a missing file holds."""
     if any(mark in path for mark in _WILDCARDS):
         return ""
@@ -184,7 +175,7 @@ def _near(path: str, storage: TableStorage) -> str:
         names = sorted(storage.list_names(_folder(path) or "."))
     except (OSError, InputError):
         return ""
-    tables = [name for name in names if _ending(name)]
+    tables = [name for name in names if _ending(name, section.endings)]
     alike = difflib.get_close_matches(_last(path), tables, n=1)
     hint = f". Did you mean {alike[0]!r}?" if alike else "."
     return f"{hint} Tables beside it: {listed(tables)}" if tables else ""
@@ -212,17 +203,17 @@ def _in_folder(folder: str, names: Sequence[str], section: TableFormat) -> tuple
     if "://" not in folder:
         paths = [path for path in paths if Path(path).is_file()]
     visible = [path for path in paths if not _last(path).startswith((".", "_"))]
-    known = [path for path in visible if _ending(path)]
+    known = [path for path in visible if _ending(path, section.endings)]
     if section.format != "auto":
         # Names such as part-00000 have no ending: with a format they are tables where no file has the format's ending.
         bare = [path for path in visible if path not in known]
-        wanted = [path for path in known if _ending(path) == section.format] or bare
+        wanted = [path for path in known if _ending(path, section.endings) == section.format] or bare
         tables = [Table(path, section.format) for path in wanted]
     else:
-        tables = [Table(path, _ending(path)) for path in known]
+        tables = [Table(path, _ending(path, section.endings)) for path in known]
     if not tables:
         raise InputError(
-            f"{shown_name}: is a folder without a table; {_EXPECTED}. It holds {listed([_last(path) for path in paths]) or 'no file'}; "
+            f"{shown_name}: is a folder without a table; {section.expected_names}. It holds {listed([_last(path) for path in paths]) or 'no file'}; "
             "folders inside it are not read: a pattern such as 'folder/*/*.csv' names their files"
         )
     _check_one_format(shown_name, tables)
@@ -257,27 +248,28 @@ def _check_no_splits(paths: list[str]) -> None:
 def _format_of_file(path: str, section: TableFormat) -> str:
     if section.format != "auto":
         return section.format
-    found = _ending(path)
+    found = _ending(path, section.endings)
     if path.lower().endswith(_SPREADSHEETS):
-        raise InputError(f"{quoted_name(path)}: is a spreadsheet; {_EXPECTED}. Save it as CSV in UTF-8")
+        raise InputError(f"{quoted_name(path)}: is a spreadsheet; {section.expected_names}. Save it as CSV in UTF-8")
     if not found:
         raise InputError(
-            f"{quoted_name(path)}: its name does not tell its format; {_EXPECTED}. Set format (--format) to one of "
-            f"{', '.join(ENDINGS)}"
+            f"{quoted_name(path)}: its name does not tell its format; {section.expected_names}. Set format (--format) to one of "
+            f"{', '.join(section.endings)}"
         )
     return found
 
 
-def is_table(name: str) -> bool:
-    """Whether a name, or a pattern's last part, is a table's, or a spreadsheet's."""
-    return bool(_ending(name)) or name.lower().endswith(_SPREADSHEETS)
+def is_table(name: str, endings: Mapping[str, tuple[str, ...]] = ENDINGS) -> bool:
+    """Whether a name, or a pattern's last part, is a table's of the formats with these endings, or a spreadsheet's."""
+    return bool(_ending(name, endings)) or name.lower().endswith(_SPREADSHEETS)
 
 
-def _ending(name: str) -> str:
+def _ending(name: str, endings: Mapping[str, tuple[str, ...]]) -> str:
     """The format that a name tells; empty if none."""
     low = name.lower()
     packed = low.endswith(".gz")
-    found = _FORMATS.get(Path(low.removesuffix(".gz")).suffix, "")
+    suffix = Path(low.removesuffix(".gz")).suffix
+    found = next((name for name, known in endings.items() if suffix in known), "")
     return "" if packed and found == "parquet" else found
 
 

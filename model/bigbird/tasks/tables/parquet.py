@@ -118,7 +118,7 @@ def _parquet_columns(table: Table, schema: Any, columns: Columns) -> list[str]:
         kind = schema.field(column).type
         may_be_list = column in columns.lists
         inner = kind.value_type if may_be_list and (types.is_list(kind) or types.is_large_list(kind)) else kind
-        if not _is_plain(inner):
+        if column not in columns.objects and not _is_plain(inner):
             raise InputError(
                 f"{name}: has values of type {str(kind)[:100]} in column {shown(column, 60)}; expected "
                 f"{'texts, numbers, truth values or lists of them' if may_be_list else 'text'}, as {key} names it"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +15,13 @@ from bigbird.tasks.raw_input import Inputs
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet"]
 SPLITS = ("train", "validation", "test")
+ENDINGS = {
+    "csv": (".csv",),
+    "tsv": (".tsv", ".tab"),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet", ".pq"),
+}
+"""Format -> how the names of its files end, with .gz after it or without."""
 
 
 def _as_list(value: Any) -> Any:
@@ -25,7 +33,17 @@ Names = Annotated[list[str], BeforeValidator(_as_list)]
 
 
 class TableFormat(Section):
-    """How a table's files are written."""
+    """How a table's files are written.
+
+    A family that reads other formats has a section of its own, with another `format` and these two.
+
+    Attributes:
+        endings: of the formats that are read.
+        expected_names: the same in words.
+    """
+
+    endings: ClassVar[Mapping[str, tuple[str, ...]]] = ENDINGS
+    expected_names: ClassVar[str] = "expected .csv, .tsv, .jsonl (each may be compressed: .gz) or .parquet"
 
     format: Format = Field("auto", description="auto: by the files' names; the text formats may be compressed by gzip")
     encoding: str = Field("utf-8", description="of the text formats; a byte order mark may be there or not")

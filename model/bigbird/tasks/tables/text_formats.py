@@ -46,6 +46,10 @@ _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a b
 _FORMAT_NAMES = {"csv": "CSV", "tsv": "tab-separated values", "jsonl": "JSON Lines"}
 
 
+def _name(table: Table) -> str:
+    return _FORMAT_NAMES.get(table.format, f"text in {table.format} format")
+
+
 class _RawStream(io.RawIOBase):
     """Any object with `read` as a raw stream, so that all kinds of files can be buffered and peeked into alike."""
 
@@ -77,14 +81,14 @@ def _unpacked(table: Table, storage: TableStorage) -> Iterator[io.BufferedReader
             yield packed
 
 
-def _lines(table: Table, section: TableFormat, storage: TableStorage) -> Generator[str]:
+def read_lines(table: Table, section: TableFormat, storage: TableStorage) -> Generator[str]:
     r"""Yields a file's lines with their endings, which are \n, \r\n or \r, without a byte order mark.
 
     Raises:
         InputError: it cannot be read or unpacked, is no text, not of the encoding (names the byte), or a line is too long.
     """
     name = quoted_name(table.path)
-    what = f"{_FORMAT_NAMES[table.format]} in {section.encoding}"
+    what = f"{_name(table)} in {section.encoding}"
     number = 0
     try:
         with _unpacked(table, storage) as file:
@@ -150,7 +154,7 @@ def _refuse_encoding(table: Table, section: TableFormat, storage: TableStorage, 
                 guess = " Files of spreadsheet programs are often in cp1252: try --encoding cp1252"
                 raise InputError(
                     f"{name}:{line + 1}: is not {section.encoding} at byte {at:,} of the file (0x{bad:02x}: {found.reason}); "
-                    f"expected {_FORMAT_NAMES[table.format]} in {section.encoding}. Set encoding (--encoding) to the file's."
+                    f"expected {_name(table)} in {section.encoding}. Set encoding (--encoding) to the file's."
                     f"{guess if codecs.lookup(section.encoding).name == 'utf-8' else ''}"
                 ) from None
             except UnicodeError as found:
@@ -187,7 +191,7 @@ def read_delimited(
     """
     delimiter = section.delimiter or ("\t" if table.format == "tsv" else ",")
     csv.field_size_limit(max(LONGEST, csv.field_size_limit()))  # the process's; its default refuses long documents
-    lines = _lines(table, section, storage)
+    lines = read_lines(table, section, storage)
     reader = csv.reader(
         lines, delimiter=delimiter, strict=True, quoting=csv.QUOTE_MINIMAL if section.quoted else csv.QUOTE_NONE
     )
@@ -213,7 +217,7 @@ def read_delimited(
 def plain_delimited_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
     """As `bigbird.tasks.tables.reading.plain_column_names`."""
     delimiter = section.delimiter or ("\t" if table.format == "tsv" else ",")
-    lines = _lines(table, section, storage)
+    lines = read_lines(table, section, storage)
     reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if section.quoted else csv.QUOTE_NONE)
     try:
         header = next((record for record in reader if record), [])
@@ -225,7 +229,7 @@ def plain_delimited_names(table: Table, section: TableFormat, storage: TableStor
 def plain_json_names(table: Table, section: TableFormat, storage: TableStorage) -> list[str]:
     """As `bigbird.tasks.tables.reading.plain_column_names`."""
     found: dict[str, bool] = {}
-    for line in islice(_lines(table, section, storage), _FIRST_RECORDS):
+    for line in islice(read_lines(table, section, storage), _FIRST_RECORDS):
         record, _ = _parsed(line, json.loads)
         for name, value in (record or {}).items():
             found[name] = found.get(name, True) and not isinstance(value, list | dict)
@@ -293,7 +297,7 @@ def delimited_names(table: Table, section: TableFormat, storage: TableStorage) -
     """The columns that CSV's or TSV's first line names; errors as `read_delimited`."""
     delimiter = section.delimiter or ("\t" if table.format == "tsv" else ",")
     csv.field_size_limit(max(LONGEST, csv.field_size_limit()))
-    lines = _lines(table, section, storage)
+    lines = read_lines(table, section, storage)
     reader = csv.reader(
         lines, delimiter=delimiter, strict=True, quoting=csv.QUOTE_MINIMAL if section.quoted else csv.QUOTE_NONE
     )
@@ -312,7 +316,7 @@ def json_names(table: Table, section: TableFormat, storage: TableStorage) -> lis
     """The keys that JSON Lines have anywhere in the file, in the order in which they come; errors as `read_json_lines`."""
     decode = json.JSONDecoder(object_pairs_hook=_as_object).decode
     found: dict[str, None] = {}
-    for number, line in enumerate(_lines(table, section, storage), 1):
+    for number, line in enumerate(read_lines(table, section, storage), 1):
         record, _ = (None, "") if line.isspace() else _parsed(line, decode)
         if record is not None:
             found.update(dict.fromkeys(record))
@@ -347,7 +351,7 @@ def read_json_lines(
     decode = json.JSONDecoder(object_pairs_hook=_as_object).decode
     waiting: list[tuple[int, dict[str, Any]]] | None = []
     names = tuple(columns.keys)
-    for number, line in enumerate(_lines(table, section, storage), 1):
+    for number, line in enumerate(read_lines(table, section, storage), 1):
         if line.isspace():
             continue
         record, problem = _parsed(line, decode)

@@ -1,0 +1,1 @@
+"""Labels inside documents: spans of a text, such as names, clauses or amounts."""
