@@ -273,6 +273,13 @@ class TokenLabelsFamily(AnsweringFamily):
 
         return MEANINGS
 
+    def is_cut(self, pieces: Mapping[str, int], dataset: DatasetManifest) -> bool:
+        """Never: windows read all of a text."""
+        return False
+
+    def labels_of(self, answer: Mapping[str, Any]) -> Sequence[str]:
+        return list(dict.fromkeys(span["label"] for span in answer["spans"]))
+
     def score_answers(
         self,
         lines: Sequence[Line],
