@@ -16,6 +16,7 @@ from tests import manifests
         ("mrpc", "", {"text_a": 0, "text_b": 7}, {"text_a": 1, "text_b": 7}),
         ("squad_v2", "", {"question": 4, "context": 99}, {"question": 5, "context": 1}),
         ("triviaqa_web", "", {"question": 4, "context": 99}, {"question": 5, "context": 1}),
+        ("token_labels", "windows", {"text_a": 99}, None),
     ],
 )
 def test_texts_are_cut_where_there_is_no_room_for_their_pieces(task, long_documents, fits, too_long):
