@@ -280,8 +280,9 @@ class ClassificationFamily(ClassifierFamily):
         )
 
     def is_cut(self, pieces: Mapping[str, int], dataset: DatasetManifest) -> bool:
-        in_windows = dataset["long_documents"] == "windows" and len(pieces) == 1
-        return not in_windows and super().is_cut(pieces, dataset)
+        if not super().is_cut(pieces, dataset):
+            return False
+        return len(pieces) > 1 or dataset["long_documents"] != "windows"
 
     def score_answers(
         self,
