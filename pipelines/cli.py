@@ -48,7 +48,7 @@ class _Imported(MutableMapping[str, click.Command]):
             except ModuleNotFoundError as error:
                 raise click.ClickException(
                     f"bigbird {name} needs the package {error.name}, which is not installed here. An image has what its own stage "
-                    "needs; where all commands work, `pip install bigbird-pipelines[pipelines]` was run"
+                    "needs and no more; to have all commands, run `pip install 'bigbird-pipelines[pipelines]'`"
                 ) from error
             self._loaded[name].name = name
         return self._loaded[name]

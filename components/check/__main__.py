@@ -28,7 +28,10 @@ bigbird check reviews.csv --text review --label sentiment --predictions runs/NAM
 @click.option("--validation-file", help="The validation split's.")
 @click.option("--test-file", help="The test split's.")
 @table_options(training=False)
-@click.option("--vocabulary", help="Vocabulary that counts the tokens.  [default: they are estimated]")
+@click.option(
+    "--vocabulary",
+    help="Vocabulary that counts the tokens: a file, or a folder with one.  [default: they are estimated]",
+)
 @click.option(
     "--predictions", help="Folder of an evaluation of a model of these data: tells which labels are probably wrong."
 )

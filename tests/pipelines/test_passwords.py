@@ -43,7 +43,8 @@ def test_every_command_that_takes_an_address_is_tried_here():
             elif any("--host" in parameter.opts for parameter in command.params):
                 yield " ".join((*before, name))
 
-    assert set(named(cli)) - {"serve"} == set(COMMANDS)  # serve listens on its --host
+    # serve listens on its --host; predict has a test of its own.
+    assert set(named(cli)) - {"serve", "predict"} == set(COMMANDS)
 
 
 @pytest.fixture
@@ -100,6 +101,14 @@ def test_where_vertex_ai_answers(cloud, invoked):
     assert cloud.jobs and SECRET not in json.dumps([cloud.jobs, cloud.schedules])
     cloud.routes.insert(0, (r"GET /v1/projects/.*services:batchGet", lambda *_: 1 / 0))
     assert f"project = {PROJECT}" in invoked("doctor", *place).stdout
+
+
+def test_predict_where_vertex_ai_answers(cloud, invoked):
+    place = ("--api-endpoint", with_password(cloud.url), "--host", with_password("http://kubeflow"))
+    words = ("--model", "registry:none", "gs://bucket/texts.jsonl", "--output", "gs://bucket/answers")
+    for more in ((), ("--dry-run",)):
+        result = invoked("predict", *words, "--target", "vertex", *place, *more)
+        assert result.exit_code == 2 and "gs://bucket/texts.jsonl: no such file or folder" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["host", "api_endpoint", "bucket", "pipeline_root", "notify_webhook"])

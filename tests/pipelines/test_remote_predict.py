@@ -109,7 +109,7 @@ def test_a_service_out_of_reach_is_waited_for(registered, bigbird, monkeypatch):
 
 def test_a_dry_run_sends_nothing(registered, bigbird):
     result = bigbird(*ARGUMENTS, "--model", "registry:bigbird-sst2", TABLE, "--dry-run")
-    body = json.loads(result.output)
+    body = json.loads(result.stdout)
     parsed(aiplatform_v1.BatchPredictionJob, body["batchPredictionJob"])
     assert body["parent"] == PARENT and not registered.batch_jobs
 

@@ -76,6 +76,7 @@ def test_named_splits_are_taken_as_they_are(tmp_path):
         (['{"body": "a text"}', '{"body": " "}'], {"text": ["body"]}, r":2: has an empty text in column 'body'"),
         (['{"body": "a text"}'], {"text": ["body"], "label": "x"}, "the data section, label"),
         (['{"body": "a text"}', "{"], {"text": ["body"]}, ":2: is not valid JSON"),
+        (['{"body": "a text"}'], {"text": ["body"]}, r"has too few documents \(1\) to cut validation from"),
     ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path, lines, section, message):

@@ -44,11 +44,11 @@ class Vocabulary:
     `Vocabulary(...)` makes the class of the file's kind, as `pathlib.Path` does for a system.
 
     Args:
-        model: a file, a folder that holds one (see `bigbird.text.files`), or a file's bytes: a SentencePiece `.model`, a
+        model (str | Path | bytes): a file, a folder that holds one (see `bigbird.text.files`), or a file's bytes: a SentencePiece `.model`, a
             WordPiece `vocab.txt` or `tokenizer.json`.
-        lower_case: lower-cases text before it is cut into pieces; None does as the vocabulary says, which a SentencePiece
+        lower_case (bool | None): lower-cases text before it is cut into pieces; None does as the vocabulary says, which a SentencePiece
             model does not.
-        name: what messages call it; default the file's name.
+        name (str | None): what messages call it; default the file's name.
 
     Raises:
         InputError: the file is missing, damaged or of a kind that is not read, or a special piece is not in it.

@@ -182,7 +182,10 @@ def test_the_glue_command_line_with_padded_records(tmp_path):
     speeds = [entry for entry in history if entry["kind"] == "train"]
     assert speeds and "padded to 64 tokens" in result.stderr
 
-    on_tpu = _run(tmp_path, [*theirs, "--params_override=runtime.distribution_strategy=tpu", "--tpu=no-such-tpu-here"])
+    on_tpu = _run(
+        tmp_path,
+        [*theirs, f"--params_override={SHRINK}", "--params_override=runtime.distribution_strategy=tpu", "--tpu=no-such-tpu-here"],
+    )  # fmt: skip
     assert on_tpu.returncode == 2, on_tpu.stderr[-2000:]
     assert "TPU 'no-such-tpu-here' cannot be reached" in on_tpu.stderr and "Traceback" not in on_tpu.stderr
 

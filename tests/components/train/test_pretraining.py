@@ -129,7 +129,7 @@ def test_what_it_cannot_do_is_said(pretrained, dataset, tmp_path):
         evaluate(str(pretrained[0]), str(dataset), str(tmp_path / "evaluation"))
     with pytest.raises(InputError, match="is a pre-trained model; fine-tune a task from it"):
         export(str(pretrained[0]), str(tmp_path / "saved"))
-    with pytest.raises(InputError, match=r"task\.train_data\.vocab_file is not set; name the Sentence"):
+    with pytest.raises(InputError, match=r"task\.train_data\.vocab_file is not set; name the vocabulary"):
         train(
             _experiment(train_data={"input_path": str(dataset / "*.tfrecord"), "seq_length": 32}),
             tmp_path / "m",

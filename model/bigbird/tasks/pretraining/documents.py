@@ -53,13 +53,24 @@ class _Documents:
         for split, found in files.items():
             hashes = self._read(split, found.tables, mistakes, progress)
             if not len(hashes) and mistakes.counted <= mistakes.limit:
-                raise InputError(f"{quoted_name(found.tables[0].path)}: holds no document of the {split} split")
+                raise InputError(
+                    f"{quoted_name(found.tables[0].path)}: holds no document of the {split} split; expected one or more with text in "
+                    f"{' or '.join(section.text)}"
+                )
             assigned.append(self._cut(split, hashes, set(files)))
         self._assigned = np.concatenate(assigned)
         mistakes.check(good=len(self._assigned))
         for record in mistakes.rejected:
             bad.add(record["file"], record["where"], record["problem"], record["record"])
         counts = np.bincount(self._assigned, minlength=len(SPLITS))
+        for split in SPLITS[1:]:
+            fraction = 0.0 if split in files else getattr(section, f"{split}_fraction")
+            if fraction and not counts[SPLITS.index(split)]:
+                raise InputError(
+                    f"{quoted_name(files['train'].tables[0].path)}: has too few documents ({len(self._assigned):,}) to cut {split} from, as "
+                    f"equal texts stay together; expected more. Name the {split} split's files (--{split}-file), or set {split}_fraction "
+                    f"(--{split}-fraction) to 0"
+                )
         self.splits = [split for split, count in zip(SPLITS, counts, strict=True) if count]
 
     def _read(
