@@ -6,12 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bigbird.config import TREE, Section
+from bigbird.config import TREE
 from bigbird.config.overrides import merge
 from bigbird.support.errors import InputError
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.records import name_of
-from bigbird.tasks.registry import family_of_task, pipeline_task_names, table_task_names
+from bigbird.tasks.registry import data_section_keys, family_of_task, pipeline_task_names, table_task_names
 from bigbird_components.table_options import OPTIONS, as_overrides, given_options
 from bigbird_pipelines.parameters import overridden_task
 from bigbird_pipelines.recipes import recipe_text
@@ -106,7 +106,7 @@ def _told_task(given: Mapping[str, Any], options: Mapping[str, Any], files: Name
         reason = f"{_flag(telling[0])} is given"
     elif section:
         reason = "task.data names a table"
-    tasks = tuple(task for task in tasks if section.keys() <= _section_keys(task)) or tasks
+    tasks = tuple(task for task in tasks if section.keys() <= data_section_keys(task)) or tasks
     for name in ("data", "train_file"):
         path = options.get(name)
         if not path or (reason and len(tasks) == 1):
@@ -117,12 +117,6 @@ def _told_task(given: Mapping[str, Any], options: Mapping[str, Any], files: Name
             reason = f"{_flag(name)} {name_of(path)} names a table"
         tasks = fitting or tasks
     return (tasks[0], reason) if reason else ("", "")
-
-
-def _section_keys(task: str) -> set[str]:
-    """The keys of a task's data section."""
-    section = family_of_task(task).config.model_fields["data"].annotation
-    return set(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else set()
 
 
 def _section(options: Mapping[str, Any]) -> dict[str, Any]:

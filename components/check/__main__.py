@@ -15,6 +15,7 @@ EPILOG = """
 bigbird check reviews.csv --text review --label sentiment
 bigbird check reviews.csv --text review --label sentiment --output checked --fail-on leakage,conflicts
 bigbird check --train-file train.csv --validation-file validation.csv --vocabulary gpt2.model
+bigbird check contracts.jsonl --spans entities
 bigbird check reviews.csv --text review --label sentiment --predictions runs/NAME/evaluate/evaluation
 """
 
@@ -22,7 +23,9 @@ bigbird check reviews.csv --text review --label sentiment --predictions runs/NAM
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("input", required=False, metavar="[FILE]")
 @click.option(
-    "--task", type=click.Choice(checked_task_names()), help="By whose rules the table is read.  [default: the first]"
+    "--task",
+    type=click.Choice(checked_task_names()),
+    help="By whose rules the table is read.  [default: told by the options and the files' names]",
 )
 @click.option("--train-file", help="The training split's file, in place of FILE.")
 @click.option("--validation-file", help="The validation split's.")

@@ -29,7 +29,7 @@ from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import ChecksFailed, InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.raw_input import Inputs
-from bigbird.tasks.registry import answering_family, checked_task_names, family_of_task
+from bigbird.tasks.registry import answering_family, checked_task_names, data_section_keys, family_of_task
 from bigbird.tasks.table_rows import SPLITS
 from bigbird.version import provenance
 from bigbird_components.check.collected import Collected
@@ -121,7 +121,7 @@ def check(
     Args:
         input: a file, a folder or a pattern, from which the splits are cut.
         output: the folder to write check.json and report.html to; None writes none.
-        task: by whose rules the tables are read; None takes the first one that can be.
+        task: by whose rules the tables are read; None takes the first one that has the section's keys and reads such files.
         train_file, validation_file, test_file: files of splits, in place of `input` or beside it.
         section: the configuration's data section: the columns, and how splits are cut.
         vocabulary: a SentencePiece `.model` that counts tokens; None estimates them.
@@ -138,9 +138,9 @@ def check(
     """
     started = time.monotonic()
     asked = parse_fail_on(fail_on)
-    task = task or checked_task_names()[0]
     files = {"train": train_file, "validation": validation_file, "test": test_file}
     inputs = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
+    task = task or _fitting_task(inputs)
     count_tokens = _counter(vocabulary) if vocabulary else None
     doubtful = _suspects(predictions) if predictions else None
 
@@ -183,6 +183,17 @@ def refuse_failed(manifest: CheckManifest) -> None:
         if each.check in manifest.failed
     ]
     raise ChecksFailed("the data fail checks that were asked for (--fail-on):\n" + "\n".join(told))
+
+
+def _fitting_task(inputs: Inputs) -> str:
+    """The task that tells by the data section's keys and by the names of the files."""
+    tasks = checked_task_names()
+    having = [task for task in tasks if inputs.section.keys() <= data_section_keys(task)] or list(tasks)
+    for path in filter(None, (inputs.path, *inputs.files.values())):
+        names = [path] if any(mark in path for mark in "*?[") or _Files.is_file(path) else _Files.list_names(path)
+        reading = [task for task in having if any(map(family_of_task(task).is_table, names))]
+        having = reading or having
+    return having[0]
 
 
 def _counter(vocabulary: str) -> Callable[[Sequence[str]], Sequence[int]]:

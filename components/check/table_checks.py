@@ -366,8 +366,8 @@ TABLE_CHECKS = (
         "take it out: no text has one", find=partial(_fault, "nul_character"),
     ),
     TableCheck(
-        "bad-label", "reading", "error", "rows", "whose label cannot be used, such as an object, or a word among numbers",
-        "correct it, or say what the labels are (--kind)", find=partial(_fault, "bad_label"),
+        "bad-label", "reading", "error", "rows", "whose label cannot be used: an object, a word among numbers, a span outside its text",
+        "correct it, or say what the labels are (--kind, --spans)", find=partial(_fault, "bad_label"),
     ),
     TableCheck(
         "repeated-id", "reading", "error", "rows", "whose id an earlier row of the split has",

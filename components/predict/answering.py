@@ -1,4 +1,4 @@
-"""Answers a shard of rows: batches of texts of like length, answers in the order of the rows."""
+"""Answers shards of rows: batches of texts of like length, answers in the order of the rows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import atexit
 import contextlib
 import json
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from bigbird import storage
 from bigbird.serving.model_facts import read_facts
 from bigbird.serving.text_model import load_model
 from bigbird.support.errors import InputError
+from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family
 from bigbird_components.output_files import open_range
 from bigbird_components.predict.flattening import flattened
@@ -26,6 +28,8 @@ from bigbird_components.predict.whole_files import new_file, write_json
 ROWS_AT_ONCE = 64
 CHARACTERS_AT_ONCE = 1 << 18
 """Of a batch, of all its texts: long documents are answered a few at a time."""
+
+_AHEAD = 2  # batches that wait for the model or are answered, while another one's answers are written
 
 ID = "id"
 """What the rows' names are called beside the answers."""
@@ -71,12 +75,14 @@ def outcome_name(number: int) -> str:
     return f"part-{number:05d}.json"
 
 
-def answer_shard(place: Place, shard: Shard, told: Callable[[int], None] = lambda _: None) -> None:
-    """Answers a shard's rows and writes its two files, the outcome last.
+def answer_shards(place: Place, shards: Sequence[Shard], told: Callable[[int], None] = lambda _: None) -> None:
+    """Answers shards' rows and writes two files for each, the outcome last.
+
+    While the model answers a batch, in a thread, rows are read and answers are written in this one.
 
     Args:
         place: of the job.
-        shard: the rows.
+        shards: the rows.
         told: is given the number of rows of each batch that is answered.
 
     Raises:
@@ -84,31 +90,85 @@ def answer_shard(place: Place, shard: Shard, told: Callable[[int], None] = lambd
         ServiceError: a bucket cannot be read or written.
     """
     asked = _asked(place.model, place.digest)
-    with open_range(place.rows, shard.start, shard.size) as lines:
-        rows = [json.loads(line) for line in lines]
-    started = time.monotonic()
-    renamed: dict[str, str] = {}
-    labels: Counter[str] = Counter()
-    written: list[bytes] = [b""] * len(rows)
-    for batch in _batches([sum(map(len, row["fields"].values())) for row in rows]):
-        answers = asked.model.answer([rows[i]["fields"] for i in batch])
-        for i, answer in zip(batch, answers, strict=True):
-            if i == batch[0] and not renamed:
-                renamed = names_beside(list(rows[i]["kept"]), answer)
-            labels.update(asked.family.labels_of(answer))
-            written[i] = _line(rows[i], renamed, answer)
+    pool = ThreadPoolExecutor(1, "answer")
+    running: deque[tuple[_ShardRows, list[int], Future[list[dict[str, Any]]]]] = deque()
+    ended = time.monotonic()
+
+    def take() -> None:
+        nonlocal ended
+        rows, batch, answers = running.popleft()
+        rows.add(batch, answers.result(), asked.family)
         told(len(batch))
-    with new_file(place.part(shard)) as file:
-        file.write(b"".join(written))
-    outcome = {
-        "rows": len(rows),
-        "cut": asked.count_cut([row["fields"] for row in rows]),
-        "labels": dict(sorted(labels.items())),
-        "renamed": {name: other for name, other in renamed.items() if name != other},
-        "seconds": round(time.monotonic() - started, 3),
-        **file.facts(),
-    }
-    write_json(place.outcome(shard), outcome)
+        if rows.complete:
+            rows.write(place, asked, ended)
+            ended = time.monotonic()
+
+    try:
+        for shard in shards:
+            rows = _ShardRows(place, shard)
+            for batch in rows.batches():
+                running.append((rows, batch, pool.submit(asked.model.answer, rows.fields(batch))))
+                if len(running) > _AHEAD:
+                    take()
+        while running:
+            take()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _ShardRows:
+    """A shard's rows while they are answered."""
+
+    def __init__(self, place: Place, shard: Shard):
+        with open_range(place.rows, shard.start, shard.size) as lines:
+            self._rows = [json.loads(line) for line in lines]
+        self._shard = shard
+        self._renamed: dict[str, str] | None = None
+        self._labels: Counter[str] = Counter()
+        self._written: list[bytes] = [b""] * len(self._rows)
+        self._missing = len(self._rows)
+
+    def batches(self) -> Iterator[list[int]]:
+        """The numbers of rows that are answered together."""
+        return _batches([sum(map(len, row["fields"].values())) for row in self._rows])
+
+    def fields(self, batch: Sequence[int]) -> list[dict[str, str]]:
+        """What the model is given of some rows."""
+        return [self._rows[i]["fields"] for i in batch]
+
+    def add(self, batch: Sequence[int], answers: Sequence[Mapping[str, Any]], family: AnsweringFamily) -> None:
+        """Takes the answers of some rows."""
+        for i, answer in zip(batch, answers, strict=True):
+            if self._renamed is None:
+                self._renamed = names_beside(list(self._rows[i]["kept"]), answer)
+            self._labels.update(family.labels_of(answer))
+            self._written[i] = _line(self._rows[i], self._renamed, answer)
+        self._missing -= len(batch)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows are answered."""
+        return not self._missing
+
+    def write(self, place: Place, asked: _Asked, since: float) -> None:
+        """Writes the two files.
+
+        Args:
+            place: of the job.
+            asked: the model.
+            since: when the shard before was written, by the monotonic clock.
+        """
+        with new_file(place.part(self._shard)) as file:
+            file.write(b"".join(self._written))
+        outcome = {
+            "rows": len(self._rows),
+            "cut": asked.count_cut([row["fields"] for row in self._rows]),
+            "labels": dict(sorted(self._labels.items())),
+            "renamed": {name: other for name, other in (self._renamed or {}).items() if name != other},
+            "seconds": round(time.monotonic() - since, 3),
+            **file.facts(),
+        }
+        write_json(place.outcome(self._shard), outcome)
 
 
 def names_beside(kept: Sequence[str], answer: Mapping[str, Any]) -> dict[str, str]:

@@ -11,23 +11,23 @@ import apache_beam as beam
 
 from bigbird.support.console import Progress, hidden_native_stderr
 from bigbird_components.beam_options import is_local, local_runner, quiet_beam
-from bigbird_components.predict.answering import Place, answer_shard
+from bigbird_components.predict.answering import Place, answer_shards
 from bigbird_components.predict.rows import Shard
 
 
 class AnswerShard(beam.DoFn):
-    """`answer_shard` as a step of Beam; a worker loads the model with its first shard."""
+    """`answering.answer_shards` as a step of Beam; a worker loads the model with its first shard."""
 
     def __init__(self, place: Place):
         self._place = place
 
     def process(self, element: Shard) -> Iterator[int]:
         """Answers one shard; yields its number."""
-        answer_shard(self._place, element)
+        answer_shards(self._place, [element])
         yield element.number
 
 
-def answer_shards(
+def answer_on_beam(
     place: Place, shards: Sequence[Shard], options: Any, answered: Callable[[], int], progress: Progress
 ) -> None:
     """Answers all shards; the files that each leaves are its result.

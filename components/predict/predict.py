@@ -37,7 +37,7 @@ from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.version import provenance
 from bigbird_components.output_files import check_output, for_workers
-from bigbird_components.predict.answering import Place, answer_shard
+from bigbird_components.predict.answering import Place, answer_shards
 from bigbird_components.predict.columns import RowColumns, choose_columns
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of, input_facts
 from bigbird_components.predict.model_files import local_model
@@ -264,12 +264,11 @@ def _answer(job: Output, place: Place, shards: Sequence[Shard], options: Any) ->
 
     progress.prepare(before, "rows, loading the model")
     if options is None:
-        for shard in missing:
-            answer_shard(place, shard, told)
+        answer_shards(place, missing, told)
     else:
-        from bigbird_components.predict.beam_run import answer_shards
+        from bigbird_components.predict.beam_run import answer_on_beam
 
-        answer_shards(
+        answer_on_beam(
             place, missing, options, lambda: sum(s.rows for s in shards if s.number in job.answered(shards)), progress
         )
     progress.finish(f"answered {total - before:,} rows in {format_duration(time.monotonic() - started)}")

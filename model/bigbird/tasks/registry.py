@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from bigbird.config import Task
+from bigbird.config import Section, Task
 from bigbird.support.entry_points import with_installed
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
@@ -65,6 +65,12 @@ def checked_task_names() -> tuple[str, ...]:
     return tuple(
         task for task in table_task_names() if type(family_of_task(task)).rows_to_check is not TaskFamily.rows_to_check
     )
+
+
+def data_section_keys(task: str) -> set[str]:
+    """The keys of a task's data section."""
+    section = family_of_task(task).config.model_fields["data"].annotation
+    return set(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else set()
 
 
 def samples() -> dict[str, str]:

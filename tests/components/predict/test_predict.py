@@ -155,17 +155,16 @@ def interrupted(classified, table, tmp_path, monkeypatch):
     monkeypatch.setattr(rows_module, "ROWS", 16)
     from bigbird_components.predict import predict as module
 
-    answer_shard, model = module.answer_shard, classified / "saved_model"
+    answer_shards, model = module.answer_shards, classified / "saved_model"
 
-    def stops(place, shard, told):
-        if shard.number == 2:
-            raise KeyboardInterrupt
-        answer_shard(place, shard, told)
+    def stops(place, shards, told):
+        answer_shards(place, shards[:2], told)
+        raise KeyboardInterrupt
 
     def start(**options):
         arguments = {"model": str(model), "table": table(40), "output": str(tmp_path / "out"), **options}
         with monkeypatch.context() as patch:
-            patch.setattr(module, "answer_shard", stops)
+            patch.setattr(module, "answer_shards", stops)
             with pytest.raises(KeyboardInterrupt):
                 predict(**arguments)
         return arguments

@@ -37,15 +37,14 @@ def test_a_table_in_a_bucket_is_answered_into_a_bucket(bucket, classified, table
     options = {"id_column": "name", "keep_all": True, "max_bad_records": 1}
     here = predict(str(model), file, str(tmp_path / "out"), **options)
 
-    answer_shard = module.answer_shard
+    answer_shards = module.answer_shards
 
-    def stops(place, shard, told):
-        if shard.number == 1:
-            raise KeyboardInterrupt
-        answer_shard(place, shard, told)
+    def stops(place, shards, told):
+        answer_shards(place, shards[:1], told)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "answer_shard", stops)
+        patch.setattr(module, "answer_shards", stops)
         with pytest.raises(KeyboardInterrupt):
             predict(f"{bucket}/run", f"{bucket}/table.csv", out, **options)
     assert storage.is_file(f"{out}/work/part-00000.json") and not storage.is_file(f"{out}/work/part-00001.json")

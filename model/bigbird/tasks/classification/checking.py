@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,14 @@ from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import label_order, text_hash, value_hash
 from bigbird.tasks.classification.labels import BadLabelError, LabelColumn
 from bigbird.tasks.raw_input import Inputs, Storage
-from bigbird.tasks.records import BadRecords, has_text
-from bigbird.tasks.table_rows import NO_SPLIT, SPLITS, Outcome, TableRow, TableRows
+from bigbird.tasks.records import has_text
+from bigbird.tasks.table_rows import SPLITS, Outcome, TableRow, TableRows
 from bigbird.tasks.tables import splits as cutting
+from bigbird.tasks.tables.checking import FileRows, name_of, splits_as_cut, text_of
 from bigbird.tasks.tables.columns import Columns
-from bigbird.tasks.tables.files import Table, find_splits, table_storage
-from bigbird.tasks.tables.problems import quoted_name
-from bigbird.tasks.tables.reading import plain_column_names, read_records
+from bigbird.tasks.tables.files import Table
+from bigbird.tasks.tables.reading import read_records
 from bigbird.tasks.tables.section import section_of
-from bigbird.tasks.tables.values import BadValueError, as_text
 
 
 def rows_to_check(inputs: Inputs, storage: Storage) -> TableRows:
@@ -28,45 +28,20 @@ def rows_to_check(inputs: Inputs, storage: Storage) -> TableRows:
     return _Rows(section_of(inputs, TableData), storage)
 
 
-class _Unreadable(BadRecords):
-    """Hands bad records on, however many there are."""
-
-    def __init__(self, table: Table, told: Callable[[str, str], None]):
-        super().__init__()
-        self._table, self._told = table, told
-
-    def add(self, file: str, where: str, problem: str, record: str, *, known: bool = False) -> None:
-        self._told(f"{quoted_name(self._table.path)}:{where}", problem)
-
-
-class _Rows(TableRows):
+class _Rows(FileRows):
     def __init__(self, section: TableData, storage: Storage):
-        self._section, self._storage = section, table_storage(storage)
-        found = find_splits(section, self._storage)
-        self.named = tuple(found)
-        self._tables = [(split, table) for split, tables in found.items() for table in tables.tables]
-        self.files = [(split, table.path) for split, table in self._tables]
-        names = [table.path.rpartition("/")[2] for _, table in self._tables]
-        unique = len(set(names)) == len(names)  # a name says which file, without its folder
-        self._told = [
-            Table(name, table.format) if unique else table for name, (_, table) in zip(names, self._tables, strict=True)
-        ]
-        self.columns = {
+        columns = {
             "text": section.text,
             **{key: [name] for key in ("text_b", "label", "id", "group") if (name := getattr(section, key))},
         }
-        own = {name for names in self.columns.values() for name in names}
-        every = [plain_column_names(table, section, self._storage) for _, table in self._tables]
-        self.other_columns = list(dict.fromkeys(name for names in every for name in names if name not in own))
-        self._column: LabelColumn | None = LabelColumn(section, found)
+        super().__init__(section, storage, columns)
+        self._section = section
+        self._column: LabelColumn | None = LabelColumn(section, self.found)
         self._refusal = ""
         self._usable = bytearray()
         self._splits = bytearray()
         self._hashes = bytearray()
         self._groups = bytearray()
-
-    def place(self, file: int, line: int) -> str:
-        return self._told[file].place(line)
 
     def read(self, unreadable: Callable[[str, str], None]) -> Iterator[TableRow]:
         section = self._section
@@ -77,13 +52,13 @@ class _Rows(TableRows):
         for name in self.other_columns:
             named.setdefault(name, "")
         label = {section.label}
-        for number, (split, table) in enumerate(self._tables):
-            bad = _Unreadable(self._told[number], unreadable)
+        for number, (split, table) in enumerate(self.tables):
+            bad = self.unreadable(number, unreadable)
             optional = frozenset(self.other_columns) | (label if split == "test" else set())
             columns = Columns(named, optional=optional, lists=frozenset(label))
             place = {name: at for at, name in enumerate(named)}
             others = slice(len(named) - len(self.other_columns), None)
-            for line, values in read_records(table, section, columns, bad, self._storage):
+            for line, values in read_records(table, section, columns, bad, self.storage):
                 yield self._row(number, split, table, line, values, place, values[others] if self.other_columns else ())
 
     def _row(
@@ -100,28 +75,10 @@ class _Rows(TableRows):
         faults: list[str] = []
 
         def text(names: Sequence[str]) -> str:
-            try:
-                found = [as_text(values[place[name]], name) for name in names]
-            except BadValueError:
-                faults.append("bad_value")
-                return ""
-            whole = found[0] if len(found) == 1 else "\n\n".join(filter(has_text, found)) or "".join(found)
-            if "\0" in whole:
-                faults.append("nul_character")
-            elif not has_text(whole):
-                faults.append("blank_text" if whole else "empty_text")
-            return whole
+            return text_of([values[place[name]] for name in names], names, faults)
 
         def name(column: str | None, fault: str) -> str | None:
-            if column is None:
-                return None
-            try:
-                found = as_text(values[place[column]], column)
-            except BadValueError:
-                found = ""
-            if not found:
-                faults.append(fault)
-            return found or None
+            return None if column is None else name_of(values[place[column]], column, fault, faults)
 
         first = text(section.text)
         second = text([section.text_b]) if section.text_b else None
@@ -173,25 +130,15 @@ class _Rows(TableRows):
                 kind = self._column.kind
             except InputError as error:
                 self._refuse(error)
-        usable = np.frombuffer(self._usable, bool)
-        splits = np.where(usable, np.frombuffer(self._splits, np.uint8), NO_SPLIT).astype(np.uint8)
-        training = np.flatnonzero(splits == cutting.TRAIN)
-        if len(training) > 1:
-            splits[training] = self._cut(usable, splits, kind)
-        return Outcome(kind, splits, self._refusal, told)
-
-    def _cut(self, usable: np.ndarray, splits: np.ndarray, kind: str) -> np.ndarray:
-        """The splits of the training files' records that training could use, as `TableDataset` cuts them. uint8."""
-        whole = splits[usable]
-        training = whole == cutting.TRAIN
-        fractions = tuple(
-            0.0 if split in self.named else float(getattr(self._section, f"{split}_fraction")) for split in SPLITS[1:]
+        splits = splits_as_cut(
+            self._section,
+            self.named,
+            np.frombuffer(self._splits, np.uint8),
+            np.frombuffer(self._usable, bool),
+            np.frombuffer(self._groups or self._hashes, "<u8"),
+            partial(self._codes, kind),
         )
-        if not any(fractions):
-            return whole[training]
-        units = np.frombuffer(self._groups or self._hashes, "<u8")[training]
-        codes, rows = self._codes(kind, int(training.sum()))
-        return cutting.cut(units, codes, rows, (fractions[0], fractions[1]), self._section.seed)
+        return Outcome(kind, splits, self._refusal, told)
 
     def _codes(self, kind: str, records: int) -> tuple[np.ndarray, np.ndarray]:
         """(code, record) of each label of the training files' records."""

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from bigbird.config import Integer, Positive
 from bigbird.support.text_files import shown
 from bigbird.tasks.tables.section import ENDINGS, TableFiles
+from bigbird.tasks.token_labels.spans import Fields
 
 SpanFormat = Literal["auto", "jsonl", "parquet", "conll"]
 
@@ -60,6 +61,11 @@ class SpanData(TableFiles):
         if value == "":
             raise ValueError("found an empty text; leave it out, or give what is meant")
         return value
+
+    @property
+    def fields(self) -> Fields:
+        """What the values of a span are called."""
+        return Fields(self.span_start, self.span_end, self.span_label)
 
     @model_validator(mode="after")
     def _check(self) -> SpanData:

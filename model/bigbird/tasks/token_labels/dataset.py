@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, BinaryIO, NamedTuple
 
@@ -29,7 +29,7 @@ from bigbird.tasks.tables.values import BadValueError, checked_text, name_value
 from bigbird.tasks.token_labels.conll import TagScheme, read_conll
 from bigbird.tasks.token_labels.data_section import SpanData
 from bigbird.tasks.token_labels.metrics import METRICS
-from bigbird.tasks.token_labels.spans import Fields, Span, checked_spans, parsed_spans
+from bigbird.tasks.token_labels.spans import Span, checked_spans, parsed_spans
 
 MOST_LABELS = 1000
 """Different labels; each makes the model's output two numbers wider for every token."""
@@ -155,9 +155,9 @@ class SpanDataset:
                 at = len(part.lines)
                 part.of_table.append(number)
                 part.lines.append(document.line)
-                part.units.append(_hash(document.text if document.group is None else document.group))
+                part.units.append(hash_of(document.text if document.group is None else document.group))
                 if document.name is not None:
-                    part.names.append(_hash(document.name))
+                    part.names.append(hash_of(document.name))
                 part.unlabelled.append(document.spans is None)
                 for label in dict.fromkeys(span.label for span in document.spans or ()):
                     part.codes.append(self._code(label, table, document.line))
@@ -184,7 +184,7 @@ class SpanDataset:
                     )
                 found = None
                 if spans is not None:
-                    found, trimmed = checked_spans(text, parsed_spans(spans, self._section.spans, self._fields))
+                    found, trimmed = checked_spans(text, parsed_spans(spans, self._section.spans, self._section.fields))
                     part.trimmed += trimmed
                 yield Document(
                     line,
@@ -195,10 +195,6 @@ class SpanDataset:
                 )
             except BadValueError as problem:
                 bad.add(quoted_name(table.path), table.where(line), str(problem), _as_json(record))
-
-    @property
-    def _fields(self) -> Fields:
-        return Fields(self._section.span_start, self._section.span_end, self._section.span_label)
 
     def _raw(self, part: _Part, table: Table, scheme: TagScheme, bad: BadRecords) -> Iterator[tuple[Any, ...]]:
         """(line, text, spans, id, group, record) as the file has them."""
@@ -262,10 +258,7 @@ class SpanDataset:
         fractions = tuple(
             0.0 if split in named else getattr(self._section, f"{split}_fraction") for split in SPLITS[1:]
         )
-        names = list(self._codes)
-        place = np.empty(len(names), np.int64)  # code -> the label's place among the sorted ones
-        place[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-        codes = place[np.frombuffer(part.codes, np.int64)]
+        codes = label_places(list(self._codes))[np.frombuffer(part.codes, np.int64)]
         rows = np.frombuffer(part.rows, np.int64)
         found = cutting.cut(
             np.frombuffer(part.units, np.uint64), codes, rows, (fractions[0], fractions[1]), self._section.seed
@@ -386,7 +379,14 @@ def _as_json(record: dict[str, Any]) -> str:
         return shown(record)
 
 
-def _hash(text: str) -> int:
+def label_places(labels: Sequence[str]) -> np.ndarray:
+    """The place of each label among the sorted ones. int64 [labels]."""
+    places = np.empty(len(labels), np.int64)
+    places[sorted(range(len(labels)), key=labels.__getitem__)] = np.arange(len(labels))
+    return places
+
+
+def hash_of(text: str) -> int:
     """64 bits of a text, the same on every machine."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 

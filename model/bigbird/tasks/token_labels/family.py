@@ -20,6 +20,7 @@ from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
 from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Source, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
+from bigbird.tasks.table_rows import TableRows
 from bigbird.tasks.token_labels.config import TokenLabelsTask
 from bigbird.tasks.token_labels.data_section import SpanData
 from bigbird.tasks.token_labels.metrics import METRICS
@@ -113,6 +114,11 @@ class TokenLabelsFamily(AnsweringFamily):
         from bigbird.tasks.token_labels.dataset import read_table
 
         return read_table(inputs, storage, scratch, bad, told, progress)
+
+    def rows_to_check(self, inputs: Inputs, storage: Storage) -> TableRows:
+        from bigbird.tasks.token_labels.checking import rows_to_check
+
+        return rows_to_check(inputs, storage)
 
     def texts(self, line: Line) -> Iterable[str]:
         yield line["text_a"]
