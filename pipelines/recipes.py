@@ -24,12 +24,13 @@ LARGE = FOLDER / "size" / "large.yaml"
 BASE = FOLDER / "base" / "base.yaml"
 """Every key of a recipe with its default; what `base_text` gives."""
 _SUFFIX = "_large"
+_OF_ONE_SIZE = ("small_", "sample_", "bert_")  # how the names begin of recipes that are for no published weights
 
 
 def recipe_names() -> list[str]:
     """Names that `recipe_text` takes, besides paths; the published recipes also with `_large`."""
     names = sorted(file.stem for file in FOLDER.glob("*.yaml"))
-    return [*names, *(f"{name}{_SUFFIX}" for name in names if not name.startswith(("small_", "sample_")))]
+    return [*names, *(f"{name}{_SUFFIX}" for name in names if not name.startswith(_OF_ONE_SIZE))]
 
 
 def recipe_text(name_or_file: str) -> str:

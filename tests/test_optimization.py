@@ -92,6 +92,32 @@ def test_adamw_is_bias_corrected_adam_with_decoupled_decay():
         np.testing.assert_allclose(variable.numpy(), weights[variable.name], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_every_bit_of_an_update_is_keras_own(compiled):
+    import tensorflow as tf
+
+    schedule = _schedule(learning_rate={"polynomial": {"initial_learning_rate": 0.01}})
+    config = AdamWConfig(exclude_from_weight_decay=["bias"], epsilon=1e-6)
+    start, rng = np.random.default_rng(0).normal(size=(2, 500)).astype("float32"), np.random.default_rng(1)
+    gradients = rng.normal(size=(7, 2, 500)).astype("float32")
+    found = []
+    for optimizer in (
+        AdamW(schedule, config),
+        keras.optimizers.AdamW(schedule, weight_decay=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6),
+    ):
+        variables = [keras.Variable(value, name=name) for value, name in zip(start, ("kernel", "bias"), strict=True)]
+        if type(optimizer) is not AdamW:
+            optimizer.exclude_from_weight_decay(var_list=variables[1:])
+        optimizer.build(variables)
+        update = tf.function(optimizer.apply) if compiled else optimizer.apply
+        for step in gradients:
+            update([tf.constant(each) for each in step])
+        found.append([keras.ops.convert_to_numpy(variable) for variable in (*variables, *optimizer.variables)])
+    assert len(found[0]) == len(found[1]) == 7  # two weights, four moments, the count of updates
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_decay_leaves_layer_norms_and_biases_of_the_model_alone():
     encoder = {"hidden_size": 8, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
     tree = {"task": {"model": {"num_classes": 2, "encoder": {"bigbird": encoder}}}}

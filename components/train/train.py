@@ -212,7 +212,11 @@ class _Run:
         notes = check_vocabulary(task.init_checkpoint, self.sources.manifest)
         notes += _unused_rows(self.experiment, self.sources)
         notes += initialize_from(
-            task.init_checkpoint, self.steps.model, cls_pooler=cls_pooler, checkpoint=self._checkpoint
+            task.init_checkpoint,
+            self.steps.model,
+            cls_pooler=cls_pooler,
+            checkpoint=self._checkpoint,
+            longest=task.train_data.seq_length,
         )
         self._checkpoint = None  # its arrays are in the model now
         _say(f"weights from {task.init_checkpoint}" + "".join(f"\n  {note}" for note in notes))

@@ -134,6 +134,29 @@ class AdamW(keras.optimizers.AdamW):
         self._ema = ema or MovingAverageConfig()
         self._shares: list[float] = []
         self._averages: list[keras.Variable] = []
+        # `_in_common` of the update that is being made.
+        self._common: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
+        """Updates all weights.
+
+        What all have in common is computed once. Keras computes it for every weight, and tracing those operations takes as long again as
+        tracing the rest of the update: of a base model a second or two for each length.
+        """
+        self._common = self._in_common()
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            self._common = None
+
+    def _in_common(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The learning rate, and what corrects the bias of the moments: sqrt(1 - beta_2 ** n), 1 - beta_1 ** n. All float32[]."""
+        update = ops.cast(self.iterations + 1, "float32")
+        first, second = (ops.power(ops.cast(beta, "float32"), update) for beta in (self.beta_1, self.beta_2))
+        return super()._get_current_learning_rate(), ops.sqrt(1 - second), 1 - first
+
+    def _get_current_learning_rate(self) -> Any:
+        return super()._get_current_learning_rate() if self._common is None else self._common[0]
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Creates moments and averages. Exclusions match paths, where Keras would look at the last part of a name only."""
@@ -151,13 +174,18 @@ class AdamW(keras.optimizers.AdamW):
             super()._apply_weight_decay(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one weight, and its average."""
+        """Updates one weight, and its average; float32, as all weights are, by Keras' own formula in its own order."""
         place = self._get_variable_index(variable)
         if self._layer_decay != 1.0:
             learning_rate = ops.cast(learning_rate, variable.dtype) * self._shares[place]
             if self._use_weight_decay(variable):
                 self.assign_sub(variable, variable * self.weight_decay * learning_rate)
-        super().update_step(gradient, variable, learning_rate)
+        _, root, rest = self._common or self._in_common()
+        moment, velocity = self._momentums[place], self._velocities[place]
+        self.assign_add(moment, ops.multiply(ops.subtract(gradient, moment), 1 - self.beta_1))
+        self.assign_add(velocity, ops.multiply(ops.subtract(ops.square(gradient), velocity), 1 - self.beta_2))
+        size = ops.cast(learning_rate, "float32") * root / rest
+        self.assign_sub(variable, ops.divide(ops.multiply(moment, size), ops.add(ops.sqrt(velocity), self.epsilon)))
         if self._averages:
             average = self._averages[place]
             self.assign_sub(average, ops.subtract(average, variable) * self._share_of_the_new())

@@ -229,6 +229,11 @@ def test_a_direct_start_gives_the_weights_of_a_conversion(tmp_path, folder):
     assert notes[0] == f"{POSITIONS}: 64 learnt positions, repeated up to 256"
     assert "attention dropout 0.1: up to 112 tokens; BigBird's sparse attention has none" in notes
     assert notes[-1].startswith("to adapt the model to its new length, pre-train it further on text of your own:\n")
+    for longest, told in ((256, 2), (112, 1), (64, 0)):  # no advice about lengths that no input has
+        checkpoint, _ = start_from(str(folder / "bare"), task)
+        said = initialize_from(str(folder / "bare"), direct, checkpoint=checkpoint, longest=longest)
+        assert len(said) == len(notes) - 2 + told, longest
+        assert ("--max-length 112" in said[-1]) == (longest == 112)
     done = convert(str(folder / "bare"), str(tmp_path / "ours"), "bigbird", max_length=256)
     checkpoint, task = start_from(str(done.checkpoint), task_of(max_position_embeddings=256))
     through = build_model(task)

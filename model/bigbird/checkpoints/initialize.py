@@ -34,7 +34,12 @@ _PATTERN = ("block_size", "num_rand_blocks", "random_range", "random_pattern")
 
 
 def initialize_from(
-    path: str, model: keras.Model, *, cls_pooler: bool = False, checkpoint: Checkpoint | None = None
+    path: str,
+    model: keras.Model,
+    *,
+    cls_pooler: bool = False,
+    checkpoint: Checkpoint | None = None,
+    longest: int | None = None,
 ) -> list[str]:
     """Gives a model a checkpoint's weights; the encoder must match fully, but that a BERT's positions fill the model's.
 
@@ -44,6 +49,7 @@ def initialize_from(
             where name and shape agree. Or an encoder by itself.
         cls_pooler: starts the head's pooler from the encoder's pooler.
         checkpoint: what was read from `path` already, with the model's number of heads; it is changed.
+        longest: tokens of an input, at most, which what is said depends on; None: as many as the model has positions.
 
     Returns:
         What was not taken as it is, a sentence per weight: repeated rows, weights left fresh, the checkpoint's that have no
@@ -78,7 +84,7 @@ def initialize_from(
             notes.append(f"{name}: {stored[name].shape} in the checkpoint, {tuple(variable.shape)} here, starts fresh")
         else:
             variable.assign(stored[name])
-    return notes + advice(str(path), config, checkpoint.learnt)
+    return notes + advice(str(path), config, checkpoint.learnt, longest)
 
 
 def _targets(model: keras.Model) -> dict[str, Any]:

@@ -63,22 +63,24 @@ def with_full_attention(encoder: BigBirdEncoderConfig, learnt: int) -> BigBirdEn
     return changed
 
 
-def advice(path: str, encoder: BigBirdEncoderConfig, learnt: int) -> list[str]:
+def advice(path: str, encoder: BigBirdEncoderConfig, learnt: int, longest: int | None = None) -> list[str]:
     """What one should know who trains a model that was a BERT; nothing of others.
 
     Args:
         path: the checkpoint to go on from.
         encoder: the model's.
         learnt: positions of the original, 0 where it was no BERT.
+        longest: tokens of an input, at most; None: as many as the model has positions.
     """
     if not learnt:
         return []
     told = []
-    if encoder.full_attention_threshold < encoder.max_position_embeddings:
+    longest = longest or encoder.max_position_embeddings
+    if longest > encoder.full_attention_threshold:
         told.append(
             f"attention dropout {encoder.attention_dropout_rate:g}: up to {encoder.full_attention_threshold:,} tokens; "
             "BigBird's sparse attention has none"
         )
-    if encoder.max_position_embeddings > learnt:
-        told.append(CONTINUE.format(length=encoder.max_position_embeddings, path=path))
+    if longest > learnt:
+        told.append(CONTINUE.format(length=longest, path=path))
     return told

@@ -32,6 +32,9 @@ CHUNK = 256  # records whose lengths are found together: twenty times as fast as
 # Model inputs whose feature has another name in the records.
 INPUT_NAMES = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
 
+# No function here branches on a tensor, and to look for that takes TensorFlow a second at the start of every training.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -144,6 +147,7 @@ def count_records(files: Sequence[str]) -> int:
     return int(tf.data.TFRecordDataset(list(files)).reduce(np.int64(0), lambda count, _: count + 1))
 
 
+@_as_written
 def count_batches(files: Sequence[str], task: Task) -> float:
     """Training batches that one pass over the records fills, buckets of its `train_data` that end half full included."""
     data, buckets = task.train_data, len(task.buckets)
@@ -156,6 +160,7 @@ def count_batches(files: Sequence[str], task: Task) -> float:
 # -------------------------------------------------------------------------------------------------- training
 
 
+@_as_written
 def training_dataset(
     files: Sequence[str],
     task: Task,
@@ -265,6 +270,7 @@ def _fix_rows(batch: dict[str, tf.Tensor], rows: int) -> dict[str, tf.Tensor]:
 # ------------------------------------------------------------------------------------------------ evaluation
 
 
+@_as_written
 def evaluation_dataset(
     files: Sequence[str], task: Task, *, labels: bool = True, batch_size: int | None = None, max_records: int = 0
 ) -> tf.data.Dataset:

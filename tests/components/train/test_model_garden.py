@@ -145,14 +145,13 @@ def _run(folder, arguments):
 def _checkpoint(folder, task, records):
     """An encoder of the recipe's size, as a Model Garden object checkpoint."""
     from bigbird.checkpoints.convert import convert
+    from bigbird.config import load_experiment
+    from bigbird_components.train.train import train
 
-    result = _run(
-        folder,
-        [f"--experiment_type={task}", f"--params_override={SHRINK},trainer.train_steps=1,task.train_data.input_path={records}",
-         "--params_override=task.model.num_classes=3" if task == "bigbird/glue" else "--params_override=task.n_best_size=20",
-         "--mode=train", "--model_dir=first"],
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
+    overrides = [f"{SHRINK},trainer.train_steps=1,task.train_data.input_path={records}"]
+    if task == "bigbird/glue":
+        overrides.append("task.model.num_classes=3")
+    train(load_experiment(task, overrides=overrides), folder / "first", "train")
     return convert(str(folder / "first"), str(folder / "checkpoint"), "model_garden").checkpoint
 
 

@@ -68,13 +68,13 @@ def _start_and_signal(command, number, when):
     """Starts the stage, sends a signal once `when` holds, and returns its exit status and stderr."""
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not when():
             assert process.poll() is None, process.stderr.read()[-3000:]
             assert time.monotonic() < end, "the run never came that far"
             time.sleep(0.01)
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()
@@ -84,32 +84,39 @@ def _start_and_signal(command, number, when):
 @pytest.fixture
 def long_run(settings):
     """Enough steps to be stopped in the middle; dropout on."""
-    trainer = {"train_steps": 1800, "checkpoint_interval": 400, "validation_interval": 1000, "summary_interval": 20}
+    trainer = {"train_steps": 800, "checkpoint_interval": 200, "validation_interval": 450, "summary_interval": 20}
     return settings(trainer=trainer, encoder={"dropout_rate": 0.1})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.long)])
-def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(dataset, long_run, tmp_path, backend):
+def test_a_killed_run_started_again_ends_with_the_weights_of_an_unbroken_one(
+    dataset, long_run, tmp_path, backend, capsys
+):
     """SIGKILL between two checkpoints."""
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
     long_run["runtime"] = {"backend": backend}
     command = _command(tmp_path, long_run, dataset, killed)
 
     def past_a_checkpoint():
-        return any(entry["step"] > 440 for entry in _history(killed))
+        return any(entry["step"] > 220 for entry in _history(killed))
+
+    def run(model_dir):
+        """In this process, which has TensorFlow, where Keras computes with it; what it told."""
+        if backend == "tensorflow":
+            _train(long_run, dataset, model_dir)
+            return capsys.readouterr().err
+        done = _run(_command(tmp_path, long_run, dataset, model_dir))
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stderr
 
     code, _ = _start_and_signal(command, signal.SIGKILL, past_a_checkpoint)
     assert code == -signal.SIGKILL
     assert not (killed / "model.json").exists()
     step = list_checkpoints(killed)[-1]
-    assert 400 <= step < 1800 and step % 400 == 0
-    again = _run(command)
-    assert again.returncode == 0, again.stderr[-3000:]
-    assert f"resuming at step {step:,}" in again.stderr
-
-    whole = _run(_command(tmp_path, long_run, dataset, unbroken))
-    assert whole.returncode == 0, whole.stderr[-3000:]
+    assert 200 <= step < 800 and step % 200 == 0
+    assert f"resuming at step {step:,}" in run(killed)
+    run(unbroken)
     _assert_same_tensors(unbroken, killed)
     manifest, resumed = (read_json(folder / "model.json", "manifest") for folder in (unbroken, killed))
     assert {name: resumed[name] for name in ("metrics", "best_step", "steps")} == {
@@ -126,7 +133,7 @@ def test_a_run_asked_to_stop_saves_the_step_it_is_at(dataset, long_run, tmp_path
     assert code == status, stderr[-3000:]
     assert "Traceback" not in stderr
     step = list_checkpoints(tmp_path / "model")[-1]
-    assert 0 < step < 1800 and step != 400
+    assert 0 < step < 800 and step != 200
     assert not list((tmp_path / "model").rglob("*.tmp"))
 
 
