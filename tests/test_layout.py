@@ -232,24 +232,20 @@ class Missing:
         if not any(owner.lower().replace("_", "-").replace(".", "-") in (*installed, "bigbird-pipelines") for owner in owners):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
-sys.argv = ["bigbird", *sys.argv[1:]]
 from bigbird_pipelines.cli import main
-main()
+for words in ([{stage!r}, "--help"], ["--help"], ["run"]):
+    sys.argv = ["bigbird", *words]
+    try:
+        main()
+    except SystemExit as end:
+        print("ended with", end.code or 0)
 """
-
-    def bigbird(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, env=_environment()
-        )
-
-    done = bigbird(stage, "--help")
-    assert (done.returncode, done.stderr, done.stdout[:14]) == (0, "", "Usage: bigbird")
-    done = bigbird("--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"\n  {stage} " in done.stdout
-    assert "\n  run " not in done.stdout
-    done = bigbird("run")
-    assert done.returncode == 1
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+    own, all_of_them, run = done.stdout.split("ended with ")[:3]
+    assert own.startswith(f"Usage: bigbird {stage} ") and all_of_them.startswith("0\nUsage: bigbird [OPTIONS] COMMAND")
+    assert f"\n  {stage} " in all_of_them and "\n  run " not in all_of_them
+    assert run == "0\n" and done.stdout.endswith("ended with 1\n")
     assert re.match(r"Error: bigbird run needs the package \w+, which is not installed here\.", done.stderr)
 
 

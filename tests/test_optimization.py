@@ -302,6 +302,7 @@ def _expected(options, given):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ema", [{"average_decay": 0.5}, {"average_decay": 0.9, "dynamic_decay": False}])
 def test_layer_decay_and_averages_are_the_formulas_on_both_backends(ema, check_on_jax):
     options = {"rate": 0.1, "layer_decay": 0.7, "weight_decay": 0.3, "ema": ema, "steps": 9}

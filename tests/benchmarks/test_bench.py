@@ -37,6 +37,7 @@ def _sections(file):
     return {part.split("\n", 1)[0]: part for part in file.read_text(encoding="utf-8").split("## ")}
 
 
+@pytest.mark.slow
 def test_rows_stand_with_bar_command_machine_and_date_and_a_missed_bar_is_plain(bench, tmp_path, capsys):
     _script(tmp_path, "first", _row("fast", 2.0, ">= 1.5"), _row("slow", 1.4, ">= 1.5"))
     _script(tmp_path, "second", _row("small", 4.0, "<= 4.3"), _row("large", 5.0, "<= 4.3"), _row("free", 7))
@@ -59,6 +60,7 @@ def test_rows_stand_with_bar_command_machine_and_date_and_a_missed_bar_is_plain(
     assert str(tmp_path) not in (tmp_path / "results.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_script_run_again_replaces_its_rows_and_the_others_stay(bench, tmp_path):
     import results
 
@@ -72,6 +74,7 @@ def test_a_script_run_again_replaces_its_rows_and_the_others_stay(bench, tmp_pat
     assert [row.what for run in runs.values() for row in run.rows] == ["new", "kept"]
 
 
+@pytest.mark.slow
 def test_a_script_that_fails_leaves_its_earlier_figures_and_the_command_says_so(bench, tmp_path):
     _script(tmp_path, "first", _row("old", 1.0))
     _script(tmp_path, "second", _row("other", 3.0))
@@ -87,6 +90,7 @@ def test_a_script_that_fails_leaves_its_earlier_figures_and_the_command_says_so(
     assert "| old |" in written and "| other |" in written and "new" not in written
 
 
+@pytest.mark.slow
 def test_only_the_named_scripts_run_and_an_error_ends_with_code_1(bench, tmp_path, monkeypatch):
     import click
 
@@ -124,6 +128,7 @@ def test_how_far_a_bar_is_passed():
     assert Row("no bar", 0.9, "x").ratio is None
 
 
+@pytest.mark.slow
 def test_the_picture_says_what_is_met_and_missed(bench, tmp_path):
     from matplotlib.image import imread
 

@@ -102,6 +102,7 @@ np.testing.assert_allclose(slope(half).astype("float32"), slope(half.astype("flo
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 def test_the_exact_form_is_the_same_on_jax(check_on_jax, training):
     x = np.linspace(-6, 6, 101).astype("float32")

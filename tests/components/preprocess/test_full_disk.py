@@ -10,6 +10,7 @@ from tests.durability.trials import can_mount, small_disk
 from tests.durability.workplace import ROOT, _sentences
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [65_536, 90_112])
 def test_workers_that_find_no_space_end_the_stage_with_a_message(tmp_path, size):
     if not can_mount(tmp_path / "try"):

@@ -255,6 +255,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_not_there_is_refused():
     asked = {
         "runtime.num_gpus is 2 but JAX finds 0": {"num_gpus": 2, "distribution_strategy": "mirrored"},
