@@ -113,28 +113,58 @@ _TOPOLOGIES = {1: "1x1", 4: "2x2", 8: "2x4"}
 
 def _v5e(chips: int, cpus: int, memory_gib: int) -> Machine:
     return Machine(
-        f"ct5lp-hightpu-{chips}t", cpus, memory_gib,
-        distribution="tpu", chips=chips, chip_memory_gib=16, node_label="tpu-v5-lite-podslice", topology=_TOPOLOGIES[chips],
-        generation="v5e", reserved_gib=0.25, clock_hz=1.5e9, quota="tpu_v5e",
-    )  # fmt: skip
+        f"ct5lp-hightpu-{chips}t",
+        cpus,
+        memory_gib,
+        distribution="tpu",
+        chips=chips,
+        chip_memory_gib=16,
+        node_label="tpu-v5-lite-podslice",
+        topology=_TOPOLOGIES[chips],
+        generation="v5e",
+        reserved_gib=0.25,
+        clock_hz=1.5e9,
+        quota="tpu_v5e",
+    )
 
 
 def _v6e(chips: int, cpus: int, memory_gib: int) -> Machine:
     return Machine(
-        f"ct6e-standard-{chips}t", cpus, memory_gib,
-        distribution="tpu", chips=chips, chip_memory_gib=32, node_label="tpu-v6e-slice", topology=_TOPOLOGIES[chips],
-        generation="v6e", reserved_gib=0.77, clock_hz=1.75e9, quota="tpu_v6e", backends=("jax",),  # TensorFlow's TPU runtime ends with the v5e
-    )  # fmt: skip
+        f"ct6e-standard-{chips}t",
+        cpus,
+        memory_gib,
+        distribution="tpu",
+        chips=chips,
+        chip_memory_gib=32,
+        node_label="tpu-v6e-slice",
+        topology=_TOPOLOGIES[chips],
+        generation="v6e",
+        reserved_gib=0.77,
+        clock_hz=1.75e9,
+        quota="tpu_v6e",
+        backends=("jax",),  # TensorFlow's TPU runtime ends with the v5e
+    )
 
 
 def _gpu(
-    machine_type: str, name: str, cpus: int, memory_gib: int, chip_memory_gib: int, label: str,
+    machine_type: str,
+    name: str,
+    cpus: int,
+    memory_gib: int,
+    chip_memory_gib: int,
+    label: str,
     strategies: tuple[Strategy, ...] = STRATEGIES,
-) -> Machine:  # fmt: skip
+) -> Machine:
     return Machine(
-        machine_type, cpus, memory_gib, chip_memory_gib=chip_memory_gib,
-        accelerator=name, node_label=label, quota=f"{label.removesuffix('-80gb').replace('tesla-', '').replace('-', '_')}_gpus", strategies=strategies,
-    )  # fmt: skip
+        machine_type,
+        cpus,
+        memory_gib,
+        chip_memory_gib=chip_memory_gib,
+        accelerator=name,
+        node_label=label,
+        quota=f"{label.removesuffix('-80gb').replace('tesla-', '').replace('-', '_')}_gpus",
+        strategies=strategies,
+    )
 
 
 MACHINES: dict[str, Machine] = {
@@ -279,9 +309,11 @@ def check_fits(name: str, experiment: Experiment, machines: Mapping[str, Machine
     need = batch / machine.chips * units * per_unit + parameters * _BYTES_PER_PARAMETER
     if need <= machine.chip_memory_gib * GIB:
         return []
-    remedy = "a smaller --batch-size" if checkpointed else (
-        "--override task.model.encoder.bigbird.use_gradient_checkpointing=true or a smaller --batch-size"
-    )  # fmt: skip
+    remedy = (
+        "a smaller --batch-size"
+        if checkpointed
+        else ("--override task.model.encoder.bigbird.use_gradient_checkpointing=true or a smaller --batch-size")
+    )
     warning = (
         f"--machine {name}: a step may need about {need / GIB:.1f} GiB a chip, which has {machine.chip_memory_gib} GiB "
         f"(batch {batch} over {machine.chips}, {data.seq_length} tokens); if it runs out of memory, take {remedy}"

@@ -166,30 +166,41 @@ def placement_options(command: Any) -> Any:
         ),
         backend_option("the recipe's runtime.backend, or tensorflow; on tpu-v6e-* jax"),
         click.option(
-            "--strategy", type=click.Choice(STRATEGIES), help="How the machine is lent.  [default: standard if it can be]"
+            "--strategy",
+            type=click.Choice(STRATEGIES),
+            help="How the machine is lent.  [default: standard if it can be]",
         ),
         click.option(
-            "--timeout-hours", type=Finite(min=0, min_open=True, max=168), default=24.0, show_default=True,
+            "--timeout-hours",
+            type=Finite(min=0, min_open=True, max=168),
+            default=24.0,
+            show_default=True,
             help="After which training is stopped.",
         ),
         click.option(
-            "--max-wait-hours", type=Finite(min=0), default=24.0, show_default=True,
+            "--max-wait-hours",
+            type=Finite(min=0),
+            default=24.0,
+            show_default=True,
             help="For a machine to become free, with flex-start; 0 waits without end.",
         ),
         *(option for platform in remote_platforms() for option in platform.options.values()),
-    )  # fmt: skip
+    )
 
 
 def sending_options(command: Any) -> Any:
     """What goes along with a run that is sent."""
     return _decorated(
         command,
-        click.option("--model-name", default="", help="Registered model to make a version of.  [default: bigbird-TASK]"),
         click.option(
-            "--margin", type=Finite(min=0, max=1),
+            "--model-name", default="", help="Registered model to make a version of.  [default: bigbird-TASK]"
+        ),
+        click.option(
+            "--margin",
+            type=Finite(min=0, max=1),
             help="By how much of the primary metric a model must beat the default version to replace it.  [default: 0]",
         ),
         click.option("--run-label", "labels", multiple=True, help="name=value on the run. Repeatable."),
         click.option("--caching/--no-caching", default=None, help="For all steps.  [default: each step's own]"),
         click.option("--dry-run", is_flag=True, help="Prints what would be sent, as JSON, and sends nothing."),
-    )  # fmt: skip
+    )

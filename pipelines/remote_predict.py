@@ -63,9 +63,16 @@ def predict_remotely(
     if not output.startswith("gs://"):
         raise InputError(f"--output {output}: expected a folder in a bucket of Cloud Storage, gs://BUCKET/FOLDER")
     request = PredictionRequest(
-        name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", model=name, version=version, files=files, format=form, output=output,
-        id_column=id_column or "", machine_type=machine_type, replicas=replicas,
-    )  # fmt: skip
+        name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}",
+        model=name,
+        version=version,
+        files=files,
+        format=form,
+        output=output,
+        id_column=id_column or "",
+        machine_type=machine_type,
+        replicas=replicas,
+    )
     service = platform.prediction(settings)
     if dry_run:
         print(without_passwords(json.dumps(service.described(request), indent=2, ensure_ascii=False)))

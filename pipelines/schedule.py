@@ -29,9 +29,19 @@ _NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 
 
 def create_command(
-    *, placement: Placement, name: str, cron: str, time_zone: str, start: str, end: str, catch_up: bool, dry_run: bool,
-    labels: tuple[str, ...], caching: bool | None, **options: Any,
-) -> None:  # fmt: skip
+    *,
+    placement: Placement,
+    name: str,
+    cron: str,
+    time_zone: str,
+    start: str,
+    end: str,
+    catch_up: bool,
+    dry_run: bool,
+    labels: tuple[str, ...],
+    caching: bool | None,
+    **options: Any,
+) -> None:
     """Makes or changes a schedule with the options of `bigbird schedule create`; see its help."""
     if not _NAME.fullmatch(name):
         raise InputError(f"schedule {name!r}: expected at most 100 letters, digits, spaces, '.', '_' and '-'")

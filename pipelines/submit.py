@@ -27,9 +27,16 @@ _EXIT_CODE = re.compile(r"(?:non-zero status of|exit code|exit status)[: ]+(\d+)
 
 
 def submit_command(
-    *, placement: Placement, dry_run: bool, wait: bool, poll_s: float, name: str | None, labels: tuple[str, ...],
-    caching: bool | None, **options: Any,
-) -> None:  # fmt: skip
+    *,
+    placement: Placement,
+    dry_run: bool,
+    wait: bool,
+    poll_s: float,
+    name: str | None,
+    labels: tuple[str, ...],
+    caching: bool | None,
+    **options: Any,
+) -> None:
     """Sends a run with the options of `bigbird submit`; see its help.
 
     Raises:

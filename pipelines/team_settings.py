@@ -48,9 +48,10 @@ class TeamSettings(BaseModel):
         "", pattern=_NO_SPACES, description="Where Kubeflow keeps a run's files; the installation's place by default."
     )
     network: str = Field(
-        "", pattern=r"^(projects/[^/]+/global/networks/[^/]+)?$",
+        "",
+        pattern=r"^(projects/[^/]+/global/networks/[^/]+)?$",
         description="VPC to peer with, as projects/NUMBER/global/networks/NAME.",
-    )  # fmt: skip
+    )
     subnetwork: str = Field("", description="Subnetwork of Dataflow's workers, as regions/REGION/subnetworks/NAME.")
     images: str = Field("", description="File of `make push`: the images by digest.")
     image_prefix: str = Field("", description="Images are PREFIX-preprocess and so on, in place of a file.")
@@ -66,9 +67,10 @@ class TeamSettings(BaseModel):
         (), description="Who gets a mail when a run ends; Vertex AI only."
     )
     notify_webhook: str = Field(
-        "", pattern=r"^[A-Za-z0-9_.-]*$",
+        "",
+        pattern=r"^[A-Za-z0-9_.-]*$",
         description="Secret that holds a webhook's address: of Secret Manager, or Kubernetes' (key: url).",
-    )  # fmt: skip
+    )
 
     @field_validator("notify_emails", mode="before")
     @classmethod

@@ -23,7 +23,7 @@ from bigbird.manifests import (
     SuspectFacts,
     TextLengths,
 )
-from bigbird.storage import is_file, is_remote, join, list_names, open_file, read_bytes
+from bigbird.storage import is_remote, join
 from bigbird.support.artifacts import new_folder
 from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import ChecksFailed, InputError
@@ -32,6 +32,7 @@ from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.registry import answering_family, checked_task_names, data_section_keys, family_of_task
 from bigbird.tasks.table_rows import SPLITS
 from bigbird.version import provenance
+from bigbird_components import raw_files
 from bigbird_components.check.collected import Collected
 from bigbird_components.check.kinds import GROUPS, Check, Example, Found
 from bigbird_components.check.report_page import findings_page
@@ -43,42 +44,19 @@ from bigbird_components.check.wording import counted, doubt, suspect_place
 _log = logging.getLogger(__name__)
 
 SUSPECTS = Check(
-    "suspect-label", "suspects", "warning", "rows", "whose label is probably wrong, as the model of --predictions is confidently of another mind",
+    "suspect-label",
+    "suspects",
+    "warning",
+    "rows",
+    "whose label is probably wrong, as the model of --predictions is confidently of another mind",
     "look at them, the least likely first",
-)  # fmt: skip
+)
 CHECKS: tuple[Check, ...] = (*TABLE_CHECKS, *ROW_CHECKS)
 REPORT = "report.html"
 NONE = "none"
 """Of `fail_on`: nothing is to fail."""
 
 _PROGRESS = 1000  # rows from one line to the next
-
-
-class _Files:
-    """Files here and in buckets, as `bigbird.tasks.raw_input.Storage` has them."""
-
-    open_raw = staticmethod(open_file)
-    is_file = staticmethod(is_file)
-    list_names = staticmethod(list_names)
-    join = staticmethod(join)
-    is_remote = staticmethod(is_remote)
-
-    @staticmethod
-    def read_bytes(path: str, what: str) -> bytes:
-        try:
-            return read_bytes(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error}); expected the {what}") from None
-
-
-class _VocabularyFiles:
-    """Where a vocabulary lies, as `read_vocabulary` looks for it."""
-
-    def names(self, folder: str) -> set[str]:
-        return set() if is_file(folder) else set(list_names(folder))
-
-    def read(self, file: str) -> bytes:
-        return _Files.read_bytes(file, "vocabulary")
 
 
 def check_names() -> tuple[str, ...]:
@@ -190,7 +168,7 @@ def _fitting_task(inputs: Inputs) -> str:
     tasks = checked_task_names()
     having = [task for task in tasks if inputs.section.keys() <= data_section_keys(task)] or list(tasks)
     for path in filter(None, (inputs.path, *inputs.files.values())):
-        names = [path] if any(mark in path for mark in "*?[") or _Files.is_file(path) else _Files.list_names(path)
+        names = [path] if any(mark in path for mark in "*?[") or raw_files.is_file(path) else raw_files.list_names(path)
         reading = [task for task in having if any(map(family_of_task(task).is_table, names))]
         having = reading or having
     return having[0]
@@ -200,7 +178,7 @@ def _counter(vocabulary: str) -> Callable[[Sequence[str]], Sequence[int]]:
     from bigbird.text.files import read_vocabulary
     from bigbird.text.vocabulary import Vocabulary
 
-    file, content = read_vocabulary(vocabulary, _VocabularyFiles())
+    file, content = read_vocabulary(vocabulary, raw_files.VocabularyFiles())
     pieces = Vocabulary(content, name=file)
     return lambda texts: [len(ids) + 2 for ids in pieces.encode(texts)]
 
@@ -208,7 +186,7 @@ def _counter(vocabulary: str) -> Callable[[Sequence[str]], Sequence[int]]:
 def _read(
     task: str, inputs: Inputs, count_tokens: Callable[[Sequence[str]], Sequence[int]] | None, examples: int
 ) -> Collected:
-    source = family_of_task(task).rows_to_check(inputs, _Files())
+    source = family_of_task(task).rows_to_check(inputs, raw_files)
     for split, path in source.files:
         _log.info(f"reading {path}{'' if len(source.named) == 1 else f' ({split})'}")
     table = Collected(source, count_tokens, examples)

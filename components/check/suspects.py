@@ -59,9 +59,15 @@ def _of_one(
     own = given.argmax(1)
     other = confident(probabilities, own)
     return [
-        Suspect(rows[at], labels[own[at]], labels[other[at]], float(probabilities[at, own[at]]), float(probabilities[at, other[at]]))
+        Suspect(
+            rows[at],
+            labels[own[at]],
+            labels[other[at]],
+            float(probabilities[at, own[at]]),
+            float(probabilities[at, other[at]]),
+        )
         for at in np.flatnonzero(other != own).tolist()
-    ]  # fmt: skip
+    ]
 
 
 def _of_several(

@@ -168,9 +168,13 @@ def post(address: str, body: dict[str, Any]) -> None:
         body = {"text": body["text"]}
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold the path, which is the secret
     retry = Retry(
-        _RETRIES, read=0, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",),
+        _RETRIES,
+        read=0,
+        backoff_factor=0.5,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods=("POST",),
         raise_on_status=False,
-    )  # fmt: skip
+    )
     with requests.Session() as session:
         for scheme in ("https://", "http://"):
             session.mount(scheme, HTTPAdapter(max_retries=retry))

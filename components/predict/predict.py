@@ -105,9 +105,13 @@ def predict(
     with _locked(output):
         facts, fields = _model(model)
         settings = {
-            **section.model_dump(), "columns": given, "id": id_column, "keep": list(keep), "keep_all": keep_all,
+            **section.model_dump(),
+            "columns": given,
+            "id": id_column,
+            "keep": list(keep),
+            "keep_all": keep_all,
             "max_bad_records": max_bad_records,
-        }  # fmt: skip
+        }
         identity = Identity(
             version=provenance()["version"],
             model_digest=facts.digest,
@@ -212,9 +216,16 @@ def _choose(
     names = column_names(tables[0], section, files)
     more = [name for each in tables[1:] for name in column_names(each, section, files)] if keep_all else []
     chosen = choose_columns(
-        fields, given, id_column=id_column, keep=keep, keep_all=keep_all, table=tables[0], names=names, more_names=more,
+        fields,
+        given,
+        id_column=id_column,
+        keep=keep,
+        keep_all=keep_all,
+        table=tables[0],
+        names=names,
+        more_names=more,
         dataset=dataset,
-    )  # fmt: skip
+    )
     for field, used in chosen.fields.items():
         _log.info(f"{field} is read from {' and '.join(shown(name, 60) for name in used)}")
     return chosen
@@ -231,9 +242,14 @@ def _read(
 ) -> JobState:
     place = Place("", "", job.work)
     shards, rejected = read_rows(
-        tables, section, chosen, files,
-        max_bad_records=max_bad_records, rows_file=place.rows, rejected_file=place.rejected,
-    )  # fmt: skip
+        tables,
+        section,
+        chosen,
+        files,
+        max_bad_records=max_bad_records,
+        rows_file=place.rows,
+        rejected_file=place.rejected,
+    )
     if input_facts([each.path for each in tables]) != state.identity.input:
         raise InputError(f"{tables[0].path}: was changed while it was read; give a file that nobody writes")
     read = JobState(

@@ -33,6 +33,7 @@ from bigbird_components.preprocess.beam_run import is_local, parse_options, run_
 from bigbird_components.preprocess.local_shards import EarlyShards
 from bigbird_components.preprocess.reading import Lines, OnShard, find_sources, read_source, read_tables
 from bigbird_components.preprocess.report_page import reading_lines, summary_page
+from bigbird_components.raw_files import VocabularyFiles
 
 if TYPE_CHECKING:
     from bigbird_components.preprocess.shards import Encoding
@@ -99,7 +100,7 @@ def preprocess(
         sources = find_sources(task, input, files)
     own = None
     if vocabulary:  # what is wrong with it is said before any long work
-        file, content = read_vocabulary(vocabulary, _Storage())
+        file, content = read_vocabulary(vocabulary, VocabularyFiles())
         own = Vocabulary(content, lower_case, name=file)
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
@@ -195,18 +196,6 @@ def _texts(family: TaskFamily, path: str, size: int, every: int) -> Iterator[str
     with storage.open_range(path, 0, size) as lines:
         for line in islice(lines, 0, None, every):
             yield from family.texts(json.loads(line))
-
-
-class _Storage:
-    """Where a vocabulary lies, as `read_vocabulary` looks for it."""
-
-    def names(self, folder: str) -> set[str]:
-        """What a folder holds."""
-        return set() if storage.is_file(folder) else set(storage.list_names(folder))
-
-    def read(self, file: str) -> bytes:
-        """A file's content."""
-        return storage.read_bytes(file, "vocabulary")
 
 
 class _Encoder:

@@ -164,9 +164,7 @@ class _Writer:
 
     def _cut(self) -> None:
         self._cuts.append((self._start, self._size, self._count, self._first))
-        self._start, self._size, self._count, self._first = (
-            self._start + self._size, 0, 0, self._first + self._count
-        )  # fmt: skip
+        self._start, self._size, self._count, self._first = (self._start + self._size, 0, 0, self._first + self._count)
         if self._whole is not None:
             self._flush()
             self._file.flush()

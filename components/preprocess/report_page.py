@@ -62,11 +62,17 @@ def _split_table(splits: dict[str, SplitFacts]) -> report.Html:
     header = ["split", "examples", "records", "tokens", "mean length", "longest", "truncated", "files"]
     rows = [
         [
-            split, facts.examples, facts.records, facts.tokens, round(facts.tokens / facts.records),
-            facts.longest, facts.truncated, len(facts.files),
+            split,
+            facts.examples,
+            facts.records,
+            facts.tokens,
+            round(facts.tokens / facts.records),
+            facts.longest,
+            facts.truncated,
+            len(facts.files),
         ]
         for split, facts in splits.items()
-    ]  # fmt: skip
+    ]
     return report.table(header, rows)
 
 

@@ -6,13 +6,8 @@ written last, is what makes the folder whole, and a failed run deletes what it w
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
 from bigbird.storage import (
     create,
@@ -25,14 +20,12 @@ from bigbird.storage import (
     list_names,
     locked_in_bucket,
     name,
-    open_file,
     service_of,
     write_bytes,
 )
-from bigbird.storage import read_bytes as read_raw
 from bigbird.support.artifacts import check_replaceable, new_folder
-from bigbird.support.errors import InputError
 from bigbird_components.output_files import check_output, for_workers, make_folder, open_range
+from bigbird_components.raw_files import open_raw, read_bytes
 
 __all__ = [
     "check",
@@ -61,67 +54,6 @@ def check(path: str) -> None:
     """Raises `InputError` for an address of no service that can be reached."""
     if is_remote(path):
         service_of(path)
-
-
-def open_raw(path: str) -> BinaryIO:
-    """A file as it is, compressed or not.
-
-    Raises:
-        InputError: it cannot be opened.
-        ServiceError: a bucket refuses.
-    """
-    return open_file(path)
-
-
-def read_bytes(path: str, what: str) -> bytes:
-    """A whole file, unpacked where its name says that it is packed.
-
-    Raises:
-        InputError: it cannot be read; `what` tells the user what it should be.
-        ServiceError: a bucket refuses.
-    """
-    if not path.strip():
-        raise InputError(f"the {what} is given as an empty path")
-    try:
-        content = read_raw(path) if exists(path) else None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected the {what}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected the {what}") from None
-    if content is None:
-        raise InputError(f"{path}: no such file; expected the {what}")
-    unpack = next((unpack for ending, unpack in _UNPACKED.items() if path.lower().endswith(ending)), None)
-    if unpack is None:
-        return content
-    try:
-        return unpack(content)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-        raise InputError(
-            f"{path}: its name says that it is compressed, and it cannot be unpacked ({error}); expected the {what}"
-        ) from None
-
-
-def _unpack_zstandard(content: bytes) -> bytes:
-    from io import BytesIO
-
-    import zstandard  # Beam's own
-
-    try:
-        return zstandard.ZstdDecompressor().stream_reader(BytesIO(content), read_across_frames=True).read()
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from None
-
-
-# By the ending of a name.
-_UNPACKED: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".bz2": bz2.decompress,
-    ".deflate": zlib.decompress,
-    ".xz": lzma.decompress,
-    ".lzma": lzma.decompress,
-    ".zst": _unpack_zstandard,
-    ".zstd": _unpack_zstandard,
-}
 
 
 def write_text(path: str, text: str) -> None:

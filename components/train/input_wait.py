@@ -44,12 +44,14 @@ class InputWait:
         if self._looks <= WARM_UP_LOOKS or self._warned:
             return
         self._steps, self._waited, self._seconds = (
-            self._steps + steps, self._waited + waited_s, self._seconds + seconds,
-        )  # fmt: skip
+            self._steps + steps,
+            self._waited + waited_s,
+            self._seconds + seconds,
+        )
         if self._steps < LEAST_STEPS or self._seconds < LEAST_SECONDS:
             return
         share = self._waited / self._seconds
         if share > MOST_SHARE:
             self._warned = True
-            _log.warning(f"the device waits for its input {share:.0%} of the time. {ADVICE}")  # fmt: skip
+            _log.warning(f"the device waits for its input {share:.0%} of the time. {ADVICE}")
         self._steps, self._waited, self._seconds = 0, 0.0, 0.0

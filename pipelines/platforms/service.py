@@ -52,8 +52,14 @@ class Request:
             name: value for name, value in self.labels.items() if name != COMMIT_LABEL
         }  # of who sent it, not of the work
         parts = [
-            self.spec, self.parameters, labels, self.pipeline_root, self.caching, self.service_account, self.network,
-        ]  # fmt: skip
+            self.spec,
+            self.parameters,
+            labels,
+            self.pipeline_root,
+            self.caching,
+            self.service_account,
+            self.network,
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=dict).encode()).hexdigest()[:16]
 
 

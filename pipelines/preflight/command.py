@@ -30,9 +30,19 @@ REQUIRED = {"jax": "jax", "keras": "keras", "libtpu": "libtpu", "tensorflow": "t
 
 
 def preflight_command(
-    *, task: str | None, machine: str, backend: Backend | None, recipe: str | None, overrides: tuple[str, ...], dataset: Path | None, examples: int | None, price: float | None, search: bool,
-    as_json_text: bool, **options: Any,
-) -> None:  # fmt: skip
+    *,
+    task: str | None,
+    machine: str,
+    backend: Backend | None,
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    dataset: Path | None,
+    examples: int | None,
+    price: float | None,
+    search: bool,
+    as_json_text: bool,
+    **options: Any,
+) -> None:
     """Compiles a training step and prints what the compiler says; see `bigbird preflight --help`.
 
     Raises:
@@ -102,11 +112,24 @@ def examine(
         other = None if program.fits or checkpointed else _with_checkpointing(experiment, profile, length, limit, rows)
         largest = largest_batch(compiler, rows, limit) if search else None
     return Findings(
-        task=task, machine=machine, chips=profile.chips, clock_hz=profile.clock_hz, chip_memory=profile.chip_memory_gib * GIB, usable=limit,
-        dtype=experiment.runtime.mixed_precision_dtype, checkpointed=checkpointed, batch=batch, length=length,
-        lengths=sum(bucket <= length for bucket in experiment.task.buckets), program=program, fits=program.fits, job=job,
-        largest=largest, with_checkpointing=other, programs=compiler.programs,
-    )  # fmt: skip
+        task=task,
+        machine=machine,
+        chips=profile.chips,
+        clock_hz=profile.clock_hz,
+        chip_memory=profile.chip_memory_gib * GIB,
+        usable=limit,
+        dtype=experiment.runtime.mixed_precision_dtype,
+        checkpointed=checkpointed,
+        batch=batch,
+        length=length,
+        lengths=sum(bucket <= length for bucket in experiment.task.buckets),
+        program=program,
+        fits=program.fits,
+        job=job,
+        largest=largest,
+        with_checkpointing=other,
+        programs=compiler.programs,
+    )
 
 
 def _with_checkpointing(experiment: Experiment, machine: Machine, length: int, limit: int, rows: int) -> Program:

@@ -143,8 +143,12 @@ class Compiler:
         log = folder / f"{module}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - this Python and a module of ours
-                command, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )  # fmt: skip
+                command,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
             began = time.monotonic()
             try:
                 while process.poll() is None:

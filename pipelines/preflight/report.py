@@ -108,7 +108,9 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "batch": {"global": findings.batch, "chip": program.rows, "length": findings.length},
         "fits": findings.fits,
         "memory": {
-            **{name: getattr(program, name) for name in ("arguments", "outputs", "temporaries", "code") if program.fits},
+            **{
+                name: getattr(program, name) for name in ("arguments", "outputs", "temporaries", "code") if program.fits
+            },
             "total": program.memory,
             "chip": findings.chip_memory,
             "usable": findings.usable,
@@ -120,11 +122,14 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "remedies": remedies(findings),
         "not_included": not_included(findings),
         "programs": [one.described() for one in findings.programs],
-    }  # fmt: skip
+    }
     if largest is not None:
         found["largest_batch"] = {
-            "global": largest.rows * findings.chips, "chip": largest.rows, "exact": largest.exact, "failing_chip": largest.failing,
-        }  # fmt: skip
+            "global": largest.rows * findings.chips,
+            "chip": largest.rows,
+            "exact": largest.exact,
+            "failing_chip": largest.failing,
+        }
     return found
 
 

@@ -70,9 +70,12 @@ class BigBirdClassifier(FromPreset, keras.Model):
         self.pooler_dense = None
         if not use_encoder_pooler:
             self.pooler_dense = keras.layers.Dense(
-                config.hidden_size, activation="tanh" if head == "model_garden" else activation(config),
-                kernel_initializer=initializer(config), name="pooler_dense", dtype=dtype,
-            )  # fmt: skip
+                config.hidden_size,
+                activation="tanh" if head == "model_garden" else activation(config),
+                kernel_initializer=initializer(config),
+                name="pooler_dense",
+                dtype=dtype,
+            )
         bias = "zeros" if first_bias is None else _first_values(first_bias)
         self.logits = keras.layers.Dense(
             num_classes, kernel_initializer=initializer(config), bias_initializer=bias, name="logits", dtype="float32"

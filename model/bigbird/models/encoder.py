@@ -234,9 +234,12 @@ class BigBirdEncoder(FromPreset, keras.layers.Layer):
         self.pooler = None
         if with_pooler:
             self.pooler = keras.layers.Dense(
-                config.hidden_size, activation="tanh", kernel_initializer=initializer(config),
-                name="pooler", dtype=self.dtype_policy,
-            )  # fmt: skip
+                config.hidden_size,
+                activation="tanh",
+                kernel_initializer=initializer(config),
+                name="pooler",
+                dtype=self.dtype_policy,
+            )
         # Begins with the seed of the first weights: a draw of its own would change the weights of what is made after it.
         self.seed_generator = seed_generator(config, self.embeddings.word.embeddings_initializer.seed)
 

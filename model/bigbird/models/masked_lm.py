@@ -85,9 +85,12 @@ class _MaskedLMHead(keras.layers.Layer):
     def __init__(self, config: BigBirdEncoderConfig, dtype: keras.DTypePolicy):
         super().__init__(name="masked_lm", dtype=dtype)
         self.dense = keras.layers.Dense(
-            config.hidden_size, activation=activation(config), kernel_initializer=initializer(config), name="dense",
+            config.hidden_size,
+            activation=activation(config),
+            kernel_initializer=initializer(config),
+            name="dense",
             dtype=dtype,
-        )  # fmt: skip
+        )
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=config.layer_norm_epsilon, name="layer_norm", dtype=dtype
         )

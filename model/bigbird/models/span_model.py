@@ -60,9 +60,12 @@ class BigBirdSpanModel(FromPreset, keras.Model):
         self.encoder = BigBirdEncoder(config, dtype=dtype)
         if head != "model_garden":
             self.intermediate = keras.layers.Dense(
-                config.intermediate_size, activation=activation(config), kernel_initializer=initializer(config),
-                name="intermediate", dtype=dtype,
-            )  # fmt: skip
+                config.intermediate_size,
+                activation=activation(config),
+                kernel_initializer=initializer(config),
+                name="intermediate",
+                dtype=dtype,
+            )
             self.output_dense = keras.layers.Dense(
                 config.hidden_size, kernel_initializer=initializer(config), name="output", dtype=dtype
             )

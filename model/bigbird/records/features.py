@@ -231,9 +231,13 @@ def _example_class() -> Any:
         (("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List")), start=1
     ):
         feature.field.add(
-            name=name, number=number, type=field.TYPE_MESSAGE, type_name=f".tensorflow.{kind_name}",
-            label=field.LABEL_OPTIONAL, oneof_index=0,
-        )  # fmt: skip
+            name=name,
+            number=number,
+            type=field.TYPE_MESSAGE,
+            type_name=f".tensorflow.{kind_name}",
+            label=field.LABEL_OPTIONAL,
+            oneof_index=0,
+        )
     features = file.message_type.add(name="Features")
     entry = features.nested_type.add(name="FeatureEntry")
     entry.options.map_entry = True
@@ -242,9 +246,12 @@ def _example_class() -> Any:
         name="value", number=2, type=field.TYPE_MESSAGE, type_name=".tensorflow.Feature", label=field.LABEL_OPTIONAL
     )
     features.field.add(
-        name="feature", number=1, type=field.TYPE_MESSAGE, type_name=".tensorflow.Features.FeatureEntry",
+        name="feature",
+        number=1,
+        type=field.TYPE_MESSAGE,
+        type_name=".tensorflow.Features.FeatureEntry",
         label=field.LABEL_REPEATED,
-    )  # fmt: skip
+    )
     example = file.message_type.add(name="Example")
     example.field.add(
         name="features", number=1, type=field.TYPE_MESSAGE, type_name=".tensorflow.Features", label=field.LABEL_OPTIONAL

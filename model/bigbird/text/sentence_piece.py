@@ -397,9 +397,12 @@ def _model_proto() -> Any:
     trainer.field.add(name="model_type", number=3, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL, default_value="1")
     model = file.message_type.add(name="Model")
     model.field.add(
-        name="trainer_spec", number=2, type=field.TYPE_MESSAGE, type_name=".bigbird.TrainerSpec",
+        name="trainer_spec",
+        number=2,
+        type=field.TYPE_MESSAGE,
+        type_name=".bigbird.TrainerSpec",
         label=field.LABEL_OPTIONAL,
-    )  # fmt: skip
+    )
     model.field.add(
         name="pieces", number=1, type=field.TYPE_MESSAGE, type_name=".bigbird.Piece", label=field.LABEL_REPEATED
     )

@@ -108,16 +108,20 @@ def _apis(cloud: _Cloud, settings: TeamSettings, placement: Placement) -> Iterat
     states = {service["name"].rpartition("/")[2]: service.get("state") for service in answer.get("services", [])}
     off = [f"{name}.googleapis.com" for name in wanted if states.get(f"{name}.googleapis.com") != "ENABLED"]
     yield Finding(
-        "APIs", not off, f"off: {', '.join(off)}" if off else f"{', '.join(wanted)} are on",
+        "APIs",
+        not off,
+        f"off: {', '.join(off)}" if off else f"{', '.join(wanted)} are on",
         f"gcloud services enable {' '.join(off)} --project {settings.project}",
-    )  # fmt: skip
+    )
 
 
 def _roles(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
     status, answer = cloud(
-        "cloudresourcemanager", "POST", f"/v1/projects/{settings.project}:testIamPermissions",
+        "cloudresourcemanager",
+        "POST",
+        f"/v1/projects/{settings.project}:testIamPermissions",
         json={"permissions": list(_PERMISSIONS)},
-    )  # fmt: skip
+    )
     if status != 200:
         yield Finding(
             "your roles", None if status in (0, 403) else False, _said(status, answer), "is the project's id right?"
@@ -125,27 +129,33 @@ def _roles(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
         return
     absent = sorted(set(_PERMISSIONS) - set(answer.get("permissions", [])))
     yield Finding(
-        "your roles", not absent, f"you lack {', '.join(absent)}" if absent else "you may submit, schedule and register",
+        "your roles",
+        not absent,
+        f"you lack {', '.join(absent)}" if absent else "you may submit, schedule and register",
         f"gcloud projects add-iam-policy-binding {settings.project} --member user:YOU --role roles/aiplatform.user",
-    )  # fmt: skip
+    )
 
 
 def _service_account(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
     account = settings.service_account
     if not account:
         yield Finding(
-            "service account", None, "none is set, so steps run as the Compute Engine default one, which may do too much",
+            "service account",
+            None,
+            "none is set, so steps run as the Compute Engine default one, which may do too much",
             "create one with the roles in docs/reference/cloud.md and set service_account",
-        )  # fmt: skip
+        )
         return
     path = f"/v1/projects/-/serviceAccounts/{account}:testIamPermissions"
     status, answer = cloud("iam", "POST", path, json={"permissions": ["iam.serviceAccounts.actAs"]})
     allowed = status == 200 and "iam.serviceAccounts.actAs" in answer.get("permissions", [])
     detail = f"you may let steps run as {account}" if allowed else f"you may not let steps run as {account}"
     yield Finding(
-        "service account", allowed, detail if status == 200 else f"{account}: {_said(status, answer)}",
+        "service account",
+        allowed,
+        detail if status == 200 else f"{account}: {_said(status, answer)}",
         f"gcloud iam service-accounts add-iam-policy-binding {account} --member user:YOU --role roles/iam.serviceAccountUser",
-    )  # fmt: skip
+    )
 
 
 def _bucket(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
@@ -165,17 +175,21 @@ def _bucket(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
         return
     absent = sorted(set(_OBJECT_PERMISSIONS) - set(answer.get("permissions", [])))
     yield Finding(
-        "bucket", not absent, f"gs://{name}: you lack {', '.join(absent)}" if absent else f"gs://{name}: you may read and write",
+        "bucket",
+        not absent,
+        f"gs://{name}: you lack {', '.join(absent)}" if absent else f"gs://{name}: you may read and write",
         f"gcloud storage buckets add-iam-policy-binding gs://{name} --member user:YOU --role roles/storage.objectUser",
-    )  # fmt: skip
+    )
     status, answer = cloud(storage, "GET", f"/storage/v1/b/{name}", params={"fields": "location"})
     if status == 200:
         location = str(answer.get("location", "")).lower()
         good = location == settings.region or "-" not in location  # a multi-region, as eu
         yield Finding(
-            "bucket's place", True if good else None, f"{location}; runs are in {settings.region}",
+            "bucket's place",
+            True if good else None,
+            f"{location}; runs are in {settings.region}",
             "reading across regions costs time and money; take a bucket in the region",
-        )  # fmt: skip
+        )
 
 
 def _storage_address(settings: TeamSettings) -> str:

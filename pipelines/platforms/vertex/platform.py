@@ -66,9 +66,15 @@ class Vertex(RemotePlatform):
 
         _check_registry(images)
         return vertex_target(
-            images, settings, placement.machine_name, placement.strategy, placement.timeout_hours, placement.max_wait_hours,
-            placement.options["dataflow"], placement.backend,
-        )  # fmt: skip
+            images,
+            settings,
+            placement.machine_name,
+            placement.strategy,
+            placement.timeout_hours,
+            placement.max_wait_hours,
+            placement.options["dataflow"],
+            placement.backend,
+        )
 
     def service(self, settings: TeamSettings) -> PipelineService:
         """The REST services of the project's region."""

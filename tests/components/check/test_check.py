@@ -19,8 +19,9 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.table_rows import SPLITS
 from bigbird.text.sentence_piece import train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
+from bigbird_components import raw_files
 from bigbird_components.check.__main__ import main
-from bigbird_components.check.check import CHECKS, _Files, check, check_names, parse_fail_on, refuse_failed
+from bigbird_components.check.check import CHECKS, check, check_names, parse_fail_on, refuse_failed
 from bigbird_components.check.component import check_component
 from tests.components.check.planted import OPTIONS, Planted
 from tests.tasks.classification.outcomes import outcome
@@ -162,7 +163,7 @@ def test_good_texts_of_other_languages_raise_no_alarm(tmp_path, text):
 def test_splits_are_those_that_training_cuts(tmp_path, make, section):
     path = table(tmp_path, [make(i) for i in range(200)], header="text,label,group")
     data = TableData.model_validate({**section, "files": [path]})
-    rows = rows_to_check(Inputs(path, {}, section), _Files())
+    rows = rows_to_check(Inputs(path, {}, section), raw_files)
     lines = [row.line for row in rows.read(lambda *_: None)]
     outcome = rows.outcome()
     ours = {line: SPLITS[split] for line, split in zip(lines, outcome.splits, strict=True) if split < len(SPLITS)}

@@ -11,7 +11,8 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.table_rows import SPLITS
 from bigbird.tasks.token_labels.checking import rows_to_check
 from bigbird.tasks.token_labels.dataset import read_table
-from bigbird_components.check.check import _Files, check
+from bigbird_components import raw_files
+from bigbird_components.check.check import check
 from tests.components.check.test_check import counts, finding, sentence
 
 
@@ -84,9 +85,9 @@ def test_splits_are_those_that_training_cuts(tmp_path, group):
         row["source"] = f"{number // 3}.txt"
     section = {"spans": "entities", "group": group, "validation_fraction": 0.2, "test_fraction": 0.1, "seed": 7}
     inputs = Inputs(written(tmp_path, rows), {}, section)
-    found = rows_to_check(inputs, _Files())
+    found = rows_to_check(inputs, raw_files)
     lines = [row.line for row in found.read(lambda *_: pytest.fail("unreadable"))]
-    reading = read_table(inputs, _Files(), BytesIO(), BadRecords(), lambda _: None, lambda *_: None)
+    reading = read_table(inputs, raw_files, BytesIO(), BadRecords(), lambda _: None, lambda *_: None)
     expected = {json.loads(line)["line"]: split for split, line, _ in reading.lines()}
     splits = np.array(SPLITS)[found.outcome().splits]
     assert dict(zip(lines, splits.tolist(), strict=True)) == expected

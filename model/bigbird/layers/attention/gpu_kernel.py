@@ -106,9 +106,15 @@ def unsuitable(
 
 
 def block_sparse_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, pattern: BlockPattern, layer: int,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    *,
+    pattern: BlockPattern,
+    layer: int,
     training: bool = False,  # noqa: ARG001 - of the contract
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Attention over the published block pattern; compiled for an NVIDIA GPU, interpreted (slowly) for anything else.
 
     Arguments (float[B, L, N, D] three times, mask [B, L]) and result are those of `block_sparse.block_sparse_attention`.
@@ -197,9 +203,16 @@ _attend.defvjp(_attend_forward, _attend_backward)
 
 
 def _run(
-    work: Any, sizes: _Sizes, lists: _Lists, tokens: Any, arrays: list[Any], rows: list[Any], *,
-    outputs: tuple[int, int], sums: list[tuple[int, ...]],
-) -> Any:  # fmt: skip
+    work: Any,
+    sizes: _Sizes,
+    lists: _Lists,
+    tokens: Any,
+    arrays: list[Any],
+    rows: list[Any],
+    *,
+    outputs: tuple[int, int],
+    sums: list[tuple[int, ...]],
+) -> Any:
     """What `work` makes of every block and the others in its list.
 
     Args:

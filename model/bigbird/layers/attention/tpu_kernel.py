@@ -127,9 +127,15 @@ def unsuitable(heads: int, size: int, block_size: int, length: int, itemsize: in
 
 
 def block_sparse_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, pattern: BlockPattern, layer: int,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    *,
+    pattern: BlockPattern,
+    layer: int,
     training: bool = False,  # noqa: ARG001 - of the contract
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Attention over the published block pattern; compiled for a TPU, interpreted (slowly) for anything else.
 
     Arguments (float[B, L, N, D] three times, mask [B, L]) and result are those of `block_sparse.block_sparse_attention`.
@@ -305,9 +311,21 @@ def _forward_kernel(
 
 
 def _backward_kernel(
-    sizes: _Sizes, table: Any, bias: Any, query: Any, key: Any, value: Any, context: Any, upstream: Any, log_sum: Any,
-    d_query: Any, d_key: Any, d_value: Any, key_sum: Any, value_sum: Any,
-) -> None:  # fmt: skip
+    sizes: _Sizes,
+    table: Any,
+    bias: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    context: Any,
+    upstream: Any,
+    log_sum: Any,
+    d_query: Any,
+    d_key: Any,
+    d_value: Any,
+    key_sum: Any,
+    value_sum: Any,
+) -> None:
     @pl.when(pl.program_id(2) == 0)
     def _() -> None:
         key_sum[...] = jnp.zeros_like(key_sum)

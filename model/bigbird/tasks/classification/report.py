@@ -163,8 +163,16 @@ def _number(results: ClassificationResults, gold: np.ndarray, lengths: np.ndarra
             ),
         ),
         _by_length(results, lengths, "Mean absolute error", lambda rows: float(errors[rows].mean()), None),
-        _records(results, lengths, told, "Largest errors", int((errors > 0).sum()), "are not exact", "with the largest errors"),
-    ]  # fmt: skip
+        _records(
+            results,
+            lengths,
+            told,
+            "Largest errors",
+            int((errors > 0).sum()),
+            "are not exact",
+            "with the largest errors",
+        ),
+    ]
 
 
 _SECTIONS = {"single": _single, "multi": _multi, "number": _number}
@@ -183,9 +191,13 @@ def _by_label(results: ClassificationResults, gold: np.ndarray) -> report.Html:
     for i in np.argsort(-support, kind="stable")[:MOST_ROWS].tolist():
         found = results.metrics.per_label[results.labels[i]]
         row = [
-            _label(results.labels[i]), int(support[i]), int(given[i]),
-            found.get("precision"), found.get("recall"), found.get("f1"),
-        ]  # fmt: skip
+            _label(results.labels[i]),
+            int(support[i]),
+            int(given[i]),
+            found.get("precision"),
+            found.get("recall"),
+            found.get("f1"),
+        ]
         rows.append([*row, float(thresholds[i])] if several else row)
     counts = (
         f"A document has {gold.sum(axis=1).mean():.2f} labels on average, and is given {answers.sum(axis=1).mean():.2f}; "
@@ -211,7 +223,9 @@ def _curves(results: ClassificationResults, gold: np.ndarray) -> report.Html:
     )
 
 
-def _by_length(results: ClassificationResults, lengths: np.ndarray, name: str, score: Any, highest: float | None) -> report.Html:  # fmt: skip
+def _by_length(
+    results: ClassificationResults, lengths: np.ndarray, name: str, score: Any, highest: float | None
+) -> report.Html:
     layout = results.layout
     cut = layout is not None and layout.long_documents != "windows"
     how = (
@@ -274,9 +288,12 @@ def _decisions(results: ClassificationResults) -> report.Html:
         "little better than elsewhere.",
         report.table(["chosen", "value", "for", "before", "after", "documents"], rows),
         bound if chosen.at_a_bound else "",
-        report.table(["metric on this split", f"temperature 1{', thresholds 0.5' * (results.kind == 'multi')}", "as chosen"], compared),
+        report.table(
+            ["metric on this split", f"temperature 1{', thresholds 0.5' * (results.kind == 'multi')}", "as chosen"],
+            compared,
+        ),
         _kept(chosen.kept or {}),
-    )  # fmt: skip
+    )
 
 
 def _kept(kept: Mapping[str, str]) -> report.Html:

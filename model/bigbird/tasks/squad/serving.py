@@ -174,9 +174,14 @@ class DocumentReader(Reader):
         max_width: int,
     ):
         super().__init__(
-            model, vocabulary, buckets=buckets, windows=windows, n_best_size=top_k, max_answer_length=max_width + 1,
+            model,
+            vocabulary,
+            buckets=buckets,
+            windows=windows,
+            n_best_size=top_k,
+            max_answer_length=max_width + 1,
             null_threshold=None,
-        )  # fmt: skip
+        )
         self._layout = {"cls_id": None, "sep_id": vocabulary.passage_id, "end_id": vocabulary.empty_id}
 
     def _from_text(self, question: tf.Tensor, context: tf.Tensor) -> Tensors:

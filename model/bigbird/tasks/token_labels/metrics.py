@@ -118,9 +118,16 @@ def interval(documents: Sequence[tuple[Sequence[Span], Sequence[Span]]], seed: i
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail]).tolist() if undefined * 10 <= RESAMPLES else (None, None)
     return Interval(
-        "f1", 2 * right / both if both else 0.0, low, high, CONFIDENCE, RESAMPLES, undefined, seed,
+        "f1",
+        2 * right / both if both else 0.0,
+        low,
+        high,
+        CONFIDENCE,
+        RESAMPLES,
+        undefined,
+        seed,
         "percentile bootstrap over documents",
-    )  # fmt: skip
+    )
 
 
 def _f1_first(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:

@@ -111,9 +111,14 @@ def parse(
                 seen.add(identifier)
                 key = question["id"] if domain == "Wikipedia" else identifier
                 yield {
-                    "id": identifier, "key": key, "question": question["text"], "title": title,
-                    "context": context, "aliases": aliases, "forms": forms,
-                }  # fmt: skip
+                    "id": identifier,
+                    "key": key,
+                    "question": question["text"],
+                    "title": title,
+                    "context": context,
+                    "aliases": aliases,
+                    "forms": forms,
+                }
     if not tree["Data"]:
         raise InputError(f"{file}: holds no question; expected TriviaQA's Data[].Question")
 

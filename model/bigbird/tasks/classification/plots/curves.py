@@ -62,9 +62,17 @@ def precision_recall_curves(gold: np.ndarray, probabilities: np.ndarray, labels:
     axes.set_ylim(-0.01, 1.03)
     label_axes(axes, "recall", "precision")
     legend = axes.legend(
-        lines, ["."] * len(lines), title="average precision", loc="upper left", bbox_to_anchor=(1.03, 1.02),
-        frameon=False, fontsize=9, title_fontsize=9, alignment="left", handlelength=2.4,
-    )  # fmt: skip
+        lines,
+        ["."] * len(lines),
+        title="average precision",
+        loc="upper left",
+        bbox_to_anchor=(1.03, 1.02),
+        frameon=False,
+        fontsize=9,
+        title_fontsize=9,
+        alignment="left",
+        handlelength=2.4,
+    )
     legend.get_title().set_color(SOFT)
     for text, name in zip(legend.get_texts(), names, strict=True):  # a legend's own labels may not begin with "_"
         text.set_parse_math(False)
@@ -114,9 +122,14 @@ def reliability_diagram(confidence: np.ndarray, right: np.ndarray) -> Any:
     for start, count in zip(left, bins.counts.tolist(), strict=True):
         if count:
             below.annotate(
-                short_number(count), (start + width[0] * 0.46, count), (0, 2), textcoords="offset points",
-                ha="center", fontsize=7, color=INK,
-            )  # fmt: skip
+                short_number(count),
+                (start + width[0] * 0.46, count),
+                (0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7,
+                color=INK,
+            )
     label_axes(below, "predicted confidence", "examples")
     below.yaxis.set_major_locator(few_whole_ticks())
     return figure
