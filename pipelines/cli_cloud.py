@@ -12,7 +12,7 @@ import click
 from bigbird.support.console import run_command
 from bigbird.support.errors import InputError
 from bigbird_components.command_line import Command
-from bigbird_components.table_options import table_options
+from bigbird_components.table_flags import table_options
 from bigbird_pipelines.machines import MACHINES
 from bigbird_pipelines.options import (
     PIPELINE_TASKS,

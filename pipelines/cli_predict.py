@@ -12,7 +12,7 @@ from bigbird.support.console import run_command
 from bigbird.support.errors import InputError
 from bigbird.tasks.table_options import COMMON
 from bigbird_components.command_line import Command
-from bigbird_components.table_options import click_option
+from bigbird_components.table_flags import click_option
 from bigbird_pipelines.options import examples, settings_options
 from bigbird_pipelines.platforms.registry import remote_platform, remote_platforms
 from bigbird_pipelines.shortcuts import Finite

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from bigbird.tasks.registry import pipeline_task_names
-from bigbird_components.table_options import table_options
+from bigbird_components.table_flags import table_options
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import STRATEGIES
 from bigbird_pipelines.platforms.platform import Platform

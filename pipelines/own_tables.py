@@ -12,7 +12,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.records import name_of
 from bigbird.tasks.registry import data_section_keys, family_of_task, pipeline_task_names, table_task_names
-from bigbird_components.table_options import OPTIONS, as_overrides, given_options
+from bigbird_components.table_flags import OPTIONS, as_overrides, given_options
 from bigbird_pipelines.parameters import overridden_task
 from bigbird_pipelines.recipes import recipe_text
 
@@ -34,7 +34,7 @@ def with_own_tables(options: Mapping[str, Any], files: Names) -> dict[str, Any]:
         files: looks into folders and patterns, where `task` is not given.
 
     Returns:
-        The options without those of `bigbird_components.table_options`; `task` is None where nothing tells it.
+        The options without those of `bigbird_components.table_flags`; `task` is None where nothing tells it.
 
     Raises:
         InputError: an option about tables goes with another task, or files may be of several tasks.

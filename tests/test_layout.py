@@ -162,7 +162,7 @@ LIGHT = (
     "bigbird_components.evaluate.__main__", "bigbird_components.evaluate.report_charts", "bigbird_components.evaluate.wording", "bigbird_components.export.__main__", "bigbird_components.notify.notify",
     "bigbird_components.beam_options", "bigbird_components.output_files", "bigbird_components.platforms.kubeflow", "bigbird_components.platforms.vertex", "bigbird_components.predict.answering", "bigbird_components.predict.predict", "bigbird_components.preprocess.__main__",
     "bigbird_components.preprocess.inputs", "bigbird_components.preprocess.report_page", "bigbird_components.run_configuration", "bigbird_components.register.__main__", "bigbird_components.register.register",
-    "bigbird_components.runs", "bigbird_components.serve.__main__", "bigbird_components.serve.serve", "bigbird_components.stage", "bigbird_components.table_options", "bigbird_components.train.__main__",
+    "bigbird_components.runs", "bigbird_components.serve.__main__", "bigbird_components.serve.serve", "bigbird_components.stage", "bigbird_components.table_flags", "bigbird_components.train.__main__",
     "bigbird_pipelines.cli", "bigbird_pipelines.cli_cloud", "bigbird_pipelines.cli_local", "bigbird_pipelines.cli_predict", "bigbird_pipelines.doctor", "bigbird_pipelines.files", "bigbird_pipelines.images", "bigbird_pipelines.local_run",
     "bigbird_pipelines.machines", "bigbird_pipelines.options", "bigbird_pipelines.own_tables", "bigbird_pipelines.parameters", "bigbird_pipelines.predict", "bigbird_pipelines.preflight.command",
     "bigbird_pipelines.preflight.compiler", "bigbird_pipelines.preflight.lowering", "bigbird_pipelines.recipes", "bigbird_pipelines.remote", "bigbird_pipelines.remote_predict",

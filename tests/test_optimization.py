@@ -54,6 +54,21 @@ def test_by_default_the_decay_lasts_the_run_and_the_warmup_a_tenth_of_it():
     assert (schedule.decay_steps, schedule.warmup_steps) == (250, 25)
 
 
+@pytest.mark.parametrize("steps", [300, 301, 10_000])
+def test_a_warmup_that_does_not_end_before_the_decay_is_refused(steps):
+    with pytest.raises(
+        InputError, match=rf"warm-up lasts {steps:,} steps .* after 300, so .*warmup_steps, such as to 30,"
+    ):
+        _schedule(train_steps=300, warmup={"polynomial": {"warmup_steps": steps}})
+    rates = {
+        "learning_rate": {"polynomial": {"decay_steps": 20_000}},
+        "warmup": {"polynomial": {"warmup_steps": steps}},
+    }
+    assert float(_schedule(train_steps=300, **rates)(200)) > 0  # a run that is shorter than its schedule
+    constant = {"learning_rate": {"type": "constant", "constant": {"learning_rate": 0.5}}}
+    assert float(_schedule(train_steps=300, warmup={"polynomial": {"warmup_steps": steps}}, **constant)(299)) > 0
+
+
 def test_a_constant_rate_and_no_warmup():
     schedule = _schedule(learning_rate={"type": "constant", "constant": {"learning_rate": 0.5}}, warmup={"type": None})
     assert [float(schedule(step)) for step in (0, 50, 1000)] == [0.5] * 3

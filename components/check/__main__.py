@@ -9,7 +9,7 @@ import click
 from bigbird.support.console import run_command
 from bigbird.tasks.registry import checked_task_names
 from bigbird_components.command_line import Command
-from bigbird_components.table_options import data_section, table_options
+from bigbird_components.table_flags import data_section, table_options
 
 EPILOG = """
 bigbird check reviews.csv --text review --label sentiment

@@ -7,7 +7,7 @@ import click
 from bigbird.support.console import run_command
 from bigbird.tasks.registry import task_names
 from bigbird_components.command_line import Command
-from bigbird_components.table_options import OPTIONS, data_section, table_options
+from bigbird_components.table_flags import OPTIONS, data_section, table_options
 
 EPILOG = """
 bigbird preprocess --task sst2 --input glue/SST-2 --output out/dataset

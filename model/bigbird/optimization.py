@@ -13,6 +13,7 @@ from keras import ops
 
 from bigbird.config import AdamWConfig, MovingAverageConfig, OptimizerConfig, PolynomialDecay, TrainerConfig
 from bigbird.layers.types import Tensor
+from bigbird.support.errors import InputError
 
 
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -79,6 +80,9 @@ def build_schedule(config: OptimizerConfig, train_steps: int) -> WarmupDecay:
         config: decay and warm-up.
         train_steps: the run's updates; the decay lasts so long and the warm-up a tenth of it unless the
             configuration says otherwise.
+
+    Raises:
+        InputError: the warm-up does not end before the decay does, so that the rate would never be what was asked for, and mostly 0.
     """
     warmup_steps, warmup_power = 0, 1.0
     if config.warmup.type is not None:
@@ -90,11 +94,18 @@ def build_schedule(config: OptimizerConfig, train_steps: int) -> WarmupDecay:
         decay = PolynomialDecay(initial_learning_rate=rate, end_learning_rate=rate)
     else:
         decay = config.learning_rate.polynomial
+    decay_steps = decay.decay_steps or max(1, train_steps)
+    if warmup_steps >= decay_steps and decay.initial_learning_rate > decay.end_learning_rate:
+        raise InputError(
+            f"the warm-up lasts {warmup_steps:,} steps and the learning rate has come down to {decay.end_learning_rate:g} after {decay_steps:,}, so it "
+            f"would never rise; expected a shorter warm-up. Set trainer.optimizer_config.warmup.{config.warmup.type}.warmup_steps, such as to "
+            f"{max(1, decay_steps // 10):,}, or leave it out: a tenth of the run then"
+        )
     return WarmupDecay(
         initial=decay.initial_learning_rate,
         end=decay.end_learning_rate,
         power=decay.power,
-        decay_steps=decay.decay_steps or max(1, train_steps),
+        decay_steps=decay_steps,
         warmup_steps=warmup_steps,
         warmup_power=warmup_power,
     )

@@ -8,7 +8,7 @@ import pytest
 from bigbird.config.overrides import parse_override
 from bigbird.support.errors import InputError
 from bigbird_components.run_configuration import preprocessing_settings, resolve_experiment
-from bigbird_components.table_options import parse_weights
+from bigbird_components.table_flags import parse_weights
 from bigbird_pipelines import cli_local
 from bigbird_pipelines.files import readable_places, table_path
 from bigbird_pipelines.local_run import make_plan

@@ -18,9 +18,10 @@ LEAST_TYPES = 2  # a text and a second one; RoBERTa has a row for one
 CONTINUE = (
     "to adapt the model to its new length, pre-train it further on text of your own:\n"
     "    bigbird preprocess --task pretraining --input TEXT --output DATASET --vocabulary VOCABULARY --max-length {length}\n"
-    "    bigbird train --config-file pipelines/experiments/pretraining.yaml --dataset DATASET --model-dir PRETRAINED"
-    " --params-override task.init_checkpoint={path}"
+    "    bigbird train --config-file pipelines/experiments/bert_adaptation.yaml --dataset DATASET --model-dir ADAPTED"
+    " --params-override task.init_checkpoint={path}{settings}"
 )
+RECIPE_LENGTH = 4096  # of that recipe
 
 
 def is_bert(checkpoint: Checkpoint) -> bool:
@@ -82,5 +83,12 @@ def advice(path: str, encoder: BigBirdEncoderConfig, learnt: int, longest: int |
             "BigBird's sparse attention has none"
         )
     if longest > learnt:
-        told.append(CONTINUE.format(length=longest, path=path))
+        settings = (
+            ""
+            if longest == RECIPE_LENGTH
+            else (
+                f" --params-override task.train_data.seq_length={longest},task.validation_data.seq_length={longest},task.bucket_lengths=[{longest}]"
+            )
+        )
+        told.append(CONTINUE.format(length=longest, path=path, settings=settings))
     return told

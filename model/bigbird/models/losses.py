@@ -1,4 +1,4 @@
-"""Losses that several tasks share.
+"""Losses that several tasks share. One that a single family has is in its folder: of several labels in `bigbird.tasks.classification.losses`.
 
 Shapes: B batch, L tokens, K classes.
 """

@@ -8,6 +8,8 @@ unit is scored by itself, so without the second part a doubtful word in the midd
 
 A span's score is the mean over its units of the probability that they are of its label, B and I together.
 
+`bigbird.tasks.token_labels.serving` does the same in the exported model's graph; a change here is one there.
+
 Shapes: U units of a text, C labels, 1 + 2C tags.
 """
 

@@ -1,4 +1,4 @@
-"""Options that name a user's own table: its columns, what the label is, how splits are cut, how long documents are read.
+"""Command-line options that name a user's own table: its columns, what the label is, how splits are cut, how long documents are read.
 
 Each is a key of the configuration under the same name: of `task.data`, or of `task` itself. Which there are, the task families
 say (`TaskFamily.table_options`); an option that several have is one.
