@@ -133,6 +133,28 @@ def test_every_bit_of_an_update_is_keras_own(compiled):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_updates_that_are_traced_at_a_time_know_nothing_of_each_other():
+    from threading import Thread
+
+    from bigbird import optimization
+
+    seen = []
+
+    class Watched(AdamW):
+        def update_step(self, gradient, variable, learning_rate):
+            assert optimization._common() is not None
+            other = Thread(target=lambda: seen.append(optimization._common()))
+            other.start()
+            other.join()
+            super().update_step(gradient, variable, learning_rate)
+
+    variable = keras.Variable(np.ones(3, "float32"))
+    optimizer = Watched(_schedule(), AdamWConfig())
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.ones(3)])
+    assert seen == [None] and optimization._common() is None
+
+
 def test_decay_leaves_layer_norms_and_biases_of_the_model_alone():
     encoder = {"hidden_size": 8, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
     tree = {"task": {"model": {"num_classes": 2, "encoder": {"bigbird": encoder}}}}

@@ -167,11 +167,23 @@ def _fitting_task(inputs: Inputs) -> str:
     """The task that tells by the data section's keys and by the names of the files."""
     tasks = checked_task_names()
     having = [task for task in tasks if inputs.section.keys() <= data_section_keys(task)] or list(tasks)
+    form = inputs.section.get("format")
+    if form not in (None, "auto"):
+        having = [task for task in having if _reads(task, form)] or having
     for path in filter(None, (inputs.path, *inputs.files.values())):
-        names = [path] if any(mark in path for mark in "*?[") or raw_files.is_file(path) else raw_files.list_names(path)
+        names = (
+            [path]
+            if any(mark in path for mark in "*?[") or raw_files.is_file(path)
+            else raw_files.list_names(path) or [path]
+        )
         reading = [task for task in having if any(map(family_of_task(task).is_table, names))]
         having = reading or having
     return having[0]
+
+
+def _reads(task: str, form: str) -> bool:
+    option = family_of_task(task).table_options.get("format")
+    return option is not None and form in option.choices
 
 
 def _counter(vocabulary: str) -> Callable[[Sequence[str]], Sequence[int]]:

@@ -420,7 +420,7 @@ TABLE_CHECKS = (
     ),
     TableCheck(
         "leak", "leakage", "error", "rows", "of training whose text validation or test has",
-        "leave them out of training with --drop-duplicates", find=_leakage,
+        "leave them out of training; of tables with labels --drop-duplicates does", find=_leakage,
     ),
     TableCheck(
         "near-leak", "leakage", "warning", "rows", "of training with nearly the text of a validation or test row",
@@ -464,7 +464,7 @@ TABLE_CHECKS = (
     ),
     TableCheck(
         "too-long", "lengths", "note", "rows", f"of more than {LENGTHS[-1]:,} tokens, which even the longest model cuts",
-        "take --long-documents head_tail or windows", find=_longer,
+        "take --long-documents head_tail or windows; documents with spans are always read in windows", find=_longer,
     ),
     TableCheck(
         "one-label", "labels", "error", "labels", "without any other", "see whether the label's column is the right one", find=_one_label,

@@ -284,9 +284,11 @@ def _answer(job: Output, place: Place, shards: Sequence[Shard], options: Any) ->
     else:
         from bigbird_components.predict.beam_run import answer_on_beam
 
-        answer_on_beam(
-            place, missing, options, lambda: sum(s.rows for s in shards if s.number in job.answered(shards)), progress
-        )
+        def there() -> int:
+            found = job.answered(shards)
+            return sum(shard.rows for shard in shards if shard.number in found)
+
+        answer_on_beam(place, missing, options, there, progress)
     progress.finish(f"answered {total - before:,} rows in {format_duration(time.monotonic() - started)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,6 +112,14 @@ def build_schedule(config: OptimizerConfig, train_steps: int) -> WarmupDecay:
     )
 
 
+# `AdamW._in_common` of the update that is being made: of each thread its own, as updates for several lengths are traced at a time.
+_UPDATE = threading.local()
+
+
+def _common() -> tuple[Tensor, Tensor, Tensor] | None:
+    return getattr(_UPDATE, "common", None)
+
+
 class AdamW(keras.optimizers.AdamW):
     """Keras' AdamW that leaves the weights whose path matches an exclusion undecayed.
 
@@ -145,8 +154,6 @@ class AdamW(keras.optimizers.AdamW):
         self._ema = ema or MovingAverageConfig()
         self._shares: list[float] = []
         self._averages: list[keras.Variable] = []
-        # `_in_common` of the update that is being made.
-        self._common: tuple[Tensor, Tensor, Tensor] | None = None
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
         """Updates all weights.
@@ -154,11 +161,11 @@ class AdamW(keras.optimizers.AdamW):
         What all have in common is computed once. Keras computes it for every weight, and tracing those operations takes as long again as
         tracing the rest of the update: of a base model a second or two for each length.
         """
-        self._common = self._in_common()
+        _UPDATE.common = self._in_common()
         try:
             super().apply(grads, trainable_variables)
         finally:
-            self._common = None
+            _UPDATE.common = None
 
     def _in_common(self) -> tuple[Tensor, Tensor, Tensor]:
         """The learning rate, and what corrects the bias of the moments: sqrt(1 - beta_2 ** n), 1 - beta_1 ** n. All float32[]."""
@@ -167,7 +174,8 @@ class AdamW(keras.optimizers.AdamW):
         return super()._get_current_learning_rate(), ops.sqrt(1 - second), 1 - first
 
     def _get_current_learning_rate(self) -> Any:
-        return super()._get_current_learning_rate() if self._common is None else self._common[0]
+        common = _common()
+        return super()._get_current_learning_rate() if common is None else common[0]
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Creates moments and averages. Exclusions match paths, where Keras would look at the last part of a name only."""
@@ -191,7 +199,7 @@ class AdamW(keras.optimizers.AdamW):
             learning_rate = ops.cast(learning_rate, variable.dtype) * self._shares[place]
             if self._use_weight_decay(variable):
                 self.assign_sub(variable, variable * self.weight_decay * learning_rate)
-        _, root, rest = self._common or self._in_common()
+        _, root, rest = _common() or self._in_common()
         moment, velocity = self._momentums[place], self._velocities[place]
         self.assign_add(moment, ops.multiply(ops.subtract(gradient, moment), 1 - self.beta_1))
         self.assign_add(velocity, ops.multiply(ops.subtract(ops.square(gradient), velocity), 1 - self.beta_2))

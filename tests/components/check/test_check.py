@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import click.testing
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bigbird.manifests import CheckManifest, EvaluationManifest
@@ -72,6 +74,29 @@ def test_every_planted_fault_is_counted_exactly(tmp_path, times):
     line = int(first.place.rpartition(":")[2])
     assert planted.train[line - 2][1].find("cafÃ©") > 0  # no line ends before it
     assert "cafÃ©" in first.told
+
+
+def test_a_record_that_training_drops_says_nothing_about_the_kind_of_labels(tmp_path):
+    rows = [{"text": text, "label": label} for text, label in plain()] + [{"text": "", "label": 7}]
+    (tmp_path / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    manifest = check(str(tmp_path / "table.jsonl"))
+    assert (manifest.kind, counts(manifest)) == ("single", {"empty-text": 1})
+
+
+def test_texts_that_training_leaves_out_are_in_no_two_splits(tmp_path):
+    rows = plain(240)
+    files = {"train_file": table(tmp_path, rows[:200], "a.csv"), "test_file": table(tmp_path, rows[199:], "b.csv")}
+    assert counts(check(**files))["leak"] == 1
+    manifest = check(**files, section={"drop_duplicates": True})
+    assert "leak" not in counts(manifest) and sum(manifest.splits.values()) == 240
+
+
+def test_a_column_that_is_not_read_may_be_of_another_kind_in_another_file(tmp_path):
+    rows = [{"text": text, "label": label, "meta": "a"} for text, label in plain()]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.table({"text": ["x y z"], "label": ["no"], "meta": [["a"]]}), tmp_path / "test.parquet")
+    manifest = check(train_file=str(tmp_path / "train.jsonl"), test_file=str(tmp_path / "test.parquet"))
+    assert manifest.other_columns == ["meta"]
 
 
 def test_a_table_without_faults_has_no_findings(tmp_path):

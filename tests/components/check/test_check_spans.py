@@ -78,6 +78,54 @@ def test_columns_of_tokens_are_told_by_the_name_of_the_file(tmp_path):
     assert "(line 1561)" in finding(manifest, "unreadable").examples[0].told
 
 
+def test_files_of_two_forms_are_checked_together(tmp_path):
+    lines = []
+    for number in range(200, 230):
+        first, *rest = sentence(number).split()
+        lines += [f"{first} B-P", *(f"{word} O" for word in rest), ""]
+    (tmp_path / "test.conll").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "more.conll").write_text("\n".join(lines).replace("birch", "oak"), encoding="utf-8")
+    files = {"train_file": written(tmp_path, documents()), "test_file": str(tmp_path / "test.conll")}
+    manifest = check(**files)
+    assert (manifest.task, manifest.rows, counts(manifest)) == ("token_labels", 150, {})
+    # Columns of tokens have no ids: two documents that begin at the same line are not one.
+    files["train_file"] = str(tmp_path / "more.conll")
+    assert not {"id-leak", "repeated-id"} & set(counts(check(**files, section={"id": "name"})))
+
+
+def test_a_format_tells_the_task_where_the_name_does_not(tmp_path):
+    path = tmp_path / "eng.train"
+    path.write_text("\n\n".join(f"{word} B-P" for word in sentence(1, 40).split()), encoding="utf-8")
+    assert check(str(path), section={"format": "conll"}).task == "token_labels"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda rows: [row | {"entities": []} for row in rows], "has a span"),
+        (
+            lambda rows: [row | {"entities": row["entities"][: n % 2] or None} for n, row in enumerate(rows)],
+            "some test documents",
+        ),
+        (
+            lambda rows: [row | {"entities": [[0, 3, f"L{n}"]]} for n, row in enumerate(rows)],
+            "more than 100 different labels",
+        ),
+    ],
+)
+def test_what_training_refuses_as_a_whole_is_found(tmp_path, monkeypatch, change, told):
+    from bigbird.tasks.token_labels import checking
+
+    monkeypatch.setattr(checking, "MOST_LABELS", 100)
+    files = {"train_file": written(tmp_path, documents())}
+    split = "test_file" if "test" in told else "train_file"
+    files[split] = written(
+        tmp_path, change([row | {"text": f"{row['text']} {split}"} for row in documents()]), "more.jsonl"
+    )
+    manifest = check(**files, section={"spans": "entities"})
+    assert told in finding(manifest, "refused").told
+
+
 @pytest.mark.parametrize("group", [None, "source"])
 def test_splits_are_those_that_training_cuts(tmp_path, group):
     rows = documents(200)

@@ -14,7 +14,7 @@ from bigbird.tasks.classification.dataset import label_order, text_hash, value_h
 from bigbird.tasks.classification.labels import BadLabelError, LabelColumn
 from bigbird.tasks.raw_input import Inputs, Storage
 from bigbird.tasks.records import has_text
-from bigbird.tasks.table_rows import SPLITS, Outcome, TableRow, TableRows
+from bigbird.tasks.table_rows import NO_SPLIT, SPLITS, Outcome, TableRow, TableRows
 from bigbird.tasks.tables import splits as cutting
 from bigbird.tasks.tables.checking import FileRows, name_of, splits_as_cut, text_of
 from bigbird.tasks.tables.columns import Columns
@@ -55,7 +55,7 @@ class _Rows(FileRows):
         for number, (split, table) in enumerate(self.tables):
             bad = self.unreadable(number, unreadable)
             optional = frozenset(self.other_columns) | (label if split == "test" else set())
-            columns = Columns(named, optional=optional, lists=frozenset(label))
+            columns = Columns(named, optional=optional, lists=frozenset(label), objects=frozenset(self.other_columns))
             place = {name: at for at, name in enumerate(named)}
             others = slice(len(named) - len(self.other_columns), None)
             for line, values in read_records(table, section, columns, bad, self.storage):
@@ -84,8 +84,9 @@ class _Rows(FileRows):
         second = text([section.text_b]) if section.text_b else None
         identity, group = name(section.id, "missing_id"), name(section.group, "missing_group")
         raw = values[place[section.label]]
-        parsed = self._parsed(raw, split, table, line, faults)
-        labels = () if "bad_label" in faults else _label_names(raw, section)
+        # Training drops a faulty record before its label could say of which kind the labels are.
+        parsed = None if faults else self._parsed(raw, split, table, line, faults)
+        labels = () if faults else _label_names(raw, section)
         self._splits.append(SPLITS.index(split))
         self._usable.append(not faults)
         if not faults:
@@ -138,6 +139,10 @@ class _Rows(FileRows):
             np.frombuffer(self._groups or self._hashes, "<u8"),
             partial(self._codes, kind),
         )
+        if self._section.drop_duplicates:  # training leaves them out
+            texts, used = np.frombuffer(self._hashes, "<u8"), np.flatnonzero(splits != NO_SPLIT)
+            training = splits[used] == cutting.TRAIN
+            splits[used[training & np.isin(texts, texts[~training])]] = NO_SPLIT
         return Outcome(kind, splits, self._refusal, told)
 
     def _codes(self, kind: str, records: int) -> tuple[np.ndarray, np.ndarray]:

@@ -121,7 +121,7 @@ def find_splits(section: TableFiles, storage: TableStorage = LOCAL) -> dict[str,
     """
     if not section.files and not section.train:
         raise InputError(
-            "no table is given; expected a file, a folder or a pattern (--data) to cut the splits from, or the training split's files "
+            "no table is given; expected a file, a folder or a pattern (FILE, or --data) to cut the splits from, or the training split's files "
             "(--train-file)"
         )
     named = {split: getattr(section, split) for split in SPLITS}

@@ -19,7 +19,7 @@ from bigbird.tasks.tables.section import section_of
 from bigbird.tasks.tables.values import BadValueError
 from bigbird.tasks.token_labels.conll import TagScheme, read_conll
 from bigbird.tasks.token_labels.data_section import SpanData
-from bigbird.tasks.token_labels.dataset import hash_of, label_places
+from bigbird.tasks.token_labels.dataset import MOST_LABELS, hash_of, label_places
 from bigbird.tasks.token_labels.spans import checked_spans, parsed_spans
 
 
@@ -42,6 +42,7 @@ class _Rows(FileRows):
         self._usable, self._splits, self._units = bytearray(), bytearray(), array("Q")
         self._training = 0  # usable records of the training files
         self._label_codes, self._label_rows = array("q"), array("q")
+        self._test_has: set[bool] = set()  # whether test documents have spans
 
     def read(self, unreadable: Callable[[str, str], None]) -> Iterator[TableRow]:
         for number, (split, table) in enumerate(self.tables):
@@ -55,6 +56,8 @@ class _Rows(FileRows):
                         ("id", "group"), (self._section.id, self._section.group), values[1:], strict=True
                     )
                 )
+                if split == "test" and not faults:
+                    self._test_has.add(spans is not None)
                 self._keep(split, text if group is None else group, labels, faults)
                 yield TableRow(number, line, text, None, labels, identity, group, tuple(dict.fromkeys(faults)), others)
 
@@ -65,7 +68,8 @@ class _Rows(FileRows):
         section, bad = self._section, self.unreadable(number, unreadable)
         if table.format == "conll":
             for line, text, found in read_conll(table, section, self._scheme, bad, self.storage):
-                yield line, (text, line, text), [tuple(span) for span in found or ()], ()
+                nothing = [None] * len(self.other_columns)
+                yield line, (text, f"{table.path}:{line}", text), [tuple(span) for span in found or ()], nothing
             return
         keys = {section.text: "text", section.spans: "spans"}
         for key in ("id", "group"):
@@ -75,7 +79,7 @@ class _Rows(FileRows):
             keys.setdefault(name, "")
         place = {name: at for at, name in enumerate(keys)}
         optional = frozenset(self.other_columns) | (frozenset({section.spans}) if split == "test" else frozenset())
-        columns = Columns(keys, optional=optional, objects=frozenset({section.spans}))
+        columns = Columns(keys, optional=optional, objects=frozenset({section.spans, *self.other_columns}))
         for line, values in read_records(table, section, columns, bad, self.storage):
             identity, group = (None if name is None else values[place[name]] for name in (section.id, section.group))
             yield (
@@ -118,6 +122,7 @@ class _Rows(FileRows):
                 told = self._scheme.told()
             except InputError as error:
                 refusal = str(error)
+        refusal = refusal or self._refusal()
         splits = splits_as_cut(
             self._section,
             self.named,
@@ -127,6 +132,16 @@ class _Rows(FileRows):
             self._codes_of_training,
         )
         return Outcome("multi", splits, refusal, told)
+
+    def _refusal(self) -> str:
+        """Why training would refuse the documents as a whole; empty where it would not."""
+        if self._training and not self._label_rows:
+            return "no document of the training files has a span; expected some. Name the spans' column with --spans"
+        if len(self._codes) > MOST_LABELS:
+            return f"there are more than {MOST_LABELS:,} different labels; name the label's field with --span-label"
+        if len(self._test_has) > 1:
+            return "some test documents have spans and others have none; expected a list in all of them, [] where there is none, or in none"
+        return ""
 
     def _codes_of_training(self, _records: int) -> tuple[np.ndarray, np.ndarray]:
         place = label_places(list(self._codes))
