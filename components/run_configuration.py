@@ -6,6 +6,8 @@ from typing import Any
 
 from bigbird.config import TREE, Experiment, load_experiment
 from bigbird.config.overrides import merge, parse_override
+from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.registry import family_of, family_of_task
 
@@ -24,6 +26,10 @@ def resolve_experiment(task: str, recipe: str = "", *, init_checkpoint: str = ""
     """
     family = family_of_task(task)
     tree = parse_yaml_mapping(recipe, "recipe", TREE, place="recipe, line {line}")
+    if tree.get("type") not in (None, family.experiment_type):
+        raise InputError(
+            f"the recipe is of type {shown(tree['type'])}, and --task {task} needs {family.experiment_type}; choose another --recipe, or another --task"
+        )
     tree = merge(family.task_defaults(task), tree)
     if init_checkpoint:
         tree = merge(tree, {"task": {"init_checkpoint": init_checkpoint}})

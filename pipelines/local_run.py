@@ -233,7 +233,9 @@ def _check_sample(sample: str | None, task: str | None, own_data: bool) -> tuple
     """The sample to use, None where the user has data; and the task."""
     if own_data:
         if sample:
-            raise InputError("--sample and --data are both given; expected one of them")
+            raise InputError(
+                "--sample is given with your own data (--data, a split's file or an option about tables); expected one of them"
+            )
         if not task:
             raise InputError(
                 "--task is not given; --data needs it, for example --task sst2, or for your own table the columns: --text, --label"

@@ -297,7 +297,7 @@ def check_fits(name: str, experiment: Experiment, machines: Mapping[str, Machine
     check_batch(name, experiment, machines)
     machine = machines[name]
     data, encoder = experiment.task.train_data, experiment.task.encoder
-    batch = data.global_batch_size
+    batch = data.batch_size_at(data.seq_length)
     if not machine.chip_memory_gib:
         return []
     checkpointed = encoder.use_gradient_checkpointing

@@ -10,6 +10,7 @@ from typing import Any
 from bigbird.serving.text_model import BATCH, load_model
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import read_json_lines, read_lines
+from bigbird.tasks.tables.files import is_table
 
 FIELDS = {"text": "text_a", "text_b": "text_b", "question": "question", "context": "context"}
 
@@ -34,7 +35,11 @@ def predict_command(model: Path, file: Path | None, **texts: str | None) -> None
 
 def read_examples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (where it stands, fields) for every line of a JSON lines or text file that is not blank."""
-    if file.suffix not in {".jsonl", ".json"}:
+    if file.suffix not in {".jsonl", ".ndjson", ".json"}:
+        if is_table(file.name):
+            raise InputError(
+                f"{file}: is a table, which --output FOLDER answers; without it expected JSON Lines, or a file with one text a line"
+            )
         for number, line in read_lines(file, "one text a line, in UTF-8"):
             if line.strip():
                 yield f"{file}:{number}", {"text_a": line}

@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 PATIENCE_S = 600.0  # how long the service may be out of reach while a job is watched
 HEARTBEAT_S = 60.0
-FORMATS = ("csv", "jsonl")
+FORMAT = "jsonl"
+"""What the platform gives to a model as objects with names. Rows of CSV it gives as lists, which no model of ours takes."""
 _BUCKETS = TableStorage(storage.open_file, storage.list_names, storage.is_file)
 
 
@@ -106,11 +107,12 @@ def _files(table: str) -> tuple[Sequence[str], str]:
         )
     tables = find_tables([table], TableFormat(), _BUCKETS).tables
     for each in tables:
-        if each.format not in FORMATS or each.path.endswith(".gz"):
+        if each.format != FORMAT or each.path.endswith(".gz"):
             raise InputError(
-                f"{each.path}: expected .csv or .jsonl, not compressed; the platform reads no other tables"
+                f"{each.path}: expected JSON Lines (.jsonl), not compressed: the platform gives a model the columns' names of no other table. "
+                "Write the table as JSON Lines, or answer it without --target"
             )
-    return [each.path for each in tables], tables[0].format
+    return [each.path for each in tables], FORMAT
 
 
 def _watch(service: PredictionService, identifier: str, poll_s: float) -> PredictionJob:

@@ -62,6 +62,10 @@ SHORTCUTS = {
         click.IntRange(min=1),
         "Examples of a training step, all chips together; the recipe's by default.",
         ("task.train_data.global_batch_size", "task.validation_data.global_batch_size"),
+        {
+            "task.train_data.tokens_per_batch": None,
+            "task.validation_data.tokens_per_batch": None,
+        },  # which would go on counting
     ),
     "learning_rate": Shortcut(
         Finite(min=0, min_open=True),

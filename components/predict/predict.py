@@ -298,8 +298,8 @@ def _finish(
     """Puts the answers together and makes the folder whole."""
     outcomes = [json.loads(storage.read_bytes(place.outcome(shard))) for shard in shards]
     parts = [place.part(shard) for shard in shards]
-    for part, outcome in zip(parts, outcomes, strict=True):
-        _check_part(part, outcome)
+    for shard, part, outcome in zip(shards, parts, outcomes, strict=True):
+        _check_part(part, outcome, place.outcome(shard))
     job.clear()
     name = f"predictions.{to}"
     checksums: dict[str, Facts] = {name: write_table(parts, to, job.path(name))}
@@ -336,8 +336,14 @@ def _finish(
     return manifest
 
 
-def _check_part(part: str, outcome: Mapping[str, Any]) -> None:
-    """Refuses answers that are not what was written; `write_table` reads them next."""
+def _check_part(part: str, outcome: Mapping[str, Any], file: str) -> None:
+    """Refuses answers that are not what was written; `write_table` reads them next.
+
+    Args:
+        part: the file of answers.
+        outcome: what was noted of it.
+        file: where that was noted; deleted where it does not hold, so that the rows are answered again.
+    """
     if storage.is_remote(part):
         entry = storage.entry_of(part)
         size = entry.size if entry else -1
@@ -345,7 +351,8 @@ def _check_part(part: str, outcome: Mapping[str, Any]) -> None:
     else:
         same = Path(part).is_file() and facts_of_file(part) == {name: outcome[name] for name in ("bytes", "sha256")}
     if not same:
-        raise DamagedError(f"{part}: is not what was written; begin anew with --overwrite")
+        storage.delete([file])
+        raise DamagedError(f"{part}: is not what was written; call the command again, which answers its rows anew")
 
 
 def _say(manifest: PredictionsManifest, output: str) -> None:

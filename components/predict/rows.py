@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import HashingFile
-from bigbird.tasks.records import BadRecords
+from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.tables.files import Table, TableStorage
 from bigbird.tasks.tables.problems import Mistakes, quoted_name
 from bigbird.tasks.tables.reading import read_records
@@ -123,11 +123,16 @@ def _rows(
     texts = [(field, list(used), [place[name] for name in used]) for field, used in columns.fields.items()]
     kept = [(name, place[name]) for name in columns.keep]
     for table in tables:
+        whole = name_of(table.path, 10 * len(table.path))  # messages cut long names; ids must differ
         for line, values in read_records(table, section, wanted, bad, storage):
             try:
                 fields = {field: joined_text([values[i] for i in at], used) for field, used, at in texts}
                 where = table.place(line)
-                name = where if columns.id is None else name_value(values[place[columns.id]], columns.id, "id")
+                name = (
+                    f"{whole}:{table.where(line)}"
+                    if columns.id is None
+                    else name_value(values[place[columns.id]], columns.id, "id")
+                )
             except BadValueError as problem:
                 record = json.dumps(dict(zip(names, values, strict=True)), default=str)
                 bad.add(quoted_name(table.path), table.where(line), str(problem), record)

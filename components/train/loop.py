@@ -193,6 +193,7 @@ class TrainingLoop:
             raise TrainingDiverged(f"{diverged}; there is no checkpoint to go back to") from None
         restored = State.of(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
         restored.left_out, restored.seconds = left_out, self.state.seconds
+        restored.best = self.state.best  # of what is kept as the best checkpoint, which stays
         self.state = restored
         self._batches, self._interval = None, _Interval(restored.sums)
         self._logs.truncate(self.state.step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import typing
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from bigbird.tasks.registry import family_of
 
 Mode = Literal["train", "eval", "train_and_eval", "continuous_eval"]
 MODES: tuple[Mode, ...] = typing.get_args(Mode)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,10 @@ def _count_steps(experiment: Experiment, train: Split | None) -> Experiment:
     """The experiment with `trainer.train_steps` set, from `trainer.epochs` if need be."""
     trainer, data = experiment.trainer, experiment.task.train_data
     if trainer.train_steps or train is None:
+        if trainer.train_steps and trainer.epochs is not None:
+            _log.warning(
+                f"trainer.train_steps is {trainer.train_steps:,}, so trainer.epochs, {trainer.epochs:g}, is not used; set train_steps to 0 to count epochs"
+            )
         return experiment
     if trainer.epochs is None:
         raise InputError("neither trainer.train_steps nor trainer.epochs is set; set one of them")

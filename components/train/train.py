@@ -128,6 +128,11 @@ class _Run:
         self.experiment, self.sources, self.model_dir = experiment, sources, model_dir
         self.files = sources.train.files
         self.schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
+        if self.schedule.warmup_steps >= experiment.trainer.train_steps:
+            _log.warning(
+                f"the warm-up lasts {self.schedule.warmup_steps:,} steps and training {experiment.trainer.train_steps:,}: the learning rate does not reach its "
+                "peak. Set warmup_steps and decay_steps of trainer.optimizer_config to null, and they follow the run"
+            )
         self._interruption, self._checkpoint = interruption, checkpoint
         self.steps = build_steps(experiment, self.schedule, self.files, interruption)
 

@@ -46,6 +46,12 @@ class Validator:
         self._steps, self._files, self._task = steps, split.files, experiment.task
         self._scorer = Scorer(experiment.task, split.manifest, split.folder, split.name)
         self._metric = experiment.trainer.best_checkpoint_eval_metric or _default(experiment, split.manifest)
+        errors = getattr(family_of(experiment.task), "lower_is_better", ())
+        if self._metric in errors and experiment.trainer.best_checkpoint_metric_comp == "higher":
+            raise InputError(
+                f"trainer.best_checkpoint_eval_metric is {self._metric}, an error, and trainer.best_checkpoint_metric_comp is higher, so the worst "
+                "checkpoint would be kept as the best; set trainer.best_checkpoint_metric_comp to lower"
+            )
         data, batches = experiment.task.validation_data, experiment.trainer.validation_steps
         # validation_steps counts batches of consecutive records; bucketed batches would cut another set off.
         self._limit = 0 if batches < 0 else batches * data.global_batch_size

@@ -108,7 +108,7 @@ def validate_continuously(
     steps = build_steps(experiment, _NO_TRAINING, [], interruption)
     validator = _validator(steps, experiment, sources)
     logs = Logs(model_dir / "validation", trainer.train_steps, enabled=steps.is_chief)
-    best: dict[str, Any] | None = None
+    best = _kept(inside(model_dir, trainer.best_checkpoint_export_subdir, "trainer.best_checkpoint_export_subdir"))
     result: dict[str, Any] = {}
     for folder in _new_checkpoints(model_dir, trainer.train_steps, trainer.continuous_eval_timeout, interruption):
         try:
@@ -134,6 +134,15 @@ def validate_continuously(
     if steps.is_chief:
         _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption)
     return result
+
+
+def _kept(folder: Path) -> dict[str, Any] | None:
+    """What an earlier call found to be the best and kept; None without one."""
+    try:
+        found: dict[str, Any] | None = native.check_checkpoint(folder).content().get("best")
+    except InputError:
+        return None
+    return found
 
 
 def _new_checkpoints(model_dir: Path, last: int, timeout: int, interruption: Interruption) -> Iterator[Path]:

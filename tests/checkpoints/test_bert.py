@@ -50,6 +50,53 @@ def task_of(**encoder):
     return load_experiment("bigbird/glue", overrides=[{"task": tree}]).task
 
 
+def changed(folder, target, change):
+    """A checkpoint of Hugging Face with other arrays: `change` is given them by name, and gives them."""
+    shutil.copytree(folder, target)
+    save_file(change(load_file(folder / "model.safetensors")), target / "model.safetensors", metadata={"format": "pt"})
+    return str(target)
+
+
+def test_layer_norms_called_as_in_tensorflow_are_read(tmp_path):
+    """As in bert-base-uncased."""
+
+    def old(arrays):
+        return {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
+            for name, array in arrays.items()
+        }
+
+    path = changed(BERT / "bare", tmp_path / "old", old)
+    assert any(name.endswith("LayerNorm.gamma") for name in load_file(f"{path}/model.safetensors"))
+    found, expected = read_checkpoint(path, 2), read_checkpoint(str(BERT / "bare"), 2)
+    assert found.left_out == expected.left_out and found.weights.keys() == expected.weights.keys()
+    for name, array in expected.weights.items():
+        np.testing.assert_array_equal(found.weights[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize("to", ["bigbird", "hugging_face", "model_garden"])
+def test_a_checkpoint_that_lacks_a_weight_is_not_converted(tmp_path, to):
+    def without(arrays):
+        return {name: array for name, array in arrays.items() if "layer.1.attention.self.key.weight" not in name}
+
+    path = changed(BERT / "bare", tmp_path / "less", without)
+    with pytest.raises(InputError, match="lacks encoder/layer_1/attention/key/kernel; expected all weights"):
+        convert(path, str(tmp_path / "out"), to, max_length=256)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bfloat16_in_a_bucket_is_read():
+    import ml_dtypes
+
+    from bigbird.checkpoints.native import _loaded
+
+    values = np.array([[1.0, -2.5], [0.0, 3e5]], ml_dtypes.bfloat16)
+    header = b'{"a":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]}}'
+    found = _loaded(len(header).to_bytes(8, "little") + header + values.tobytes())["a"]
+    assert found.dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(found.astype("float32"), values.astype("float32"))
+
+
 @pytest.mark.parametrize("folder", [BERT, ROBERTA], ids=lambda folder: folder.name)
 @pytest.mark.parametrize("length", [16, 64])
 def test_hugging_face_computed_the_same(folder, length):

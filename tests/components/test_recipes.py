@@ -25,6 +25,13 @@ def resolved(overrides="", **options):
     )
 
 
+def test_a_recipe_of_another_type_than_the_tasks_is_refused():
+    with pytest.raises(
+        InputError, match="the recipe is of type 'bigbird/glue', and --task squad_v1 needs bigbird/squad"
+    ):
+        resolve_experiment("squad_v1", "type: bigbird/glue")
+
+
 def test_what_is_not_given_leaves_the_recipes_values():
     experiment = resolved(max_length=None, batch_size=None, learning_rate=None, epochs=None)
     assert experiment == resolve_experiment("sst2", RECIPE)

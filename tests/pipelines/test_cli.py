@@ -147,7 +147,7 @@ def test_the_backend_reaches_training_as_an_override_under_the_users_own(tmp_pat
             {"task": "sst2", "data": __file__},
             "--data .*: is a file; expected a folder; a single file goes to --train-file",
         ),
-        ({"task": "sst2", "data": "DATA", "sample": "glue"}, "--sample and --data are both given"),
+        ({"task": "sst2", "data": "DATA", "sample": "glue"}, "--sample is given with your own data"),
         ({"task": "rte"}, "--task rte is given without --data"),
         ({"task": "squad_v1", "sample": "glue"}, "--sample glue is for --task sst2, not squad_v1"),
         ({"task": "sst2", "train_file": "DATA"}, "--train-file .*: is a folder; expected a file"),

@@ -23,7 +23,10 @@ from bigbird_pipelines.recipes import (
 
 
 def kind(name: str) -> str:
-    return next((f"bigbird/{family}" for family in (f.name for f in families()) if family in name), "bigbird/glue")
+    stated = yaml.safe_load(recipe_text(name)).get("type")
+    return stated or next(
+        (f"bigbird/{family}" for family in (f.name for f in families()) if family in name), "bigbird/glue"
+    )
 
 
 OTHERS = ("small_", "sample_", "bert_")  # than the published recipes

@@ -122,7 +122,12 @@ def test_a_dry_run_sends_nothing(registered, bigbird):
         (("--model", "registry:bigbird-sst2@9", TABLE), 4, "version 9 of registry:bigbird-sst2"),
         (("--model", "registry:bigbird-sst2", "mails.jsonl"), 2, "expected a file, a folder or a pattern in a bucket"),
         (("--model", "registry:bigbird-sst2", "gs://bucket/none.jsonl"), 2, "no such file or folder"),
-        (("--model", "registry:bigbird-sst2", "gs://bucket/t.parquet"), 2, "expected .csv or .jsonl, not compressed"),
+        (
+            ("--model", "registry:bigbird-sst2", "gs://bucket/t.parquet"),
+            2,
+            "expected JSON Lines (.jsonl), not compressed",
+        ),
+        (("--model", "registry:bigbird-sst2", "gs://bucket/t.csv"), 2, "expected JSON Lines (.jsonl), not compressed"),
         (("--model", "registry:bigbird-sst2", TABLE, "--text", "body"), 2, "--text is given with --target"),
         (("--model", "registry:bigbird-sst2", TABLE, "--to", "csv"), 2, "--to is given with --target"),
         (("--model", "registry:bigbird-sst2"), 2, "--target needs a FILE and --output"),
@@ -131,6 +136,7 @@ def test_a_dry_run_sends_nothing(registered, bigbird):
 )
 def test_what_cannot_be_sent_is_refused(registered, bigbird, words, code, message):
     registered.objects["gs://bucket/t.parquet"] = b"PAR1"
+    registered.objects["gs://bucket/t.csv"] = b"text_a\na\n"
     result = bigbird(*ARGUMENTS, *words, code=code)
     assert message in result.stderr
     assert not registered.batch_jobs

@@ -35,6 +35,14 @@ def test_the_lock_is_an_object_that_goes_with_its_holder(bucket):
     assert storage.list_names(bucket) == []
 
 
+def test_a_whole_bucket_is_no_folder(bucket):
+    with (
+        pytest.raises(InputError, match="is a whole bucket; expected a folder in it"),
+        locked_in_bucket("/".join(bucket.split("/")[:3]), "a test"),
+    ):
+        pass
+
+
 def test_a_bucket_that_does_not_exist_is_told(bucket):
     with pytest.raises(InputError, match="://other: no such bucket"):
         locked_in_bucket(bucket.replace("://bucket", "://other"), "preprocessing").__enter__()

@@ -283,4 +283,4 @@ def check_vocabulary(path: str, dataset: DatasetManifest | None) -> list[str]:
 
 
 def _cased(lower_case: object) -> str:
-    return "with --lower-case" if lower_case else "without --lower-case"
+    return "with --lower-case" if lower_case else "with --no-lower-case"

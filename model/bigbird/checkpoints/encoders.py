@@ -61,11 +61,24 @@ def read_with_encoder(
         lengthen(checkpoint, max_length or given.get("max_position_embeddings"), types)
         said |= settings.sizes_of(checkpoint.weights)
     encoder = _encoder(checkpoint, _rule(checkpoint) | said | given, num_heads)
+    _check_whole(checkpoint, encoder)
     if is_bert(checkpoint):
         encoder = with_full_attention(encoder, checkpoint.learnt)
     if names.joins_heads(checkpoint.kind):  # only now is their number known
         names.split_heads(checkpoint.weights, encoder.num_attention_heads)
     return checkpoint, encoder
+
+
+def _check_whole(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig) -> None:
+    """Refuses a checkpoint without all of the encoder's weights but a pooler's: in another form they would start fresh, unsaid."""
+    expected = {weight.ours for weight in names.encoder_weights("hugging_face", encoder.num_layers)}
+    absent = sorted(name for name in expected - checkpoint.weights.keys() if not name.startswith("encoder/pooler/"))
+    if absent:
+        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+        raise InputError(
+            f"{checkpoint.source}: lacks {', '.join(absent[:3])}{more}; expected all weights of an encoder of {encoder.num_layers} layers. "
+            f"Left out as unknown: {', '.join(checkpoint.left_out[:3]) or 'nothing'}"
+        )
 
 
 def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:

@@ -88,6 +88,7 @@ def advice(path: str, encoder: BigBirdEncoderConfig, learnt: int, longest: int |
             if longest == RECIPE_LENGTH
             else (
                 f" --params-override task.train_data.seq_length={longest},task.validation_data.seq_length={longest},task.bucket_lengths=[{longest}]"
+                + (f",task.model.encoder.bigbird.max_position_embeddings={longest}" if longest > RECIPE_LENGTH else "")
             )
         )
         told.append(CONTINUE.format(length=longest, path=path, settings=settings))

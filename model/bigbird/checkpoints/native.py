@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -333,7 +334,7 @@ def read_arrays(file: str | os.PathLike[str], facts: Mapping[str, Any] | None = 
         InputError: there is none, or it is not whole.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load, load_file
+    from safetensors.numpy import load_file
 
     missing, remedy = f"{file}: no such file; expected the weights of a checkpoint", "it is not used"
     try:
@@ -346,11 +347,22 @@ def read_arrays(file: str | os.PathLike[str], facts: Mapping[str, Any] | None = 
         content = places.read(str(file))
         if facts is not None:
             integrity.check_bytes(str(file), content, facts, remedy)
-        return load(content)
+        return _loaded(content)
     except FileNotFoundError:
         raise InputError(missing) from None
     except SafetensorError as error:
         raise InputError(f"{file}: not a whole safetensors file ({error})") from None
+
+
+def _loaded(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a file's content. By way of a file: what reads bytes knows no bfloat16."""
+    import ml_dtypes  # noqa: F401 - tells NumPy of bfloat16
+    from safetensors.numpy import load_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / MODEL_FILE
+        copy.write_bytes(content)
+        return load_file(copy)
 
 
 def _assign(file: Path, variables: dict[str, Any]) -> None:

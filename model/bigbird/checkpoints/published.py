@@ -319,9 +319,14 @@ def _read_json(path: str) -> dict[str, Any]:
     return value
 
 
+_OLD_NORM, _NORM = re.compile(r"(?<=LayerNorm\.)(gamma|beta)$"), {"gamma": "weight", "beta": "bias"}
+
+
 def _from_hugging_face(
     source: str, stored: dict[str, np.ndarray], num_heads: int, config: dict[str, Any]
 ) -> Checkpoint:
+    # Checkpoints that were made from TensorFlow's, bert-base-uncased among them, have its names for a layer norm's weights.
+    stored = {_OLD_NORM.sub(lambda found: _NORM[found[1]], name): array for name, array in stored.items()}
     kind = settings.model_kind(config, f"{source}: {CONFIG_FILE}") or _kind_by_names(stored)
     prefix = names.prefix_of(kind)
     inner = prefix if any(name.startswith(prefix) for name in stored) else ""

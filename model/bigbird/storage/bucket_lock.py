@@ -17,6 +17,7 @@ from typing import Any
 from bigbird.storage.backends import backend
 from bigbird.storage.files import read_bytes
 from bigbird.storage.listing import entry_of
+from bigbird.storage.services import split
 from bigbird.storage.trouble import explained, is_conflict, no_bucket
 from bigbird.support import locks
 from bigbird.support.errors import InputError, ServiceError
@@ -34,6 +35,8 @@ def locked_in_bucket(folder: str, what: str) -> Iterator[None]:
         InputError: another process holds it; names the process. Or there is no such bucket.
         ServiceError: the bucket refuses, or cannot be reached.
     """
+    if not split(folder.rstrip("/"))[1]:
+        raise InputError(f"{folder}: is a whole bucket; expected a folder in it")
     above, _, name = folder.rstrip("/").rpartition("/")
     place = f"{above}/.{name}.lock"
     holder = {**locks.this_holder(what), "token": uuid.uuid4().hex}

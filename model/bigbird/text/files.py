@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -103,7 +104,7 @@ def read_vocabulary(path: str, store: Store | None = None) -> tuple[str, bytes]:
             shown = ", ".join(sorted(names)[:10])
             raise InputError(f"{path}: holds no vocabulary; expected {' or '.join(FILES)}, found {shown}")
         path = f"{path.rstrip('/')}/{found}"
-    content = store.read(path)
+    content = store.read(path).removeprefix(codecs.BOM_UTF8)
     folder, _, name = path.rpartition("/")
     if name == _FAIRSEQ:
         _check_class(path, folder or ".", store)

@@ -47,7 +47,7 @@ class Vertex(RemotePlatform):
         ),
         "submit": (
             "bigbird submit --task sst2 --data gs://bucket/SST-2 --vocabulary gs://bucket/gpt2.model --recipe glue_sst2 --wait",
-            "bigbird submit --task squad_v1 --data gs://bucket/squad --machine tpu-v5e-4 --strategy spot --init-checkpoint gs://bucket/bigbr_base/model.ckpt-0",
+            "bigbird submit --task squad_v1 --data gs://bucket/squad --machine tpu-v5e-4 --strategy spot --init-checkpoint gs://bucket/bigbr_base/model.ckpt-0 --vocabulary gs://bucket/gpt2.model",
             "bigbird submit --task sst2 --data gs://bucket/SST-2 --dry-run",
         ),
         "schedule create": (

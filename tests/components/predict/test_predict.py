@@ -209,8 +209,11 @@ def test_a_damaged_part_is_told_and_not_used(interrupted, tmp_path):
     arguments = interrupted()
     part = tmp_path / "out" / "work" / "part-00001.jsonl"
     part.write_bytes(part.read_bytes().replace(b'"id"', b'"ID"', 1))
-    with pytest.raises(DamagedError, match=r"part-00001\.jsonl: is not what was written; begin anew with --overwrite"):
+    with pytest.raises(DamagedError, match=r"part-00001\.jsonl: is not what was written; call the command again"):
         predict(**arguments)
+    predict(**arguments)
+    predict(**{**arguments, "output": str(tmp_path / "at once")})
+    assert answers_of(tmp_path / "out") == answers_of(tmp_path / "at once")
 
 
 def test_answers_are_replaced_only_where_asked_for(classified, table, tmp_path):

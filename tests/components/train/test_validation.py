@@ -39,6 +39,20 @@ def test_a_split_without_an_answer_is_scored_by_what_it_has(tmp_path, settings):
     assert "HasAns_f1" not in metrics
 
 
+def test_the_worst_checkpoint_is_not_kept_as_the_best(tmp_path, settings, monkeypatch):
+    from bigbird.tasks.registry import family_of_task
+
+    _dataset(tmp_path, "squad_v1", answered=True)
+    monkeypatch.setattr(type(family_of_task("squad_v1")), "lower_is_better", ("f1",))
+    with pytest.raises(InputError, match=r"is f1, an error, and .*best_checkpoint_metric_comp is higher"):
+        _train(tmp_path, settings, best_checkpoint_eval_metric="f1")
+    assert not (tmp_path / "model" / "history.json").exists()
+    assert (
+        _train(tmp_path, settings, best_checkpoint_eval_metric="f1", best_checkpoint_metric_comp="lower")["best_step"]
+        == 2
+    )
+
+
 def test_a_limit_before_the_first_whole_question_is_refused_before_training(tmp_path, settings):
     facts = _dataset(tmp_path, "squad_v1", answered=True)
     windows = facts["records"] // 3

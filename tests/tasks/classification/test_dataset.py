@@ -124,6 +124,17 @@ def test_a_column_that_counts_the_records_is_no_label(write, dataset, order):
     assert dataset(files=path, kind="number").kind == "number"
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("other", ["n/a", "?", "1e999"])
+def test_another_splits_label_that_is_no_number_is_told_where_training_holds_numbers(write, dataset, split, other):
+    train = write("train.csv", table([f"{number / 7:.3f}" for number in range(60)]))
+    more = write("more.csv", table(["0.5", other]))
+    with pytest.raises(
+        InputError, match=r"more\.csv:3: has '.*' in column 'label', which holds numbers in the training split"
+    ):
+        dataset(**{"train": train, split: more})
+
+
 def test_a_given_number(write, dataset):
     found = dataset(files=write("a.csv", table(["1", " 2.5 ", "-3e1", "04"] * 5)), kind="number")
     assert [example.label for _, example in examples(found)][:4] == [1.0, 2.5, -30.0, 4.0]

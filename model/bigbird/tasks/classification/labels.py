@@ -284,6 +284,13 @@ class LabelColumn:
         return False
 
     def _to_numbers(self) -> None:
+        other = next((name for name in self._codes if not is_number(name)), None)
+        if other is not None:  # of another split: the kind is decided by training
+            raise InputError(
+                f"{self._places[self._codes[other]]}: has {shown(other)} in column {self.column}, which holds numbers in the training split; expected a "
+                "finite number. Correct it, or set kind to number (--kind number) and skip such records with --max-bad-records; set kind to single "
+                "(--kind single) if the numbers are names"
+            )
         values = np.array([float(name) for name in self._codes] + [math.nan])  # the last is that of UNLABELLED
         for kept in self.splits.values():
             kept.numbers = array("d", values[np.frombuffer(kept.codes, np.int32)].tobytes())
