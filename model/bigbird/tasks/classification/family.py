@@ -14,6 +14,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.classifiers import ClassifierFamily, resolved_weights
 from bigbird.tasks.classification.config import WINDOWS_OF_PAIRS, ClassificationTask
+from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.encoding import Layout, encode_documents, shortened
 from bigbird.tasks.classification.metrics import LOWER_IS_BETTER
 from bigbird.tasks.classification.options import OPTIONS
@@ -24,6 +25,7 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record
 from bigbird.tasks.statistics import Statistics
 from bigbird.tasks.table_rows import Answers, TableRows
+from bigbird.tasks.tables.section import section_of
 
 if TYPE_CHECKING:
     from bigbird.layers.types import Tensor
@@ -107,7 +109,7 @@ class ClassificationFamily(ClassifierFamily):
         return is_table(name)
 
     def named_tables(self, config: Task) -> dict[str, list[str]]:
-        from bigbird.tasks.classification.table_reading import named_tables
+        from bigbird.tasks.tables.files import named_tables
 
         return named_tables(_own(config).data)
 
@@ -117,9 +119,9 @@ class ClassificationFamily(ClassifierFamily):
         return rows_to_check(inputs, storage)
 
     def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
-        from bigbird.tasks.classification.table_reading import find_tables
+        from bigbird.tasks.tables.files import split_tables
 
-        return find_tables(inputs, storage)
+        return split_tables(section_of(inputs, TableData), storage)
 
     def read_table(
         self,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
 from bigbird.tasks.classification.notices import no_validation
 from bigbird.tasks.classification.scoring import METRICS
-from bigbird.tasks.raw_input import TABLE_KEYS, Inputs, Reading, Storage
+from bigbird.tasks.raw_input import Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
-from bigbird.tasks.tables.files import find_splits, table_storage
+from bigbird.tasks.tables.files import table_storage
 from bigbird.tasks.tables.section import section_of
 
 
@@ -49,21 +48,3 @@ def read_table(
         notices=[(notice.message, notice.remedy) for notice in table.notices],
         lines=table.lines,
     )
-
-
-def named_tables(section: TableData) -> dict[str, list[str]]:
-    """As `TaskFamily.named_tables`."""
-    return {key: paths for key in TABLE_KEYS if (paths := getattr(section, key))}
-
-
-def find_tables(inputs: Inputs, storage: Storage) -> dict[str, list[str]]:
-    """As `TaskFamily.find_tables`."""
-    section = section_of(inputs, TableData)
-    found = find_splits(section, table_storage(storage))
-    if "validation" not in found and not section.validation_fraction:
-        raise InputError(
-            "validation_fraction is 0 and no validation file is given, so nothing is left to choose the best checkpoint by; "
-            "expected a larger validation_fraction (--validation-fraction), or a file (--validation-file). The stages do without "
-            "one: bigbird preprocess, and then bigbird train --mode train"
-        )
-    return {split: [table.path for table in tables.tables] for split, tables in found.items()}

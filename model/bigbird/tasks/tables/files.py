@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bigbird.support.errors import InputError
-from bigbird.tasks.raw_input import Storage
+from bigbird.tasks.raw_input import TABLE_KEYS, Storage
 from bigbird.tasks.tables.problems import listed, quoted_name
 from bigbird.tasks.tables.section import ENDINGS, SPLITS, TableFiles, TableFormat
 
@@ -111,6 +111,23 @@ def find_tables(paths: Sequence[str], section: TableFormat, storage: TableStorag
         unread |= set(others)
     tables = sorted(found.values())
     return Tables(tables, sorted(unread - {table.path for table in tables}))
+
+
+def named_tables(section: TableFiles) -> dict[str, list[str]]:
+    """As `TaskFamily.named_tables`."""
+    return {key: paths for key in TABLE_KEYS if (paths := getattr(section, key))}
+
+
+def split_tables(section: TableFiles, storage: Storage) -> dict[str, list[str]]:
+    """As `TaskFamily.find_tables`, of a family that chooses the best checkpoint on a labelled split."""
+    found = find_splits(section, table_storage(storage))
+    if "validation" not in found and not section.validation_fraction:
+        raise InputError(
+            "validation_fraction is 0 and no validation file is given, so nothing is left to choose the best checkpoint by; "
+            "expected a larger validation_fraction (--validation-fraction), or a file (--validation-file). The stages do without "
+            "one: bigbird preprocess, and then bigbird train --mode train"
+        )
+    return {split: [table.path for table in tables.tables] for split, tables in found.items()}
 
 
 def find_splits(section: TableFiles, storage: TableStorage = LOCAL) -> dict[str, Tables]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
-from bigbird.tasks.raw_input import TABLE_KEYS, Inputs, Reading, Storage
+from bigbird.tasks.raw_input import Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.tables import splits as cutting
 from bigbird.tasks.tables.columns import Columns
@@ -345,23 +345,6 @@ def read_table(
     notices = [(notice.message, notice.remedy) for notice in found.notices]
     facts = {"notices": [message for message, _ in notices]}
     return Reading(found.splits, found.labelled, found.labels, METRICS, facts, notices, found.lines)
-
-
-def named_tables(section: SpanData) -> dict[str, list[str]]:
-    """As `TaskFamily.named_tables`."""
-    return {key: paths for key in TABLE_KEYS if (paths := getattr(section, key))}
-
-
-def find_tables(inputs: Inputs, storage: Storage) -> dict[str, list[str]]:
-    """As `TaskFamily.find_tables`."""
-    section = section_of(inputs, SpanData)
-    found = find_splits(section, table_storage(storage))
-    if "validation" not in found and not section.validation_fraction:
-        raise InputError(
-            "validation_fraction is 0 and no validation file is given, so nothing is left to choose the best checkpoint by; "
-            "expected a larger validation_fraction (--validation-fraction), or a file (--validation-file)"
-        )
-    return {split: [table.path for table in tables.tables] for split, tables in found.items()}
 
 
 def _check_not_empty(part: _Part) -> None:

@@ -21,6 +21,7 @@ from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Sour
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 from bigbird.tasks.table_rows import TableRows
+from bigbird.tasks.tables.section import section_of
 from bigbird.tasks.token_labels.config import TokenLabelsTask
 from bigbird.tasks.token_labels.data_section import SpanData
 from bigbird.tasks.token_labels.metrics import METRICS
@@ -93,14 +94,14 @@ class TokenLabelsFamily(AnsweringFamily):
         return is_table(name, SpanData.endings)
 
     def named_tables(self, config: Task) -> dict[str, list[str]]:
-        from bigbird.tasks.token_labels.dataset import named_tables
+        from bigbird.tasks.tables.files import named_tables
 
         return named_tables(_own(config).data)
 
     def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
-        from bigbird.tasks.token_labels.dataset import find_tables
+        from bigbird.tasks.tables.files import split_tables
 
-        return find_tables(inputs, storage)
+        return split_tables(section_of(inputs, SpanData), storage)
 
     def read_table(
         self,
