@@ -19,8 +19,9 @@ STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv --no-config --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
 LOCKS := build component preprocess model train train-gpu train-jax-gpu evaluate export register serve pipelines preflight
 export UV_CUSTOM_COMPILE_COMMAND := make lock
-# Each process computes on one thread: so many as there are processors would take them from each other.
-PYTEST := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# Each process computes on one thread: so many as there are processors would take them from each other. JAX compiles in half the
+# time where it may leave the program slow.
+PYTEST := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # The installed project is what runs, whatever else this variable names.
 unexport PYTHONPATH
 

@@ -20,12 +20,12 @@ from bigbird.tasks.classification.metrics import LOWER_IS_BETTER
 from bigbird.tasks.classification.options import OPTIONS
 from bigbird.tasks.evaluation import Evaluation, Outputs
 from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
-from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Source, Storage
+from bigbird.tasks.raw_input import Inputs, Line, Reading, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.shortening import Record
 from bigbird.tasks.statistics import Statistics
 from bigbird.tasks.table_rows import Answers, TableRows
-from bigbird.tasks.tables.section import section_of
+from bigbird.tasks.tables.family import TableFamily
 
 if TYPE_CHECKING:
     from bigbird.layers.types import Tensor
@@ -38,21 +38,16 @@ BATCH = 512  # documents that are cut into pieces at once; they may be long
 SHARED = ("kind", "labels", "long_documents")
 
 
-class ClassificationFamily(ClassifierFamily):
+class ClassificationFamily(TableFamily, ClassifierFamily):
     """One label, several labels or a number for each document of a user's own table."""
 
     name = "classification"
     tasks = ("classification",)
     config = ClassificationTask
     defaults = {"max_length": 1024, "long_documents": "head", "window_stride": 0}
-    own_tables = True
+    section = TableData
     table_options = OPTIONS
-    keeps_training_lines = True
     examples_per_file = 8192
-    # Training a vocabulary takes about a second per million characters, more than all else that is done with them.
-    vocabulary_bytes = 10_000_000
-    identity = "record_id"
-    unit = "documents"
     metric_meanings = {
         "accuracy": "share of right labels",
         "macro_f1": "mean of the labels' F1: rare labels count as much as frequent ones",
@@ -94,34 +89,10 @@ class ClassificationFamily(ClassifierFamily):
 
     # ----------------------------------------------------------------------------------------------- raw files
 
-    def splits(self, task: str) -> tuple[str, ...]:
-        return ("train", "validation", "test")
-
-    def file_names(self, task: str) -> FileNames:
-        return FileNames({}, "", "", ".csv, .tsv, .jsonl or .parquet")
-
-    def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
-        raise InputError(f"task {task} reads tables as a whole (see read_table), not one official file after the other")
-
-    def is_table(self, name: str) -> bool:
-        from bigbird.tasks.tables.files import is_table
-
-        return is_table(name)
-
-    def named_tables(self, config: Task) -> dict[str, list[str]]:
-        from bigbird.tasks.tables.files import named_tables
-
-        return named_tables(_own(config).data)
-
     def rows_to_check(self, inputs: Inputs, storage: Storage) -> TableRows:
         from bigbird.tasks.classification.checking import rows_to_check
 
         return rows_to_check(inputs, storage)
-
-    def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
-        from bigbird.tasks.tables.files import split_tables
-
-        return split_tables(section_of(inputs, TableData), storage)
 
     def read_table(
         self,
@@ -144,7 +115,6 @@ class ClassificationFamily(ClassifierFamily):
             **super().preprocessing_settings(config),
             "long_documents": config.long_documents,
             "window_stride": config.window_stride or 0,
-            "section": config.data.model_dump(mode="json", exclude_unset=True),
         }
 
     def check_settings(self, settings: Mapping[str, Any], section: Mapping[str, Any]) -> None:

@@ -230,7 +230,7 @@ def _in_folder(folder: str, names: Sequence[str], section: TableFormat) -> tuple
         tables = [Table(path, _ending(path, section.endings)) for path in known]
     if not tables:
         raise InputError(
-            f"{shown_name}: is a folder without a table; {section.expected_names}. It holds {listed([_last(path) for path in paths]) or 'no file'}; "
+            f"{shown_name}: is a folder without a table; expected {section.expected_names}. It holds {listed([_last(path) for path in paths]) or 'no file'}; "
             "folders inside it are not read: a pattern such as 'folder/*/*.csv' names their files"
         )
     _check_one_format(shown_name, tables)
@@ -267,10 +267,12 @@ def _format_of_file(path: str, section: TableFormat) -> str:
         return section.format
     found = _ending(path, section.endings)
     if path.lower().endswith(_SPREADSHEETS):
-        raise InputError(f"{quoted_name(path)}: is a spreadsheet; {section.expected_names}. Save it as CSV in UTF-8")
+        raise InputError(
+            f"{quoted_name(path)}: is a spreadsheet; expected {section.expected_names}. Save it as CSV in UTF-8"
+        )
     if not found:
         raise InputError(
-            f"{quoted_name(path)}: its name does not tell its format; {section.expected_names}. Set format (--format) to one of "
+            f"{quoted_name(path)}: its name does not tell its format; expected {section.expected_names}. Set format (--format) to one of "
             f"{', '.join(section.endings)}"
         )
     return found

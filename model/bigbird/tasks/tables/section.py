@@ -43,7 +43,7 @@ class TableFormat(Section):
     """
 
     endings: ClassVar[Mapping[str, tuple[str, ...]]] = ENDINGS
-    expected_names: ClassVar[str] = "expected .csv, .tsv, .jsonl (each may be compressed: .gz) or .parquet"
+    expected_names: ClassVar[str] = ".csv, .tsv, .jsonl (each may be compressed: .gz) or .parquet"
 
     format: Format = Field("auto", description="auto: by the files' names; the text formats may be compressed by gzip")
     encoding: str = Field("utf-8", description="of the text formats; a byte order mark may be there or not")

@@ -32,7 +32,7 @@ class SpanData(TableFiles):
         "parquet": ENDINGS["parquet"],
         "conll": (".conll", ".bio", ".iob", ".iob2", ".iobes", ".bioes"),
     }
-    expected_names: ClassVar[str] = "expected .jsonl, .conll (either may be compressed: .gz) or .parquet"
+    expected_names: ClassVar[str] = ".jsonl, .conll (either may be compressed: .gz) or .parquet"
 
     format: SpanFormat = Field(  # type: ignore[assignment]  # another choice of formats
         "auto", description="auto: by the files' names; the text formats may be compressed by gzip"

@@ -15,13 +15,12 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.tasks.classification.classifiers import resolved_weights
 from bigbird.tasks.evaluation import Comparison, Evaluation, Outputs
-from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.preprocessing import LineRange, Preprocessing, batches
-from bigbird.tasks.raw_input import FileNames, Inputs, Item, Line, Reading, Source, Storage
+from bigbird.tasks.raw_input import Inputs, Line, Reading, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.statistics import Statistics
 from bigbird.tasks.table_rows import TableRows
-from bigbird.tasks.tables.section import section_of
+from bigbird.tasks.tables.family import TableFamily
 from bigbird.tasks.token_labels.config import TokenLabelsTask
 from bigbird.tasks.token_labels.data_section import SpanData
 from bigbird.tasks.token_labels.metrics import METRICS
@@ -37,21 +36,17 @@ BATCH = 64  # documents per call of the vocabulary
 SHARED = ("units", "labels")
 
 
-class TokenLabelsFamily(AnsweringFamily):
+class TokenLabelsFamily(TableFamily):
     """Spans with labels in a user's own documents."""
 
     name = "token_labels"
     tasks = ("token_labels",)
     config = TokenLabelsTask
     defaults = {"max_length": 1024, "window_stride": 0, "units": "words"}
-    own_tables = True
+    section = SpanData
     table_options = OPTIONS
-    keeps_training_lines = True
     examples_per_file = 512
-    vocabulary_bytes = 10_000_000
-    identity = "record_id"
     target = "tag_ids"
-    unit = "documents"
     metric_meanings = {
         "f1": "harmonic mean of precision and recall; a span is right with its start, end and label",
         "precision": "share of the found spans that are right",
@@ -78,30 +73,6 @@ class TokenLabelsFamily(AnsweringFamily):
         return "Spans in documents"
 
     # ----------------------------------------------------------------------------------------------- raw files
-
-    def splits(self, task: str) -> tuple[str, ...]:
-        return ("train", "validation", "test")
-
-    def file_names(self, task: str) -> FileNames:
-        return FileNames({}, "", "", ".jsonl, .parquet or .conll")
-
-    def read(self, task: str, source: Source, storage: Storage, bad: BadRecords) -> Iterator[Item]:
-        raise InputError(f"task {task} reads tables as a whole (see read_table), not one official file after the other")
-
-    def is_table(self, name: str) -> bool:
-        from bigbird.tasks.tables.files import is_table
-
-        return is_table(name, SpanData.endings)
-
-    def named_tables(self, config: Task) -> dict[str, list[str]]:
-        from bigbird.tasks.tables.files import named_tables
-
-        return named_tables(_own(config).data)
-
-    def find_tables(self, inputs: Inputs, storage: Storage) -> Mapping[str, Sequence[str]]:
-        from bigbird.tasks.tables.files import split_tables
-
-        return split_tables(section_of(inputs, SpanData), storage)
 
     def read_table(
         self,
@@ -132,7 +103,6 @@ class TokenLabelsFamily(AnsweringFamily):
             **super().preprocessing_settings(config),
             "window_stride": config.window_stride or 0,
             "units": config.units,
-            "section": config.data.model_dump(mode="json", exclude_unset=True),
         }
 
     def encode(
