@@ -341,7 +341,7 @@ def _expected(options, given):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ema", [{"average_decay": 0.5}, {"average_decay": 0.9, "dynamic_decay": False}])
-def test_layer_decay_and_averages_are_the_formulas_on_both_backends(ema, check_on_jax):
+def test_layer_decay_and_averages_are_the_formulas_on_tensorflow_and_jax(ema, check_on_jax):
     options = {"rate": 0.1, "layer_decay": 0.7, "weight_decay": 0.3, "ema": ema, "steps": 9}
     rng = np.random.default_rng(0)
     given = {name: rng.normal(size=(3, 4)).astype(np.float32) for name in ("low", "high", "head")}
