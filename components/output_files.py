@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bigbird.storage import is_remote, open_file
-from bigbird.support.errors import InputError
+from bigbird.support.errors import DamagedError, InputError
 
 # Vertex mounts buckets here; remote workers have no such mount.
 _MOUNT = "/gcs/"
@@ -25,14 +25,17 @@ def open_range(path: str, start: int, size: int) -> Iterator[Iterator[bytes]]:
     """Yields the lines of a run of bytes that begins and ends with whole lines."""
     with open_file(path) as file:
         file.seek(start)
-        yield _lines(file, size)
+        yield _lines(path, file, size)
 
 
-def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+def _lines(path: str, file: BinaryIO, size: int) -> Iterator[bytes]:
     while size > 0:
         line = file.readline()
         if not line:
-            raise OSError(f"{file}: ends {size} bytes before the shard does")
+            raise DamagedError(
+                f"{path}: ends {size:,} bytes before the lines that were written to it do, so it is damaged or was changed; "
+                "call the command again"
+            )
         size -= len(line)
         yield line
 

@@ -119,7 +119,7 @@ def predict(
             settings=settings,
         )
         job = Output(output)
-        state = job.begin(identity, overwrite)
+        state = job.begin(identity, to, overwrite)
         if state is None:
             _log.info(f"{output}: all rows were answered before")
             return job.summary()
