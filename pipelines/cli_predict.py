@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -154,7 +153,7 @@ def _predict_here(file: str | None, options: Mapping[str, Any]) -> None:
     if len(texts["text"]) > 1:
         raise InputError("--text is given twice; expected one text, or --output for a table with several columns")
     texts["text"] = texts["text"][0] if texts["text"] else None
-    predict_command(Path(options["model"]), Path(file) if file is not None else None, **texts)
+    predict_command(options["model"], file, **texts)
 
 
 def _predict_table(file: str | None, options: Mapping[str, Any], beam_options: tuple[str, ...]) -> None:

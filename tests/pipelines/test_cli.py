@@ -309,6 +309,22 @@ def test_predict_wants_one_source_of_examples(tmp_path):
         predict_command(tmp_path, None, text=None)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "gs://b/runs/n", "--text", "hello"], "gs://b/runs/n: expected a folder of this machine"),
+        (
+            ["--model", "runs/n", "s3://b/texts.jsonl"],
+            "s3://b/texts.jsonl: is in a bucket, from which --output FOLDER answers",
+        ),
+    ],
+)
+def test_predict_without_output_reads_no_bucket_and_names_its_address(words, message):
+    done = CliRunner().invoke(cli.cli, ["predict", *words])
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
 def test_predict_says_when_a_run_exported_nothing(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match="this run exported no model"):
