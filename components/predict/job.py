@@ -29,7 +29,7 @@ ENDING = ".summary.json"
 """The manifest, once all answers are in their place and only the job's own files are still to be deleted."""
 SUMMARY = MANIFESTS["predictions"]
 
-_IN_WORK = re.compile(r"job\.json|rows\.jsonl|rejected\.jsonl|part-\d+\.jsonl?")
+_IN_WORK = re.compile(r"job\.json|failed\.json|rows\.jsonl|rejected\.jsonl|part-\d+\.jsonl?")
 _BESIDE_WORK = re.compile(r"\.?summary\.json|rejected\.jsonl|predictions\.[a-z]+")
 _OUTCOME = re.compile(r"part-\d+\.json")
 
