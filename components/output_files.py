@@ -53,7 +53,7 @@ def check_output(target: str, inputs: Sequence[str]) -> None:
     if not target.strip():
         raise InputError("the output folder is given as an empty path; expected a new or empty folder")
     for path in inputs:
-        if is_remote(path) == is_remote(target) and _holds(target, path):
+        if holds(target, path):
             raise InputError(
                 f"{target}: is the output folder and holds {path}, which this run reads; give another output folder"
             )
@@ -69,7 +69,10 @@ def check_output(target: str, inputs: Sequence[str]) -> None:
         raise InputError(f"{target}: cannot be made, as {above} may not be written to; give another output folder")
 
 
-def _holds(folder: str, path: str) -> bool:
+def holds(folder: str, path: str) -> bool:
+    """Whether a file or folder is in a folder, or is that."""
+    if is_remote(path) != is_remote(folder):
+        return False
     if is_remote(folder):
         return f"{path.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
     return Path(path).resolve().is_relative_to(Path(folder).resolve())

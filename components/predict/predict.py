@@ -36,7 +36,7 @@ from bigbird.tasks.tables.files import LOCAL, Table, TableStorage, find_tables
 from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.version import provenance
-from bigbird_components.output_files import check_output, for_workers
+from bigbird_components.output_files import check_output, for_workers, holds
 from bigbird_components.predict.answering import Place, answer_shards
 from bigbird_components.predict.columns import RowColumns, choose_columns
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of, input_facts
@@ -100,7 +100,7 @@ def predict(
         if storage.is_remote(path):
             storage.service_of(path)
     check_output(output, [table, model])
-    tables = find_tables([table], section, files).tables
+    tables = _outside(find_tables([table], section, files).tables, output, table)
     given = {name: list(names) for name, names in (columns or {}).items()}
     with _locked(output):
         facts, fields = _model(model)
@@ -147,6 +147,17 @@ def _section(given: Mapping[str, Any]) -> TableFormat:
         problem = error.errors(include_url=False)[0]
         told = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
         raise InputError(f"--{problem['loc'][0]}: {told}") from None
+
+
+def _outside(tables: Sequence[Table], output: str, given: str) -> Sequence[Table]:
+    """The tables without those of the output folder, which a pattern may match once something is answered."""
+    found = [each for each in tables if not holds(output, each.path)]
+    if not found:
+        raise InputError(f"{given}: matches files of the output folder {output} alone; expected tables to answer")
+    left = len(tables) - len(found)
+    if left:
+        _log.info(f"{given}: {left:,} of the files that match are left out, as they are in the output folder {output}")
+    return found
 
 
 def _beam(flags: Sequence[str], output: str, model: str) -> tuple[Any, str]:
