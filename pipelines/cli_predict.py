@@ -18,7 +18,7 @@ from bigbird_pipelines.shortcuts import Finite
 from bigbird_pipelines.team_settings import TeamSettings
 
 _TEXTS = ("text", "text_b", "question", "context")
-_FORMAT = ("format", "encoding", "delimiter")
+_FORMAT = ("format", "encoding", "delimiter", "quoted")
 _OF_TABLES = ("to", "keep", "keep_all", "max_bad_records", "overwrite", *_FORMAT)
 _ELSEWHERE = ("machine_type", "replicas", "poll_s", "dry_run")
 _SETTINGS = ("settings", *TeamSettings.model_fields)

@@ -77,7 +77,7 @@ def predict(
         id_column: column of the rows' names; default file and line.
         keep: columns to carry through.
         keep_all: carries through all that are read for nothing else.
-        table_format: `format`, `encoding`, `delimiter`, as in a configuration's data section.
+        table_format: `format`, `encoding`, `delimiter`, `quoted`, as in a configuration's data section.
         max_bad_records: rows that may be rejected.
         overwrite: replaces what the folder holds.
         beam_options: Apache Beam's, with which shards are answered by its runner; none: in this process.
@@ -184,7 +184,7 @@ def _beam(flags: Sequence[str], output: str, model: str) -> tuple[Any, str]:
 
 # The command's own options, to suggest where one is misspelt.
 _OWN = (
-    "model", "output", "to", "text", "text_b", "question", "context", "id", "keep", "keep_all", "format", "encoding", "delimiter",
+    "model", "output", "to", "text", "text_b", "question", "context", "id", "keep", "keep_all", "format", "encoding", "delimiter", "quoted", "no_quoted",
     "max_bad_records", "overwrite",
 )  # fmt: skip
 
