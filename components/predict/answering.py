@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from bigbird import storage
 from bigbird.serving.model_facts import read_facts
-from bigbird.serving.text_model import load_model
+from bigbird.serving.text_model import CHARACTERS_AT_ONCE, load_model
 from bigbird.support.errors import InputError
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family
@@ -27,8 +27,6 @@ from bigbird_components.predict.rows import Shard
 from bigbird_components.predict.whole_files import new_file, write_json
 
 ROWS_AT_ONCE = 64
-CHARACTERS_AT_ONCE = 1 << 18
-"""Of a batch, of all its texts: long documents are answered a few at a time."""
 
 _AHEAD = 2  # batches that wait for the model or are answered, while another one's answers are written
 

@@ -12,6 +12,8 @@ from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError
 
 BATCH = 16  # examples that the model reads at once
+CHARACTERS_AT_ONCE = 1 << 18
+"""Of all texts of one call of the model, where many are asked: of long documents a few are read at once, a longer one alone."""
 
 
 class TextModel:
