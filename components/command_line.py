@@ -38,7 +38,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads every option's name with dashes; values stay as they are, also those that look like options."""
-        names = {name for parameter in self.params for name in parameter.opts}
+        names = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
         return super().parse_args(ctx, [_with_dashes(argument, names) for argument in args])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bigbird.storage import is_remote, open_file
-from bigbird.support.errors import InputError
+from bigbird.support.errors import DamagedError, InputError
 
 # Vertex mounts buckets here; remote workers have no such mount.
 _MOUNT = "/gcs/"
@@ -25,14 +25,17 @@ def open_range(path: str, start: int, size: int) -> Iterator[Iterator[bytes]]:
     """Yields the lines of a run of bytes that begins and ends with whole lines."""
     with open_file(path) as file:
         file.seek(start)
-        yield _lines(file, size)
+        yield _lines(path, file, size)
 
 
-def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+def _lines(path: str, file: BinaryIO, size: int) -> Iterator[bytes]:
     while size > 0:
         line = file.readline()
         if not line:
-            raise OSError(f"{file}: ends {size} bytes before the shard does")
+            raise DamagedError(
+                f"{path}: ends {size:,} bytes before the lines that were written to it do, so it is damaged or was changed; "
+                "call the command again"
+            )
         size -= len(line)
         yield line
 
@@ -50,7 +53,7 @@ def check_output(target: str, inputs: Sequence[str]) -> None:
     if not target.strip():
         raise InputError("the output folder is given as an empty path; expected a new or empty folder")
     for path in inputs:
-        if is_remote(path) == is_remote(target) and _holds(target, path):
+        if holds(target, path):
             raise InputError(
                 f"{target}: is the output folder and holds {path}, which this run reads; give another output folder"
             )
@@ -66,7 +69,10 @@ def check_output(target: str, inputs: Sequence[str]) -> None:
         raise InputError(f"{target}: cannot be made, as {above} may not be written to; give another output folder")
 
 
-def _holds(folder: str, path: str) -> bool:
+def holds(folder: str, path: str) -> bool:
+    """Whether a file or folder is in a folder, or is that."""
+    if is_remote(path) != is_remote(folder):
+        return False
     if is_remote(folder):
         return f"{path.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
     return Path(path).resolve().is_relative_to(Path(folder).resolve())

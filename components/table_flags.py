@@ -37,6 +37,7 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "count": {"type": click.IntRange(min=1)},
     "integer": {"type": int},
     "flag": {"is_flag": True, "default": None},
+    "switch": {"default": None},
 }
 
 
@@ -62,7 +63,9 @@ def table_options(*, training: bool) -> Callable[[Any], Any]:
 
 def click_option(name: str, option: TableOption) -> Callable[[Any], Any]:
     """Gives a command one option."""
-    return click.option(f"--{name.replace('_', '-')}", name, help=option.told, **_settings(option))
+    spelt = name.replace("_", "-")
+    flags = f"--{spelt}/--no-{spelt}" if option.value == "switch" else f"--{spelt}"
+    return click.option(flags, name, help=option.told, **_settings(option))
 
 
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:

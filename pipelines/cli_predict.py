@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,7 +18,7 @@ from bigbird_pipelines.shortcuts import Finite
 from bigbird_pipelines.team_settings import TeamSettings
 
 _TEXTS = ("text", "text_b", "question", "context")
-_FORMAT = ("format", "encoding", "delimiter")
+_FORMAT = ("format", "encoding", "delimiter", "quoted")
 _OF_TABLES = ("to", "keep", "keep_all", "max_bad_records", "overwrite", *_FORMAT)
 _ELSEWHERE = ("machine_type", "replicas", "poll_s", "dry_run")
 _SETTINGS = ("settings", *TeamSettings.model_fields)
@@ -154,7 +153,7 @@ def _predict_here(file: str | None, options: Mapping[str, Any]) -> None:
     if len(texts["text"]) > 1:
         raise InputError("--text is given twice; expected one text, or --output for a table with several columns")
     texts["text"] = texts["text"][0] if texts["text"] else None
-    predict_command(Path(options["model"]), Path(file) if file is not None else None, **texts)
+    predict_command(options["model"], file, **texts)
 
 
 def _predict_table(file: str | None, options: Mapping[str, Any], beam_options: tuple[str, ...]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bigbird.serving.text_model import BATCH, load_model
+from bigbird.support.artifacts import folder_here
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import read_json_lines, read_lines
 from bigbird.tasks.tables.files import is_table
@@ -15,16 +17,21 @@ from bigbird.tasks.tables.files import is_table
 FIELDS = {"text": "text_a", "text_b": "text_b", "question": "question", "context": "context"}
 
 
-def predict_command(model: Path, file: Path | None, **texts: str | None) -> None:
+def predict_command(model: str | os.PathLike[str], file: str | os.PathLike[str] | None, **texts: str | None) -> None:
     """Prints one line of JSON for every example.
 
     Raises:
-        InputError: the folder holds no model, or an example has not the model's fields.
+        InputError: the folder holds no model, it or the file is not of this machine, or an example has not the model's fields.
     """
     given = {FIELDS[option]: text for option, text in texts.items() if text is not None}
     if bool(given) == bool(file):
         raise InputError("expected either a FILE or --text, or --question with --context")
-    examples = list(read_examples(file)) if file else [("the command line", given)]
+    if file and "://" in os.fspath(file):
+        raise InputError(
+            f"{file}: is in a bucket, from which --output FOLDER answers; without it expected a file of this machine"
+        )
+    folder_here(model, "copy it here first, or answer a table with --output FOLDER, which copies it itself")
+    examples = list(read_examples(Path(file))) if file else [("the command line", given)]
     asked = load_model(model)
     for where, example in examples:
         asked.check(where, example)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 from bigbird import storage
 from bigbird.serving.model_facts import read_facts
-from bigbird.serving.text_model import load_model
+from bigbird.serving.text_model import CHARACTERS_AT_ONCE, load_model
 from bigbird.support.errors import InputError
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family
@@ -26,8 +27,6 @@ from bigbird_components.predict.rows import Shard
 from bigbird_components.predict.whole_files import new_file, write_json
 
 ROWS_AT_ONCE = 64
-CHARACTERS_AT_ONCE = 1 << 18
-"""Of a batch, of all its texts: long documents are answered a few at a time."""
 
 _AHEAD = 2  # batches that wait for the model or are answered, while another one's answers are written
 
@@ -60,6 +59,11 @@ class Place(NamedTuple):
     def rejected(self) -> str:
         """The file of bad rows."""
         return storage.join(self.work, "rejected.jsonl")
+
+    @property
+    def failed(self) -> str:
+        """The file in which a worker of Beam says why it could not answer: `message`, and the exit `code` of its kind."""
+        return storage.join(self.work, "failed.json")
 
     def part(self, shard: Shard) -> str:
         """The file of a shard's answers."""
@@ -252,9 +256,18 @@ class _Asked:
         return sum(self.family.is_cut(dict(zip(counts, row, strict=True)), dataset) for row in rows)
 
 
-@lru_cache(maxsize=1)
+_loading = threading.Lock()
+
+
 def _asked(model: str, digest: str) -> _Asked:
-    """The model, loaded once in a process; a copy of a bucket's folder stays as long as the process does."""
+    """The model, loaded once in a process, by whichever of Beam's threads comes first: the cache alone would let each load it."""
+    with _loading:
+        return _load(model, digest)
+
+
+@lru_cache(maxsize=1)
+def _load(model: str, digest: str) -> _Asked:
+    """The model; a copy of a bucket's folder stays as long as the process does."""
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     asked = _Asked(stack.enter_context(local_model(model)))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 
-from bigbird.support.console import Progress, hidden_native_stderr
+from bigbird import storage
+from bigbird.support.console import EXIT_CODES, EXIT_INPUT, Progress, explained, hidden_native_stderr
+from bigbird.support.errors import InputError, ServiceError
 from bigbird_components.beam_options import is_local, local_runner, quiet_beam
-from bigbird_components.predict.answering import Place, answer_shards
+from bigbird_components.predict.answering import Place, answer_shards, outcome_name
 from bigbird_components.predict.rows import Shard
+from bigbird_components.predict.whole_files import write_json
 
 
 class AnswerShard(beam.DoFn):
@@ -22,9 +26,38 @@ class AnswerShard(beam.DoFn):
         self._place = place
 
     def process(self, element: Shard) -> Iterator[int]:
-        """Answers one shard; yields its number."""
-        answer_shards(self._place, [element])
+        """Answers one shard; yields its number.
+
+        The user's mistakes and what a service refuses are written to a file, which the main process reads: raised, they would
+        arrive wrapped in the runner's own errors. After a mistake the other shards are left as they are. Where workers are
+        elsewhere, what a service refuses is raised besides, as their runner tries again.
+        """
+        if isinstance(_failure(self._place), InputError):
+            return
+        try:
+            answer_shards(self._place, [element])
+        except Exception as error:
+            told = explained(error)
+            if told is None or told[1] not in EXIT_CODES.values():
+                raise
+            message, code = told
+            try:
+                write_json(self._place.failed, {"message": message, "code": code})
+            except (OSError, InputError, ServiceError):
+                raise error from None
+            if code != EXIT_INPUT and storage.is_remote(self._place.work):
+                raise
+            return
         yield element.number
+
+
+def _failure(place: Place) -> Exception | None:
+    """What a worker wrote that it failed of."""
+    if not storage.is_file(place.failed):
+        return None
+    found = json.loads(storage.read_bytes(place.failed))
+    kind = next(kind for kind, code in EXIT_CODES.items() if code == found["code"])
+    return kind(found["message"])
 
 
 def answer_on_beam(
@@ -38,7 +71,28 @@ def answer_on_beam(
         options: Beam's.
         answered: counts the rows whose answers are there.
         progress: shows it.
+
+    Raises:
+        InputError: the model cannot be loaded, or gives numbers that are not finite.
+        ServiceError: a bucket cannot be read or written.
     """
+    if storage.is_file(place.failed):  # of an earlier start
+        storage.delete([place.failed])
+    try:
+        _run(place, shards, options, answered, progress)
+    except Exception as error:
+        failure = _failure(place)
+        if failure is None:
+            raise
+        raise failure from error
+    names = set(storage.list_names(place.work))
+    failure = _failure(place)
+    # One of a shard that was answered when it was tried again is of no account.
+    if failure is not None and any(outcome_name(shard.number) not in names for shard in shards):
+        raise failure
+
+
+def _run(place: Place, shards: Sequence[Shard], options: Any, answered: Callable[[], int], progress: Progress) -> None:
     runner = local_runner(options, processes=True) if is_local(options) else None
     with (
         hidden_native_stderr() if runner is not None else contextlib.nullcontext(),
@@ -57,7 +111,10 @@ def _watched(answered: Callable[[], int], progress: Progress, every_s: float) ->
 
     def watch() -> None:
         while not ended.wait(every_s):
-            progress.update(answered(), "rows")
+            with contextlib.suppress(
+                InputError, ServiceError, OSError
+            ):  # the next look may do; the workers tell what lasts
+                progress.update(answered(), "rows")
 
     watcher = threading.Thread(target=watch, name="progress", daemon=True)
     watcher.start()

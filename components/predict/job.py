@@ -13,14 +13,14 @@ from pydantic import Field, StrictInt
 
 from bigbird import storage
 from bigbird.manifests import InputFacts, Part, PredictionsManifest, checked
-from bigbird.support.artifacts import MANIFESTS, check_replaceable, remove_left_over
+from bigbird.support.artifacts import MANIFESTS, check_replaceable
 from bigbird.support.errors import InputError
-from bigbird.support.integrity import facts_of_file
+from bigbird.support.integrity import check_seal, facts_of_file
 from bigbird.support.text_files import decode, parse_json
 from bigbird_components.output_files import make_folder
-from bigbird_components.predict.answering import outcome_name
+from bigbird_components.predict.answering import Place, outcome_name
 from bigbird_components.predict.rows import Shard
-from bigbird_components.predict.whole_files import new_file, write_json
+from bigbird_components.predict.whole_files import is_half_written, new_file, write_json
 
 WORK = "work"
 """The folder of a job's own files, inside its output; gone when that is whole."""
@@ -29,8 +29,9 @@ ENDING = ".summary.json"
 """The manifest, once all answers are in their place and only the job's own files are still to be deleted."""
 SUMMARY = MANIFESTS["predictions"]
 
-
-_OURS = re.compile(r"job\.json|rows\.jsonl|rejected\.jsonl|part-\d+\.jsonl?")
+_IN_WORK = re.compile(r"job\.json|failed\.json|rows\.jsonl|rejected\.jsonl|part-\d+\.jsonl?")
+_BESIDE_WORK = re.compile(r"\.?summary\.json|rejected\.jsonl|predictions\.[a-z]+")
+_OUTCOME = re.compile(r"part-\d+\.json")
 
 
 class Identity(Part):
@@ -91,8 +92,15 @@ class Output:
         """A file of it."""
         return storage.join(self.folder, name)
 
-    def begin(self, identity: Identity, overwrite: bool) -> JobState | None:
+    def begin(self, identity: Identity, to: str, overwrite: bool) -> JobState | None:
         """Makes it ready: what an earlier start of the same job left is kept, all else is refused or replaced.
+
+        What is refused stays as it is: nothing is deleted before that is settled.
+
+        Args:
+            identity: of the job.
+            to: how answers are to be written.
+            overwrite: whether answers, another job or files of a job that cannot be read are to be replaced.
 
         Returns:
             Where the job stands; None where it had come to its end but for the deletion of its own files, which is made
@@ -101,18 +109,22 @@ class Output:
         Raises:
             InputError: it holds another job, answers, or files that no job wrote.
         """
-        if not storage.is_remote(self.folder):
-            for folder in (self.folder, self.work):
-                remove_left_over(Path(folder))
         names = self._names()
-        if ENDING in names:
+        if WORK in names and not self._is_folder(self.work):
+            raise InputError(
+                f"{self.work}: is a file; expected no such name, or the folder of a job's own files. Move it away, or give another "
+                "output folder"
+            )
+        ended = self._ended() if ENDING in names else None
+        if ended is not None:
             self.end()
-            if _same(self.summary().job, identity):
+            if not overwrite and _same(ended.job, identity) and ended.files == [f"predictions.{to}"]:
                 return None
             names = self._names()
-        state = self._state() if WORK in names else None
+        state = self._state(overwrite) if WORK in names else None
         if state is not None and _same(digest_of(state.identity), identity):
-            return state
+            self._delete_half_written()
+            return self._readable(state)
         begun = state is not None and state.shards is not None
         if state is not None and begun and not overwrite:
             raise InputError(
@@ -121,19 +133,50 @@ class Output:
             )
         if not begun:
             check_replaceable(self.folder, [name for name in names if name != WORK], overwrite)
-            if WORK in names and not all(map(_OURS.fullmatch, storage.list_names(self.work))):
+            if WORK in names and not all(_is_ours(name, _IN_WORK) for name in storage.list_names(self.work)):
                 raise InputError(f"{self.work}: holds files that no job of ours wrote; give an empty or new folder")
         if WORK in names:
             storage.delete([self.work])
+        self._delete_half_written()
         make_folder(self.work)
         state = JobState(identity=identity, shards=None)
         self.save(state)
         return state
 
+    @staticmethod
+    def _is_folder(path: str) -> bool:
+        return not storage.is_file(path) if storage.is_remote(path) else Path(path).is_dir()
+
+    def _delete_half_written(self) -> None:
+        """Deletes what killed processes left of files that they were writing."""
+        if storage.is_remote(self.folder):
+            return
+        for folder, ours in ((self.folder, _BESIDE_WORK), (self.work, _IN_WORK)):
+            for name in storage.list_names(folder):
+                if is_half_written(name, ours):
+                    storage.delete([storage.join(folder, name)])
+
+    def _readable(self, state: JobState) -> JobState:
+        """The state of a job that goes on, without what was written before a power cut and is not there whole.
+
+        A bucket's objects appear whole or not at all.
+        """
+        if storage.is_remote(self.folder) or state.shards is None:
+            return state
+        for name in filter(_OUTCOME.fullmatch, storage.list_names(self.work)):
+            try:
+                _read_json(storage.join(self.work, name))
+            except InputError:  # its rows are answered again
+                storage.delete([storage.join(self.work, name)])
+        rows = Path(Place("", "", self.work).rows)
+        if rows.is_file() and rows.stat().st_size == sum(size for _, _, size, _ in state.shards):
+            return state
+        return JobState(identity=state.identity, shards=None)  # the table is read again
+
     def abandon(self) -> None:
         """Deletes a job of which nothing is answered; the folder too where nothing else is in it."""
         storage.delete([self.work])
-        if not storage.is_remote(self.folder) and not self._names():
+        if not storage.is_remote(self.folder) and not storage.list_names(self.folder):
             Path(self.folder).rmdir()
 
     def save(self, state: JobState) -> None:
@@ -166,26 +209,48 @@ class Output:
         storage.delete([self.path(ENDING)])
 
     def _names(self) -> set[str]:
+        """What the folder holds but for what killed processes left of files that they were writing."""
         if storage.is_remote(self.folder):
             return storage.names_in_bucket(self.folder, folders=True)
-        return set(storage.list_names(self.folder))
+        return {name for name in storage.list_names(self.folder) if not is_half_written(name, _BESIDE_WORK)}
+
+    def _ended(self) -> PredictionsManifest | None:
+        """The manifest of a job of which only its own files are to be deleted; None where the file is no such manifest."""
+        path = self.path(ENDING)
+        try:
+            value = _read_json(path)
+            manifest = PredictionsManifest.checked(value, path)
+            check_seal(path, value, "manifest")
+        except InputError:
+            return None
+        return manifest
 
     def summary(self) -> PredictionsManifest:
         """The manifest of a whole folder."""
         path = self.path(SUMMARY)
         return PredictionsManifest.checked(_read_json(path), path)
 
-    def _state(self) -> JobState | None:
-        """Where the job in the folder stands; None where there is none."""
+    def _state(self, overwrite: bool) -> JobState | None:
+        """Where the job in the folder stands; None where there is none, or none that can be read and it is to be replaced."""
         path = storage.join(self.work, STATE)
         if not storage.exists(path):
             return None
-        return checked(JobState, _read_json(path), path, f"delete {self.work} to begin anew")
+        remedy = "pass --overwrite to begin anew"
+        try:
+            return checked(JobState, _read_json(path, f"; {remedy}"), path, remedy)
+        except InputError:
+            if overwrite:
+                return None
+            raise
 
 
-def _read_json(path: str) -> Any:
+def _is_ours(name: str, ours: re.Pattern[str]) -> bool:
+    return ours.fullmatch(name) is not None or is_half_written(name, ours)
+
+
+def _read_json(path: str, hint: str = "") -> Any:
     what = "a file of JSON that answering a table wrote"
-    return parse_json(decode(storage.read_bytes(path), path, what), path, what)
+    return parse_json(decode(storage.read_bytes(path), path, what), path, what, hint=hint)
 
 
 def digest_of(identity: Identity) -> str:

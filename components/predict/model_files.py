@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bigbird import storage
-from bigbird.serving.saved_model import IN_RUN
-from bigbird.support.artifacts import MANIFESTS
+from bigbird.serving.saved_model import find_in_bucket
 
 
 @contextmanager
@@ -27,9 +26,7 @@ def local_model(location: str) -> Iterator[Path]:
         yield Path(location)
         return
     storage.service_of(location)
-    exported = storage.join(location.rstrip("/"), IN_RUN.as_posix())
-    if storage.exists(storage.join(exported, MANIFESTS["saved_model"])):
-        location = exported
+    location = find_in_bucket(location)
     with tempfile.TemporaryDirectory(prefix="bigbird-model-") as name:
         storage.download(location, Path(name))
         yield Path(name)

@@ -36,7 +36,7 @@ from bigbird.tasks.tables.files import LOCAL, Table, TableStorage, find_tables
 from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.version import provenance
-from bigbird_components.output_files import check_output, for_workers
+from bigbird_components.output_files import check_output, for_workers, holds
 from bigbird_components.predict.answering import Place, answer_shards
 from bigbird_components.predict.columns import RowColumns, choose_columns
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of, input_facts
@@ -77,7 +77,7 @@ def predict(
         id_column: column of the rows' names; default file and line.
         keep: columns to carry through.
         keep_all: carries through all that are read for nothing else.
-        table_format: `format`, `encoding`, `delimiter`, as in a configuration's data section.
+        table_format: `format`, `encoding`, `delimiter`, `quoted`, as in a configuration's data section.
         max_bad_records: rows that may be rejected.
         overwrite: replaces what the folder holds.
         beam_options: Apache Beam's, with which shards are answered by its runner; none: in this process.
@@ -100,7 +100,7 @@ def predict(
         if storage.is_remote(path):
             storage.service_of(path)
     check_output(output, [table, model])
-    tables = find_tables([table], section, files).tables
+    tables = _outside(find_tables([table], section, files).tables, output, table)
     given = {name: list(names) for name, names in (columns or {}).items()}
     with _locked(output):
         facts, fields = _model(model)
@@ -119,7 +119,7 @@ def predict(
             settings=settings,
         )
         job = Output(output)
-        state = job.begin(identity, overwrite)
+        state = job.begin(identity, to, overwrite)
         if state is None:
             _log.info(f"{output}: all rows were answered before")
             return job.summary()
@@ -149,6 +149,17 @@ def _section(given: Mapping[str, Any]) -> TableFormat:
         raise InputError(f"--{problem['loc'][0]}: {told}") from None
 
 
+def _outside(tables: Sequence[Table], output: str, given: str) -> Sequence[Table]:
+    """The tables without those of the output folder, which a pattern may match once something is answered."""
+    found = [each for each in tables if not holds(output, each.path)]
+    if not found:
+        raise InputError(f"{given}: matches files of the output folder {output} alone; expected tables to answer")
+    left = len(tables) - len(found)
+    if left:
+        _log.info(f"{given}: {left:,} of the files that match are left out, as they are in the output folder {output}")
+    return found
+
+
 def _beam(flags: Sequence[str], output: str, model: str) -> tuple[Any, str]:
     """Beam's options, None without any, and the output folder by the name under which its workers reach it."""
     if not flags:
@@ -173,7 +184,7 @@ def _beam(flags: Sequence[str], output: str, model: str) -> tuple[Any, str]:
 
 # The command's own options, to suggest where one is misspelt.
 _OWN = (
-    "model", "output", "to", "text", "text_b", "question", "context", "id", "keep", "keep_all", "format", "encoding", "delimiter",
+    "model", "output", "to", "text", "text_b", "question", "context", "id", "keep", "keep_all", "format", "encoding", "delimiter", "quoted", "no_quoted",
     "max_bad_records", "overwrite",
 )  # fmt: skip
 

@@ -50,14 +50,24 @@ def _write_json_lines(parts: Sequence[str], file: HashingFile) -> None:
 def _write_csv(parts: Sequence[str], file: HashingFile) -> None:
     """A line for each row; a list is JSON in its cell, and what is not there is an empty cell."""
     columns = list(_kinds(parts))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    text = _Lines(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
     for part in parts:
         writer.writerows([_cell(record.get(name)) for name in columns] for record in _records(part))
         file.write(text.getvalue().encode())
         text.seek(0)
         text.truncate()
+
+
+class _Lines(io.StringIO):
+    r"""Lines that end with \n alone, of a writer whose lines end with \r\n: it then quotes values with either character.
+
+    Told to end lines with \n, Python's before 3.11.9 leaves a bare \r unquoted, at which readers begin a new row.
+    """
+
+    def write(self, line: str) -> int:
+        return super().write(line.removesuffix("\r\n") + "\n")
 
 
 def _cell(value: Any) -> Any:

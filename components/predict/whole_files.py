@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from bigbird.support.artifacts import json_bytes
 from bigbird.support.integrity import HashingFile
 
 BLOCK = 1 << 20  # bytes copied at once
+_HALF_WRITTEN = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
 def new_file(path: str) -> Iterator[HashingFile]:
     """Yields a file to write that appears under its name, in the place of an older one, when the block succeeds.
 
-    A killed process leaves a hidden file, which `artifacts.remove_left_over` deletes; in a bucket it leaves none.
+    Once it does, it is on the disk: a power cut after that does not lose it. A killed process leaves a hidden file, which
+    `is_half_written` knows; in a bucket it leaves none.
     """
     if storage.is_remote(path):
         with storage.create(path) as file:
@@ -31,9 +34,28 @@ def new_file(path: str) -> Iterator[HashingFile]:
     try:
         with temporary.open("wb") as file:
             yield HashingFile(file)
+            file.flush()
+            os.fsync(file.fileno())  # before its name: else a power cut may leave that with nothing behind it
         os.replace(temporary, place)
+        _sync_folder(place.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_half_written(name: str, ours: re.Pattern[str]) -> bool:
+    """Whether a killed `new_file` left a file of this name, where the whole one's matches `ours`."""
+    match = _HALF_WRITTEN.fullmatch(name)
+    return match is not None and ours.fullmatch(match[1]) is not None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Writes a folder's names to the disk; not every file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: str, value: Any) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from bigbird.serving.text_model import CHARACTERS_AT_ONCE
+
 Example = dict[str, str]
 Answer = dict[str, Any]
 Predict = Callable[[Sequence[Example]], Sequence[Answer]]
@@ -50,7 +52,7 @@ class Batcher:
     """A queue of examples, and the loop that answers them.
 
     A call takes what waits, whichever requests it is from, so that a queue that grew during the last call is emptied by
-    few calls. Where little waits, the call waits for companions, but never long after the oldest example came.
+    few calls, but for long texts: a call has no more characters than `CHARACTERS_AT_ONCE`, or one example. Where little waits, the call waits for companions, but never long after the oldest example came.
 
     Args:
         max_batch: most examples of a call.
@@ -111,7 +113,15 @@ class Batcher:
                 if left <= 0:
                     break
                 self._changed.wait(left)
-            return [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
+            batch: Batch = []
+            characters = 0
+            while self._waiting and len(batch) < self._max_batch:
+                job, row = self._waiting[0]
+                characters += sum(map(len, job.examples[row].values()))
+                if batch and characters > CHARACTERS_AT_ONCE:
+                    break
+                batch.append(self._waiting.popleft())
+            return batch
 
     def _answer(self, batch: Batch, predict: Predict) -> None:
         batch = [(job, row) for job, row in batch if not job.future.done()]  # the rest of a failed request

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bigbird import storage
-from bigbird.serving.saved_model import find_saved_model
+from bigbird.serving.saved_model import find_in_bucket, find_saved_model
 from bigbird_components.serve.log import log
 
 
@@ -18,7 +18,8 @@ def local_model(location: str) -> Iterator[Path]:
     """Yields the SavedModel's folder; a bucket's is copied into a temporary folder that goes with the block.
 
     Args:
-        location: folder of a SavedModel or of a run; here, or as gs://BUCKET/FOLDER or s3://BUCKET/FOLDER.
+        location: folder of a SavedModel or of a run; here, or as gs://BUCKET/FOLDER or s3://BUCKET/FOLDER. Of a run's in a
+            bucket the exported model alone is copied.
 
     Raises:
         InputError: there is none, or it cannot be copied whole.
@@ -27,6 +28,9 @@ def local_model(location: str) -> Iterator[Path]:
     if not storage.is_remote(location):
         yield find_saved_model(Path(location))
         return
+
+    storage.service_of(location)  # refuses what is no address, before it is asked for anything
+    location = find_in_bucket(location)
 
     def tell(done: int, entries: list[storage.Entry]) -> None:
         if not done:
@@ -37,4 +41,4 @@ def local_model(location: str) -> Iterator[Path]:
         started = time.monotonic()
         storage.download(location, Path(name), progress=tell)
         log("copied the model", seconds=round(time.monotonic() - started, 1))
-        yield find_saved_model(Path(name))
+        yield Path(name)

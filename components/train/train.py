@@ -18,7 +18,7 @@ from bigbird.data.dataset import checksum
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import build_schedule
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside, resolved
+from bigbird.support.artifacts import MANIFESTS, folder_here, inside, resolved
 from bigbird.support.console import format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
@@ -59,7 +59,8 @@ def train(
         TrainingDiverged: the loss is not finite or above its bound.
         KeyboardInterrupt, SystemExit(143): Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    model_dir = resolved(model_dir) if Path(model_dir).is_symlink() else Path(model_dir)
+    model_dir = folder_here(model_dir, "copy it there afterwards")
+    model_dir = resolved(model_dir) if model_dir.is_symlink() else model_dir
     if mode not in MODES:
         raise InputError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
     _check_places(experiment, model_dir)

@@ -309,6 +309,47 @@ def test_predict_wants_one_source_of_examples(tmp_path):
         predict_command(tmp_path, None, text=None)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "gs://b/runs/n", "--text", "hello"], "gs://b/runs/n: expected a folder of this machine"),
+        (
+            ["--model", "runs/n", "s3://b/texts.jsonl"],
+            "s3://b/texts.jsonl: is in a bucket, from which --output FOLDER answers",
+        ),
+    ],
+)
+def test_predict_without_output_reads_no_bucket_and_names_its_address(words, message):
+    done = CliRunner().invoke(cli.cli, ["predict", *words])
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "quoted"), [([], None), (["--quoted"], True), (["--no-quoted"], False), (["--no_quoted"], False)]
+)
+def test_predict_is_told_whether_values_are_quoted_as_the_commands_that_train_are(words, quoted, monkeypatch):
+    from bigbird_components.predict import predict as module
+    from bigbird_components.table_flags import as_overrides
+
+    told = {}
+
+    class Summary:
+        answered, files = 1, ("predictions.jsonl",)
+
+    def predict(*_, table_format, **__):
+        told.update(table_format)
+        return Summary
+
+    monkeypatch.setattr(module, "predict", predict)
+    done = CliRunner().invoke(
+        cli.cli, ["predict", "--model", "m", "t.csv", "--output", "o", *words], catch_exceptions=False
+    )
+    assert (done.exit_code, told["quoted"]) == (0, quoted)
+    run = cli_local.run.make_context("run", ["--data", "t.csv", *words]).params
+    assert as_overrides(run) == ([] if quoted is None else [f"task.data.quoted={str(quoted).lower()}"])
+
+
 def test_predict_says_when_a_run_exported_nothing(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match="this run exported no model"):

@@ -1,5 +1,8 @@
 """Folders of buckets are copied whole, and no object's name leads out of the copy."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from bigbird import storage
@@ -72,4 +75,36 @@ def test_a_copy_that_is_cut_short_or_damaged_is_told(bucket, tmp_path):
     here = module.backend(bucket)
     for size, md5, message in ((6, "", "arrived with 5 of 6 bytes"), (5, "AAAA", "arrived damaged: its MD5")):
         with pytest.raises(InputError, match=message):
-            module._copy(here, storage.Entry(f"{bucket}/a", size, 0.0, "", md5), tmp_path / "a")
+            module._copy(here, storage.Entry(f"{bucket}/a", size, 0.0, "", md5), tmp_path / "a", threading.Event())
+
+
+def test_an_interruption_waits_for_the_parts_that_are_on_their_way_alone(tmp_path, monkeypatch):
+    asked, begun, interrupted = [], threading.Event(), threading.Event()
+
+    class Service:
+        def cat_file(self, path, start=0, end=None):
+            asked.append((path, start))
+            begun.set()
+            assert interrupted.wait(10)
+            return bytes(end - start)
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, *arguments, **options):
+            interrupted.set()
+            super().shutdown(*arguments, **options)
+
+    def interrupt(done, _):
+        if done:
+            assert begun.wait(10)
+            raise KeyboardInterrupt
+
+    entries = [
+        storage.Entry(f"gs://models/m/{name}", size, 0.0, "1", "") for name, size in (("empty", 0), ("long", 90))
+    ]
+    monkeypatch.setattr(module, "list_files", lambda _: entries)
+    monkeypatch.setattr(module, "backend", lambda _: Service())
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(module, "_PART", 10)
+    with pytest.raises(KeyboardInterrupt):
+        module.download("gs://models/m", tmp_path, progress=interrupt)
+    assert asked == [("gs://models/m/long", 0)]

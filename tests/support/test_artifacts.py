@@ -53,6 +53,17 @@ def test_an_empty_folder_is_filled_a_full_one_only_when_told(tmp_path):
         new_folder(tmp_path / "file").__enter__()
 
 
+def test_an_address_is_no_folder_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match="gs://bucket/out: expected a folder of this machine; copy it there afterwards"
+    ):
+        new_folder("gs://bucket/out").__enter__()
+    with pytest.raises(InputError, match="s3://bucket/model: expected a folder of this machine; copy it here first"):
+        read_manifest("s3://bucket/model", "model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_no_stage_wrote_is_never_replaced(tmp_path):
     target = tmp_path / "photos"
     target.mkdir()

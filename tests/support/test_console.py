@@ -145,6 +145,37 @@ def test_native_chatter_is_hidden_unless_the_block_fails(arguments, chatter):
     assert result.stderr.splitlines() == ["ours", *chatter, "native after", "ours after"]
 
 
+_OVERLAPPING = """
+import os, sys
+from bigbird.support.console import hidden_native_stderr
+first, second = hidden_native_stderr(), hidden_native_stderr()
+first.__enter__()
+second.__enter__()
+first.__exit__(None, None, None)
+os.write(2, b"native chatter\\n")
+print("ours", file=sys.stderr)
+error = ValueError("broken") if len(sys.argv) > 1 else None
+try:
+    second.__exit__(type(error) if error else None, error, None)
+except ValueError:
+    pass
+os.write(2, b"native after\\n")
+print("ours after", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("arguments", "chatter"), [([], []), (["fail"], ["native chatter"])])
+def test_blocks_that_overlap_as_those_of_threads_do_hide_until_the_last_ends(arguments, chatter):
+    result = subprocess.run(
+        [sys.executable, "-c", _OVERLAPPING, *arguments],
+        env={"PYTHONPATH": MODEL},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr.splitlines() == ["ours", *chatter, "native after", "ours after"]
+
+
 def test_hiding_works_where_python_has_no_stderr(monkeypatch):
     monkeypatch.setattr(sys, "__stderr__", None)
     with hidden_native_stderr():

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from bigbird import storage
 from bigbird.manifests import SavedModelManifest
+from bigbird.support.artifacts import MANIFESTS, RUN_RECORD
 from bigbird.support.console import hidden_native_stderr, load_tensorflow
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
@@ -45,11 +47,29 @@ def find_saved_model(folder: Path) -> Path:
     inside = folder / IN_RUN
     if inside.is_dir():
         return inside
-    if (folder / "run.json").exists():
-        raise InputError(
-            f"{folder}: this run exported no model; its metric was below the threshold, or it did not finish"
-        )
+    if (folder / RUN_RECORD).exists():
+        raise _nothing_exported(folder)
     return folder
+
+
+def find_in_bucket(location: str) -> str:
+    """As `find_saved_model` for a folder in a bucket: a run's data and checkpoints are not to be copied with its model.
+
+    Raises:
+        InputError: the run exported no model.
+        ServiceError: the bucket cannot be asked.
+    """
+    folder = location.rstrip("/")
+    inside = storage.join(folder, IN_RUN.as_posix())
+    if storage.exists(storage.join(inside, MANIFESTS["saved_model"])):
+        return inside
+    if storage.exists(storage.join(folder, RUN_RECORD)):
+        raise _nothing_exported(folder)
+    return location
+
+
+def _nothing_exported(folder: str | Path) -> InputError:
+    return InputError(f"{folder}: this run exported no model; its metric was below the threshold, or it did not finish")
 
 
 def open_saved_model(folder: Path) -> SavedModelManifest:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities, open_saved_model
-from bigbird.support.artifacts import MANIFESTS
+from bigbird.support.artifacts import MANIFESTS, folder_here
 from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError
 
 BATCH = 16  # examples that the model reads at once
+CHARACTERS_AT_ONCE = 1 << 18
+"""Of all texts of one call of the model, where many are asked: of long documents a few are read at once, a longer one alone."""
 
 
 class TextModel:
@@ -122,9 +123,7 @@ def load_model(folder: str | os.PathLike[str]) -> TextModel:
         >>> bigbird.load_model("runs/reviews")
         TextModel(task='sst2', fields=('text_a',), labels=['0', '1'])
     """
-    if "://" in os.fspath(folder):
-        raise InputError(f"{folder}: expected a folder of this machine; copy it here first")
-    place = Path(folder)
+    place = folder_here(folder, "copy it here first")
     if (place / MANIFESTS["model"]).exists():
         load_tensorflow(None)
         from bigbird.serving.trained import TrainedPredictor

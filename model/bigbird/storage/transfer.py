@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,22 +49,26 @@ def download(
     except OSError as error:  # one object's name is another's folder
         raise InputError(f"{location}: cannot be copied ({error}); expected files and folders") from None
     here = backend(location)
+    stop = threading.Event()
     with ThreadPoolExecutor(THREADS) as pool:
-        tasks = [pool.submit(_copy, here, entry, place) for entry, place in zip(entries, places, strict=True)]
+        tasks = [pool.submit(_copy, here, entry, place, stop) for entry, place in zip(entries, places, strict=True)]
         try:
             for number, task in enumerate(tasks, 1):
                 task.result()
                 progress(number, entries)
-        except BaseException:
+        except BaseException:  # SIGTERM too, after which nobody waits until large files are copied whole
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _copy(here: Any, entry: Entry, place: Path) -> None:
+def _copy(here: Any, entry: Entry, place: Path, stop: threading.Event) -> None:
     digest, size = hashlib.md5(usedforsecurity=False), 0
     try:
         with place.open("wb") as file:
             for start in range(0, entry.size, _PART):
+                if stop.is_set():
+                    return
                 with explained(entry.path):
                     part = (
                         here.cat_file(entry.path)

@@ -136,7 +136,7 @@ def read_manifest(folder: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     Raises:
         InputError: the folder has no manifest (the stage did not finish), another kind's, or one that is no mapping.
     """
-    folder = Path(folder)
+    folder = folder_here(folder, "copy it here first")
     path = folder / MANIFESTS[kind]
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the {kind} folder of an earlier stage")
@@ -243,6 +243,13 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
         yield from _filled(given, target)
 
 
+def folder_here(given: str | os.PathLike[str], remedy: str) -> Path:
+    """A folder's path; `InputError` for the address of one in a bucket, which `Path` would make a folder "gs:" here of."""
+    if "://" in os.fspath(given):
+        raise InputError(f"{given}: expected a folder of this machine; {remedy}")
+    return Path(given)
+
+
 def resolved(path: str | os.PathLike[str]) -> Path:
     """A path with links followed, also to what is not there yet; `InputError` where they lead in a circle."""
     try:
@@ -255,7 +262,7 @@ def resolved(path: str | os.PathLike[str]) -> Path:
 
 def _output_place(given: str | os.PathLike[str]) -> Path:
     """Where a folder is to be written, links followed; `InputError` where none can be replaced."""
-    target = resolved(given)
+    target = resolved(folder_here(given, "copy it there afterwards"))
     if target.exists() and not target.is_dir():
         raise InputError(f"{given}: is a file; expected a folder to write to")
     if Path.cwd().is_relative_to(target):

@@ -20,7 +20,8 @@ class TableOption:
 
     Attributes:
         told: what help says.
-        value: what is given: a text, a fraction, a count from 1, an integer, or nothing (a flag, which is true).
+        value: what is given: a text, a fraction, a count from 1, an integer, or nothing: a flag, which is true, or a switch, which
+            is true or, spelt with `no-` before its name, false.
         choices: of a text; empty: any.
         repeatable: whether it may be given several times, for a list.
         section: the configuration's section that has its key.
@@ -29,7 +30,7 @@ class TableOption:
     """
 
     told: str
-    value: Literal["text", "fraction", "count", "integer", "flag"] = "text"
+    value: Literal["text", "fraction", "count", "integer", "flag", "switch"] = "text"
     choices: Sequence[str] = ()
     repeatable: bool = False
     section: Literal["task.data", "task"] = "task.data"
@@ -72,6 +73,10 @@ COMMON: Mapping[str, TableOption] = {
     ),
     "encoding": TableOption("Of text files.  [default: utf-8]"),
     "delimiter": TableOption("Between two values of a line.  [default: a comma; in .tsv a tab]"),
+    "quoted": TableOption(
+        "Whether values in CSV and TSV may stand in quotation marks; without, each mark is text.  [default: quoted]",
+        "switch",
+    ),
     "validation_fraction": TableOption(
         "Of the documents, cut off for validation where no file is named.  [default: 0.1]", "fraction"
     ),

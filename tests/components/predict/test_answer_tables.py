@@ -53,6 +53,15 @@ def test_csv_has_a_column_for_each_label_and_lists_as_json(write):
     ]
 
 
+def test_values_with_any_line_end_stay_values_in_csv_and_lines_end_alike(write):
+    texts = ["a\rb", "a\r", "\r\n", "a\nb", "a\r\n", "plain"]
+    file = write([[{"id": text, "x": 1} for text in texts]], "csv")
+    with file.open(newline="") as lines:
+        assert list(csv.reader(lines, strict=True)) == [["id", "x"], *([text, "1"] for text in texts)]
+    assert file.read_bytes().startswith(b'id,x\n"a\rb",1\n"a\r",1\n')
+    assert file.read_bytes().endswith(b"plain,1\n")
+
+
 def test_parquet_has_types_that_hold_all_parts_values(write):
     table = pq.read_table(write(PARTS, "parquet"))
     kinds = {field.name: str(field.type) for field in table.schema}

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from bigbird_components.serve import batching
 from bigbird_components.serve.batching import Batcher, QueueFull
 
 
@@ -49,6 +50,23 @@ def test_what_waits_is_answered_in_one_call_each_request_with_its_own(running):
         assert future.result(10) == _upper(request)
     assert calls == [8, 3]  # the last request in two
     assert (batcher.calls, batcher.answered) == (2, 11)
+
+
+def test_a_call_has_no_more_characters_than_the_model_reads_at_once_or_one_text(running, monkeypatch):
+    monkeypatch.setattr(batching, "CHARACTERS_AT_ONCE", 10)
+    calls = []
+
+    def predict(examples):
+        calls.append([len(example["text_a"]) for example in examples])
+        return _upper(examples)
+
+    batcher = Batcher(3, 0.0, 100)
+    requests = [[_example("x" * length) for length in lengths] for lengths in ((4, 6), (1,), (50, 2), (3, 3, 3, 3))]
+    futures = [batcher.submit(request) for request in requests]
+    running(batcher, predict)
+    for request, future in zip(requests, futures, strict=True):
+        assert future.result(10) == _upper(request)
+    assert calls == [[4, 6], [1], [50], [2, 3, 3], [3, 3]]
 
 
 def test_a_request_waits_for_companions_but_not_longer_than_said(running):

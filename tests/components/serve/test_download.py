@@ -36,7 +36,15 @@ def bucket(monkeypatch):
         def content(match, _):
             return Answer(200, objects[unquote(match[1])])
 
-        routes = [(r"GET /storage/v1/b/models/o", listing), (r"GET /download/storage/v1/b/models/o/(.+)", content)]
+        def facts(match, _):
+            name = unquote(match[1])
+            return describe(name) if name in objects else Answer(404, {"error": {"code": 404}})
+
+        routes = [
+            (r"GET /storage/v1/b/models/o", listing),
+            (r"GET /download/storage/v1/b/models/o/(.+)", content),
+            (r"GET /storage/v1/b/models/o/(.+)", facts),
+        ]
         server = LoopbackServer(routes).__enter__()
         servers.append(server)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
@@ -73,6 +81,29 @@ def test_the_copy_goes_with_the_block(bucket, capsys):
         assert (folder / "variables/variables.index").exists()
     assert '"files": 4' in capsys.readouterr().out
     assert not folder.exists()
+
+
+def test_of_a_run_the_exported_model_alone_is_copied(bucket):
+    server = bucket(
+        {
+            "runs/7/run.json": b"{}",
+            "runs/7/dataset/train.tfrecord": b"much",
+            "runs/7/export/saved_model/signature.json": b"{}",
+            "runs/7/export/saved_model/variables/variables.index": b"few",
+        }
+    )
+    for location in ("gs://models/runs/7", "gs://models/runs/7/"):
+        with local_model(location) as folder:
+            names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        assert names == ["signature.json", "variables/variables.index"]
+    assert not any("tfrecord" in str(request) for request in server.asked("/download/"))
+
+
+def test_a_run_that_exported_no_model_is_told_before_anything_is_copied(bucket):
+    server = bucket({"runs/7/run.json": b"{}", "runs/7/dataset/train.tfrecord": b"much"})
+    with pytest.raises(InputError, match="gs://models/runs/7: this run exported"), local_model("gs://models/runs/7/"):
+        pass
+    assert server.asked("/download/") == []
 
 
 def test_a_passing_failure_is_tried_again(bucket, tmp_path, monkeypatch):

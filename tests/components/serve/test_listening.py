@@ -3,11 +3,15 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from bigbird.support.errors import InputError
 from bigbird_components.serve.listening import Listener, bind
 
 ROOT = Path(__file__).parents[3]
@@ -60,3 +64,28 @@ def test_who_has_connected_when_the_port_closes_is_still_accepted():
         return False
 
     assert asyncio.run(run())
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "no.such.host.invalid"])
+def test_a_host_that_is_none_is_told(host):
+    with pytest.raises(
+        InputError, match=rf"{re.escape(host)}:80: cannot be listened on \(.+\); expected a name or address"
+    ):
+        bind(host, 80)
+
+
+def test_a_socket_that_cannot_be_bound_is_closed(monkeypatch):
+    made = []
+
+    class Socket(socket.socket):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(socket, "socket", Socket)
+        with pytest.raises(InputError, match="Address already in use"):
+            bind("127.0.0.1", taken.getsockname()[1])
+    assert [each.fileno() for each in made] == [-1]

@@ -95,7 +95,7 @@ def test_tab_separated_values_with_and_without_quotation_marks(write, rows):
     plain = write("b.tsv", 'text\tlabel\n"one" two\ta\nthree "four\tb\n')
     assert short(rows(quoted)[0]) == [(2, "one\ttwo", "a")]
     assert short(rows(plain, quoted=False)[0]) == [(2, '"one" two', "a"), (3, 'three "four', "b")]
-    assert "set quoted to false" in refused(rows, plain)
+    assert "set quoted to false (--no-quoted)" in refused(rows, plain)
 
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t", "^"])

@@ -20,6 +20,7 @@ OPTIONS: Mapping[str, TableOption] = {
     "format": COMMON["format"],
     "encoding": COMMON["encoding"],
     "delimiter": COMMON["delimiter"],
+    "quoted": COMMON["quoted"],
     "validation_fraction": COMMON["validation_fraction"],
     "test_fraction": COMMON["test_fraction"],
     "drop_duplicates": TableOption("Leaves out of training the texts that validation or test has too.", "flag"),

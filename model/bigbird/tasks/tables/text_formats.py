@@ -210,7 +210,7 @@ def read_delimited(
     except csv.Error as error:
         raise InputError(
             f"{table.place(line)}: the record that begins here {_quoting_problem(str(error))}. Inside a quoted value a quotation "
-            'mark is written twice (""). If quotation marks are plain text in this file, set quoted to false in the data section'
+            'mark is written twice (""). If quotation marks are plain text in this file, set quoted to false (--no-quoted)'
         ) from None
 
 
