@@ -166,9 +166,7 @@ class Output:
         storage.delete([self.path(ENDING)])
 
     def _names(self) -> set[str]:
-        if storage.is_remote(self.folder):
-            return storage.names_in_bucket(self.folder, folders=True)
-        return set(storage.list_names(self.folder))
+        return set(storage.list_names(self.folder, folders=True))
 
     def summary(self) -> PredictionsManifest:
         """The manifest of a whole folder."""
