@@ -71,7 +71,7 @@ COMMON: Mapping[str, TableOption] = {
         "Of the files.  [default: by their names]", choices=("auto", "csv", "tsv", "jsonl", "parquet")
     ),
     "encoding": TableOption("Of text files.  [default: utf-8]"),
-    "delimiter": TableOption("Between two values of a line.  [default: a comma; in .tsv a tab]"),
+    "delimiter": TableOption("Between two values of a line.  [default: a comma; in .tsv a tab; in CoNLL blanks]"),
     "validation_fraction": TableOption(
         "Of the documents, cut off for validation where no file is named.  [default: 0.1]", "fraction"
     ),
