@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
-from bigbird.storage import SERVICES, entry_of, is_reachable, names_in_bucket, read_bytes
+from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes
 from bigbird.support.errors import InputError
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
@@ -69,7 +69,7 @@ class LocalFiles:
             return [_last(path)]
         if Path(path).is_dir():
             return storage.list_names(path)
-        matches = [] if Path(path).exists() else glob.glob(path, recursive=True)  # noqa: PTH207 - also absolute patterns
+        matches = [] if Path(path).exists() else matches_here(path)
         return [_last(match) for match in sorted(matches)] or [_last(path)]
 
     def tables(self, task: str, inputs: Inputs) -> Inputs:
@@ -115,7 +115,8 @@ def table_path(path: str) -> str:
     if "://" in path or not path:
         return path
     parts = plain.parts
-    first = next((number for number, part in enumerate(parts) if glob.has_magic(part)), None)
+    patterns = (number for number, part in enumerate(parts) if glob.has_magic(part))
+    first = next((number for number in patterns if not Path(*parts[: number + 1]).is_dir()), None)
     if first is None or plain.exists():
         return str(_canonical(plain))
     base = str(Path(*parts[:first]).resolve())

@@ -23,7 +23,7 @@ from bigbird.manifests import (
     SuspectFacts,
     TextLengths,
 )
-from bigbird.storage import is_remote, join
+from bigbird.storage import check_output, is_remote, join
 from bigbird.support.artifacts import new_folder
 from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import ChecksFailed, InputError
@@ -112,12 +112,14 @@ def check(
         The manifest, as in check.json.
 
     Raises:
-        InputError: the tables cannot be read, or an option is wrong.
+        InputError: the tables cannot be read, or an option is wrong, or the output folder holds what is read.
     """
     started = time.monotonic()
     asked = parse_fail_on(fail_on)
     files = {"train": train_file, "validation": validation_file, "test": test_file}
     inputs = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
+    if output is not None:
+        check_output(output, [path for path in (input, *files.values(), vocabulary, predictions) if path])
     task = task or _fitting_task(inputs)
     count_tokens = _counter(vocabulary) if vocabulary else None
     doubtful = _suspects(predictions) if predictions else None

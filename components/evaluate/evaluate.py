@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigbird.checkpoints.native import load_model, read_state, weights_folder
-from bigbird.config import Task
+from bigbird.config import Task, replace
 from bigbird.layers.types import Tensor
 from bigbird.manifests import DatasetManifest, EvaluationManifest, ModelManifest
 from bigbird.scoring import Scorer
+from bigbird.storage import check_output
 from bigbird.support.artifacts import new_folder
 from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.evaluation import Evaluation
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of, family_of_task, family_of_type
 from bigbird.version import provenance
 from bigbird_components.evaluate.lengths import check_can_be_cut, check_lengths, evaluate_at_lengths
 from bigbird_components.evaluate.report_page import evaluation_page
+
+_SHOWN = 12  # labels in a message
 
 
 def evaluate(
@@ -48,8 +52,9 @@ def evaluate(
 
     Raises:
         InputError: a folder is not whole, or dataset and model are not of one task and one vocabulary, or the examples cannot be
-            read at other lengths.
+            read at other lengths, or the output folder holds what is read.
     """
+    check_output(output, [model, dataset])
     model_manifest, dataset_manifest = ModelManifest.read(model), DatasetManifest.read(dataset)
     kind = model_manifest.experiment_type
     if kind is not None and not isinstance(family_of_type(kind), AnsweringFamily):
@@ -70,7 +75,8 @@ def evaluate(
         if at_lengths:
             check_can_be_cut(family, task)
         predict = compiled(loaded)
-        decisions = model_manifest.decisions if weights.name == model_manifest.best else None
+        which = "best" if weights == Path(model) / str(model_manifest.best) else "last"
+        decisions = model_manifest.decisions if which == "best" else None
 
         def score(data: str, facts: DatasetManifest, what: str) -> tuple[Evaluation, dict[int, int]]:
             scorer = Scorer(task, facts, data, split)
@@ -91,7 +97,7 @@ def evaluate(
         _check_defined(dataset, split, evaluation)
         stated = _stated(family, dataset_manifest.task, split, evaluation)
         stated["checkpoint"] = read_state(weights).step
-        stated["which"] = "best" if weights == Path(model) / str(model_manifest.best) else "last"
+        stated["which"] = which
         stated["answering_seconds"] = round(answering, 3)
         if at_lengths:
             stated["at_lengths"] = evaluate_at_lengths(
@@ -108,7 +114,7 @@ def evaluate(
 def check_compatible(
     model: str, model_manifest: ModelManifest, dataset: str, dataset_manifest: DatasetManifest
 ) -> None:
-    """Refuses a dataset of another task or another vocabulary than the model's.
+    """Refuses a dataset of another task or another vocabulary than the model's, or with labels that the model does not know.
 
     Raises:
         InputError: names both sides.
@@ -126,13 +132,36 @@ def check_compatible(
         raise InputError(
             f"{dataset}: is a dataset of task {other!r}, but {model} is a model for {task!r}; give a dataset of {task!r}"
         )
-    trained, found = model_manifest.trained_on().vocabulary, dataset_manifest.vocabulary
+    trained_on = model_manifest.trained_on()
+    _check_labels(model, trained_on, dataset, dataset_manifest)
+    trained, found = trained_on.vocabulary, dataset_manifest.vocabulary
     for key, meaning in (("sha256", "vocabulary"), ("lower_case", "lower-casing")):
         if trained[key] != found[key]:
             raise InputError(
                 f"{dataset}: was made with another {meaning} than the model's ({key} {found[key]}; {model} has {trained[key]}); "
                 f"preprocess again with --vocabulary {Path(model) / trained.file}{' --lower-case' if trained.lower_case else ''}"
             )
+
+
+def _check_labels(model: str, trained_on: DatasetManifest, dataset: str, given: DatasetManifest) -> None:
+    """Refuses labels that the model can never answer: where one is right, nothing the model says can be scored."""
+    kind, wanted = given.get("kind"), trained_on.get("kind")  # of families whose labels may be of several kinds
+    if kind != wanted and None not in (kind, wanted):
+        raise InputError(
+            f"{dataset}: its labels are of kind {kind!r}, but {model} was trained on labels of kind {wanted!r}; give a dataset with "
+            f"labels of kind {wanted!r}"
+        )
+    known = trained_on.labels or []
+    if unknown := [label for label in given.labels or [] if label not in known]:
+        raise InputError(
+            f"{dataset}: has {_listed(unknown)}, which {model} does not know; it was trained on {_listed(known)}. Give a dataset of "
+            "these labels alone, or train a model on this one"
+        )
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
+    return ", ".join(shown(label, 60) for label in labels[:_SHOWN]) + more
 
 
 def choose_split(dataset: str, manifest: DatasetManifest, split: str | None) -> str:
@@ -171,7 +200,7 @@ def run_model(
     split: str,
     what: str,
 ) -> dict[int, int]:
-    """Feeds a split through the model into the scorer, showing progress.
+    """Feeds a whole split through the model into the scorer, showing progress.
 
     Args:
         predict: the model, as `compiled` gives it.
@@ -187,6 +216,7 @@ def run_model(
     """
     from bigbird.data.dataset import evaluation_dataset, explain_bad_records, split_files
 
+    task = replace(task, validation_data={"max_records": 0})  # the limit is training's, for validating often
     family, files = family_of(task), split_files(dataset, manifest, split)
     progress = Progress(what, manifest.splits[split].records)
     lengths: dict[int, int] = {}

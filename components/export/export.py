@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bigbird.manifests import DatasetManifest, SavedModelManifest, SignatureFacts, TensorFacts
 from bigbird.serving.saved_model import as_recorded
+from bigbird.storage import check_output
 from bigbird.support.artifacts import new_folder, write_json
 from bigbird.support.console import hidden_native_stderr
 from bigbird.support.errors import InputError
@@ -47,13 +48,15 @@ def export(
         The manifest, as written to signature.json.
 
     Raises:
-        InputError: the model folder is not whole, or the dataset is another task's or vocabulary's.
+        InputError: the model folder is not whole, or the dataset is another task's or vocabulary's, or the output folder holds
+            what is read.
         RuntimeError: the SavedModel, loaded by itself, does not give the recorded answers.
     """
     import tensorflow as tf
 
     from bigbird.serving.trained import load_trained
 
+    check_output(output, [model, *([dataset] if dataset else [])])
     trained = load_trained(model)
     manifest, family = trained.manifest, trained.family
     given = None if dataset is None else DatasetManifest.read(dataset)

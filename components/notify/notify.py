@@ -104,6 +104,8 @@ def announce(
 
 
 def _checked(address: str) -> str:
+    """The address without what stands around it: a secret that was made from a file ends with a line feed."""
+    address = address.strip()
     if not address:
         raise InputError(
             f"no webhook: the environment's {WEBHOOK} is empty; expected Kubernetes' secret to fill it, key url"

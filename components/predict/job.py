@@ -210,9 +210,8 @@ class Output:
 
     def _names(self) -> set[str]:
         """What the folder holds but for what killed processes left of files that they were writing."""
-        if storage.is_remote(self.folder):
-            return storage.names_in_bucket(self.folder, folders=True)
-        return {name for name in storage.list_names(self.folder) if not is_half_written(name, _BESIDE_WORK)}
+        names = storage.list_names(self.folder, folders=True)
+        return {name for name in names if not is_half_written(name, _BESIDE_WORK)}
 
     def _ended(self) -> PredictionsManifest | None:
         """The manifest of a job of which only its own files are to be deleted; None where the file is no such manifest."""

@@ -36,7 +36,6 @@ from bigbird.tasks.tables.files import LOCAL, Table, TableStorage, find_tables
 from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.version import provenance
-from bigbird_components.output_files import check_output, for_workers, holds
 from bigbird_components.predict.answering import Place, answer_shards
 from bigbird_components.predict.columns import RowColumns, choose_columns
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of, input_facts
@@ -99,7 +98,7 @@ def predict(
     for path in (table, output):
         if storage.is_remote(path):
             storage.service_of(path)
-    check_output(output, [table, model])
+    storage.check_output(output, [table, model])
     tables = _outside(find_tables([table], section, files).tables, output, table)
     given = {name: list(names) for name, names in (columns or {}).items()}
     with _locked(output):
@@ -151,7 +150,7 @@ def _section(given: Mapping[str, Any]) -> TableFormat:
 
 def _outside(tables: Sequence[Table], output: str, given: str) -> Sequence[Table]:
     """The tables without those of the output folder, which a pattern may match once something is answered."""
-    found = [each for each in tables if not holds(output, each.path)]
+    found = [each for each in tables if not storage.holds(output, each.path)]
     if not found:
         raise InputError(f"{given}: matches files of the output folder {output} alone; expected tables to answer")
     left = len(tables) - len(found)
@@ -173,7 +172,7 @@ def _beam(flags: Sequence[str], output: str, model: str) -> tuple[Any, str]:
     options = parse_options(flags, _OWN)
     if sees_this_machine(options):
         return options, output
-    output = for_workers(output)
+    output = storage.for_workers(output)
     for path, what in ((output, "write"), (model, "read")):
         if not storage.is_remote(path):
             raise InputError(

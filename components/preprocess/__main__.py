@@ -35,7 +35,7 @@ SETTINGS = {
 )
 @click.option("--train-file", help="Training file, beside or instead of --input.")
 @click.option("--validation-file", help="Validation file (MNLI: the matched one).")
-@click.option("--test-file", help="Test file; labels in it are not read.")
+@click.option("--test-file", help="Test file. Labels of your own tables are read; GLUE's are not.")
 @click.option(
     "--vocabulary",
     help="SentencePiece .model, WordPiece vocab.txt or tokenizer.json, or a folder that holds one; without it one is trained on the "

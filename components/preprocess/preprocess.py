@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-WORK = "work"  # a folder inside the output's, gone when it is whole
-
 
 def preprocess(
     task: str,
@@ -104,7 +102,7 @@ def preprocess(
         own = Vocabulary(content, lower_case, name=file)
     bad = BadRecords(max_bad_records)
     with storage.output_folder(target, overwrite=overwrite) as folder:
-        storage.make_folder(storage.join(folder, WORK))
+        storage.make_folder(storage.join(folder, storage.WORK))
         if own is not None:
             storage.write_bytes(storage.join(folder, own.file), own.serialized)
         encoder = _Encoder(task, folder, settings, own, options)
@@ -114,7 +112,7 @@ def preprocess(
                 reading, splits = read_tables(
                     family,
                     named,
-                    None if storage.is_remote(folder) else storage.join(folder, WORK),
+                    None if storage.is_remote(folder) else storage.join(folder, storage.WORK),
                     lambda split: _lines_path(family, split, folder),
                     bad,
                     lambda found: encoder.begin(found, stack) if own is not None else None,
@@ -131,7 +129,7 @@ def preprocess(
             statistics, checksums = encoder.encode(splits, labels)
         checksums[pieces.file] = integrity.facts_of_bytes(pieces.serialized)
         checksums |= {storage.name(split.path): split.facts for split in splits if _keeps_lines(family, split.split)}
-        storage.delete([storage.join(folder, WORK)])
+        storage.delete([storage.join(folder, storage.WORK)])
         stated = _stated(task, splits, statistics, settings, labels)
         if reading is not None:
             stated |= {"metrics": list(reading.metrics), **reading.facts}
@@ -177,7 +175,7 @@ def _keeps_lines(family: TaskFamily, split: str) -> bool:
 
 def _lines_path(family: TaskFamily, split: str, folder: str) -> str:
     name = f"{split}.examples.jsonl"
-    return storage.join(folder, name) if _keeps_lines(family, split) else storage.join(folder, WORK, name)
+    return storage.join(folder, name) if _keeps_lines(family, split) else storage.join(folder, storage.WORK, name)
 
 
 def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
@@ -212,7 +210,7 @@ class _Encoder:
     def __init__(self, task: str, folder: str, settings: dict[str, Any], vocabulary: Vocabulary | None, options: Any):
         self._task, self._folder, self._settings = task, folder, settings
         self.vocabulary, self._options = vocabulary, options
-        self._done = storage.join(folder, WORK, "done")
+        self._done = storage.join(folder, storage.WORK, "done")
         self._early: EarlyShards | None = None
         storage.make_folder(self._done)
 
@@ -220,7 +218,7 @@ class _Encoder:
         """Begins to encode while lines are written, where that is here; gives what takes the shards. Ends with `stack`."""
         if storage.is_remote(self._folder) or not is_local(self._options):
             return None
-        early = storage.join(self._folder, WORK, "early")
+        early = storage.join(self._folder, storage.WORK, "early")
         storage.make_folder(early)
         encoding = self._encoding(reading.splits, reading.labelled, reading.labels)
         self._early = stack.enter_context(EarlyShards(encoding, self._options, early))

@@ -74,10 +74,9 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
             task does not have.
     """
     found: dict[str, str] = {}
-    names: list[str] = []
     if folder:
         named = [kind for kind, path in files.items() if path is not None]
-        folder, found, names = _in_folder(task, folder, named)
+        folder, found = _in_folder(task, folder, named)
     splits = family_of_task(task).splits(task)
     for kind, path in files.items():
         if path is None:
@@ -92,16 +91,16 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
         )
     sources = [Source(split, found[split]) for split in splits if split in found]
     if folder:
-        _say_unread(folder, names, sources)
+        _say_unread(folder, sources)
     for source in sources:
         _log.info(f"reading {source.split} from {source.path}")
     return sources
 
 
-def _say_unread(folder: str, names: list[str], sources: list[Source]) -> None:
+def _say_unread(folder: str, sources: list[Source]) -> None:
     """Names the files of a folder that are no source."""
     read = {_place(source.path) for source in sources}
-    unread = [name for name in names if _place(storage.join(folder, name)) not in read]
+    unread = [name for name in storage.list_names(folder) if _place(storage.join(folder, name)) not in read]
     unread = [name_of(name) for name in unread if not Path(folder, name).is_dir()]
     if unread:
         more = f" and {len(unread) - 10:,} more" if len(unread) > 10 else ""
@@ -248,7 +247,7 @@ def _tell(message: str) -> None:
     _log.info(message)
 
 
-def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dict[str, str], list[str]]:
+def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dict[str, str]]:
     """The official files in a folder, or in the task's own folder inside it.
 
     Args:
@@ -257,9 +256,9 @@ def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dic
         named: kinds of splits whose files the user names.
 
     Returns:
-        The folder that holds the files, split -> path, and the names of all that it holds.
+        The folder that holds the files, and split -> path.
     """
-    names = storage.list_names(folder)
+    names = storage.list_names(folder, folders=True)
     if not names:
         what = "is a file" if Path(folder).is_file() else "no such folder, or nothing in it"
         raise InputError(
@@ -270,4 +269,4 @@ def _in_folder(task: str, folder: str, named: Collection[str]) -> tuple[str, dic
     if inner:
         return _in_folder(task, storage.join(folder, inner), named)
     found = official_files(task, folder, names, named)
-    return folder, {split: storage.join(folder, name) for split, name in found.items()}, names
+    return folder, {split: storage.join(folder, name) for split, name in found.items()}

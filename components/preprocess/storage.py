@@ -6,17 +6,21 @@ written last, is what makes the folder whole, and a failed run deletes what it w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bigbird.storage import (
+    check_output,
     create,
     delete,
     exists,
     fingerprint,
+    for_workers,
     is_file,
     is_remote,
     join,
+    list_files,
     list_names,
     locked_in_bucket,
     name,
@@ -24,10 +28,11 @@ from bigbird.storage import (
     write_bytes,
 )
 from bigbird.support.artifacts import check_replaceable, new_folder
-from bigbird_components.output_files import check_output, for_workers, make_folder, open_range
+from bigbird_components.output_files import make_folder, open_range
 from bigbird_components.raw_files import open_raw, read_bytes
 
 __all__ = [
+    "WORK",
     "check",
     "check_output",
     "create",
@@ -48,6 +53,10 @@ __all__ = [
     "write_bytes",
     "write_text",
 ]
+
+WORK = "work"
+"""A folder inside the output's, gone when it is whole."""
+_OURS = re.compile(r"((done/)?|done/[^/]+\.json|[^/]+\.examples\.jsonl)")  # what a bucket's folder of work holds
 
 
 def check(path: str) -> None:
@@ -74,8 +83,9 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
             yield str(folder)
         return
     with locked_in_bucket(target, "preprocessing"):
-        names = list_names(target)
-        check_replaceable(target, names, overwrite)
+        names = list_names(target, folders=True)
+        if names != [WORK] or not _is_left_over(join(target, WORK)):
+            check_replaceable(target, names, overwrite)
         if names:
             delete([target])
         try:
@@ -83,3 +93,9 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
         except BaseException:
             delete([target])
             raise
+
+
+def _is_left_over(work: str) -> bool:
+    """Whether a folder of work holds nothing but what an interrupted run of this stage left."""
+    inside = [entry.path.removeprefix(f"{work}/") for entry in list_files(work, marks=True)]
+    return all(map(_OURS.fullmatch, inside))

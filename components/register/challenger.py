@@ -75,7 +75,7 @@ def read_challenger(saved_model: str, artifact_uri: str, evaluation: str, datase
         pipeline: the pipeline job, or "".
 
     Raises:
-        InputError: a folder is not whole, they are of different tasks, or there is no metric.
+        InputError: a folder is not whole, they are of different tasks or checkpoints, or there is no metric.
         ServiceError: a bucket cannot be read.
     """
     if not artifact_uri.startswith("gs://"):
@@ -85,7 +85,8 @@ def read_challenger(saved_model: str, artifact_uri: str, evaluation: str, datase
         )
     evaluated, manifest = EvaluationManifest.read(evaluation), DatasetManifest.read(dataset)
     with local_folder(saved_model, only="signature.json") as folder:
-        task = SavedModelManifest.read(folder).task
+        exported = SavedModelManifest.read(folder)
+    task = exported.task
     if evaluated.task != manifest.task or evaluated.split not in manifest.splits:
         raise InputError(
             f"{evaluation}: is of task {evaluated.task!r}, split {evaluated.split!r}, but {dataset} holds "
@@ -95,6 +96,11 @@ def read_challenger(saved_model: str, artifact_uri: str, evaluation: str, datase
         raise InputError(
             f"{saved_model}: is a model for {task!r}, but {evaluation} is of task {manifest.task!r}; "
             "give the folders of one run"
+        )
+    if evaluated.which == "last" and exported.metrics:  # which are the best checkpoint's, where one was made
+        raise InputError(
+            f"{evaluation}: is of the last checkpoint, but {saved_model} holds the best one by validation; evaluate that with "
+            "`bigbird evaluate --checkpoint best`"
         )
     primary = evaluated.primary
     if primary is None:
@@ -111,5 +117,5 @@ def read_challenger(saved_model: str, artifact_uri: str, evaluation: str, datase
         manifest=manifest,
         split=evaluated.split,
         evaluation=evaluation_fingerprint(dataset, evaluated.split, primary.name),
-        run=run_label(pipeline, artifact_uri),
+        run=run_label(pipeline, artifact_uri, exported),
     )

@@ -9,7 +9,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-from bigbird.manifests import DatasetManifest
+from bigbird.manifests import DatasetManifest, SavedModelManifest
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import CHECKSUMS, SEAL
 from bigbird_components.model_names import LABEL
@@ -73,17 +73,18 @@ def dataset_fingerprint(manifest: DatasetManifest) -> str:
     return _digest(json.dumps(facts, sort_keys=True))
 
 
-def run_label(pipeline: str, artifact_uri: str) -> str:
-    """What names a run: its pipeline job's id, or without a pipeline 16 digits of where its model lies.
+def run_label(pipeline: str, artifact_uri: str, saved_model: SavedModelManifest) -> str:
+    """What names a run: its pipeline job's id, or without a pipeline 16 digits of where its model lies and of which one lies there.
 
     Args:
         pipeline: the job's resource name or id; may be empty.
         artifact_uri: the SavedModel's folder.
+        saved_model: its manifest; another model that is exported to the same folder later has another.
     """
     job = pipeline.rstrip("/").rpartition("/")[2]
     if job:
         return job if job == label_value(job) else _digest(job)
-    return _digest(artifact_uri.rstrip("/"))
+    return _digest(f"{artifact_uri.rstrip('/')}\n{saved_model.manifest_sha256 or ''}")
 
 
 def _digest(text: str) -> str:

@@ -75,6 +75,8 @@ def test_files_folders_and_patterns_tell_the_task_and_are_mounted(folder, capsys
 
 
 def test_a_pattern_keeps_its_meaning_below_a_folder_that_looks_like_one(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert table_path("own data é [1]/*.csv") == f"{folder}/own data é [[]1]/*.csv"
     monkeypatch.chdir(folder / "own data é [1]")
     absolute = table_path("*.csv")
     assert absolute == f"{folder}/own data é [[]1]/*.csv"

@@ -2,11 +2,13 @@
 
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from bigbird.storage import trouble
-from bigbird.storage.bucket_lock import locked_in_bucket
+from bigbird.storage.backends import backend
+from bigbird.storage.bucket_lock import _renew, _take, locked_in_bucket
 from bigbird.support import locks
 from bigbird.support.errors import InputError, ServiceError
 from tests.loopback import Answer, LoopbackServer
@@ -121,6 +123,35 @@ def test_a_lock_whose_answer_was_lost_is_ours(bucket, capsys):
         assert list(bucket.objects) == [ADDRESS]
     assert bucket.objects == {}
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("times", [1, 100])  # found at the next attempt, or at the next renewal
+def test_a_renewal_whose_answer_was_lost_is_ours_and_the_next_ones_go_on(bucket, monkeypatch, times):
+    monkeypatch.setattr(trouble, "PATIENCE_S", 0.2)
+    place = f"gs://bucket/{ADDRESS}"
+    lock, holder = backend(place), {**locks.this_holder("training"), "token": "1"}
+    last = [_take(lock, place, "gs://bucket/folder/dataset", holder)]
+    rounds = iter([False, False, False, True])
+
+    def wait(_):
+        bucket.troubles.clear()
+        if bucket.objects[ADDRESS][0] == 1:
+            bucket.trouble("POST", times, status=503, handled=True)
+        return next(rounds)
+
+    _renew(lock, place, holder, last, SimpleNamespace(wait=wait))
+    version, content = bucket.objects[ADDRESS]
+    assert (last, json.loads(content)["renewals"]) == ([str(version)], 3)
+
+
+def test_a_lock_that_another_has_taken_is_not_renewed(bucket):
+    place = f"gs://bucket/{ADDRESS}"
+    lock, holder = backend(place), {**locks.this_holder("training"), "token": "1"}
+    last = [_take(lock, place, "gs://bucket/folder/dataset", holder)]
+    other = bucket.objects[ADDRESS] = 7, json.dumps({**holder, "token": "2", "renewals": 0}).encode()
+    rounds = iter([False, True])
+    _renew(lock, place, holder, last, SimpleNamespace(wait=lambda _: next(rounds)))
+    assert (last, bucket.objects[ADDRESS]) == (["1"], other)
 
 
 def test_a_bucket_that_refuses_is_the_services_error(bucket):

@@ -109,3 +109,14 @@ def test_official_text_files_are_read_as_before(tmp_path):
     (tmp_path / "validation.txt").write_text("\n\n".join(documents(5, start=50)))
     manifest = preprocess("pretraining", str(tmp_path / "dataset"), str(tmp_path), vocabulary_size=120, max_length=32)
     assert {split: facts.examples for split, facts in manifest.splits.items()} == {"train": 40, "validation": 5}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [(["a", "b", "a"], r"the column 'a' is named twice; expected different columns"), ([], "names no column; expected one or more")],
+)  # fmt: skip
+def test_columns_of_the_text_are_each_named_once(tmp_path, columns, message):
+    (tmp_path / "texts.csv").write_text("a,b\none,two\n")
+    with pytest.raises(InputError, match=message):
+        preprocess("pretraining", str(tmp_path / "out"), str(tmp_path / "texts.csv"), section={"text": columns})
+    assert not (tmp_path / "out").exists()

@@ -16,6 +16,7 @@ from bigbird.checkpoints.lengthen import advice
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest
+from bigbird.storage import check_output
 from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
@@ -72,8 +73,9 @@ def convert(
         overwrite: replaces what `output` holds, if a stage or a conversion wrote it.
 
     Raises:
-        InputError: no checkpoint there, settings that do not fit the weights, or an output that is in use.
+        InputError: no checkpoint there, settings that do not fit the weights, or an output that is in use or holds what is read.
     """
+    check_output(output, [path, *([params] if params else [])])
     given = _given(params)
     vocabulary = vocabulary_of(path)
     checkpoint, encoder = read_with_encoder(path, num_heads=num_heads, given=given, max_length=max_length)

@@ -8,20 +8,34 @@ refuses: `trouble`.
 
 from bigbird.storage.bucket_lock import locked_in_bucket
 from bigbird.storage.files import create, delete, exists, is_file, open_file, read_bytes, write_bytes
-from bigbird.storage.listing import Entry, entry_of, fingerprint, list_files, list_names, names_in_bucket
-from bigbird.storage.services import FORMS, SERVICES, is_reachable, is_remote, join, name, service_of, split
+from bigbird.storage.listing import Entry, entry_of, fingerprint, list_files, list_names, matches_here, names_in_bucket
+from bigbird.storage.outputs import check_output, holds
+from bigbird.storage.services import (
+    FORMS,
+    SERVICES,
+    for_workers,
+    is_reachable,
+    is_remote,
+    join,
+    name,
+    service_of,
+    split,
+)
 from bigbird.storage.transfer import download
 
 __all__ = [
     "FORMS",
     "SERVICES",
     "Entry",
+    "check_output",
     "create",
     "delete",
     "download",
     "entry_of",
     "exists",
     "fingerprint",
+    "for_workers",
+    "holds",
     "is_file",
     "is_reachable",
     "is_remote",
@@ -29,6 +43,7 @@ __all__ = [
     "list_files",
     "list_names",
     "locked_in_bucket",
+    "matches_here",
     "name",
     "names_in_bucket",
     "open_file",

@@ -87,7 +87,7 @@ def _take(lock: Any, place: str, folder: str, holder: dict[str, Any]) -> str:
             expected = ""
             continue
         expected = found.version
-        if {**other, "renewals": 0} == {**holder, "renewals": 0}:  # the answer to an earlier attempt was lost
+        if _is_holder(other, holder):  # the answer to an earlier attempt was lost
             return expected
         if _is_renewed(place, folder, other, expected):
             raise locks.refusal(folder, other)
@@ -115,5 +115,15 @@ def _renew(lock: Any, place: str, holder: dict[str, Any], last: list[str], ended
     renewals = 0
     while not ended.wait(locks.RENEW_S):
         renewals += 1
-        with suppress(ServiceError, OSError), explained(place, writing=True):  # the next time may do
-            last[0] = str(lock.write_if(place, _content(holder, renewals), last[0]))
+        with suppress(InputError, ServiceError, OSError), explained(place, writing=True):  # the next time may do
+            try:
+                last[0] = str(lock.write_if(place, _content(holder, renewals), last[0]))
+            except Exception as error:
+                found = entry_of(place) if is_conflict(error) else None
+                if found is None or not _is_holder(locks.parse_holder(read_bytes(place)), holder):
+                    raise
+                last[0] = found.version  # the answer to an earlier attempt was lost, which did renew it
+
+
+def _is_holder(found: dict[str, Any], holder: dict[str, Any]) -> bool:
+    return {**found, "renewals": 0} == {**holder, "renewals": 0}

@@ -55,15 +55,19 @@ def entry_of(address: str, patience_s: float | None = None) -> Entry | None:
     return _entry(address, found) if found["type"] == "file" else None
 
 
-def list_names(folder: str) -> list[str]:
+def list_names(folder: str, *, folders: bool = False) -> list[str]:
     """The names of a folder's files, sorted, and here of its folders; none where there is no such folder.
+
+    Args:
+        folder: here or in a bucket.
+        folders: of a bucket, too, those of its folders.
 
     Raises:
         InputError: there is no such bucket.
         ServiceError: a bucket cannot be asked.
     """
     if is_remote(folder):
-        return sorted(names_in_bucket(folder, folders=False))
+        return sorted(names_in_bucket(folder, folders=folders))
     return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
 
 
@@ -199,13 +203,13 @@ def _match_local(path: str) -> dict[str, tuple[int, float]]:
         names += [above + entry.name for entry in beside]
     names += [join(folder, name) for folder, _, files in os.walk(path) for name in files]
     if not any(Path(name).exists() for name in names):
-        names = _matches(path)
+        names = matches_here(path)
     facts = {name: Path(name).stat() for name in names if Path(name).exists()}
     return {name: (facts[name].st_size, facts[name].st_mtime) for name in facts}
 
 
-def _matches(pattern: str) -> list[str]:
-    """The files of a pattern here; folders in it that are there are taken as they are."""
+def matches_here(pattern: str) -> list[str]:
+    """The files and folders of a pattern here; folders in it that are there are taken as they are."""
     folder = pattern
     while folder and not Path(folder).is_dir():
         folder = folder.rpartition("/")[0]

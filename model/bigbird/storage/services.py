@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from bigbird.support.errors import InputError
 
+# Vertex AI mounts buckets of Cloud Storage here; remote workers have no such mount.
+_MOUNT = "/gcs/"
+
 
 @dataclass(frozen=True)
 class Service:
@@ -65,6 +68,11 @@ def service_of(address: str) -> Service:
     if not is_reachable(address):
         raise InputError(f"{address}: cannot be reached from here; expected a path of this machine, {FORMS}")
     return SERVICES[address.partition("://")[0]]
+
+
+def for_workers(path: str) -> str:
+    """The name under which other machines find a mounted bucket's file."""
+    return f"gs://{path.removeprefix(_MOUNT)}" if path.startswith(_MOUNT) else path
 
 
 def split(address: str) -> tuple[str, str]:

@@ -30,9 +30,14 @@ def shown(value: object, most: int = 100) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
+def escaped(text: str) -> str:
+    """A text that UTF-8 can hold: what it has no bytes for, as bytes of a file's name that are no UTF-8, is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def cut(text: object, most: int = MOST_SHOWN) -> str:
     """A text as messages hold it without quotes, cut where it is long; what no encoding has a byte for is escaped."""
-    text = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = escaped(str(text))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -52,8 +52,8 @@ class Storage(Protocol):
     def read_bytes(self, path: str, what: str) -> bytes:
         """A whole file, unpacked where its name ends in .gz; `InputError` calls it `what`."""
 
-    def list_names(self, folder: str) -> list[str]:
-        """The names in a folder; none where there is no such folder."""
+    def list_names(self, folder: str, *, folders: bool = False) -> list[str]:
+        """The names in a folder, of a bucket those of folders only if they are asked for; none where there is no such folder."""
 
     def join(self, folder: str, *parts: str) -> str:
         """A path."""

@@ -72,7 +72,7 @@ COMMON: Mapping[str, TableOption] = {
         "Of the files.  [default: by their names]", choices=("auto", "csv", "tsv", "jsonl", "parquet")
     ),
     "encoding": TableOption("Of text files.  [default: utf-8]"),
-    "delimiter": TableOption("Between two values of a line.  [default: a comma; in .tsv a tab]"),
+    "delimiter": TableOption("Between two values of a line.  [default: a comma; in .tsv a tab; in CoNLL blanks]"),
     "quoted": TableOption(
         "Whether values in CSV and TSV may stand in quotation marks; without, each mark is text.  [default: quoted]",
         "switch",

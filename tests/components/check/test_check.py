@@ -133,6 +133,20 @@ def test_faults_that_do_not_go_with_others(tmp_path, case):
     assert counts(check(table(tmp_path, rows))) == expected
 
 
+@pytest.mark.parametrize("label", [lambda i: ["no", "yes"][i % 2], lambda i: i * 0.37])
+def test_test_rows_have_a_label_all_or_none(tmp_path, label):
+    train = table(tmp_path, numbers(200, label))
+    for unlabelled, refused in ((0, []), (1, ["refused"]), (120, [])):
+        rows = [[sentence(i), "" if i < 1000 + unlabelled else label(i)] for i in range(1000, 1120)]
+        manifest = check(
+            train_file=train, test_file=table(tmp_path, rows, "test.csv"), section={"validation_fraction": 0.2}
+        )
+        assert [name for name in counts(manifest) if name == "refused"] == refused
+        if refused:
+            told = "some test records have a label and others have none; expected a label in all of them or in none"
+            assert finding(manifest, "refused").told == told
+
+
 def test_faults_that_json_lines_can_have(tmp_path):
     records = [{"text": text, "label": label} for text, label in plain()]
     records[3]["text"] = ["a", "list"]

@@ -6,9 +6,10 @@ import random
 import re
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
-from bigbird.manifests import DatasetManifest
+from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.support.artifacts import write_json
 from bigbird.support.console import format_duration
 from bigbird.support.errors import InputError
@@ -17,8 +18,9 @@ from bigbird.tasks.classification.family import FAMILY
 from bigbird.tasks.registry import families
 from bigbird.tasks.statistics import Statistics
 from bigbird_components.evaluate.__main__ import main
-from bigbird_components.evaluate.evaluate import evaluate
+from bigbird_components.evaluate.evaluate import check_compatible, evaluate
 from bigbird_components.evaluate.lengths import check_can_be_cut, check_lengths
+from tests import manifests
 from tests.components.evaluate.conftest import _ENCODER, _manifest, _sentence, _write_split
 
 LABELS = {"single": ["calm", "storm", "sun"], "multi": ["calm", "storm", "sun"], "number": None}
@@ -157,6 +159,59 @@ def test_the_command_the_report_and_the_manifest_say_the_same(tmp_path, vocabula
     for given, problem in (("16,x", "found 'x'; expected whole numbers"), ("7", "found 7; expected lengths in tokens")):
         refused = CliRunner().invoke(main, [*arguments[:-1], given, "--overwrite"])
         assert refused.exit_code == 2 and problem in refused.stderr
+
+
+def test_a_limit_of_records_is_trainings_and_a_best_checkpoint_in_a_folder_in_a_folder_has_its_decisions(
+    tmp_path, vocabulary
+):
+    dataset = write_dataset(tmp_path / "dataset", vocabulary, "multi")
+    model = tmp_path / "model"
+    write_model(
+        model,
+        dataset,
+        {
+            "activation": "sigmoid",
+            "temperature": {"value": 2.0},
+            "thresholds": {"values": dict.fromkeys(LABELS["multi"], 0.4)},
+        },
+    )
+    expected = evaluate(str(model), str(tmp_path / "dataset"), str(tmp_path / "all"))
+    config = yaml.safe_load((model / "config.yaml").read_text(encoding="utf-8"))
+    config["task"]["validation_data"]["max_records"] = 8
+    (model / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (model / "exports").mkdir()
+    (model / "best").rename(model / "exports/best")
+    stated = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    write_json(model / "model.json", stated | {"best": "exports/best"})
+    found = evaluate(str(model), str(tmp_path / "dataset"), str(tmp_path / "out"))
+    assert (found["examples"], found["which"], found["metrics"]) == (30, "best", expected["metrics"])
+    assert found["before_decisions"] == expected["before_decisions"] != found["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "message"),
+    [
+        (
+            "classification",
+            {"labels": ["calm", "sun", "storm", "fog"], "kind": "single"},
+            "dataset: has 'storm', 'fog', which model does not know; it was trained on 'sun', 'calm'. Give a dataset of these labels alone, or",
+        ),
+        (
+            "classification",
+            {"labels": ["calm"], "kind": "multi"},
+            "dataset: its labels are of kind 'multi', but model was trained on labels of kind 'single'; give a dataset with",
+        ),
+        ("classification", {"labels": None, "kind": "number"}, "dataset: its labels are of kind 'number', but model"),
+        ("token_labels", {"labels": ["calm", "fog"]}, "dataset: has 'fog', which model does not know; it was trained on 'sun', 'calm'"),
+    ],
+)  # fmt: skip
+def test_labels_that_the_model_does_not_know_are_refused(task, given, message):
+    kind = {"kind": "single"} if task == "classification" else {}
+    trained_on = manifests.dataset(task=task, labels=["sun", "calm"], **kind)
+    model = ModelManifest.model_validate({"task": task, "dataset": trained_on.to_json()})
+    check_compatible("model", model, "dataset", manifests.dataset(task=task, labels=["calm"], **kind))
+    with pytest.raises(InputError, match=message):
+        check_compatible("model", model, "dataset", manifests.dataset(task=task, **given))
 
 
 def test_windows_up_to_a_length_and_decisions_are_kept(tmp_path, vocabulary):

@@ -95,7 +95,7 @@ def test_a_secret_that_may_not_be_read_is_told_with_the_role(vertex, webhook):
 
 
 def test_a_failure_on_kubeflow_arrives_too_its_address_from_the_environment(webhook, monkeypatch):
-    monkeypatch.setenv(module.WEBHOOK, f"{webhook.url}/hook/s3cret")
+    monkeypatch.setenv(module.WEBHOOK, f" {webhook.url}/hook/s3cret\n")
     with Kubeflow() as server:
         monkeypatch.setenv(kubeflow.ENDPOINT, server.url)
         server.runs["id-1"] = {"run_id": "id-1", "display_name": "weekly"}
@@ -112,7 +112,7 @@ def test_a_failure_on_kubeflow_arrives_too_its_address_from_the_environment(webh
 
 
 def test_the_metric_is_announced_where_the_exit_task_is_not_told_of_it(webhook, monkeypatch):
-    monkeypatch.setenv(module.WEBHOOK, f"{webhook.url}/hook/s3cret")
+    monkeypatch.setenv(module.WEBHOOK, f"{webhook.url}/hook/s3cret\n")  # as a secret that was made from a file
     announce("weekly", "id-1", "http://kfp", "accuracy", 0.93, 0.9, True)
     body = webhook.requests[0].body
     assert body["text"] == (

@@ -7,8 +7,13 @@ import pytest
 
 from bigbird import storage
 from bigbird.support.errors import InputError
+from bigbird.tasks.tables.files import find_tables, table_storage
+from bigbird.tasks.tables.section import TableFormat
+from bigbird.tasks.triviaqa.family import _evidence_folder
+from bigbird_components.preprocess import storage as stage_storage
 from bigbird_components.preprocess.preprocess import preprocess
-from bigbird_components.preprocess.storage import read_bytes
+from bigbird_components.preprocess.reading import find_sources
+from bigbird_components.preprocess.storage import output_folder, read_bytes
 from tests import buckets
 
 SECTION = {"text": "text", "label": "label"}
@@ -53,6 +58,49 @@ def test_a_dataset_in_a_bucket_is_that_of_a_folder(bucket, tmp_path):
     assert storage.list_names(f"{bucket}/runs/other") == []
     with pytest.raises(InputError, match=f"{bucket}/tables/none.csv: no such file or folder"):
         make(f"{bucket}/tables/none.csv", f"{bucket}/runs/other")
+
+
+@pytest.mark.parametrize(
+    "kept", ["photos/1.jpg", "work/plan.txt", "work/done/plan.txt", "work/in/train.examples.jsonl"]
+)
+def test_an_output_that_holds_only_folders_of_others_is_left_alone(bucket, kept):
+    table, mine = f"{bucket}/tables/rows.csv", f"{bucket}/project/{kept}"
+    storage.write_bytes(table, b'text,label\n"open,good\n')
+    storage.write_bytes(mine, b"mine")
+    for overwrite, message in ((False, "already holds files"), (True, "no stage wrote it")):
+        with pytest.raises(InputError, match=f"{bucket}/project: .*{message}"):
+            make(table, f"{bucket}/project", overwrite=overwrite)
+        assert storage.read_bytes(mine) == b"mine"
+
+
+def test_what_an_interrupted_run_left_in_its_folder_of_work_is_replaced(bucket):
+    left = [f"{bucket}/new/work/{name}" for name in ("", "train.examples.jsonl", "done/train-00000-of-00001.json")]
+    for path in left:
+        storage.write_bytes(path, b"")
+    with output_folder(f"{bucket}/new", overwrite=False):
+        assert storage.list_files(f"{bucket}/new", marks=True) == []
+
+
+def test_the_official_files_of_a_task_are_found_below_the_folder_that_is_given(bucket):
+    for name in ("train.tsv", "dev.tsv"):
+        storage.write_bytes(f"{bucket}/glue/SST-2/{name}", b"sentence\tlabel\n")
+    found = find_sources("sst2", f"{bucket}/glue", {})
+    assert [source.path for source in found] == [f"{bucket}/glue/SST-2/{name}" for name in ("train.tsv", "dev.tsv")]
+
+
+def test_the_documents_of_triviaqa_are_found_where_they_lie_in_folders(bucket):
+    storage.write_bytes(f"{bucket}/triviaqa/evidence/web/1.txt", b"a text")
+    questions = f"{bucket}/triviaqa/web-train.json"
+    assert _evidence_folder(questions, stage_storage) == f"{bucket}/triviaqa/evidence"
+
+
+def test_files_whose_names_look_like_patterns_are_among_those_of_a_pattern(bucket):
+    for name in ("part [2].csv", "part 1.csv", "part 3.csv/a.csv"):
+        storage.write_bytes(f"{bucket}/patterns/{name}", TABLE.encode())
+    found = find_tables([f"{bucket}/patterns/*.csv"], TableFormat(), table_storage(stage_storage))
+    assert [table.path for table in found.tables] == [
+        f"{bucket}/patterns/{name}" for name in ("part 1.csv", "part [2].csv")
+    ]
 
 
 def test_packed_files_are_unpacked_by_their_names(bucket):

@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from bigbird.manifests import SavedModelManifest
 from bigbird.support.errors import InputError
 from bigbird_components.register.labels import (
     dataset_fingerprint,
@@ -45,10 +46,14 @@ def test_any_text_becomes_a_label():
 
 def test_a_run_is_its_job_or_where_its_model_lies():
     job = "projects/1/locations/europe-west4/pipelineJobs/bigbird-finetune-20260105"
-    assert run_label(job, "gs://b/m") == "bigbird-finetune-20260105"
-    assert run_label("", "gs://b/m/") == run_label("", "gs://b/m") != run_label("", "gs://b/n")
+    exported, retrained = (SavedModelManifest(task="cola", manifest_sha256=digit * 64) for digit in "12")
+    assert run_label(job, "gs://b/m", exported) == run_label(job, "gs://b/m", retrained) == "bigbird-finetune-20260105"
+    first = run_label("", "gs://b/m", exported)
+    assert run_label("", "gs://b/m/", exported) == first
+    assert first not in (run_label("", "gs://b/n", exported), run_label("", "gs://b/m", retrained))
+    assert run_label("", "gs://b/m", SavedModelManifest(task="cola")) not in ("", first)
     for odd in ("Job", "j" * 64):
-        assert re.fullmatch("[0-9a-f]{16}", run_label(odd, ""))
+        assert re.fullmatch("[0-9a-f]{16}", run_label(odd, "", exported))
 
 
 def test_the_same_examples_and_metric_have_the_same_fingerprint(tmp_path):

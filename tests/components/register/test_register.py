@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from bigbird.support.artifacts import read_json, write_json
+from bigbird.support.artifacts import read_json, write_json, write_manifest
 from bigbird.support.errors import InputError, ServiceError
 from bigbird.version import provenance, revision
 from bigbird_components.register import api_errors
@@ -85,6 +85,29 @@ def test_without_a_pipeline_the_models_folder_names_the_run(registry, trained):
     arguments = {**trained(0.5), "pipeline": ""}
     assert register(**arguments) == register(**arguments)
     assert len(registry.uploads) == 1
+
+
+def test_a_model_that_is_trained_anew_into_the_same_folder_is_another(registry, trained):
+    arguments = {**trained(0.5), "pipeline": ""}
+    register(**arguments)
+    folder = arguments["saved_model"]
+    write_manifest(folder, "saved_model", {"task": "cola", "metrics": {"matthews_corrcoef": 0.7}})
+    assert register(**arguments)["model_version"] == "2"
+    assert len(registry.uploads) == 2
+
+
+def test_an_evaluation_of_the_last_checkpoint_is_none_of_the_best_that_is_exported(registry, trained):
+    arguments = trained(0.5)
+    metrics = f"{arguments['evaluation']}/metrics.json"
+    write_json(metrics, read_json(metrics, "metrics") | {"which": "last"})
+    write_json(f"{arguments['saved_model']}/signature.json", {"task": "cola", "metrics": {"matthews_corrcoef": 0.5}})
+    with pytest.raises(
+        InputError, match=r"is of the last checkpoint, but .*saved_model holds the best one by validation"
+    ):
+        register(**arguments)
+    assert registry.models == {}
+    write_json(f"{arguments['saved_model']}/signature.json", {"task": "cola", "metrics": {}})  # no best was made
+    assert register(**arguments)["model_version"] == "1"
 
 
 def test_an_upload_takes_its_time(registry, trained):

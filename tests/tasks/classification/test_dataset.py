@@ -56,6 +56,12 @@ def test_one_label(write, dataset):
     assert dataset(files=path, kind="single").kind_told == ""
 
 
+def test_a_file_whose_name_is_no_utf_8_is_read_and_named_by_its_escape(write, dataset):
+    path = write("a\udcff.csv", table(["pos", "neg"] * 20))
+    (_, first), *_ = examples(dataset(files=path))
+    assert (first.name, first.file) == ("a\\udcff.csv:2", path.replace("\udcff", "\\udcff"))
+
+
 def test_a_label_keeps_its_zeros_and_numbers_are_sorted_by_value(write, dataset):
     assert dataset(files=write("a.csv", table(["007", "08"] * 20))).labels == ["007", "08"]
     assert dataset(files=write("b.csv", table(["10", "9", "1"] * 20))).labels == ["1", "9", "10"]

@@ -96,7 +96,9 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(write, name):
 
 def test_a_folder_whose_name_looks_like_a_pattern(write, tmp_path):
     write("run [1]/a.csv", "x")
+    write("run 1/b.csv", "x")
     assert found(f"{tmp_path}/run [1]") == [("a.csv", "csv")]
+    assert found(f"{tmp_path}/run [1]/*.csv") == [("a.csv", "csv")]
 
 
 def test_several_formats_are_refused_unless_one_is_given(write, tmp_path):

@@ -51,6 +51,13 @@ def rows(count=20, **more):
     ]
 
 
+def test_a_file_whose_name_is_no_utf_8_is_read_and_named_by_its_escape(write, read):
+    path = write("a\udcff.jsonl", json_lines(rows()))
+    _, lines, _, _ = read(path)
+    first = min(lines["train"] + lines["validation"], key=lambda line: line["line"])
+    assert (first["name"], first["file"]) == ("a\\udcff.jsonl:1", path.replace("\udcff", "\\udcff"))
+
+
 def test_json_lines_become_documents_with_each_label_in_training(write, read):
     path = write("a.jsonl", json_lines(rows()))
     found, lines, told, _ = read(path, validation_fraction=0.2)

@@ -42,6 +42,7 @@ class _Rows(FileRows):
         self._splits = bytearray()
         self._hashes = bytearray()
         self._groups = bytearray()
+        self._test_has: set[bool] = set()  # whether test records have labels
 
     def read(self, unreadable: Callable[[str, str], None]) -> Iterator[TableRow]:
         section = self._section
@@ -112,6 +113,8 @@ class _Rows(FileRows):
     def _keep(self, split: str, parsed: Any, table: Table, line: int) -> None:
         if self._column is None:
             return
+        if split == "test":
+            self._test_has.add(parsed is not None)
         try:
             self._column.add(split, parsed, table, line)
         except InputError as error:
@@ -131,6 +134,10 @@ class _Rows(FileRows):
                 kind = self._column.kind
             except InputError as error:
                 self._refuse(error)
+        if not self._refusal and len(self._test_has) > 1:
+            self._refusal = (
+                "some test records have a label and others have none; expected a label in all of them or in none"
+            )
         splits = splits_as_cut(
             self._section,
             self.named,

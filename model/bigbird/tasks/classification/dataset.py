@@ -20,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 
 from bigbird.support.errors import InputError
-from bigbird.support.text_files import shown
+from bigbird.support.text_files import escaped, shown
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.labels import UNLABELLED, BadLabelError, Label, LabelColumn, is_number
 from bigbird.tasks.classification.notices import contradiction, label_notices, shared_texts, with_several_labels
@@ -183,8 +183,9 @@ class TableDataset:
             if row.table is not table:
                 table = row.table
                 part.starts += [len(part)] * (part.tables.index(table) + 1 - len(part.starts))
-                named = _ENCODE(table.path.rpartition("/")[2] if self._short_names else table.path).removesuffix('"')
-                file = _ENCODE(table.path)
+                path = escaped(table.path)
+                named = _ENCODE(path.rpartition("/")[2] if self._short_names else path).removesuffix('"')
+                file = _ENCODE(path)
             add(split, label, table, row.line)
             text_a, text_b = _ENCODE(row.text_a), "null" if row.text_b is None else _ENCODE(row.text_b)
             name = f'{named}:{row.line}"' if row.id is None else _ENCODE(row.id)

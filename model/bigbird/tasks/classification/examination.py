@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import compress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bigbird.manifests import DatasetManifest
 from bigbird.scoring import read_examples
@@ -38,7 +40,7 @@ from bigbird.tasks.classification.scoring import METRICS, ClassificationResults,
 from bigbird.tasks.evaluation import Comparison, Evaluation
 
 MOST_TRAINING_LINES = 50_000
-"""The training documents that the comparisons are fitted on are drawn from so many first ones."""
+"""So many training documents are kept for the comparisons, drawn at random where there are more."""
 
 
 def decide(config: ClassificationTask, results: ClassificationResults) -> dict[str, Any] | None:
@@ -118,7 +120,7 @@ def compare(results: ClassificationResults, folder: Path) -> Baselines:
     if "train" not in manifest.splits:
         raise InputError(f"{folder}: has no training split, which the baselines are fitted on; write the dataset again")
     manifest.check_files(folder, ["train.examples.jsonl"])
-    lines = list(islice(read_examples(folder, "train"), MOST_TRAINING_LINES))
+    lines = _training_lines(folder, manifest.splits["train"].examples)
     training_gold = gold_of([line["label"] for line in lines], results.labels, results.kind)
     training = [_joined(line["text_a"], line["text_b"]) for line in lines]
     evaluated = [_joined(*pair) for pair in results.texts]
@@ -128,6 +130,16 @@ def compare(results: ClassificationResults, folder: Path) -> Baselines:
         return number_baselines(training, training_gold, evaluated, results.gold)
     function = one_label_baselines if results.kind == "single" else several_labels_baselines
     return function(training, training_gold, evaluated, results.gold, results.labels)
+
+
+def _training_lines(folder: Path, count: int) -> list[dict[str, Any]]:
+    """Lines of all parts of the training split: the first ones of a sorted table have the first label alone."""
+    lines = read_examples(folder, "train")
+    if count <= MOST_TRAINING_LINES:
+        return list(lines)
+    drawn = np.zeros(count, bool)
+    drawn[np.random.default_rng(0).choice(count, MOST_TRAINING_LINES, replace=False)] = True
+    return list(compress(lines, drawn))
 
 
 def _joined(text_a: str, text_b: str | None) -> str:

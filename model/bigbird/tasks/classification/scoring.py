@@ -30,6 +30,8 @@ METRICS: dict[ResolvedKind, tuple[str, ...]] = {
     "number": ("r2", *(name for name in metric.NUMBERS if name != "r2")),
 }
 """Kind of answer -> its metrics; the first picks the best checkpoint."""
+_ANSWERS: dict[ResolvedKind, str] = {"single": "label", "multi": "labels", "number": "number"}
+"""Kind of answer -> the exported model's output that holds it."""
 
 
 @dataclass(frozen=True)
@@ -240,13 +242,18 @@ def score_answers(
         name: the metric; one that needs no probabilities.
 
     Raises:
-        InputError: the model answers labels that the dataset does not have, or the metric cannot be had from answers.
+        InputError: the model answers another kind of labels, or labels that the dataset does not have, or the metric cannot be had from answers.
     """
     kind, labels = manifest["kind"], manifest.labels or ()
+    wanted = _ANSWERS[kind]
+    if wanted not in outputs:
+        raise InputError(
+            f"the model answers {', '.join(sorted(outputs))}; the dataset's labels are of kind {kind!r}, for which a model answers {wanted}"
+        )
     gold = gold_of([line["label"] for line in lines], labels, kind)
     assert gold is not None  # noqa: S101 - asked of labelled splits
     if kind == "number":
-        values = metric.number_metrics(gold, outputs["number"].astype(np.float64)).values
+        values = metric.number_metrics(gold, outputs[wanted].astype(np.float64)).values
     else:
         answered = _answered(outputs, kind)
         if unknown := {label for row in answered for label in row} - set(labels):
@@ -267,5 +274,5 @@ def score_answers(
 def _answered(outputs: Mapping[str, np.ndarray], kind: ResolvedKind) -> list[list[str]]:
     """Each document's labels by name, of any model of ours: "label", or "labels" with empty texts after the last one."""
     if kind == "single":
-        return [[value.decode("utf-8")] for value in outputs["label"]]
-    return [[value.decode("utf-8") for value in row if value] for row in outputs["labels"]]
+        return [[value.decode("utf-8")] for value in outputs[_ANSWERS[kind]]]
+    return [[value.decode("utf-8") for value in row if value] for row in outputs[_ANSWERS[kind]]]

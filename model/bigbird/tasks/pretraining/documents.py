@@ -9,9 +9,10 @@ from hashlib import blake2b
 from typing import BinaryIO
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bigbird.support.errors import InputError
+from bigbird.support.text_files import shown
 from bigbird.tasks.pretraining.examples import METRICS
 from bigbird.tasks.raw_input import Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
@@ -30,6 +31,16 @@ class DocumentTable(TableFiles):
     """A table of documents without labels."""
 
     text: Names = Field(["text"], description="columns of the text; several become one, joined by a blank line")
+
+    @field_validator("text")
+    @classmethod
+    def _check_text(cls, names: list[str]) -> list[str]:
+        if not names:
+            raise ValueError("names no column; expected one or more")
+        repeated = next((name for number, name in enumerate(names) if name in names[:number]), None)
+        if repeated is not None:
+            raise ValueError(f"the column {shown(repeated)} is named twice; expected different columns")
+        return names
 
 
 class _Documents:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import glob
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from bigbird.storage import matches_here
 from bigbird.support.errors import InputError
 from bigbird.tasks.raw_input import TABLE_KEYS, Storage
 from bigbird.tasks.tables.problems import listed, quoted_name
@@ -43,7 +43,7 @@ class TableStorage:
 
     Attributes:
         open: path -> a binary stream; one of Parquet must be able to seek. Raises `OSError` or `InputError`.
-        list_names: folder -> the names in it; nothing where there is no such folder.
+        list_names: folder -> the names of files in it, here of folders too; nothing where there is no such folder.
         is_file: path -> whether there is a file.
     """
 
@@ -199,19 +199,17 @@ def _near(path: str, section: TableFormat, storage: TableStorage) -> str:
 
 
 def _matches(path: str, storage: TableStorage) -> list[str]:
-    """The files that match a pattern, without those of folders' names."""
+    """The files that match a pattern. A bucket's folder lists files alone, whatever characters their names have."""
     if not any(mark in path for mark in _WILDCARDS):
         return []
     if "://" not in path:
-        found = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        return [match for match in sorted(found) if Path(match).is_file()]
+        return [match for match in sorted(matches_here(path)) if Path(match).is_file()]
     folder, last = _folder(path), _last(path)
     if any(mark in folder for mark in _WILDCARDS):
         raise InputError(
             f"{quoted_name(path)}: has a pattern before its last part; expected one in the last part alone in a bucket"
         )
-    names = [name for name in sorted(storage.list_names(folder)) if fnmatch.fnmatchcase(name, last)]
-    return [match for match in (f"{folder}/{name}" for name in names) if storage.is_file(match)]
+    return [f"{folder}/{name}" for name in sorted(storage.list_names(folder)) if fnmatch.fnmatchcase(name, last)]
 
 
 def _in_folder(folder: str, names: Sequence[str], section: TableFormat) -> tuple[list[Table], list[str]]:

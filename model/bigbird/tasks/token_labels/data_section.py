@@ -37,6 +37,7 @@ class SpanData(TableFiles):
     format: SpanFormat = Field(  # type: ignore[assignment]  # another choice of formats
         "auto", description="auto: by the files' names; the text formats may be compressed by gzip"
     )
+    delimiter: str | None = Field(None, description="conll: between two columns; default: blanks")
     text: Annotated[str, BeforeValidator(_only)] = Field("text", description="column of the text")
     spans: str = Field("entities", description="column of the spans: objects, or lists [start, end, label]")
     span_start: str = Field(

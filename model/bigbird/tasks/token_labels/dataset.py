@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from bigbird.support.errors import InputError
-from bigbird.support.text_files import shown
+from bigbird.support.text_files import escaped, shown
 from bigbird.tasks.raw_input import Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.tables import splits as cutting
@@ -150,7 +150,8 @@ class SpanDataset:
 
     def _read(self, part: _Part, scheme: TagScheme, mistakes: Mistakes, progress: Callable[[str, int], None]) -> None:
         for number, table in enumerate(part.tables):
-            file = table.path.rpartition("/")[2] if self._short_names else table.path
+            path = escaped(table.path)
+            file = path.rpartition("/")[2] if self._short_names else path
             for document in self._documents(part, table, scheme, mistakes):
                 at = len(part.lines)
                 part.of_table.append(number)
@@ -164,7 +165,7 @@ class SpanDataset:
                     part.rows.append(at)
                 record = {
                     "name": document.name or f"{file}:{document.line}",
-                    "file": table.path,
+                    "file": path,
                     "line": document.line,
                     "text_a": document.text,
                     "spans": document.spans,

@@ -212,7 +212,7 @@ def _evidence_folder(path: str, storage: Storage) -> str:
     beside, inside = storage.join(folder, "..", "evidence"), storage.join(folder, "evidence")
     if storage.is_remote(path):
         beside = storage.join(folder.rpartition("/")[0], "evidence")
-    return inside if storage.list_names(inside) else beside
+    return inside if storage.list_names(inside, folders=True) else beside
 
 
 FAMILY = TriviaQAFamily()
