@@ -19,6 +19,8 @@ from bigbird_pipelines.team_settings import FILE, TeamSettings
 
 PIPELINE_TASKS = pipeline_task_names()
 """What `bigbird run` takes."""
+RUNS = Path("runs")
+"""Where `bigbird run` keeps runs, unless another folder is named."""
 
 
 def check_option(command: Any) -> Any:

@@ -240,6 +240,7 @@ def test_a_cancelled_run_ends_with_one(cloud, bigbird):
     [
         ("exited with a non-zero status of 3.", 3),
         ("Error (exit code 2): no file", 2),
+        ("exited with a non-zero status of 5.", 5),
         ("exit code 137", 1),
         ("preempted", 1),
     ],

@@ -104,7 +104,7 @@ class Containers:
         ) -> int:
             del volumes  # KFP would mount the folder of all runs
             env_vars = arguments.pop("environment", None)
-            return steps.start(command, env_vars, partial(_execute, client, image, arguments | ours))
+            return steps.start(command, env_vars, partial(_execute, client, image, arguments | ours), image)
 
         return ((docker_task_handler, "run_docker_container", run_docker_container),)
 
@@ -249,7 +249,7 @@ def _watch(container: Any, log: BinaryIO) -> Ended:
         raise
     try:
         container.wait(timeout=None)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         _stop(container)
         raise
     finally:
@@ -294,6 +294,6 @@ def _stop(container: Any) -> None:
     for number in ("SIGINT", "SIGKILL"):
         with contextlib.suppress(DockerException):  # it has ended by itself
             container.kill(signal=number)
-        with contextlib.suppress(DockerException, requests.exceptions.RequestException, KeyboardInterrupt):
+        with contextlib.suppress(DockerException, requests.exceptions.RequestException, KeyboardInterrupt, SystemExit):
             container.wait(timeout=INTERRUPT_PATIENCE_S)
             return
