@@ -19,7 +19,7 @@ from bigbird_pipelines.options import (
     data_options,
     examples,
     local_platform_options,
-    placement_options,
+    recipeless_placement_options,
     settings_options,
     target_option,
     training_options,
@@ -111,7 +111,7 @@ def run(context: click.Context, **options: Any) -> None:
     help="File to write.",
 )
 @target_option(required=False)
-@placement_options
+@recipeless_placement_options
 @check_option
 @settings_options
 def compile_command(output: Path, **options: Any) -> None:

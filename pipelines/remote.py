@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +26,29 @@ from bigbird_pipelines.team_settings import TeamSettings, load_settings
 if TYPE_CHECKING:
     from bigbird_pipelines.platforms.target import Target
 
+_log = logging.getLogger(__name__)
+
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
+
+
+@contextmanager
+def sending(outcome: str) -> Iterator[None]:
+    """Says what a service may have done all the same where Ctrl-C comes before its answer.
+
+    Args:
+        outcome: a sentence: what may be there, and how to look.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _log.warning(f"interrupted before the service had answered: {outcome}")
+        raise
 
 
 def settings_from(options: Mapping[str, Any]) -> tuple[TeamSettings, dict[str, str]]:
     """The settings that a command's options describe, with the environment and the file; and where each is from."""
     file = options.get("settings")
-    flags = {name: options[name] for name in TeamSettings.model_fields if options.get(name)}
+    flags = {name: options[name] for name in TeamSettings.model_fields if options.get(name) is not None}
     return load_settings({name: str(value) for name, value in flags.items()}, file=file)
 
 

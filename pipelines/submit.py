@@ -16,7 +16,7 @@ from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird_components.runs import Run, Step
 from bigbird_pipelines.platforms.platform import Placement
 from bigbird_pipelines.platforms.service import PipelineService
-from bigbird_pipelines.remote import make_request, settings_from
+from bigbird_pipelines.remote import make_request, sending, settings_from
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,10 @@ def submit_command(
     if dry_run:
         print(without_passwords(json.dumps(service.described(request), indent=2, ensure_ascii=False)))
         return
-    identifier = service.submit(request)
+    with sending(
+        f"run {request.name} may have been sent; look for it on {placement.platform.title} before sending another"
+    ):
+        identifier = service.submit(request)
     print(f"submitted {request.name}\n{service.link(identifier)}", flush=True)
     if wait:
         try:

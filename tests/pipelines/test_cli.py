@@ -56,6 +56,15 @@ COMMANDS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [("compile", "tensorflow;"), ("doctor", "tensorflow;"), ("submit", "the recipe's runtime.backend, or tensorflow;")],
+)
+def test_the_default_backend_is_a_recipes_where_there_is_one(command, default):
+    text = " ".join(CliRunner().invoke(cli.cli, [command, "--help"]).output.split())
+    assert f"What Keras trains with. [default: {default} on tpu-v6e-* jax]" in text
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_commands_help_has_an_example(command):
     result = CliRunner().invoke(cli.cli, [*command.split(), "--help"])
@@ -156,6 +165,7 @@ def test_the_backend_reaches_training_as_an_override_under_the_users_own(tmp_pat
         ({"recipe": "absent"}, "recipe 'absent': no such file"),
         ({"name": "../up"}, "--name '../up': expected letters"),
         ({"overrides": ("trainer.steps=3",)}, "trainer.steps: unknown key"),
+        ({"overrides": ("trainer.epochs=null",)}, "neither trainer.train_steps nor trainer.epochs is set"),
         ({"overrides": ("trainer.train_steps=many",)}, "trainer.train_steps: found 'many'"),
         ({"max_length": 4096}, "seq_length 4096 is above .*max_position_embeddings"),
     ],

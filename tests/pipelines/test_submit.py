@@ -443,3 +443,29 @@ def test_dataflow_gets_workers_that_install_nothing(cloud, bigbird):
         "--sdk_location=container", "--experiments=use_runner_v2", "--service_account_email=x@y.iam.gserviceaccount.com",
         "--subnetwork=regions/r/subnetworks/s",
     ]  # fmt: skip
+
+
+def test_ctrl_c_while_a_run_is_sent_says_that_it_may_be_there(cloud, bigbird, interrupted):
+    cloud.trouble("POST .*pipelineJobs", 1, status=None, handled=True)
+    told = bigbird("submit", *SST2, "--name", "x", code=130).stderr
+    assert "run x may have been sent; look for it on Vertex AI before sending another" in told
+    assert "interrupted\n" in told and "half-written" not in told
+    assert list(cloud.jobs) == ["bigbird-x"]
+
+
+def test_an_empty_flag_takes_a_setting_back(cloud, bigbird, monkeypatch):
+    monkeypatch.setenv("BIGBIRD_SERVICE_ACCOUNT", "runner@my-project.iam.gserviceaccount.com")
+    monkeypatch.setenv("BIGBIRD_NOTIFY_EMAILS", "a@b.c")
+    words = ("submit", *SST2, "--notify-webhook", "hook")
+    assert "expected one of them" in bigbird(*words, code=2).stderr
+    bigbird(*words, "--notify-emails", "", "--service-account", "")
+    assert job_of(cloud).service_account == ""
+
+
+def test_a_recipe_that_does_not_say_how_long_to_train_is_refused(cloud, bigbird, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("trainer: {checkpoint_interval: 5}\n")
+    words = ("submit", *SST2[:4], "--recipe", recipe)
+    assert "neither trainer.train_steps nor trainer.epochs is set; set one of them" in bigbird(*words, code=2).stderr
+    assert not cloud.asked("POST")
+    bigbird(*words, "--epochs", "1")
