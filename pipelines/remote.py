@@ -15,7 +15,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of_task
 from bigbird.version import revision
 from bigbird_components.model_names import REGISTRY, check_model_name
-from bigbird_pipelines.images import images_from
+from bigbird_pipelines.images import WITHOUT_S3, images_from
 from bigbird_pipelines.machines import check_fits
 from bigbird_pipelines.own_tables import with_own_tables
 from bigbird_pipelines.parameters import checks_of, overridden_task, pipeline_parameters, wanted_backend
@@ -123,10 +123,16 @@ def make_request(
     if not platform.registers:
         _check_no_registration(options, platform)
     asked = placement.profile.runtime(placement.backend)
-    target = make_target(replace(placement, backend=wanted_backend(options, task, asked)), settings)
+    placement = replace(placement, backend=wanted_backend(options, task, asked))
+    target = make_target(placement, settings)
     fields = platform.request_fields(settings)
     _check_weights(options)
     parameters, experiment = pipeline_parameters(options, task, options["recipe"], files, target.runtime)
+    if experiment.task.init_checkpoint.startswith("s3://") and placement.train_image in WITHOUT_S3:
+        raise InputError(
+            f"--init-checkpoint {experiment.task.init_checkpoint}: the image {placement.train_image}, which trains on "
+            f"--machine {placement.machine_name}, cannot read s3://; copy the weights to gs://, or train with --backend jax"
+        )
     target = replace(target, checks=parameters.get("fail_on", ""))
     # Of an option that stands twice Beam takes the later one.
     parameters["beam_options"] = " ".join(part for part in (target.beam_options, parameters["beam_options"]) if part)

@@ -225,14 +225,14 @@ def test_a_checkpoint_that_a_recipe_names_is_checked_and_found_from_anywhere(tmp
     recipe = tmp_path / "mine.yaml"
     monkeypatch.chdir(tmp_path)
     given = {"task": "sst2", "data": str(data), "recipe": str(recipe), "vocabulary": "SST-2/gpt2.model"}
-    recipe.write_text("task: {init_checkpoint: bert/ckpt-1}\n")
+    recipe.write_text("task: {init_checkpoint: bert/ckpt-1}\ntrainer: {epochs: 1}\n")
     plan = make_plan(**options(tmp_path, **given))
     assert plan.experiment.task.init_checkpoint == str(tmp_path / "bert/ckpt-1")
     assert plan.inputs == [data / "gpt2.model", data, tmp_path / "bert"]
-    recipe.write_text("task: {init_checkpoint: absent}\n")
+    recipe.write_text("task: {init_checkpoint: absent}\ntrainer: {epochs: 1}\n")
     with pytest.raises(InputError, match=r"task.init_checkpoint absent: no such file or folder"):
         make_plan(**options(tmp_path, **given))
-    recipe.write_text("task: {init_checkpoint: TODO}\n")
+    recipe.write_text("task: {init_checkpoint: TODO}\ntrainer: {epochs: 1}\n")
     with pytest.raises(
         InputError, match=r"its task.init_checkpoint is 'TODO'; name the weights with --init-checkpoint"
     ):

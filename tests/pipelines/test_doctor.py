@@ -86,6 +86,16 @@ def test_what_is_wrong_is_told_with_what_to_do(healthy, bigbird, name, answer, t
     assert "failed" in result.stderr
 
 
+def test_images_of_this_machine_fail_as_a_run_with_them_is_refused(healthy, bigbird):
+    output = bigbird("doctor", "--image-prefix", "bigbird", code=2).stdout
+    assert (
+        "FAILED   image train: bigbird-train-tpu:0123456789ab: lies on this machine, where Vertex AI cannot see it"
+        in output
+    )
+    assert '-> make images push REGISTRY=… IMAGES="preprocess train-tpu evaluate export register serve", then' in output
+    assert "unknown  image serve: docker.io/x-serve" in bigbird("doctor", "--image-prefix", "docker.io/x").stdout
+
+
 @pytest.mark.parametrize("name", ["apis", "quota"])
 def test_what_may_not_be_looked_at_is_unknown_and_no_failure(healthy, bigbird, name):
     healthy[name] = refuse(403, "denied")

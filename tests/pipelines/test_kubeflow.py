@@ -217,7 +217,7 @@ def test_the_same_is_left_alone_and_anything_else_replaces_it_the_new_one_first(
     assert second not in kubeflow.recurring
 
 
-def test_data_may_lie_in_s3_and_is_looked_up_there(kubeflow, bigbird, monkeypatch):
+def test_data_and_weights_may_lie_in_s3_and_are_looked_up_there(kubeflow, bigbird, monkeypatch, pieces):
     with buckets.s3() as environment:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -226,8 +226,21 @@ def test_data_may_lie_in_s3_and_is_looked_up_there(kubeflow, bigbird, monkeypatc
         words = ("submit", "--target", "kubeflow", "--task", "sst2", "--recipe", "small_sst2", "--data")
         bigbird(*words, "s3://bucket/SST-2", "--dry-run")
         assert "s3://bucket/none holds nothing" in bigbird(*words, "s3://bucket/none", code=2).stderr
-        weights = ("--init-checkpoint", "s3://bucket/model")
-        assert "expected gs://BUCKET/PATH" in bigbird(*words, "s3://bucket/SST-2", *weights, code=2).stderr
+        storage.write_bytes("s3://bucket/vocab.model", pieces)
+        storage.write_bytes("s3://bucket/model/model.json", b"{}")
+        words = (
+            *words,
+            "s3://bucket/SST-2",
+            "--vocabulary",
+            "s3://bucket/vocab.model",
+            "--dry-run",
+            "--init-checkpoint",
+        )
+        sent = json.loads(bigbird(*words, "s3://bucket/model", "--machine", "tpu-v5e-1", "--backend", "jax").stdout)
+        assert sent["runtime_config"]["parameters"]["init_checkpoint"] == "s3://bucket/model"
+        assert "no checkpoint there" in bigbird(*words, "s3://bucket/none", code=2).stderr
+        told = bigbird(*words, "s3://bucket/model", "--machine", "tpu-v5e-1", code=2).stderr
+        assert "the image train-tpu, which trains on --machine tpu-v5e-1, cannot read s3://" in told
 
 
 def test_a_network_that_breaks_half_way_leaves_exactly_one(kubeflow, bigbird):

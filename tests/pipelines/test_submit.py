@@ -140,7 +140,7 @@ def test_the_backend_of_the_machine_or_the_user_decides_the_image(cloud, bigbird
 
 def test_a_recipes_backend_decides_the_image(cloud, bigbird, tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("runtime: {backend: jax}\n", encoding="utf-8")
+    recipe.write_text("runtime: {backend: jax}\ntrainer: {epochs: 1}\n", encoding="utf-8")
     bigbird("submit", *SST2, "--recipe", recipe)
     (pool,) = custom_job(next(iter(cloud.jobs.values()))["pipelineSpec"]).job_spec.worker_pool_specs
     assert "bigbird-train-jax-tpu:" in pool.container_spec.image_uri
@@ -406,7 +406,7 @@ def test_a_registered_model_to_start_from_is_looked_up(cloud, bigbird):
 
 def test_weights_that_a_recipe_names_are_resolved_with_the_others(cloud, bigbird, tmp_path, vocabulary):
     cloud.objects["gs://bucket/bert/model.json"] = b"{}"
-    (tmp_path / "mine.yaml").write_text("task: {init_checkpoint: 'gs://bucket/bert'}\n")
+    (tmp_path / "mine.yaml").write_text("task: {init_checkpoint: 'gs://bucket/bert'}\ntrainer: {epochs: 1}\n")
     bigbird("submit", *SST2[:4], "--recipe", str(tmp_path / "mine.yaml"), "--vocabulary", vocabulary)
     values = job_of(cloud).runtime_config.parameter_values
     assert (values["init_checkpoint"], values["overrides"]) == ("gs://bucket/bert", "")
