@@ -225,7 +225,9 @@ def _checks(options: dict[str, Any]) -> Callable[[TeamSettings], Iterator[Findin
     if isinstance(platform, RemotePlatform):
         return partial(platform.checks, _placed(platform, options))
     _refuse(options, f"is given with --target {platform.name}, which is this machine as it is")
-    return platform.checks
+    # As `bigbird run` does: a run here takes its images from options alone, not from a team's settings for the cloud.
+    given = {name: str(options[name]) for name in TeamSettings.model_fields if options.get(name) is not None}
+    return lambda _: platform.checks(TeamSettings(**given))
 
 
 @click.command(cls=Command, epilog=examples("doctor"))

@@ -18,6 +18,7 @@ from typing import Any
 
 from bigbird import storage
 from bigbird.checkpoints.beside import whole_folder
+from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.config import Experiment
 from bigbird.config.overrides import changed_keys
 from bigbird.manifests import EvaluationManifest
@@ -75,7 +76,7 @@ class RunPlan:
     def fingerprint(self) -> str:
         """What tells the files that the steps read from their earlier or later selves.
 
-        Of a file here size and time count, of a vocabulary here its content: neither takes long. Else see `storage.fingerprint`.
+        Of files here the content counts, which is read in less time than preprocessing takes for it; else see `storage.fingerprint`.
 
         Raises:
             InputError: one of them is not there.
@@ -84,10 +85,9 @@ class RunPlan:
         digest, files = hashlib.sha256(), self._files()
         for path in files:
             try:
-                facts = None if "://" in path else Path(path).stat()
+                version = storage.fingerprint([path]) if "://" in path else integrity.facts_of_file(path)["sha256"]
             except OSError as error:
-                raise InputError(f"{path}: is read by this run and cannot be looked at ({error.strerror})") from None
-            version = f"{facts.st_size} {facts.st_mtime_ns}" if facts else storage.fingerprint([path])
+                raise InputError(f"{path}: is read by this run and cannot be read ({error.strerror})") from None
             digest.update(os.fsencode(f"{path}\0{version}\n"))
         here = [Path(path) for path in files if "://" not in path]
         for folder in family_of_task(self.arguments["task"]).further_folders(here):
@@ -172,6 +172,12 @@ def _run(plan: RunPlan, images: Images | None, place: Place, facts: Mapping[str,
 
     before = read_record(plan.folder) if (plan.folder / RECORD).exists() else {}
     if before.get("inputs", facts["inputs"]) != facts["inputs"]:
+        if any((plan.folder / local_steps.OUTPUTS["model"] / CHECKPOINTS).glob("*")):
+            raise InputError(
+                f"{plan.folder}: files that this run reads have changed since it began, and its training has left checkpoints, which do "
+                "not go with them. Give the whole command again with --overwrite to begin anew, or with another --name to keep what "
+                "was trained"
+            )
         _log.warning("files that this run reads have changed since it began: all its steps run again")
         Finished(plan.folder).forget(local_steps.OUTPUTS.values())
     record = {

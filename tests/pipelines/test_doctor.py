@@ -140,7 +140,8 @@ def test_this_machine_has_what_the_stages_import(bigbird):
     assert re.search(r"^ok +libraries: apache-beam, keras, .* are installed$", output, flags=re.MULTILINE)
 
 
-def test_a_docker_engine_is_asked_for_each_image_and_pulls_none(bigbird, monkeypatch):
+def test_a_docker_engine_is_asked_for_each_image_and_pulls_none(bigbird, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     here = "bigbird-preprocess:t1"
 
     def image(match, _):
@@ -153,6 +154,8 @@ def test_a_docker_engine_is_asked_for_each_image_and_pulls_none(bigbird, monkeyp
         (r"GET /v1.43/_ping", lambda *_: {}),
         (r"GET /v1.43/images/(.+)/json", image),
     ]
+    # What a team's settings name is for the cloud: `bigbird run --docker` does not take it either.
+    (tmp_path / "bigbird.toml").write_text('[bigbird]\nimage_prefix = "registry/team"\n')
     with LoopbackServer(routes) as engine:
         monkeypatch.setenv("DOCKER_HOST", engine.url.replace("http", "tcp"))
         output = bigbird("doctor", "--target", "docker", "--image-tag", "t1", code=2).stdout

@@ -58,15 +58,24 @@ def begun(folder):
 def test_a_run_whose_table_was_corrected_begins_anew(bigbird, table, tmp_path):
     command = ("run", "--data", table, "--text", "text", "--label", "label", "--name", "x")
     bigbird(*command, code=FAILED)
-    record, model = begun(tmp_path / "runs/x")
+    _, checkpoint = begun(tmp_path / "runs/x")
     (tmp_path / "reviews.csv.bak").write_text("another file")
+    os.utime(table, (1, 1))
     assert "have changed" not in bigbird(*command, code=FAILED).stderr
-    assert model.exists()
-    begun(tmp_path / "runs/x")
+    assert checkpoint.exists()
+
     table.write_text(TABLE + "one more,good\n")
+    told = bigbird("run", "--resume", "--name", "x", code=2).stderr
+    assert "have changed since it began, and its training has left checkpoints" in told and "--overwrite" in told
+    assert checkpoint.exists()
+
+    checkpoint.unlink()
+    checkpoint.parent.rmdir()
+    record, *_ = begun(tmp_path / "runs/y")
+    record = record.rename(tmp_path / "runs/x/.finished/check.json")  # of a step that this run does not have
     told = bigbird("run", "--resume", "--name", "x", code=FAILED).stderr
     assert "warning: files that this run reads have changed since it began: all its steps run again" in told
-    assert not record.exists() and not model.exists()
+    assert not record.exists()
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "pattern", "vocabulary", "weights"])
@@ -149,15 +158,6 @@ def test_a_run_goes_on_where_it_was_begun_with_the_same_options(bigbird, table, 
 def test_what_a_resumed_run_does_not_take_is_named_as_it_is_given(bigbird):
     told = bigbird("run", "--resume", "--override", "trainer.epochs=1", code=2).stderr
     assert re.search(r"leave --override out", told)
-
-
-def test_the_settings_name_the_images_of_a_run_and_its_options_go_before(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "bigbird.toml").write_text('[bigbird]\nimage_prefix = "registry/team"\nimage_tag = "t1"\n')
-    options = {"memory": "", "gpus": False, "image_prefix": None, "image_tag": None, "images": None}
-    assert Docker().place([], "tensorflow", options)[1].train == "registry/team-train:t1"
-    given = options | {"image_prefix": "bigbird", "image_tag": "t2"}
-    assert Docker().place([], "jax", given)[1].train == "bigbird-train:t2"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 130)])

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import click
 
 from bigbird.support.errors import InputError
-from bigbird_pipelines.images import PREFIX, TRAINING_IMAGES, Backend, Images, images_from
+from bigbird_pipelines.images import PREFIX, TRAINING_IMAGES, Backend, Images, choose_images, images_from
 from bigbird_pipelines.platforms.local_steps import Place
 from bigbird_pipelines.platforms.platform import Finding, LocalPlatform
-from bigbird_pipelines.team_settings import TeamSettings, load_settings
+from bigbird_pipelines.team_settings import TeamSettings
 
 
 class Docker(LocalPlatform):
@@ -30,15 +30,11 @@ class Docker(LocalPlatform):
             help="Containers get this machine's GPUs; trains in the image train-gpu or train-jax-gpu.",
         ),
         "image_prefix": click.option(
-            "--image-prefix", help=f"Images are PREFIX-preprocess and so on.  [default: the setting, or {PREFIX}]"
+            "--image-prefix", default=PREFIX, show_default=True, help="Images are PREFIX-preprocess and so on."
         ),
-        "image_tag": click.option(
-            "--image-tag", help="Tag of the images.  [default: the setting, or this code's commit]"
-        ),
+        "image_tag": click.option("--image-tag", default="", help="Tag of the images.  [default: this code's commit]"),
         "images": click.option(
-            "--images",
-            type=click.Path(path_type=Path),
-            help="File of `make push`: the images by digest.  [default: the setting]",
+            "--images", type=click.Path(path_type=Path), help="File of `make push`: the images by digest."
         ),
     }
     examples: ClassVar = {"run": ("bigbird run --docker",), "doctor": ("bigbird doctor --target docker",)}
@@ -48,13 +44,11 @@ class Docker(LocalPlatform):
         from bigbird_pipelines.platforms.docker.containers import Containers
 
         train = TRAINING_IMAGES["gpu" if options["gpus"] else "cpu"][backend]
-        named = {name: options[name] for name in ("image_prefix", "image_tag", "images")}
-        settings, _ = load_settings({name: None if value is None else str(value) for name, value in named.items()})
-        images = images_from(settings, train)
+        images = choose_images(options["image_prefix"], options["image_tag"], options["images"], train)
         return Containers(images, inputs, memory=options["memory"], gpus=options["gpus"]), images
 
     def checks(self, settings: TeamSettings) -> Iterator[Finding]:
-        """The engine, and the images that the settings name."""
+        """The engine, and the images that the options name, of which a run takes its own too."""
         from bigbird_pipelines.platforms.docker.containers import engine_findings
 
         try:
