@@ -36,6 +36,20 @@ def resolve_experiment(task: str, recipe: str = "", *, init_checkpoint: str = ""
     return load_experiment(family.experiment_type, overrides=[tree, parse_override(overrides)])
 
 
+def epochs_to_train(experiment: Experiment) -> float:
+    """`trainer.epochs`; 0 where `trainer.train_steps` says how long to train.
+
+    Raises:
+        InputError: neither is set.
+    """
+    trainer = experiment.trainer
+    if trainer.train_steps:
+        return 0.0
+    if trainer.epochs is None:
+        raise InputError("neither trainer.train_steps nor trainer.epochs is set; set one of them")
+    return trainer.epochs
+
+
 def preprocessing_settings(task: str, recipe: str = "", overrides: str = "") -> dict[str, Any]:
     """What the experiment says about preprocessing, as the preprocessing stage's keyword arguments (in tokens)."""
     experiment = resolve_experiment(task, recipe, overrides=overrides)

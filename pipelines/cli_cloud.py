@@ -20,6 +20,7 @@ from bigbird_pipelines.options import (
     data_options,
     examples,
     placement_options,
+    recipeless_placement_options,
     sending_options,
     settings_options,
     target_option,
@@ -109,7 +110,7 @@ def submit(**options: Any) -> None:
 
         submit_command(placement=placement_of(options), **options)  # type: ignore[arg-type]
 
-    run_command(command)
+    run_command(command, sends=True)
 
 
 @click.group(help=f"Recurring fine-tunes: {', '.join(platform.recurring for platform in remote_platforms())}.")
@@ -151,7 +152,7 @@ def schedule_create(**options: Any) -> None:
 
         create_command(placement=placement_of(options), **options)  # type: ignore[arg-type]
 
-    run_command(command)
+    run_command(command, sends=True)
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -197,7 +198,7 @@ def _change(action: str, help_text: str) -> click.Command:
 
             change_command(remote_platform(target), action=action, **options)
 
-        run_command(command)
+        run_command(command, sends=True)
 
     command: Any = settings_options(target_option(required=True)(callback))
     if action == "resume":
@@ -224,12 +225,14 @@ def _checks(options: dict[str, Any]) -> Callable[[TeamSettings], Iterator[Findin
     if isinstance(platform, RemotePlatform):
         return partial(platform.checks, _placed(platform, options))
     _refuse(options, f"is given with --target {platform.name}, which is this machine as it is")
-    return platform.checks
+    # As `bigbird run` does: a run here takes its images from options alone, not from a team's settings for the cloud.
+    given = {name: str(options[name]) for name in TeamSettings.model_fields if options.get(name) is not None}
+    return lambda _: platform.checks(TeamSettings(**given))
 
 
 @click.command(cls=Command, epilog=examples("doctor"))
 @target_option(required=True, here=True)
-@placement_options
+@recipeless_placement_options
 @settings_options
 def doctor(**options: Any) -> None:
     """Checks credentials, APIs, bucket, images and quota, and says what to do about each that fails."""

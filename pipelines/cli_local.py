@@ -13,12 +13,13 @@ from bigbird.tasks.registry import samples
 from bigbird_components.command_line import Command
 from bigbird_pipelines.cli_cloud import placement_of
 from bigbird_pipelines.options import (
+    RUNS,
     backend_option,
     check_option,
     data_options,
     examples,
     local_platform_options,
-    placement_options,
+    recipeless_placement_options,
     settings_options,
     target_option,
     training_options,
@@ -46,9 +47,7 @@ CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
 @training_options
 @backend_option("the recipe's runtime.backend, or tensorflow")
 @click.option("--name", help="The run's folder in --runs.  [default: task and time]")
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
-)
+@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier run of the same name.")
 @click.option(
     "--resume",
@@ -62,25 +61,36 @@ def run(context: click.Context, **options: Any) -> None:
 
     The same command again goes on with a run of the same --name that did not end.
     """
-    from bigbird_pipelines.local_run import run_locally
+    from bigbird_pipelines.local_run import platform_of_run, run_locally, unended_run
 
     given = {name for name in options if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     flags = {platform.name for platform in local_platforms()[1:]}
     if options["resume"]:
         own = {name for platform in local_platforms() for name in platform.options}
         for name in given - {"resume", "name", "runs"} - flags - own:
-            raise click.UsageError(f"--resume goes on with the run's own options; leave --{name.replace('_', '-')} out")
-    chosen = [platform for platform in local_platforms()[1:] if options.pop(platform.name)] or [local_platforms()[0]]
+            flag = next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
+            raise click.UsageError(f"--resume goes on with the run's own options; leave {flag} out")
+    chosen = [platform for platform in local_platforms()[1:] if options.pop(platform.name)]
     if len(chosen) > 1:
         raise click.UsageError(f"--{chosen[0].name} and --{chosen[1].name} are both given; expected one of them")
     own_options = {platform: {name: options.pop(name) for name in platform.options} for platform in local_platforms()}
 
     def command() -> None:
-        for platform, values in own_options.items():
+        begun, begun_options = "", dict[str, Any]()
+        if options["resume"]:
+            folder = unended_run(options["name"], options["runs"])
+            options["name"] = folder.name
+            begun, begun_options = platform_of_run(folder)
+        named = chosen or [platform for platform in local_platforms() if platform.name == begun]
+        platform = named[0] if named else local_platforms()[0]
+        for other, values in own_options.items():
             for name in values:
-                if platform is not chosen[0] and name in given:
-                    raise InputError(f"--{name.replace('_', '-')} is given without --{platform.name}; {platform.about}")
-        run_locally(chosen[0], own_options[chosen[0]], **options)
+                if other is not platform and name in given:
+                    raise InputError(f"--{name.replace('_', '-')} is given without --{other.name}; {other.about}")
+        own = own_options[platform]
+        if platform.name == begun:
+            own |= {name: value for name, value in begun_options.items() if name in own and name not in given}
+        run_locally(platform, own, **options)
 
     run_command(command)
 
@@ -101,7 +111,7 @@ def run(context: click.Context, **options: Any) -> None:
     help="File to write.",
 )
 @target_option(required=False)
-@placement_options
+@recipeless_placement_options
 @check_option
 @settings_options
 def compile_command(output: Path, **options: Any) -> None:

@@ -135,7 +135,7 @@ def predict(words: tuple[str, ...], input_: str | None, **options: Any) -> None:
             _refuse(given, refused, "is given without --output, the folder to write the answers to")
             _predict_here(file or input_, options)
 
-    run_command(command)
+    run_command(command, sends=options["target"] is not None)
 
 
 def _refuse(given: Collection[str], names: Collection[str], why: str) -> None:

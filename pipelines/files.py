@@ -260,7 +260,7 @@ class RemoteFiles:
                     raise InputError(f"{problem}; a run above its threshold registers one, under --model-name")
                 self.warnings.append(f"{problem} yet")
             return path
-        address = self._address(option, path, ("gs",))  # TensorFlow's own files, which read them, know no other
+        address = self._address(option, path)
         if address:
             inside = self._names(address)
             beside = self._names(address.rpartition("/")[0])
@@ -280,16 +280,15 @@ class RemoteFiles:
                 )
         return path
 
-    def _address(self, option: str, path: str, schemes: Sequence[str] = ()) -> str:
+    def _address(self, option: str, path: str) -> str:
         """The path with its date filled in; "" for "".
 
         Raises:
             InputError: it is in no bucket that the steps reach.
         """
-        schemes = schemes or self._schemes
-        if path and not re.match(rf"({'|'.join(schemes)})://[^/]+/.", path):
+        if path and not re.match(rf"({'|'.join(self._schemes)})://[^/]+/.", path):
             found = "" if "://" in path else "is a path of this machine, which the steps cannot see; "
-            expected = " or ".join(f"{scheme}://BUCKET/PATH" for scheme in schemes)
+            expected = " or ".join(f"{scheme}://BUCKET/PATH" for scheme in self._schemes)
             raise InputError(
                 f"{option} {path}: {found}expected {expected}. Copy it there first, for example with gcloud storage cp -r"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,8 @@ TRAINING_IMAGES: dict[Accelerator, dict[Backend, str]] = {
     "tpu": {"tensorflow": "train-tpu", "jax": "train-jax-tpu"},
 }
 IN_THE_CLOUD = ("register", "serve", "preprocess_dataflow")
+WITHOUT_S3 = ("train-tpu",)
+"""Training images that cannot read s3://: their locks have no s3fs."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Images:
                 "the commit of this code is unknown: it lies in no git checkout that git may read. Name the images with "
                 "--image-tag, and build them with make images TAG=…"
             )
-        return cls(**{stage: f"{prefix}-{name}:{tag}" for stage, name in cls._names(train).items()})
+        return cls(**{stage: f"{prefix}-{name}:{tag}" for stage, name in cls.names(train).items()})
 
     @classmethod
     def from_file(cls, file: Path, train: str = "train") -> Images:
@@ -72,7 +74,7 @@ class Images:
         Raises:
             InputError: the file is not JSON, or names no image for a stage.
         """
-        found, names = read_json(file, "images that `make push` wrote"), cls._names(train)
+        found, names = read_json(file, "images that `make push` wrote"), cls.names(train)
         named = found if isinstance(found, Mapping) else {}
         absent = [name for stage, name in names.items() if not named.get(name) and stage not in IN_THE_CLOUD]
         if absent:
@@ -99,7 +101,8 @@ class Images:
         return image
 
     @classmethod
-    def _names(cls, train: str) -> dict[str, str]:
+    def names(cls, train: str) -> dict[str, str]:
+        """Stage to the name of its image, without prefix and tag."""
         return {stage: train if stage == "train" else stage.replace("_", "-") for stage in cls.__dataclass_fields__}
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,6 +112,17 @@ class Images:
     def of_a_run_here(self) -> dict[str, Any]:
         """Stage to image, of the stages that a run on this machine has."""
         return {stage: image for stage, image in self.as_dict().items() if stage not in IN_THE_CLOUD}
+
+
+def push_command(train: str, *, without: Collection[str]) -> str:
+    """The command that builds and pushes what a run elsewhere needs.
+
+    Args:
+        train: the training image, of `TRAINING_IMAGES`.
+        without: stages that it does not have.
+    """
+    names = [name for stage, name in Images.names(train).items() if stage not in without]
+    return f'make images push REGISTRY=… IMAGES="{" ".join(names)}"'
 
 
 def choose_images(prefix: str, tag: str, file: Path | None, train: str = "train") -> Images:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import logging
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -14,7 +16,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from bigbird import storage
 from bigbird.checkpoints.beside import whole_folder
+from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.config import Experiment
 from bigbird.config.overrides import changed_keys
 from bigbird.manifests import EvaluationManifest
@@ -22,14 +26,19 @@ from bigbird.support import integrity
 from bigbird.support.artifacts import read_json, resolved, write_json
 from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
+from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.registry import family_of_task, samples, table_task_names
 from bigbird.text.files import place_of
 from bigbird.version import provenance
+from bigbird_components.preprocess import storage as files_of_tables
+from bigbird_components.preprocess.reading import locate_sources
 from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.files import LocalFiles, readable_places
 from bigbird_pipelines.images import Images
+from bigbird_pipelines.options import RUNS
 from bigbird_pipelines.own_tables import with_own_tables
 from bigbird_pipelines.parameters import PATHS, SPLITS, pipeline_parameters
+from bigbird_pipelines.platforms.finished import Finished
 from bigbird_pipelines.platforms.local_steps import Place
 from bigbird_pipelines.platforms.platform import LocalPlatform
 
@@ -64,6 +73,49 @@ class RunPlan:
             here.append(Path(whole_folder(checkpoint)))
         return here
 
+    def fingerprint(self) -> str:
+        """What tells the files that the steps read from their earlier or later selves.
+
+        Of files here the content counts, which is read in less time than preprocessing takes for it; else see `storage.fingerprint`.
+
+        Raises:
+            InputError: one of them is not there.
+            ServiceError: a bucket cannot be asked.
+        """
+        digest, files = hashlib.sha256(), self._files()
+        for path in files:
+            try:
+                version = storage.fingerprint([path]) if "://" in path else integrity.facts_of_file(path)["sha256"]
+            except OSError as error:
+                raise InputError(f"{path}: is read by this run and cannot be read ({error.strerror})") from None
+            digest.update(os.fsencode(f"{path}\0{version}\n"))
+        here = [Path(path) for path in files if "://" not in path]
+        for folder in family_of_task(self.arguments["task"]).further_folders(here):
+            digest.update(storage.fingerprint([str(folder)]).encode())
+        if vocabulary := self.arguments["vocabulary"]:
+            digest.update((LocalFiles().digest(vocabulary) or storage.fingerprint([vocabulary])).encode())
+        if checkpoint := self.experiment.task.init_checkpoint:
+            # Of a folder here the files alone, as the runs may lie in it; a model's manifest stands for what is below.
+            is_folder = "://" not in checkpoint and Path(checkpoint).is_dir()
+            inside = sorted(str(path) for path in Path(checkpoint).iterdir() if path.is_file()) if is_folder else []
+            digest.update(storage.fingerprint(inside or [checkpoint]).encode())
+        return digest.hexdigest()
+
+    def _files(self) -> list[str]:
+        """The files of the user's data, of folders and patterns those that preprocessing reads."""
+        if self.sample:
+            return []
+        family = family_of_task(self.arguments["task"])
+        named = {kind: path for kind in SPLITS if (path := self.arguments[f"{kind}_file"])}
+        section = family.preprocessing_settings(self.experiment.task).get("section", {})
+        inputs = Inputs(self.arguments["data"], named, section)
+        if family.reads_tables(inputs):
+            return sorted({path for paths in family.find_tables(inputs, files_of_tables).values() for path in paths})
+        sources, _ = locate_sources(
+            self.arguments["task"], inputs.path or None, {kind: named.get(kind) for kind in SPLITS}
+        )
+        return [source.path for source in sources]
+
 
 def run_locally(platform: LocalPlatform, own: Mapping[str, Any], *, resume: bool = False, **options: Any) -> None:
     """Runs the pipeline with the options of `bigbird run`; see its help.
@@ -79,17 +131,18 @@ def run_locally(platform: LocalPlatform, own: Mapping[str, Any], *, resume: bool
         SystemExit: a step failed; the code is the step's.
     """
     if resume:
-        plan = resumed_plan(options["name"], options["runs"])
+        plan = resumed_plan(unended_run(options["name"], options["runs"]))
     else:
         plan = make_plan(**options)
     place, images = platform.place(plan.inputs, plan.experiment.runtime.backend, own)
     place.check()
     while True:
         try:
+            facts = {"inputs": plan.fingerprint(), **begun_on(platform, own)}
             plan.folder.parent.mkdir(parents=True, exist_ok=True)
             with locked(plan.folder, "bigbird run"):
                 if _prepare_folder(plan, overwrite=options["overwrite"], named=resume or options["name"] is not None):
-                    _run(plan, images, place)
+                    _run(plan, images, place, facts)
                     return
         except OSError as error:
             if error.filename is None or not Path(error.filename).is_relative_to(plan.folder.parent):
@@ -98,16 +151,39 @@ def run_locally(platform: LocalPlatform, own: Mapping[str, Any], *, resume: bool
         plan = make_plan(**options)  # another run took the name that was free a moment ago
 
 
-def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
-    """Runs a plan in its folder, which is locked."""
+def begun_on(platform: LocalPlatform, own: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's record says of its platform, so that --resume needs no option of it."""
+    options = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in own.items()}
+    return {"platform": platform.name, "platform_options": options}
+
+
+def platform_of_run(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The platform that a run was begun on, and its options; of one that an earlier version began, "" and none."""
+    record = read_record(folder)
+    return record.get("platform", ""), record.get("platform_options", {})
+
+
+def _run(plan: RunPlan, images: Images | None, place: Place, facts: Mapping[str, Any]) -> None:
+    """Runs a plan in its folder, which is locked; `facts` are more for its record: of the inputs and the platform."""
     from bigbird_pipelines.finetune import build_pipeline
     from bigbird_pipelines.platforms import local_steps
     from bigbird_pipelines.platforms.target import Target
     from bigbird_pipelines.run_summary import print_summary
 
+    before = read_record(plan.folder) if (plan.folder / RECORD).exists() else {}
+    if before.get("inputs", facts["inputs"]) != facts["inputs"]:
+        if any((plan.folder / local_steps.OUTPUTS["model"] / CHECKPOINTS).glob("*")):
+            raise InputError(
+                f"{plan.folder}: files that this run reads have changed since it began, and its training has left checkpoints, which do "
+                "not go with them. Give the whole command again with --overwrite to begin anew, or with another --name to keep what "
+                "was trained"
+            )
+        _log.warning("files that this run reads have changed since it began: all its steps run again")
+        Finished(plan.folder).forget(local_steps.OUTPUTS.values())
     record = {
         "arguments": plan.arguments,
         "sample": plan.sample,
+        **facts,
         "images": images.of_a_run_here() if images else None,
         **provenance(),
     }
@@ -117,7 +193,9 @@ def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
 
         write_sample(plan.sample, Path(plan.arguments["data"]))
     _log.info(f"running in {plan.folder}; press Ctrl-C to stop")
-    goes_on = f"`bigbird run --resume --name {plan.folder.name}` goes on from there"
+    runs = plan.folder.parent
+    elsewhere = "" if runs == resolved(RUNS) else f" --runs {shlex.quote(str(runs))}"
+    goes_on = f"`bigbird run --resume --name {plan.folder.name}{elsewhere}` goes on from there"
     try:
         target = Target(images or Images.named(tag="none"), checks=plan.arguments.get("fail_on", ""))
         pipeline = build_pipeline(target)
@@ -125,7 +203,7 @@ def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
     except local_steps.StepFailed as error:
         _log.error(f"{error}\nOnce that is mended, {goes_on}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         _log.info(f"stopped; {goes_on}")
         raise
     evaluation = EvaluationManifest.read(finished.path("evaluation"))
@@ -138,15 +216,15 @@ def _run(plan: RunPlan, images: Images | None, place: Place) -> None:
     print_summary(finished, plan.arguments["metric_threshold"])
 
 
-def resumed_plan(name: str | None, runs: Path) -> RunPlan:
-    """The plan of a run that did not end, as its run.json has it.
+def unended_run(name: str | None, runs: Path) -> Path:
+    """The folder of a run that did not end.
 
     Args:
         name: of the run; None takes the newest one that did not end.
         runs: where runs are kept.
 
     Raises:
-        InputError: there is no such run, or it has ended.
+        InputError: there is no such run.
     """
     runs = runs.resolve()
     if name is None:
@@ -160,6 +238,15 @@ def resumed_plan(name: str | None, runs: Path) -> RunPlan:
             raise InputError(
                 f"{folder}: holds no {RECORD}, so there is no run to go on with; leave --resume out to start one"
             )
+    return folder
+
+
+def resumed_plan(folder: Path) -> RunPlan:
+    """The plan of a run that did not end, as its run.json has it.
+
+    Raises:
+        InputError: the run has ended, or its record cannot be used.
+    """
     record = read_record(folder)
     if _has_ended(record):
         raise InputError(f"{folder}: this run has ended; start a new one, or replace it with --overwrite")

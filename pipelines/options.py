@@ -19,6 +19,8 @@ from bigbird_pipelines.team_settings import FILE, TeamSettings
 
 PIPELINE_TASKS = pipeline_task_names()
 """What `bigbird run` takes."""
+RUNS = Path("runs")
+"""Where `bigbird run` keeps runs, unless another folder is named."""
 
 
 def check_option(command: Any) -> Any:
@@ -154,8 +156,13 @@ def backend_option(default: str) -> Callable[[Any], Any]:
     )
 
 
-def placement_options(command: Any) -> Any:
-    """On which machine training runs, and the options that are one platform's own."""
+def placement_options(command: Any, backend: str = "the recipe's runtime.backend, or tensorflow") -> Any:
+    """On which machine training runs, and the options that are one platform's own.
+
+    Args:
+        command: what gets them.
+        backend: what trains where no option says it, but on machines that know one backend only.
+    """
     first, *others = remote_platforms()
     machines = dict.fromkeys(name for platform in (first, *others) for name in platform.machines)
     defaults = [first.default_machine, *(f"on {other.title} {other.default_machine}" for other in others)]
@@ -164,7 +171,7 @@ def placement_options(command: Any) -> Any:
         click.option(
             "--machine", type=click.Choice(tuple(machines)), help=f"For training.  [default: {'; '.join(defaults)}]"
         ),
-        backend_option("the recipe's runtime.backend, or tensorflow; on tpu-v6e-* jax"),
+        backend_option(f"{backend}; on tpu-v6e-* jax"),
         click.option(
             "--strategy",
             type=click.Choice(STRATEGIES),
@@ -186,6 +193,11 @@ def placement_options(command: Any) -> Any:
         ),
         *(option for platform in remote_platforms() for option in platform.options.values()),
     )
+
+
+def recipeless_placement_options(command: Any) -> Any:
+    """The same for a command that takes no recipe."""
+    return placement_options(command, "tensorflow")
 
 
 def sending_options(command: Any) -> Any:

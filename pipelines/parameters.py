@@ -14,7 +14,7 @@ from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.registry import checked_task_names, family_of_task
 from bigbird_components.gate import NO_THRESHOLD
 from bigbird_components.model_names import REGISTRY
-from bigbird_components.run_configuration import resolve_experiment
+from bigbird_components.run_configuration import epochs_to_train, resolve_experiment
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.recipes import default_recipe, recipe_text
 from bigbird_pipelines.shortcuts import shortcut_overrides
@@ -112,6 +112,7 @@ def pipeline_parameters(
         else:
             parameters["init_checkpoint"] = named
         experiment = _resolve(parameters, runtime)
+    epochs_to_train(experiment)  # refuses where nothing says how long to train
     parameters["vocabulary"] = _vocabulary(parameters["vocabulary"], experiment, files)
     return parameters, experiment
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of_task
 from bigbird.version import revision
 from bigbird_components.model_names import REGISTRY, check_model_name
-from bigbird_pipelines.images import images_from
+from bigbird_pipelines.images import WITHOUT_S3, images_from
 from bigbird_pipelines.machines import check_fits
 from bigbird_pipelines.own_tables import with_own_tables
 from bigbird_pipelines.parameters import checks_of, overridden_task, pipeline_parameters, wanted_backend
@@ -24,13 +26,29 @@ from bigbird_pipelines.team_settings import TeamSettings, load_settings
 if TYPE_CHECKING:
     from bigbird_pipelines.platforms.target import Target
 
+_log = logging.getLogger(__name__)
+
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
+
+
+@contextmanager
+def sending(outcome: str) -> Iterator[None]:
+    """Says what a service may have done all the same where Ctrl-C comes before its answer.
+
+    Args:
+        outcome: a sentence: what may be there, and how to look.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _log.warning(f"interrupted before the service had answered: {outcome}")
+        raise
 
 
 def settings_from(options: Mapping[str, Any]) -> tuple[TeamSettings, dict[str, str]]:
     """The settings that a command's options describe, with the environment and the file; and where each is from."""
     file = options.get("settings")
-    flags = {name: options[name] for name in TeamSettings.model_fields if options.get(name)}
+    flags = {name: options[name] for name in TeamSettings.model_fields if options.get(name) is not None}
     return load_settings({name: str(value) for name, value in flags.items()}, file=file)
 
 
@@ -105,10 +123,16 @@ def make_request(
     if not platform.registers:
         _check_no_registration(options, platform)
     asked = placement.profile.runtime(placement.backend)
-    target = make_target(replace(placement, backend=wanted_backend(options, task, asked)), settings)
+    placement = replace(placement, backend=wanted_backend(options, task, asked))
+    target = make_target(placement, settings)
     fields = platform.request_fields(settings)
     _check_weights(options)
     parameters, experiment = pipeline_parameters(options, task, options["recipe"], files, target.runtime)
+    if experiment.task.init_checkpoint.startswith("s3://") and placement.train_image in WITHOUT_S3:
+        raise InputError(
+            f"--init-checkpoint {experiment.task.init_checkpoint}: the image {placement.train_image}, which trains on "
+            f"--machine {placement.machine_name}, cannot read s3://; copy the weights to gs://, or train with --backend jax"
+        )
     target = replace(target, checks=parameters.get("fail_on", ""))
     # Of an option that stands twice Beam takes the later one.
     parameters["beam_options"] = " ".join(part for part in (target.beam_options, parameters["beam_options"]) if part)

@@ -17,7 +17,7 @@ from bigbird.tasks.tables.section import TableFormat
 from bigbird_components.model_names import REGISTRY
 from bigbird_pipelines.platforms.platform import RemotePlatform
 from bigbird_pipelines.platforms.prediction import PredictionJob, PredictionRequest, PredictionService
-from bigbird_pipelines.remote import settings_from
+from bigbird_pipelines.remote import sending, settings_from
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,10 @@ def predict_remotely(
     if dry_run:
         print(without_passwords(json.dumps(service.described(request), indent=2, ensure_ascii=False)))
         return
-    identifier = service.submit(request)
+    with sending(
+        f"batch prediction {request.name} may have been sent; look for it on {platform.title} before sending another"
+    ):
+        identifier = service.submit(request)
     print(f"submitted {request.name}\n{service.link(identifier)}", flush=True)
     try:
         _finish(_watch(service, identifier, poll_s), service.link(identifier))

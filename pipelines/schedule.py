@@ -7,6 +7,7 @@ import datetime
 import json
 import logging
 import re
+import shlex
 import zoneinfo
 from collections.abc import Mapping
 from itertools import islice
@@ -14,9 +15,11 @@ from typing import Any
 
 from bigbird.support.addresses import without_passwords
 from bigbird.support.errors import InputError, ServiceError
+from bigbird_pipelines.parameters import PATHS
 from bigbird_pipelines.platforms.platform import Placement, RemotePlatform
+from bigbird_pipelines.platforms.registry import remote_platforms
 from bigbird_pipelines.platforms.service import PipelineService, Request, Schedule, Timing
-from bigbird_pipelines.remote import make_request, settings_from
+from bigbird_pipelines.remote import make_request, sending, settings_from
 
 _log = logging.getLogger(__name__)
 
@@ -46,10 +49,6 @@ def create_command(
     if not _NAME.fullmatch(name):
         raise InputError(f"schedule {name!r}: expected at most 100 letters, digits, spaces, '.', '_' and '-'")
     timing = make_timing(cron, time_zone, start, end, catch_up)
-    if catch_up and any("{date" in value for value in options.values() if isinstance(value, str)):
-        raise InputError(
-            "--catch-up with {date}: a run that is made up for may take the day on which it is; expected one of them"
-        )
     platform = placement.platform
     if catch_up and platform.catches_up == "resume":
         raise InputError(
@@ -60,6 +59,11 @@ def create_command(
     request, warnings = make_request(
         placement, settings, options, name=name, labels=labels, caching=caching, later=True
     )
+    # The paths whose dates a run's first step fills in, wherever they were given: options, recipe or overrides.
+    if catch_up and any("{date" in request.parameters[key] for key in (*PATHS, "vocabulary", "init_checkpoint")):
+        raise InputError(
+            "--catch-up with {date}: a run that is made up for may take the day on which it is; expected one of them"
+        )
     for warning in warnings:
         _log.warning(without_passwords(warning))
     if dry_run:
@@ -69,10 +73,14 @@ def create_command(
             )
         )
         return
-    schedule, done = create_or_replace(service, name, request, timing)
+    with sending(
+        f"schedule {name}: it may have been made or changed; `{_command('show', name, platform)}` tells, and the same command "
+        "again leaves one"
+    ):
+        schedule, done = create_or_replace(service, name, request, timing)
     print(f"schedule {name}: {done}\n{schedule.link}")
     if schedule.state == "PAUSED":
-        print(f"it is paused, as before; bigbird schedule resume {name}")
+        print(f"it is paused, as before; {_command('resume', name, platform)}")
     for moment in next_times(timing, NEXT_TIMES):
         print(f"next: {moment:%a %Y-%m-%d %H:%M %Z}")
 
@@ -231,10 +239,15 @@ def _replace(service: PipelineService, old: Schedule, name: str, request: Reques
                 raise
             service.delete_schedule(new)
         except ServiceError:
-            raise ServiceError(
-                f"{error}. Now there may be two schedules {name}: the old one, {old.id}, and the new one, {new.id}. Run the same "
-                "command again when the service can be reached: it deletes the old one"
-            ) from None
+            stopped = not isinstance(error, Exception)  # Ctrl-C and SIGTERM end the command with a code and no message
+            message = (
+                f"{'interrupted' if stopped else error}. Now there may be two schedules {name}: the old one, {old.id}, and the new "
+                f"one, {new.id}. Run the same command again when the service can be reached: it deletes the old one"
+            )
+            if stopped:
+                _log.error(message)
+                raise error from None
+            raise ServiceError(message) from None
         if isinstance(error, ServiceError):
             raise ServiceError(f"{error}. The new schedule was deleted again; the old one is as it was") from None
         raise
@@ -276,6 +289,9 @@ def _named(service: PipelineService, name: str, runs: int = 0) -> list[Schedule]
 
 def _the_one(service: PipelineService, name: str) -> Schedule:
     found = _named(service, name)
+    found = [
+        schedule for schedule in found if schedule.state != "COMPLETED"
+    ] or found  # these stay for ever on Vertex AI
     if len(found) > 1:
         ids = ", ".join(schedule.id for schedule in found)
         raise InputError(f"schedule {name}: there are {len(found)}; name one by its id: {ids}")
@@ -300,8 +316,8 @@ def list_command(platform: RemotePlatform, as_json: bool, **options: Any) -> Non
         timing = schedule.timing
         table.add_row(schedule.name, schedule.state.lower(), timing.cron, timing.time_zone, _shown(schedule.next_run))
     Console(soft_wrap=True).print(table)
-    twice = {schedule.name for schedule in schedules if sum(other.name == schedule.name for other in schedules) > 1}
-    for name in sorted(twice):
+    names = [schedule.name for schedule in schedules if schedule.state != "COMPLETED"]
+    for name in sorted({name for name in names if names.count(name) > 1}):
         _log.warning(f"there are several schedules {name}; bigbird schedule create {name} … leaves one")
 
 
@@ -332,6 +348,12 @@ def change_command(platform: RemotePlatform, name: str, action: str, catch_up: b
     """Pauses, resumes, deletes or triggers a schedule."""
     service = _service(platform, options)
     schedule = _the_one(service, name)
+    done = "its run may have been sent" if action == "trigger" else f"it may be {action.removesuffix('e')}ed"
+    with sending(f"schedule {name}: {done}; `{_command('show', name, platform)}` tells"):
+        _change(service, schedule, action, catch_up)
+
+
+def _change(service: PipelineService, schedule: Schedule, action: str, catch_up: bool) -> None:
     if action == "pause":
         service.pause_schedule(schedule)
         print(f"schedule {schedule.name}: paused; a run in progress goes on")
@@ -343,6 +365,12 @@ def change_command(platform: RemotePlatform, name: str, action: str, catch_up: b
         print(f"schedule {schedule.name}: deleted; its runs are still there")
     else:
         print(f"schedule {schedule.name}: sent its run now\n{service.link(service.trigger_schedule(schedule))}")
+
+
+def _command(action: str, name: str, platform: RemotePlatform) -> str:
+    """A command about a schedule, to be typed as it is."""
+    target = "" if platform is remote_platforms()[0] else f" --target {platform.name}"
+    return f"bigbird schedule {action} {shlex.quote(name)}{target}"
 
 
 def described(schedule: Schedule) -> dict[str, Any]:

@@ -11,18 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 from bigbird.support.addresses import without_passwords
-from bigbird.support.console import EXIT_CODES, format_duration
+from bigbird.support.console import EXIT_CODES, EXIT_DOES_NOT_FIT, format_duration
 from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird_components.runs import Run, Step
 from bigbird_pipelines.platforms.platform import Placement
 from bigbird_pipelines.platforms.service import PipelineService
-from bigbird_pipelines.remote import make_request, settings_from
+from bigbird_pipelines.remote import make_request, sending, settings_from
 
 _log = logging.getLogger(__name__)
 
 POLL_S = 15.0
 HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs
 PATIENCE_S = 600.0  # how long the service may be out of reach while a run is watched
+_OF_STEPS = {*EXIT_CODES.values(), EXIT_DOES_NOT_FIT}  # what a step of ours ends with, where it says why
 _EXIT_CODE = re.compile(r"(?:non-zero status of|exit code|exit status)[: ]+(\d+)", re.IGNORECASE)
 
 
@@ -54,7 +55,10 @@ def submit_command(
     if dry_run:
         print(without_passwords(json.dumps(service.described(request), indent=2, ensure_ascii=False)))
         return
-    identifier = service.submit(request)
+    with sending(
+        f"run {request.name} may have been sent; look for it on {placement.platform.title} before sending another"
+    ):
+        identifier = service.submit(request)
     print(f"submitted {request.name}\n{service.link(identifier)}", flush=True)
     if wait:
         try:
@@ -146,4 +150,4 @@ def finish(run: Run, service: PipelineService) -> None:
 def exit_code(error: str) -> int:
     """The code that a step's error names, where it is one of ours; else 1."""
     named = _EXIT_CODE.findall(error)  # the last is the step's own, under what its launcher says
-    return int(named[-1]) if named and int(named[-1]) in EXIT_CODES.values() else 1
+    return int(named[-1]) if named and int(named[-1]) in _OF_STEPS else 1

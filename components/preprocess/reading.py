@@ -62,12 +62,25 @@ class Lines:
 
 
 def find_sources(task: str, folder: str | None, files: dict[str, str | None]) -> list[Source]:
-    """Finds the task's files, and says on standard error which they are and which of the folder's are not read.
+    """As `locate_sources`, and says on standard error which they are and which of the folder's are not read."""
+    sources, inner = locate_sources(task, folder, files)
+    if inner:
+        _say_unread(inner, sources)
+    for source in sources:
+        _log.info(f"reading {source.split} from {source.path}")
+    return sources
+
+
+def locate_sources(task: str, folder: str | None, files: dict[str, str | None]) -> tuple[list[Source], str | None]:
+    """Finds the task's files.
 
     Args:
         task: its name.
         folder: the task's folder, or the one above with the official folder in it; None where files are named.
         files: "train", "validation", "test" -> a file named by the user; it takes precedence over the folder's.
+
+    Returns:
+        The files, and the folder that was looked into.
 
     Raises:
         InputError: nothing is found, it is not clear which file is a split's, or a named file is for a split that the
@@ -89,12 +102,7 @@ def find_sources(task: str, folder: str | None, files: dict[str, str | None]) ->
         raise InputError(
             "no input is given; expected --input with the task's folder, or --train-file, --validation-file, --test-file"
         )
-    sources = [Source(split, found[split]) for split in splits if split in found]
-    if folder:
-        _say_unread(folder, sources)
-    for source in sources:
-        _log.info(f"reading {source.split} from {source.path}")
-    return sources
+    return [Source(split, found[split]) for split in splits if split in found], folder
 
 
 def _say_unread(folder: str, sources: list[Source]) -> None:

@@ -19,6 +19,7 @@ from bigbird.manifests import DatasetManifest
 from bigbird.support.artifacts import MANIFESTS, inside
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of
+from bigbird_components.run_configuration import epochs_to_train
 
 Mode = Literal["train", "eval", "train_and_eval", "continuous_eval"]
 MODES: tuple[Mode, ...] = typing.get_args(Mode)
@@ -194,12 +195,11 @@ def _count_steps(experiment: Experiment, train: Split | None) -> Experiment:
                 f"trainer.train_steps is {trainer.train_steps:,}, so trainer.epochs, {trainer.epochs:g}, is not used; set train_steps to 0 to count epochs"
             )
         return experiment
-    if trainer.epochs is None:
-        raise InputError("neither trainer.train_steps nor trainer.epochs is set; set one of them")
+    epochs = epochs_to_train(experiment)
     if data.tokens_per_batch is not None:
-        steps = max(1, math.ceil(trainer.epochs * count_batches(train.files, experiment.task)))
+        steps = max(1, math.ceil(epochs * count_batches(train.files, experiment.task)))
     else:
         records = count_records(train.files) if train.records is None else train.records
         total = min(records, data.max_records or records)
-        steps = max(1, -(-round(trainer.epochs * total) // data.global_batch_size))
+        steps = max(1, -(-round(epochs * total) // data.global_batch_size))
     return with_sections(experiment, trainer=replace(trainer, train_steps=steps))

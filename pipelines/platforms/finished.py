@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,12 @@ class Finished:
     def __init__(self, run: Path):
         self._run, self._records = run, run / FOLDER
 
-    def seconds(self, step: str, command: Sequence[str]) -> float | None:
-        """What the step took, where it ended well with this command and all that it wrote is whole; else None."""
+    def seconds(self, step: str, command: Sequence[str], image: str = "") -> float | None:
+        """What the step took, where it ended well with this command in this image and all that it wrote is whole; else None."""
         try:
             record = read_json(self._file(step), "record of a finished step")
             integrity.check_seal(self._file(step), record, "record of a finished step")
-            if record["work"] != _work(command):
+            if record["work"] != _work(command, image):
                 return None
             integrity.check_files("/", record, "the step is run again")
             for kind, folder in record["folders"].items():
@@ -43,7 +43,9 @@ class Finished:
             return None
         return float(record["seconds"])
 
-    def note(self, step: str, command: Sequence[str], outputs: Mapping[str, Any], seconds: float) -> None:
+    def note(
+        self, step: str, command: Sequence[str], outputs: Mapping[str, Any], seconds: float, image: str = ""
+    ) -> None:
         """Records a step that ended well.
 
         Args:
@@ -51,6 +53,7 @@ class Finished:
             command: as it was started.
             outputs: of KFP's executor input.
             seconds: what it took.
+            image: that it ran in; empty for none.
         """
         paths = [Path(path) for path in output_paths(outputs).values()]
         files = [Path(outputs["outputFile"]), *(path for path in paths if path.is_file())]
@@ -58,12 +61,18 @@ class Finished:
         record = {
             "step": step,
             "seconds": seconds,
-            "work": _work(command),
+            "work": _work(command, image),
             "folders": folders,
             integrity.CHECKSUMS: {str(path).lstrip("/"): integrity.facts_of_file(path) for path in files},
         }
         self._records.mkdir(exist_ok=True)
         write_json(self._file(step), integrity.sealed(record))
+
+    def forget(self, folders: Iterable[Path]) -> None:
+        """Forgets all steps, as they read other files, and deletes what they wrote: a model too, which would go on with these."""
+        delete(self._records)
+        for folder in folders:
+            delete(self._run / folder)
 
     def clear(self, step: str, outputs: Mapping[str, Any]) -> None:
         """Deletes what an earlier start of a step left; a model stays, as training goes on with it."""
@@ -87,9 +96,9 @@ def _kind(path: Path) -> str | None:
     return next((kind for kind, manifest in MANIFESTS.items() if (path / manifest).is_file()), None)
 
 
-def _work(command: Sequence[str]) -> str:
-    """What tells a step's work from another: its command with all its inputs, and the code that does it."""
+def _work(command: Sequence[str], image: str) -> str:
+    """What tells a step's work from another: its command with all its inputs, and the code and image that do it."""
     words = [
         json.loads(word) if word.startswith("{") else word for word in command
     ]  # KFP's input, in no order of its own
-    return hashlib.sha256(json.dumps([words, provenance()], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([words, image, provenance()], sort_keys=True).encode()).hexdigest()

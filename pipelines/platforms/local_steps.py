@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import signal
+import sys
 import tempfile
 import time
 import warnings
@@ -25,7 +26,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.serving.saved_model import IN_RUN
 from bigbird.support.artifacts import MANIFESTS, delete, read_json, remove_left_over
-from bigbird.support.console import EXIT_INTERRUPTED, format_duration
+from bigbird.support.console import EXIT_INTERRUPTED, EXIT_TERMINATED, format_duration
 from bigbird_components.lifeline import LIFELINE
 from bigbird_components.stage import FAILURE_FILE
 from bigbird_pipelines.platforms.finished import RESUMABLE, Finished
@@ -99,14 +100,14 @@ def run(pipeline: Any, arguments: dict[str, Any], folder: Path, place: Place) ->
 
     Raises:
         StepFailed: a step failed; earlier steps' outputs stay.
-        KeyboardInterrupt: after the running step has stopped. Folders that are not whole are removed.
+        KeyboardInterrupt, SystemExit: by Ctrl-C, by SIGTERM, after the running step has stopped. Folders that are not whole are removed.
     """
     from kfp import local
 
     folder = folder.resolve()
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, _terminated_as_interrupted():
+    with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch, _stopped_in_good_order():
         steps = PipelineSteps(LocalRun(folder), logs, Path(scratch).resolve())
         try:
             with (logs / "kfp.log").open("w", encoding="utf-8") as log, _our_ways(steps, place, log):
@@ -150,25 +151,30 @@ class PipelineSteps:
         self.run, self.scratch = run, scratch
         self.failure: StepFailed | None = None
         self._logs, self._finished = logs, Finished(run.folder)
+        self._anew = False  # whether a step has run here: what comes after it has another input
 
-    def start(self, full_command: Sequence[str], env_vars: Mapping[str, str] | None, execute: Execute) -> int:
+    def start(
+        self, full_command: Sequence[str], env_vars: Mapping[str, str] | None, execute: Execute, image: str = ""
+    ) -> int:
         """Runs one step to its end.
 
         Args:
             full_command: KFP's command for it.
             env_vars: the component's own environment.
             execute: starts the command and waits.
+            image: that it runs in; empty for none.
 
         Returns:
             0, or the exit code of a step that failed; `failure` then says more.
         """
         step = _argument(full_command, "--function_to_execute").replace("_", "-")
         outputs = json.loads(_argument(full_command, "--executor_input"))["outputs"]
-        before = self._finished.seconds(step, full_command)
+        before = None if self._anew else self._finished.seconds(step, full_command, image)
         if before is not None:
             self.run.seconds[step] = before
             _log.info(f"-- {step}: done before")
             return 0
+        self._anew = True
         self._finished.clear(step, outputs)
         log_file, failure_file = self._logs / f"{step}.log", self.scratch / "failure.json"
         environment = {
@@ -197,7 +203,7 @@ class PipelineSteps:
             )
             self.failure = StepFailed(step, 1, message)
             return 1
-        self._finished.note(step, full_command, outputs, seconds)
+        self._finished.note(step, full_command, outputs, seconds, image)
         _log.info(f"   {step} finished in {format_duration(seconds)}")
         return 0
 
@@ -244,13 +250,17 @@ def _our_ways(steps: PipelineSteps, place: Place, log: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Treats SIGTERM and SIGHUP like Ctrl-C, so that `kill`, `timeout` and a closed terminal leave no step running."""
+def _stopped_in_good_order() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP unwind like Ctrl-C, so that `kill`, `timeout` and a closed terminal leave no step running."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def terminate(*_: object) -> None:
+        sys.exit(EXIT_TERMINATED)
+
+    handlers = {signal.SIGTERM: terminate, signal.SIGHUP: interrupt}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a background job: steps would ignore it too, and not stop
         before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
     try:

@@ -100,7 +100,7 @@ class LocalPlatform(Platform):
         Args:
             inputs: absolute paths of the files and folders that steps read.
             backend: what trains.
-            options: this platform's own.
+            options: this platform's own, as its decorators give them; of a run that goes on as JSON keeps them, a path as text.
 
         Returns:
             The place, and the images that steps run in; None where they run in this Python environment.

@@ -11,6 +11,7 @@ from bigbird.config.overrides import merge
 from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of, family_of_task
+from bigbird_components.run_configuration import epochs_to_train
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,13 @@ def count_steps(experiment: Experiment, examples: int | None) -> int | None:
     trainer, data = experiment.trainer, experiment.task.train_data
     if trainer.train_steps:
         return trainer.train_steps
-    if trainer.epochs is None:
-        raise InputError("neither trainer.train_steps nor trainer.epochs is set; set one of them")
+    epochs = epochs_to_train(experiment)
     if examples is None:
         return None
     total = min(examples, data.max_records or examples)
     # Batches of shorter inputs may be larger (tokens_per_batch); at the longest all have this size.
     batch = data.batch_size_at(padded_length(experiment))
-    return max(1, -(-round(trainer.epochs * total) // batch))
+    return max(1, -(-round(epochs * total) // batch))
 
 
 def padded_length(experiment: Experiment) -> int:

@@ -61,6 +61,16 @@ def cloud(monkeypatch, tmp_path):
         yield server
 
 
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C comes while a call waits to be repeated."""
+
+    def stop(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service.time, "sleep", stop)
+
+
 @pytest.fixture(scope="session")
 def pieces():
     """A SentencePiece model's bytes."""

@@ -56,6 +56,15 @@ COMMANDS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [("compile", "tensorflow;"), ("doctor", "tensorflow;"), ("submit", "the recipe's runtime.backend, or tensorflow;")],
+)
+def test_the_default_backend_is_a_recipes_where_there_is_one(command, default):
+    text = " ".join(CliRunner().invoke(cli.cli, [command, "--help"]).output.split())
+    assert f"What Keras trains with. [default: {default} on tpu-v6e-* jax]" in text
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_commands_help_has_an_example(command):
     result = CliRunner().invoke(cli.cli, [*command.split(), "--help"])
@@ -156,6 +165,7 @@ def test_the_backend_reaches_training_as_an_override_under_the_users_own(tmp_pat
         ({"recipe": "absent"}, "recipe 'absent': no such file"),
         ({"name": "../up"}, "--name '../up': expected letters"),
         ({"overrides": ("trainer.steps=3",)}, "trainer.steps: unknown key"),
+        ({"overrides": ("trainer.epochs=null",)}, "neither trainer.train_steps nor trainer.epochs is set"),
         ({"overrides": ("trainer.train_steps=many",)}, "trainer.train_steps: found 'many'"),
         ({"max_length": 4096}, "seq_length 4096 is above .*max_position_embeddings"),
     ],
@@ -215,14 +225,14 @@ def test_a_checkpoint_that_a_recipe_names_is_checked_and_found_from_anywhere(tmp
     recipe = tmp_path / "mine.yaml"
     monkeypatch.chdir(tmp_path)
     given = {"task": "sst2", "data": str(data), "recipe": str(recipe), "vocabulary": "SST-2/gpt2.model"}
-    recipe.write_text("task: {init_checkpoint: bert/ckpt-1}\n")
+    recipe.write_text("task: {init_checkpoint: bert/ckpt-1}\ntrainer: {epochs: 1}\n")
     plan = make_plan(**options(tmp_path, **given))
     assert plan.experiment.task.init_checkpoint == str(tmp_path / "bert/ckpt-1")
     assert plan.inputs == [data / "gpt2.model", data, tmp_path / "bert"]
-    recipe.write_text("task: {init_checkpoint: absent}\n")
+    recipe.write_text("task: {init_checkpoint: absent}\ntrainer: {epochs: 1}\n")
     with pytest.raises(InputError, match=r"task.init_checkpoint absent: no such file or folder"):
         make_plan(**options(tmp_path, **given))
-    recipe.write_text("task: {init_checkpoint: TODO}\n")
+    recipe.write_text("task: {init_checkpoint: TODO}\ntrainer: {epochs: 1}\n")
     with pytest.raises(
         InputError, match=r"its task.init_checkpoint is 'TODO'; name the weights with --init-checkpoint"
     ):

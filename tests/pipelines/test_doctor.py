@@ -86,6 +86,16 @@ def test_what_is_wrong_is_told_with_what_to_do(healthy, bigbird, name, answer, t
     assert "failed" in result.stderr
 
 
+def test_images_of_this_machine_fail_as_a_run_with_them_is_refused(healthy, bigbird):
+    output = bigbird("doctor", "--image-prefix", "bigbird", code=2).stdout
+    assert (
+        "FAILED   image train: bigbird-train-tpu:0123456789ab: lies on this machine, where Vertex AI cannot see it"
+        in output
+    )
+    assert '-> make images push REGISTRY=… IMAGES="preprocess train-tpu evaluate export register serve", then' in output
+    assert "unknown  image serve: docker.io/x-serve" in bigbird("doctor", "--image-prefix", "docker.io/x").stdout
+
+
 @pytest.mark.parametrize("name", ["apis", "quota"])
 def test_what_may_not_be_looked_at_is_unknown_and_no_failure(healthy, bigbird, name):
     healthy[name] = refuse(403, "denied")
@@ -130,7 +140,8 @@ def test_this_machine_has_what_the_stages_import(bigbird):
     assert re.search(r"^ok +libraries: apache-beam, keras, .* are installed$", output, flags=re.MULTILINE)
 
 
-def test_a_docker_engine_is_asked_for_each_image_and_pulls_none(bigbird, monkeypatch):
+def test_a_docker_engine_is_asked_for_each_image_and_pulls_none(bigbird, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     here = "bigbird-preprocess:t1"
 
     def image(match, _):
@@ -143,6 +154,8 @@ def test_a_docker_engine_is_asked_for_each_image_and_pulls_none(bigbird, monkeyp
         (r"GET /v1.43/_ping", lambda *_: {}),
         (r"GET /v1.43/images/(.+)/json", image),
     ]
+    # What a team's settings name is for the cloud: `bigbird run --docker` does not take it either.
+    (tmp_path / "bigbird.toml").write_text('[bigbird]\nimage_prefix = "registry/team"\n')
     with LoopbackServer(routes) as engine:
         monkeypatch.setenv("DOCKER_HOST", engine.url.replace("http", "tcp"))
         output = bigbird("doctor", "--target", "docker", "--image-tag", "t1", code=2).stdout

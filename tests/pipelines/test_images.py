@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from bigbird.support.errors import InputError
 from bigbird.version import revision
 from bigbird_pipelines import cli, images
-from bigbird_pipelines.images import TRAINING_IMAGES, Images, choose_images
+from bigbird_pipelines.images import TRAINING_IMAGES, WITHOUT_S3, Images, choose_images, push_command
 
+ROOT = Path(__file__).parents[2]
 DIGESTS = {
     name: f"registry/p/bigbird-{name}@sha256:{'0' * 63}{number}"
     for number, name in enumerate(("preprocess", "train", "evaluate", "export", "train-tpu"))
@@ -112,3 +113,14 @@ def test_images_that_only_the_cloud_needs_may_be_absent_until_they_are_needed(pu
         InputError, match="no image register is named, which registering a model needs; build and push it"
     ):
         images.need("register", "registering a model")
+
+
+def test_training_images_without_s3fs_are_known():
+    names = {name for backends in TRAINING_IMAGES.values() for name in backends.values()}
+    locks = {name: (ROOT / f"requirements/{name}.lock").read_text(encoding="utf-8") for name in names}
+    assert {name for name, lock in locks.items() if "\ns3fs==" not in lock} == set(WITHOUT_S3)
+
+
+def test_the_command_that_pushes_names_the_training_image_and_all_others():
+    told = push_command("train-tpu", without=("preprocess_dataflow",))
+    assert told == 'make images push REGISTRY=… IMAGES="preprocess train-tpu evaluate export register serve"'

@@ -11,6 +11,7 @@ from tests.cloud import TRAINERS
 
 SST2 = ("--target", "kubeflow", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
 MONDAYS = ("schedule", "create", "weekly", "--cron", "0 3 * * 1", *SST2)
+OWN = (*MONDAYS[:5], "--catch-up", "--text", "text", "--label", "label", "--target", "kubeflow")
 TARGET = ("--target", "kubeflow")
 
 
@@ -216,7 +217,7 @@ def test_the_same_is_left_alone_and_anything_else_replaces_it_the_new_one_first(
     assert second not in kubeflow.recurring
 
 
-def test_data_may_lie_in_s3_and_is_looked_up_there(kubeflow, bigbird, monkeypatch):
+def test_data_and_weights_may_lie_in_s3_and_are_looked_up_there(kubeflow, bigbird, monkeypatch, pieces):
     with buckets.s3() as environment:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -225,8 +226,21 @@ def test_data_may_lie_in_s3_and_is_looked_up_there(kubeflow, bigbird, monkeypatc
         words = ("submit", "--target", "kubeflow", "--task", "sst2", "--recipe", "small_sst2", "--data")
         bigbird(*words, "s3://bucket/SST-2", "--dry-run")
         assert "s3://bucket/none holds nothing" in bigbird(*words, "s3://bucket/none", code=2).stderr
-        weights = ("--init-checkpoint", "s3://bucket/model")
-        assert "expected gs://BUCKET/PATH" in bigbird(*words, "s3://bucket/SST-2", *weights, code=2).stderr
+        storage.write_bytes("s3://bucket/vocab.model", pieces)
+        storage.write_bytes("s3://bucket/model/model.json", b"{}")
+        words = (
+            *words,
+            "s3://bucket/SST-2",
+            "--vocabulary",
+            "s3://bucket/vocab.model",
+            "--dry-run",
+            "--init-checkpoint",
+        )
+        sent = json.loads(bigbird(*words, "s3://bucket/model", "--machine", "tpu-v5e-1", "--backend", "jax").stdout)
+        assert sent["runtime_config"]["parameters"]["init_checkpoint"] == "s3://bucket/model"
+        assert "no checkpoint there" in bigbird(*words, "s3://bucket/none", code=2).stderr
+        told = bigbird(*words, "s3://bucket/model", "--machine", "tpu-v5e-1", code=2).stderr
+        assert "the image train-tpu, which trains on --machine tpu-v5e-1, cannot read s3://" in told
 
 
 def test_a_network_that_breaks_half_way_leaves_exactly_one(kubeflow, bigbird):
@@ -248,6 +262,15 @@ def test_a_network_that_breaks_half_way_leaves_exactly_one(kubeflow, bigbird):
     assert len(kubeflow.recurring) == 1
 
 
+def test_one_that_was_made_to_catch_up_is_resumed_without_saying_so_again(kubeflow, bigbird):
+    bigbird(*MONDAYS, "--catch-up")
+    for flag in ((), ("--catch-up",)):
+        bigbird("schedule", "pause", "weekly", *TARGET)
+        bigbird("schedule", "resume", "weekly", *flag, *TARGET)
+        (stored,) = kubeflow.recurring.values()
+        assert (stored["status"], stored["no_catchup"]) == ("ENABLED", False)
+
+
 def test_pause_resume_trigger_show_and_delete(kubeflow, bigbird):
     bigbird(*MONDAYS)
     bigbird("schedule", "pause", "weekly", *TARGET)
@@ -256,6 +279,10 @@ def test_pause_resume_trigger_show_and_delete(kubeflow, bigbird):
     bigbird("schedule", "resume", "weekly", *TARGET)
     assert stored["status"] == "ENABLED"
     assert "without --catch-up" in bigbird("schedule", "resume", "weekly", "--catch-up", *TARGET, code=2).stderr
+    bigbird("schedule", "pause", "weekly", *TARGET)
+    assert "; bigbird schedule resume weekly --target kubeflow\n" in bigbird(*MONDAYS, "--epochs", "2").stdout
+    bigbird("schedule", "resume", "weekly", *TARGET)
+    (stored,) = kubeflow.recurring.values()
     bigbird("schedule", "trigger", "weekly", *TARGET)
     (run,) = kubeflow.runs.values()
     assert run["display_name"].startswith("weekly-")
@@ -277,6 +304,8 @@ def test_pause_resume_trigger_show_and_delete(kubeflow, bigbird):
         (("submit", *SST2, "--strategy", "flex-start"), "is Vertex AI's; expected standard or spot"),
         (("submit", *SST2, "--margin", "0.1"), "--margin: nothing is registered on Kubeflow"),
         ((*MONDAYS, "--catch-up", "--data", "gs://bucket/{date}/SST-2"), "--catch-up with {date}"),
+        ((*OWN, "--override", "task.data.files=['gs://bucket/{date}.csv']"), "--catch-up with {date}"),
+        ((*OWN, "--override", "task.data.train=['gs://bucket/{date:%d}.csv']"), "--catch-up with {date}"),
         (("submit", *SST2, "--init-checkpoint", "registry:x"), "the Model Registry is Vertex AI's"),
         (("submit", *SST2, "--dataflow"), "--dataflow: is Vertex AI's"),
     ],

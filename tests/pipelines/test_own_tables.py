@@ -93,7 +93,7 @@ def test_links_that_a_pattern_matches_are_mounted_too(folder, tmp_path):
 def test_a_recipes_data_section_may_name_the_files(folder, capsys):
     recipe = folder / "mine.yaml"
     recipe.write_text(
-        "task: {data: {train: 'own data é [1]/reviews.csv', validation: other.csv, text: review, label: sentiment}}\n"
+        "trainer: {epochs: 1}\ntask: {data: {train: 'own data é [1]/reviews.csv', validation: other.csv, text: review, label: sentiment}}\n"
     )
     (folder / "other.csv").write_text(TABLE)
     made = plan("--recipe", "mine.yaml")
@@ -101,7 +101,7 @@ def test_a_recipes_data_section_may_name_the_files(folder, capsys):
     assert made.arguments["validation_file"] == f"{folder}/other.csv"
     assert (made.arguments["data"], made.arguments["overrides"]) == ("", "")
     recipe.write_text(
-        "task: {data: {files: [other.csv, 'own data é [1]/reviews.csv'], text: review, label: sentiment}}\n"
+        "trainer: {epochs: 1}\ntask: {data: {files: [other.csv, 'own data é [1]/reviews.csv'], text: review, label: sentiment}}\n"
     )
     made = plan("--recipe", "mine.yaml")
     files = [f"{folder}/other.csv", f"{folder}/own data é [1]/reviews.csv"]
@@ -235,7 +235,9 @@ def test_submit_looks_for_the_tables_first(reviews, bigbird, words, message):
 
 
 def test_a_recipes_files_become_parameters_so_that_dates_are_filled_in(reviews, bigbird):
-    Path("mine.yaml").write_text("task: {data: {files: 'gs://bucket/{date}/own', text: review}}\n")
+    Path("mine.yaml").write_text(
+        "task: {data: {files: 'gs://bucket/{date}/own', text: review}}\ntrainer: {epochs: 1}\n"
+    )
     create = ("schedule", "create", "weekly", "--cron", "0 3 * * 1", "--recipe", "mine.yaml", "--dry-run")
     result = bigbird(*create)
     sent = json.loads(result.stdout)["schedule"]["createPipelineJobRequest"]["pipelineJob"]["runtimeConfig"][

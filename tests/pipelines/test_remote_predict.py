@@ -1,6 +1,7 @@
 """`bigbird predict --target vertex`: the real client against a server on this machine that speaks the API's REST."""
 
 import json
+import re
 
 import pytest
 from google.cloud import aiplatform_v1
@@ -146,3 +147,10 @@ def test_a_model_whose_files_are_gone_is_explained(registered, bigbird):
     del registered.objects[f"{FOLDER}1/signature.json"]
     result = bigbird(*ARGUMENTS, "--model", "registry:bigbird-sst2", TABLE, code=4)
     assert "its files were deleted, register a model again" in result.stderr
+
+
+def test_ctrl_c_while_a_job_is_sent_says_that_it_may_be_there(registered, bigbird, interrupted):
+    registered.trouble("POST .*batchPredictionJobs", 1, status=None, handled=True)
+    told = bigbird(*ARGUMENTS, "--model", "registry:bigbird-sst2", TABLE, code=130).stderr
+    assert re.search(r"batch prediction \S+ may have been sent; look for it on Vertex AI before sending another", told)
+    assert "half-written" not in told

@@ -7,7 +7,6 @@ import pytest
 from google.cloud import aiplatform_v1
 
 from bigbird.support.errors import InputError
-from bigbird_pipelines.platforms import service
 from bigbird_pipelines.schedule import make_timing, next_times
 from tests.cloud import PARENT, parsed, task
 
@@ -306,13 +305,48 @@ def test_a_name_that_cannot_be_one_is_refused(cloud, bigbird, name):
     assert f"schedule {name!r}: expected" in bigbird("schedule", "create", name, *MONDAYS[3:], code=2).stderr
 
 
-def test_an_interrupted_replacement_leaves_the_old_one(cloud, bigbird, monkeypatch):
+def test_an_interrupted_replacement_leaves_the_old_one(cloud, bigbird, interrupted):
     bigbird(*MONDAYS)
-
-    def stop(seconds):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(service.time, "sleep", stop)
     cloud.trouble("DELETE .*/1$", 1, status=None)
     bigbird(*MONDAYS, "--epochs", "2", code=130)
     assert list(cloud.schedules) == ["1"]
+
+
+def test_an_interrupted_replacement_that_cannot_be_undone_says_so(cloud, bigbird, interrupted):
+    bigbird(*MONDAYS)
+    cloud.trouble("DELETE .*/1$", 1, status=None)
+    cloud.trouble("DELETE .*/2$", 1, status=403)
+    told = bigbird(*MONDAYS, "--epochs", "2", code=130).stderr
+    assert "error: interrupted. Now there may be two schedules weekly: the old one, " in told
+    assert sorted(cloud.schedules) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "outcome"),
+    [
+        (MONDAYS[1:], "POST .*schedules$", "it may have been made or changed"),
+        (("pause", "weekly"), "POST .*:pause$", "it may be paused"),
+        (("resume", "weekly"), "POST .*:resume$", "it may be resumed"),
+        (("delete", "weekly"), "DELETE .*schedules/1$", "it may be deleted"),
+        (("trigger", "weekly"), "POST .*pipelineJobs$", "its run may have been sent"),
+    ],
+)
+def test_ctrl_c_while_a_schedule_is_changed_says_what_may_be(cloud, bigbird, interrupted, words, call, outcome):
+    if words[0] != "create":
+        bigbird(*MONDAYS)
+    cloud.trouble(call, 1, status=None, handled=True)
+    told = bigbird("schedule", *words, code=130).stderr
+    assert f"schedule weekly: {outcome}; `bigbird schedule show weekly` tells" in told
+    assert "half-written" not in told
+
+
+def test_one_that_has_ended_stands_in_no_ones_way(cloud, bigbird):
+    bigbird(*MONDAYS)
+    cloud.schedules["1"]["state"] = "COMPLETED"
+    assert "created" in bigbird(*MONDAYS).stdout
+    bigbird("schedule", "pause", "weekly")
+    assert [stored["state"] for stored in cloud.schedules.values()] == ["COMPLETED", "PAUSED"]
+    assert bigbird("schedule", "list").stderr == ""
+    bigbird("schedule", "delete", "weekly")
+    bigbird("schedule", "delete", "weekly")  # the one that is left
+    assert cloud.schedules == {}

@@ -140,7 +140,7 @@ def test_the_backend_of_the_machine_or_the_user_decides_the_image(cloud, bigbird
 
 def test_a_recipes_backend_decides_the_image(cloud, bigbird, tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("runtime: {backend: jax}\n", encoding="utf-8")
+    recipe.write_text("runtime: {backend: jax}\ntrainer: {epochs: 1}\n", encoding="utf-8")
     bigbird("submit", *SST2, "--recipe", recipe)
     (pool,) = custom_job(next(iter(cloud.jobs.values()))["pipelineSpec"]).job_spec.worker_pool_specs
     assert "bigbird-train-jax-tpu:" in pool.container_spec.image_uri
@@ -240,6 +240,7 @@ def test_a_cancelled_run_ends_with_one(cloud, bigbird):
     [
         ("exited with a non-zero status of 3.", 3),
         ("Error (exit code 2): no file", 2),
+        ("exited with a non-zero status of 5.", 5),
         ("exit code 137", 1),
         ("preempted", 1),
     ],
@@ -405,7 +406,7 @@ def test_a_registered_model_to_start_from_is_looked_up(cloud, bigbird):
 
 def test_weights_that_a_recipe_names_are_resolved_with_the_others(cloud, bigbird, tmp_path, vocabulary):
     cloud.objects["gs://bucket/bert/model.json"] = b"{}"
-    (tmp_path / "mine.yaml").write_text("task: {init_checkpoint: 'gs://bucket/bert'}\n")
+    (tmp_path / "mine.yaml").write_text("task: {init_checkpoint: 'gs://bucket/bert'}\ntrainer: {epochs: 1}\n")
     bigbird("submit", *SST2[:4], "--recipe", str(tmp_path / "mine.yaml"), "--vocabulary", vocabulary)
     values = job_of(cloud).runtime_config.parameter_values
     assert (values["init_checkpoint"], values["overrides"]) == ("gs://bucket/bert", "")
@@ -442,3 +443,29 @@ def test_dataflow_gets_workers_that_install_nothing(cloud, bigbird):
         "--sdk_location=container", "--experiments=use_runner_v2", "--service_account_email=x@y.iam.gserviceaccount.com",
         "--subnetwork=regions/r/subnetworks/s",
     ]  # fmt: skip
+
+
+def test_ctrl_c_while_a_run_is_sent_says_that_it_may_be_there(cloud, bigbird, interrupted):
+    cloud.trouble("POST .*pipelineJobs", 1, status=None, handled=True)
+    told = bigbird("submit", *SST2, "--name", "x", code=130).stderr
+    assert "run x may have been sent; look for it on Vertex AI before sending another" in told
+    assert "interrupted\n" in told and "half-written" not in told
+    assert list(cloud.jobs) == ["bigbird-x"]
+
+
+def test_an_empty_flag_takes_a_setting_back(cloud, bigbird, monkeypatch):
+    monkeypatch.setenv("BIGBIRD_SERVICE_ACCOUNT", "runner@my-project.iam.gserviceaccount.com")
+    monkeypatch.setenv("BIGBIRD_NOTIFY_EMAILS", "a@b.c")
+    words = ("submit", *SST2, "--notify-webhook", "hook")
+    assert "expected one of them" in bigbird(*words, code=2).stderr
+    bigbird(*words, "--notify-emails", "", "--service-account", "")
+    assert job_of(cloud).service_account == ""
+
+
+def test_a_recipe_that_does_not_say_how_long_to_train_is_refused(cloud, bigbird, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("trainer: {checkpoint_interval: 5}\n")
+    words = ("submit", *SST2[:4], "--recipe", recipe)
+    assert "neither trainer.train_steps nor trainer.epochs is set; set one of them" in bigbird(*words, code=2).stderr
+    assert not cloud.asked("POST")
+    bigbird(*words, "--epochs", "1")

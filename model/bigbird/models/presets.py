@@ -18,7 +18,7 @@ class FromPreset:
 
         Args:
             path: a run's folder, a trained model's, or one that `bigbird convert` wrote; a TensorFlow checkpoint of the Model
-                Garden or of google-research; a Hugging Face folder or .safetensors file. Local or gs://.
+                Garden or of google-research; a Hugging Face folder or .safetensors file. Local, gs:// or s3://.
             settings: arguments of the class, such as `num_classes` or `dtype`, and of `BigBirdEncoderConfig`, such as
                 `dropout_rate`; they go before what the checkpoint says.
 

@@ -41,10 +41,14 @@ EXIT_CODES: dict[type[Exception], int] = {
 DRAW_EVERY_S = 0.2  # between two drawings of a line of progress on a terminal
 
 
-def run_command(command: Callable[[], object]) -> None:
+def run_command(command: Callable[[], object], *, sends: bool = False) -> None:
     """Runs a command line's body, with logging set up, and exits the process with the code that says how it went.
 
     A user's mistake prints one message on stderr and no traceback; any other exception keeps its traceback.
+
+    Args:
+        command: the body.
+        sends: whether it has a service do something, which may go on when the command is interrupted.
     """
     with stoppable() as stop:
         try:
@@ -53,7 +57,7 @@ def run_command(command: Callable[[], object]) -> None:
                 command()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or stop.code == EXIT_INTERRUPTED:
-                _log.info("interrupted; nothing half-written was left behind")
+                _log.info("interrupted" if sends else "interrupted; nothing half-written was left behind")
                 sys.exit(EXIT_INTERRUPTED)
             if stop.code:
                 sys.exit(stop.code)

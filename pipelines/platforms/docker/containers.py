@@ -30,8 +30,16 @@ from bigbird_pipelines.platforms.platform import Finding
 
 _log = logging.getLogger(__name__)
 
-# Google's libraries read the caller's credentials from the file that this variable names.
-CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
+# How the libraries that reach buckets are told of credentials and services: by variables, and by files that variables name or
+# that lie in the caller's home.
+_VARIABLES = re.compile(r"AWS_\w+|STORAGE_EMULATOR_HOST|GOOGLE_CLOUD_PROJECT")
+_FILES = {
+    "GOOGLE_APPLICATION_CREDENTIALS": ".config/gcloud/application_default_credentials.json",
+    "AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials",
+    "AWS_CONFIG_FILE": ".aws/config",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+    "AWS_CA_BUNDLE": "",
+}
 RUN_LABEL = "bigbird.run"  # on each container: the run's folder, to find what outlives a killed `bigbird run`
 
 
@@ -104,7 +112,7 @@ class Containers:
         ) -> int:
             del volumes  # KFP would mount the folder of all runs
             env_vars = arguments.pop("environment", None)
-            return steps.start(command, env_vars, partial(_execute, client, image, arguments | ours))
+            return steps.start(command, env_vars, partial(_execute, client, image, arguments | ours), image)
 
         return ((docker_task_handler, "run_docker_container", run_docker_container),)
 
@@ -216,10 +224,9 @@ def _execute(
     # An interruption reaches all processes of a step, not only the first.
     environment = {**logging_environment(), **environment, "TINI_KILL_PROCESS_GROUP": "1"}
     mounts = list(arguments["mounts"])
-    credentials = Path(os.environ.get(CREDENTIALS, "")).absolute()
-    if credentials.is_file():
-        mounts.append(_mount(credentials, read_only=True))
-        environment[CREDENTIALS] = str(credentials)
+    access, files = _access_to_buckets()
+    environment |= access
+    mounts += [_mount(file, read_only=True) for file in files]
     name = f"bigbird-{uuid.uuid4().hex}"  # ours, so that it can be removed whatever the engine answered
     options = {**arguments, "name": name, "environment": environment, "mounts": mounts}
     try:
@@ -232,6 +239,22 @@ def _execute(
     finally:
         with contextlib.suppress(DockerException, requests.exceptions.RequestException):  # there may be none
             client.api.remove_container(name, force=True, v=True)
+
+
+def _access_to_buckets() -> tuple[dict[str, str], list[Path]]:
+    """What lets a step reach buckets as the caller does: variables, and the files that these name, to be mounted.
+
+    The engine is told them in the request that makes the container: they stand in no command line and in no log.
+    """
+    variables = {
+        name: value for name, value in os.environ.items() if value and _VARIABLES.fullmatch(name) and name not in _FILES
+    }
+    found = {}
+    for name, usual in _FILES.items():
+        given = os.environ.get(name) or (str(Path.home() / usual) if usual else "")
+        if given and (file := Path(given).absolute()).is_file():
+            found[name] = file
+    return variables | {name: str(file) for name, file in found.items()}, sorted(set(found.values()))
 
 
 def _watch(container: Any, log: BinaryIO) -> Ended:
@@ -249,7 +272,7 @@ def _watch(container: Any, log: BinaryIO) -> Ended:
         raise
     try:
         container.wait(timeout=None)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         _stop(container)
         raise
     finally:
@@ -294,6 +317,6 @@ def _stop(container: Any) -> None:
     for number in ("SIGINT", "SIGKILL"):
         with contextlib.suppress(DockerException):  # it has ended by itself
             container.kill(signal=number)
-        with contextlib.suppress(DockerException, requests.exceptions.RequestException, KeyboardInterrupt):
+        with contextlib.suppress(DockerException, requests.exceptions.RequestException, KeyboardInterrupt, SystemExit):
             container.wait(timeout=INTERRUPT_PATIENCE_S)
             return

@@ -48,7 +48,7 @@ class Docker(LocalPlatform):
         return Containers(images, inputs, memory=options["memory"], gpus=options["gpus"]), images
 
     def checks(self, settings: TeamSettings) -> Iterator[Finding]:
-        """The engine, and the images that the settings name."""
+        """The engine, and the images that the options name, of which a run takes its own too."""
         from bigbird_pipelines.platforms.docker.containers import engine_findings
 
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bigbird.support.errors import InputError, ServiceError
-from bigbird_pipelines.images import images_from
+from bigbird_pipelines.images import IN_THE_CLOUD, images_from, push_command
 from bigbird_pipelines.platforms.kubeflow.service import TOKEN, KubeflowService
 from bigbird_pipelines.platforms.platform import Finding, Placement
 from bigbird_pipelines.team_settings import TeamSettings, require
@@ -27,7 +27,12 @@ def checks(placement: Placement, settings: TeamSettings) -> Iterator[Finding]:
     try:
         images = images_from(settings, placement.train_image)
     except InputError as error:
-        yield Finding("images", False, str(error), "make images push REGISTRY=…, then --images build/images.json")
+        yield Finding(
+            "images",
+            False,
+            str(error),
+            f"{push_command(placement.train_image, without=IN_THE_CLOUD)}, then --images build/images.json",
+        )
         return
     here = "/" not in images.train
     yield Finding(

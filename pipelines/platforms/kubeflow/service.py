@@ -114,10 +114,9 @@ class KubeflowService:
 
     def resume_schedule(self, schedule: Schedule, catch_up: bool) -> None:
         """Switches it on; whether it catches up was fixed when it was created."""
-        if catch_up != schedule.timing.catch_up:
+        if catch_up and not schedule.timing.catch_up:
             raise InputError(
-                f"schedule {schedule.name}: was created {'with' if schedule.timing.catch_up else 'without'} --catch-up, which "
-                "Kubeflow cannot change; create it again with the other"
+                f"schedule {schedule.name}: was created without --catch-up, which Kubeflow cannot change; create it again with it"
             )
         with self._explained(f"resuming schedule {schedule.name}"):
             patiently(lambda: self._client.enable_recurring_run(schedule.id), _transient)

@@ -83,7 +83,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     for number, patience in ((signal.SIGINT, INTERRUPT_PATIENCE_S), (signal.SIGKILL, None)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt, SystemExit):
             process.wait(patience)
             return
 

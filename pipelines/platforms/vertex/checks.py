@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bigbird.support.errors import InputError, ServiceError
-from bigbird_pipelines.images import images_from
+from bigbird_pipelines.images import images_from, push_command
 from bigbird_pipelines.machines import check_strategy
 from bigbird_pipelines.platforms.platform import Finding, Placement
 from bigbird_pipelines.platforms.vertex.client import address, session
@@ -200,25 +200,24 @@ def _storage_address(settings: TeamSettings) -> str:
 
 
 def _images(cloud: _Cloud, settings: TeamSettings, placement: Placement) -> Iterator[Finding]:
+    without = () if placement.options["dataflow"] else ("preprocess_dataflow",)
+    push = f"{push_command(placement.train_image, without=without)}, then --images build/images.json"
     try:
         images = images_from(settings, placement.train_image)
     except InputError as error:
-        yield Finding("images", False, str(error), "make images push REGISTRY=…, then --images build/images.json")
+        yield Finding("images", False, str(error), push)
         return
-    wanted = {
-        stage: image
-        for stage, image in images.as_dict().items()
-        if stage != "preprocess_dataflow" or placement.options["dataflow"]
-    }
-    for stage, image in wanted.items():
-        yield _image(cloud, settings, stage, image)
+    for stage, image in images.as_dict().items():
+        if stage not in without:
+            yield _image(cloud, settings, stage, image, push)
 
 
-def _image(cloud: _Cloud, settings: TeamSettings, stage: str, image: str) -> Finding:
+def _image(cloud: _Cloud, settings: TeamSettings, stage: str, image: str, push: str) -> Finding:
     check = f"image {stage.replace('_', '-')}"
-    push = f'make images push REGISTRY=… IMAGES="… {stage.replace("_", "-")}"'
     if not image:
         return Finding(check, False, "is not named in the file of images", push)
+    if "/" not in image:
+        return Finding(check, False, f"{image}: lies on this machine, where Vertex AI cannot see it", push)
     host, _, path = image.partition("/")
     if not host.endswith("-docker.pkg.dev"):
         return Finding(check, None, f"{image}: lies in no Artifact Registry, so it is not looked up", push)

@@ -9,7 +9,7 @@ import click
 
 from bigbird.support.errors import InputError
 from bigbird_components.model_names import LABEL
-from bigbird_pipelines.images import Images
+from bigbird_pipelines.images import Images, push_command
 from bigbird_pipelines.platforms.platform import Finding, Placement, RemotePlatform
 from bigbird_pipelines.platforms.service import PipelineService, patiently
 from bigbird_pipelines.team_settings import TeamSettings, require
@@ -64,7 +64,7 @@ class Vertex(RemotePlatform):
         """Custom jobs, the Model Registry, mails or a webhook; images must lie in a registry."""
         from bigbird_pipelines.platforms.vertex.target import vertex_target
 
-        _check_registry(images)
+        _check_registry(images, placement)
         return vertex_target(
             images,
             settings,
@@ -118,12 +118,13 @@ class Vertex(RemotePlatform):
         return checks(placement, settings)
 
 
-def _check_registry(images: Images) -> None:
+def _check_registry(images: Images, placement: Placement) -> None:
     """Refuses images that lie on this machine only."""
     if "/" not in images.train:
+        without = () if placement.options["dataflow"] else ("preprocess_dataflow",)
         raise InputError(
             f"image {images.train}: lies on this machine, where Vertex AI cannot see it; push the images "
-            "(make images push REGISTRY=…) and name them with --images build/images.json or --image-prefix REGISTRY/bigbird"
+            f"({push_command(placement.train_image, without=without)}) and name them with --images build/images.json or --image-prefix REGISTRY/bigbird"
         )
 
 

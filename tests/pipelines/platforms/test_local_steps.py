@@ -201,10 +201,15 @@ except KeyboardInterrupt:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "background"),
-    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGHUP, False)],
+    ("number", "background", "code"),
+    [
+        (signal.SIGINT, False, 130),
+        (signal.SIGTERM, False, 143),
+        (signal.SIGTERM, True, 143),
+        (signal.SIGHUP, False, 130),
+    ],
 )
-def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path, number, background):
+def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path, number, background, code):
     """Shells start background jobs with Ctrl-C ignored; SIGTERM must stop those in good order too."""
     script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(WAITING)
@@ -219,7 +224,7 @@ def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path
         time.sleep(0.05)
     step = int(started.read_text())
     process.send_signal(number)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=60) == code
     with pytest.raises(ProcessLookupError):
         os.kill(step, 0)
     assert (folder / "wait/tidied").exists()

@@ -1,0 +1,46 @@
+"""What containers of `bigbird run --docker` get of the caller's environment; they themselves are in tests/docker."""
+
+import pytest
+
+from bigbird_pipelines.platforms.docker.containers import _FILES, _access_to_buckets
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home without credentials, and none in the environment."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (*_FILES, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SESSION_TOKEN", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    return tmp_path
+
+
+def test_nothing_is_handed_on_where_there_is_nothing(home, monkeypatch):
+    monkeypatch.setenv("HOME_AWS_X", "other")
+    monkeypatch.setenv("AWS_PROFILE", "")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "absent"))
+    assert _access_to_buckets() == ({}, [])
+
+
+def test_variables_that_name_credentials_and_services_are_handed_on(home, monkeypatch):
+    given = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "STORAGE_EMULATOR_HOST": "http://there:1"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert _access_to_buckets() == (given, [])
+
+
+def test_credentials_in_files_are_mounted_and_named_where_they_are(home, monkeypatch):
+    google, amazon, own = (
+        home / ".config/gcloud/application_default_credentials.json",
+        home / ".aws/credentials",
+        home / "key.json",
+    )
+    for file in (google, amazon, own):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    variables = {"GOOGLE_APPLICATION_CREDENTIALS": str(google), "AWS_SHARED_CREDENTIALS_FILE": str(amazon)}
+    assert _access_to_buckets() == (variables, sorted([google, amazon]))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(own))
+    assert _access_to_buckets()[0]["GOOGLE_APPLICATION_CREDENTIALS"] == str(own)
