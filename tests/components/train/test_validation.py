@@ -7,7 +7,9 @@ import pytest
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
 from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_components.train.sources import Split
 from bigbird_components.train.train import train
+from bigbird_components.train.validation import Validator
 
 CONTEXT = "the old mill by the river was built by ada kern in the month of may . " * 3
 
@@ -53,6 +55,17 @@ def test_the_worst_checkpoint_is_not_kept_as_the_best(tmp_path, settings, monkey
     )
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "HasAns_f1", "loss"])
+def test_a_metric_that_the_task_has_not_is_refused_before_training(tmp_path, settings, metric):
+    _dataset(tmp_path, "squad_v1", answered=True)
+    with pytest.raises(
+        InputError,
+        match=f"trainer.best_checkpoint_eval_metric is '{metric}', which is no metric of this task; expected one of f1, exact_match, ",
+    ):
+        _train(tmp_path, settings, best_checkpoint_eval_metric=metric)
+    assert not (tmp_path / "model" / "history.json").exists()
+
+
 def test_a_limit_before_the_first_whole_question_is_refused_before_training(tmp_path, settings):
     facts = _dataset(tmp_path, "squad_v1", answered=True)
     windows = facts["records"] // 3
@@ -81,3 +94,36 @@ def test_a_limit_before_the_first_whole_question_is_refused_before_training(tmp_
         load_experiment("bigbird/squad", overrides=[tree]), tmp_path / "other", dataset=str(tmp_path / "dataset")
     )
     assert set(manifest["metrics"]) >= {"f1", "exact_match"}
+
+
+def _validator(kind, **trainer):
+    """On bare records, of which nothing is read."""
+    experiment = load_experiment(f"bigbird/{kind}", overrides=[{"trainer": trainer}])
+    return Validator(None, experiment, Split("validation", ["validation.tfrecord"]))
+
+
+@pytest.mark.parametrize("metric", ["masked_lm_loss", "perplexity"])
+def test_the_worst_pretrained_checkpoint_is_not_kept_as_the_best(metric):
+    with pytest.raises(InputError, match=f"is {metric}, an error, and .*best_checkpoint_metric_comp is higher"):
+        _validator("pretraining", best_checkpoint_eval_metric=metric)
+    _validator("pretraining", best_checkpoint_eval_metric=metric, best_checkpoint_metric_comp="lower")
+    _validator("pretraining")
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "known"),
+    [
+        ("pretraining", "accuracy", "masked_lm_accuracy, masked_lm_loss, perplexity"),
+        ("glue", "f1", "accuracy, cls_accuracy"),
+        ("glue", "pearson_spearman_corr", "accuracy, cls_accuracy"),
+        ("classification", "r2", "accuracy, "),
+    ],
+)
+def test_a_metric_of_another_task_is_refused(kind, metric, known):
+    with pytest.raises(InputError, match=f"is '{metric}', which is no metric of this task; expected one of {known}"):
+        _validator(kind, best_checkpoint_eval_metric=metric)
+
+
+@pytest.mark.parametrize("kind", ["glue", "classification"])
+def test_a_recipes_name_of_a_metric_is_known(kind):
+    _validator(kind, best_checkpoint_eval_metric="cls_accuracy")
