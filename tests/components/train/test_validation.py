@@ -1,15 +1,20 @@
 """Validation of a split with one kind of question only, or cut before any question is whole."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from bigbird.checkpoints.native import save_best
 from bigbird.config import load_experiment
+from bigbird.models import build_model
+from bigbird.support.artifacts import write_manifest
 from bigbird.support.errors import InputError
 from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.train.sources import Split
 from bigbird_components.train.train import train
 from bigbird_components.train.validation import Validator
+from bigbird_components.train.validation_modes import _initialize_whole
 
 CONTEXT = "the old mill by the river was built by ada kern in the month of may . " * 3
 
@@ -127,3 +132,27 @@ def test_a_metric_of_another_task_is_refused(kind, metric, known):
 @pytest.mark.parametrize("kind", ["glue", "classification"])
 def test_a_recipes_name_of_a_metric_is_known(kind):
     _validator(kind, best_checkpoint_eval_metric="cls_accuracy")
+
+
+@pytest.mark.parametrize("name", ["head", "pooling"])
+def test_weights_of_another_head_are_not_validated_as_this_ones(tmp_path, settings, name):
+    other = {"head": "hugging_face", "pooling": "mean"}[name]
+    own = {"head": "model_garden", "pooling": "cls"}[name]
+
+    def experiment(value):
+        tree = settings(task={"init_checkpoint": str(tmp_path)})
+        tree["task"]["model"] |= {"num_classes": 2, name: value}
+        return load_experiment("bigbird/glue", overrides=[tree])
+
+    save_best(tmp_path / "best", build_model(experiment(other).task), {"step": 1})
+    (tmp_path / "config.yaml").write_text(experiment(other).to_yaml(), encoding="utf-8")
+    write_manifest(tmp_path, "model", {"task": "sst2", "best": "best", "dataset": None})
+    for value in (own, other):
+        steps = SimpleNamespace(model=build_model(experiment(value).task))
+        if value == other:
+            _initialize_whole(experiment(value), steps, None)
+            continue
+        with pytest.raises(
+            InputError, match=rf"is not fine-tuned for this task:\n  .*left out, as task\.model\.{name} is {own}\n"
+        ):
+            _initialize_whole(experiment(value), steps, None)
