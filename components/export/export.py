@@ -82,7 +82,7 @@ def export(
             decisions=manifest.decisions,
             metrics=manifest.metrics,
             buckets=list(trained.experiment.task.buckets),
-            max_length=trained.dataset.max_length,
+            max_length=trained.max_length,
             vocabulary=trained.dataset.vocabulary,
             dataset=trained.dataset,
             trained_model=model_uri or model,

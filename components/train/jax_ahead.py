@@ -77,5 +77,19 @@ def resized(
         }
 
 
+def is_known_at_other_lengths(batch: Shapes, classes: int | None) -> bool:
+    """Whether `resized` tells the shapes of a batch: each axis is one of rows, tokens or classes.
+
+    Of another axis, such as the masked tokens', nothing here says how it follows the length, and a program for a wrong shape is
+    compiled and never used.
+
+    Args:
+        batch: as of `resized`.
+        classes: of the model; None without.
+    """
+    length = batch["input_word_ids"].shape[1]
+    return all(size in (length, classes) for value in batch.values() for size in value.shape[1:])
+
+
 def _key(batch: Shapes) -> Any:
     return tuple(sorted((name, tuple(value.shape), str(value.dtype)) for name, value in batch.items()))

@@ -20,7 +20,7 @@ from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, 
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, WarmupDecay, freeze
 from bigbird.support.errors import InputError
-from bigbird_components.train.jax_ahead import Ahead, in_background, resized
+from bigbird_components.train.jax_ahead import Ahead, in_background, is_known_at_other_lengths, resized
 from bigbird_components.train.jax_devices import build_mesh
 from bigbird_components.train.jax_update import (
     SPREAD,
@@ -135,6 +135,8 @@ class JaxSteps:
         Args:
             first: the first batch's inputs.
         """
+        if not is_known_at_other_lengths(first, getattr(self._task.model, "num_classes", None)):  # type: ignore[attr-defined]
+            return
         whole = NamedSharding(self._mesh, WHOLE)
         state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), self._take_state())
         lengths, own = self._task.buckets, first["input_word_ids"].shape[1]

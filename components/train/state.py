@@ -88,6 +88,12 @@ _LATER = {
 }
 
 
+# Of the task what the losses read, where a task has it. Earlier versions' checkpoints do not say it, whatever it was.
+_OF_THE_LOSS = tuple(
+    f"task.{key}" for key in ("kind", "class_weights", "label_smoothing", "number_mean", "number_deviation")
+)
+
+
 def describe_setup(
     experiment: Experiment, schedule: WarmupDecay, files: Sequence[str], checksum: str, replicas: int
 ) -> dict[str, Any]:
@@ -109,6 +115,8 @@ def describe_setup(
     )
     setup |= _flatten("task.train_data", data)
     setup |= {"task.bucket_lengths": list(task.buckets)}
+    told = task.model_dump(mode="json")
+    setup |= {key: told[name] for key in _OF_THE_LOSS if (name := key.removeprefix("task.")) in told}
     setup |= _flatten("trainer.optimizer_config.learning_rate", schedule.get_config())
     for key in ("optimizer", "ema"):
         section = getattr(trainer.optimizer_config, key).model_dump(mode="json")
@@ -131,7 +139,11 @@ def check_setup(model_dir: str | Path, before: Mapping[str, Any], now: Mapping[s
     Raises:
         InputError: names every key that differs, with both values.
     """
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    keys = [
+        key
+        for key in {**before, **now}
+        if before.get(key) != now.get(key) and (key in before or key not in _OF_THE_LOSS)
+    ]
     if keys:
         lines = [f"  {key}: {before.get(key)!r} then, {now.get(key)!r} now" for key in keys]
         raise InputError(

@@ -189,13 +189,20 @@ class _Run:
             (self.model_dir / self.sources.manifest.vocabulary.file).write_bytes(content)
 
     def _restore_best(self, state: State) -> None:
-        """Looks whether the best checkpoint is whole; if not, it is written again from the checkpoint of its step, or forgotten."""
+        """Looks whether the best checkpoint is whole and the state's; if not, it is written again from that of its step, or forgotten.
+
+        A process that was killed after a validation may have left a newer one than the checkpoint it goes on from knows.
+        """
         if state.best is None or not self.steps.is_chief:
             return
         best = self.model_dir / self.experiment.trainer.best_checkpoint_export_subdir
         try:
-            native.check_checkpoint(best)
-            return
+            found = native.check_checkpoint(best).step
+            if found == state.best["step"]:
+                return
+            problem = (
+                f"{best}: is of step {found}, but the best one up to step {state.step} is of step {state.best['step']}"
+            )
         except InputError as error:
             problem = str(error)
         same = self.model_dir / native.CHECKPOINTS / f"step-{state.best['step']:08d}"

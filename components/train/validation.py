@@ -46,7 +46,8 @@ class Validator:
         self._steps, self._files, self._task = steps, split.files, experiment.task
         self._scorer = Scorer(experiment.task, split.manifest, split.folder, split.name)
         self._metric = experiment.trainer.best_checkpoint_eval_metric or _default(experiment, split.manifest)
-        errors = getattr(family_of(experiment.task), "lower_is_better", ())
+        self._scorer.check_metric(self._metric, "trainer.best_checkpoint_eval_metric")
+        errors = family_of(experiment.task).lower_is_better
         if self._metric in errors and experiment.trainer.best_checkpoint_metric_comp == "higher":
             raise InputError(
                 f"trainer.best_checkpoint_eval_metric is {self._metric}, an error, and trainer.best_checkpoint_metric_comp is higher, so the worst "

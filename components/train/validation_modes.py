@@ -203,4 +203,5 @@ def _initialize_whole(experiment: Experiment, steps: TrainingSteps, checkpoint: 
     notes = initialize_from(path, steps.model, checkpoint=checkpoint)
     fresh = [note for note in notes if note.endswith("starts fresh")]
     if fresh:
-        raise InputError(f"{path}: is not fine-tuned for this task:\n  " + "\n  ".join(fresh))
+        why = [note for note in notes if ": left out, as task.model." in note]
+        raise InputError(f"{path}: is not fine-tuned for this task:\n  " + "\n  ".join([*why, *fresh]))

@@ -82,6 +82,22 @@ class Scorer:
         """Forgets what was added, so that the same split can be scored again."""
         self._collector.reset()
 
+    def check_metric(self, name: str, key: str) -> None:
+        """Refuses a metric that no examples of the split can have.
+
+        Args:
+            name: of the metric.
+            key: of the configuration that names it.
+
+        Raises:
+            InputError: lists those that there are.
+        """
+        known = self._collector.metric_names
+        if known is not None and name not in known:
+            raise InputError(
+                f"{key} is {name!r}, which is no metric of this task; expected one of {', '.join(dict.fromkeys(known))}"
+            )
+
     @property
     def missing(self) -> int:
         """Examples or questions of the split that are not scored yet, wholly or in part."""

@@ -329,6 +329,24 @@ def test_what_the_targets_own_code_does_not_compute_is_said(tmp_path, to):
     assert (again.encoder.hidden_activation, again.encoder.layer_norm_epsilon) == ("gelu_erf", 1e-5)
 
 
+def test_a_span_head_beside_a_pooler_is_no_classifiers(tmp_path):
+    """As google-research's run_squad leaves one; the task goes along through a checkpoint of ours."""
+
+    def with_pooler(arrays):
+        pooler = {"bert.pooler.dense.weight": np.ones((16, 16)), "bert.pooler.dense.bias": np.ones(16)}
+        return arrays | {name: array.astype(np.float32) for name, array in pooler.items()}
+
+    source = changed(BERT / "span", tmp_path / "source", with_pooler)
+    assert read_checkpoint(source, 2).task == "span"
+    assert read_checkpoint(str(BERT / "classifier"), 2).task == "classifier"
+    ours = convert(source, str(tmp_path / "ours"), "bigbird")
+    for name, path in (("source", source), ("ours", str(ours.checkpoint))):
+        done = convert(path, str(tmp_path / f"{name} garden"), "model_garden")
+        assert read_checkpoint(str(done.checkpoint), 2).task == "span"
+        logits = read_checkpoint(str(done.checkpoint), 2).weights["logits/kernel"]
+        np.testing.assert_array_equal(logits, read_checkpoint(source, 2).weights["logits/kernel"])
+
+
 def test_heads_of_tokens_and_choices_are_left_out(tmp_path):
     for change in ({"architectures": ["BertForTokenClassification"]}, {"architectures": ["BertForMultipleChoice"]}):
         folder = tmp_path / change["architectures"][0]

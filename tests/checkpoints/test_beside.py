@@ -20,6 +20,7 @@ from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule
 from bigbird.support.artifacts import write_json
 from bigbird.support.errors import InputError
+from bigbird.text.sentence_piece import pieces_of, train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
 from tests.vocabularies import tokenizer_json, word_piece, xlm_roberta
 
@@ -232,6 +233,69 @@ def test_a_datasets_vocabulary_is_held_against_the_checkpoints(run, forms, tmp_p
     ]
 
 
+def test_a_sentence_piece_model_goes_to_hugging_face_by_its_names(run, tmp_path):
+    """With the pieces that it has: others would be added, with ids above the last row of the embeddings."""
+    trained = train_vocabulary(["ant bee cat dog"] * 50, 40)
+    vocabulary = Vocabulary(trained)
+    source = tmp_path / "source"
+    convert(str(run), str(source), "hugging_face")
+    (source / "conversion.json").unlink()
+    (source / "vocab.model").write_bytes(trained)
+    there = convert(str(source), str(tmp_path / "there"), "hugging_face").checkpoint
+    assert (there / "spiece.model").read_bytes() == trained
+    told = json.loads((there / "tokenizer_config.json").read_text())
+    assert told.pop("tokenizer_class") == "BigBirdTokenizer"
+    pieces = pieces_of(trained)
+    assert {key: pieces.index(piece) for key, piece in told.items()} == {
+        "pad_token": vocabulary.pad_id, "unk_token": vocabulary.unk_id, "cls_token": vocabulary.cls_id,
+        "sep_token": vocabulary.sep_id, "mask_token": vocabulary.mask_id, "bos_token": pieces.index(told["bos_token"]),
+        "eos_token": pieces.index(told["eos_token"]),
+    }  # fmt: skip
+    config = json.loads((there / "config.json").read_text())
+    for name in ("pad", "bos", "eos", "sep"):
+        assert config[f"{name}_token_id"] == pieces.index(told[f"{name}_token"])
+    back = convert(str(there), str(tmp_path / "back"), "bigbird").checkpoint
+    assert Vocabulary(back).sha256 == vocabulary.sha256 == vocabulary_of(str(there)).sha256
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "file", "told"),
+    [
+        (lambda: train_vocabulary(["ant bee cat dog"] * 50, 40), "vocab.model", True),
+        (xlm_roberta, "sentencepiece.bpe.model", True),
+        (word_piece, "vocab.txt", False),
+    ],
+)
+def test_lower_case_that_hugging_faces_tokenizer_does_not_do_is_said(run, tmp_path, vocabulary, file, told):
+    source, content = tmp_path / "source", vocabulary()
+    convert(str(run), str(source), "hugging_face")
+    for name in ("vocab.model", "conversion.json", "spiece.model", "tokenizer_config.json"):
+        (source / name).unlink(missing_ok=True)
+    (source / file).write_bytes(content)
+    stated = {"sha256": Vocabulary(source).sha256, "lower_case": True}
+    write_json(
+        source / "conversion.json", {"from": "bigbird", "to": "hugging_face", "weights": 1, "vocabulary": stated}
+    )
+    for to in TARGETS:
+        notes = convert(str(source), str(tmp_path / to), to).notes
+        assert any("give it lower-cased text" in note for note in notes) == (told and to == "hugging_face")
+
+
+def test_ids_of_special_pieces_are_the_vocabularys(run, tmp_path):
+    for file, content in (("sentencepiece.bpe.model", xlm_roberta()), ("vocab.txt", word_piece())):
+        source = tmp_path / file
+        convert(str(run), str(source), "hugging_face")
+        for name in ("vocab.model", "conversion.json", "spiece.model", "tokenizer_config.json"):
+            (source / name).unlink(missing_ok=True)
+        (source / file).write_bytes(content)
+        vocabulary = Vocabulary(source)
+        done = convert(str(source), str(tmp_path / f"{file} out"), "hugging_face").checkpoint
+        config = json.loads((done / "config.json").read_text())
+        assert {name: config[f"{name}_token_id"] for name in ("pad", "bos", "eos", "sep")} == {
+            "pad": vocabulary.pad_id, "bos": vocabulary.cls_id, "eos": vocabulary.sep_id, "sep": vocabulary.sep_id,
+        }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("files", "kind", "lower_case"),
     [
@@ -248,7 +312,7 @@ def test_a_datasets_vocabulary_is_held_against_the_checkpoints(run, forms, tmp_p
 def test_a_vocabulary_of_hugging_face_beside_weights_goes_with_every_conversion(run, tmp_path, files, kind, lower_case):
     source = tmp_path / "source"
     convert(str(run), str(source), "hugging_face")
-    for name in ("vocab.model", "conversion.json"):
+    for name in ("vocab.model", "spiece.model", "tokenizer_config.json", "conversion.json"):
         (source / name).unlink()
     for name, content in files.items():
         (source / name).write_bytes(content)

@@ -1,6 +1,7 @@
 """Conversions between all kinds: bit-equal there and back, settings carried along."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,21 +64,25 @@ def test_heads_go_where_they_mean_the_same(tmp_path, kind, task):
     assert_equal(read_checkpoint(str(same.checkpoint), 2).weights, read_checkpoint(source, 2).weights)
 
 
-def own_classifier(folder, head, pooling, kind, labels):
+def own_classifier(folder, head, pooling, kind, labels, **task):
     """A model folder of ours with fresh weights."""
+    model = {"head": head, "pooling": pooling, "num_classes": len(labels) or 1}
+    return own_model(folder, "classification", {"model": model, "kind": kind, "labels": labels, **task})
+
+
+def own_model(folder, family, task):
     encoder = {
         "vocab_size": 60, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
         "max_position_embeddings": 1024,
     }  # fmt: skip
-    model = {"head": head, "pooling": pooling, "num_classes": len(labels) or 1, "encoder": {"bigbird": encoder}}
-    task = {"model": model, "kind": kind, "labels": labels}
-    experiment = load_experiment("bigbird/classification", overrides=[{"task": task}])
+    sizes = {"task": {"model": {"encoder": {"bigbird": encoder}}}}
+    lengths = {name: {"seq_length": 1024} for name in ("train_data", "validation_data")}
+    experiment = load_experiment(f"bigbird/{family}", overrides=[sizes, {"task": task | lengths}])
+    labels = task.get("labels")
     folder.mkdir()
     save_best(folder / "best", build_model(experiment.task), {"step": 1})
     (folder / "config.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
-    write_manifest(
-        folder, "model", {"task": "classification", "labels": labels or None, "best": "best", "dataset": None}
-    )
+    write_manifest(folder, "model", {"task": family, "labels": labels or None, "best": "best", "dataset": None})
     return str(folder)
 
 
@@ -103,13 +108,82 @@ def test_labels_go_along_to_hugging_face_and_through_it(tmp_path, kind, labels, 
         assert config["problem_type"] == told
 
 
-@pytest.mark.parametrize(("head", "pooling"), [("model_garden", "cls"), ("hugging_face", "mean")])
-def test_a_head_that_hugging_face_computes_otherwise_stays_behind(tmp_path, head, pooling):
-    done = convert(
-        own_classifier(tmp_path / "m", head, pooling, "single", ["a", "b"]), str(tmp_path / "o"), "hugging_face"
-    )
-    assert done.left_out == ["logits/bias", "logits/kernel", "pooler_dense/bias", "pooler_dense/kernel"]
-    assert "id2label" not in json.loads((done.checkpoint / "config.json").read_text())
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("head", ["model_garden", "hugging_face"])
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_head_that_a_target_computes_otherwise_stays_behind(tmp_path, to, head, pooling):
+    """Straight from the run, and from a conversion of it into a checkpoint of ours."""
+    run = own_classifier(tmp_path / "m", head, pooling, "single", ["a", "b"])
+    ours = convert(run, str(tmp_path / "ours"), "bigbird")
+    assert ours.left_out == []
+    assert ConversionManifest.read(tmp_path / "ours").head == {"kind": head, "pooling": pooling, "task": None}
+    same = to == "bigbird" or (to == head and pooling == "cls")
+    expected = [] if same else ["logits/bias", "logits/kernel", "pooler_dense/bias", "pooler_dense/kernel"]
+    for name, source in (("run", run), ("conversion", str(ours.checkpoint))):
+        done = convert(source, str(tmp_path / f"{name} {to}"), to)
+        assert done.left_out == expected
+        if to == "hugging_face":
+            assert ("id2label" in json.loads((done.checkpoint / "config.json").read_text())) == same
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_triviaqas_head_is_nobody_elses(tmp_path, to):
+    run = own_model(tmp_path / "m", "triviaqa", {})
+    ours = convert(run, str(tmp_path / "ours"), "bigbird")
+    assert ConversionManifest.read(tmp_path / "ours")["head"] == {"kind": "triviaqa", "pooling": "cls", "task": None}
+    for name, source in (("run", run), ("conversion", str(ours.checkpoint))):
+        done = convert(source, str(tmp_path / f"{name} {to}"), to)
+        assert [name for name in done.left_out if name.startswith("encoder/")] == []
+        assert ("logits/kernel" in done.left_out) == ("output/kernel" in done.left_out) == (to != "bigbird")
+        if to == "hugging_face":
+            assert json.loads((done.checkpoint / "config.json").read_text())["architectures"] == ["BigBirdModel"]
+
+
+def test_a_number_that_is_not_as_the_model_gives_it_is_said(tmp_path):
+    scaled = own_classifier(tmp_path / "m", "hugging_face", "cls", "number", [], number_mean=30.5, number_deviation=4.0)
+    for to in ("hugging_face", "bigbird"):
+        told = [note for note in convert(scaled, str(tmp_path / to), to).notes if "the head gives" in note]
+        assert told == [
+            (
+                f"the head gives (number - 30.5) / 4, as it was trained, which a {to} checkpoint does not say: multiply what it gives by 4 and add "
+                "30.5"
+            )
+        ]
+    assert not any("the head gives" in note for note in convert(scaled, str(tmp_path / "left"), "model_garden").notes)
+    plain = own_classifier(tmp_path / "plain", "hugging_face", "cls", "number", [])
+    assert not any("the head gives" in note for note in convert(plain, str(tmp_path / "0"), "hugging_face").notes)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_a_pattern_that_a_targets_own_code_has_not_is_said(tmp_path, to):
+    params = tmp_path / "given.yaml"
+
+    def notes(number, **pattern):
+        params.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": pattern}}}}))
+        given = {"num_heads": 2, "params": str(params)}
+        return " ".join(convert(str(SOURCES["model_garden"]), str(tmp_path / str(number)), to, **given).notes)
+
+    blocks, longer = "at lengths other than 1,024, 2,048, 3,072 and 4,096", "attends fully up to 2,048 tokens"
+    own, other = ("model_garden", "google_research") if to == "model_garden" else ("google_research", "model_garden")
+    assert notes(0, random_pattern=own) == ""
+    assert (blocks in notes(1, random_pattern=other)) == (to in ("google_research", "hugging_face"))
+    assert ("follow google-research's rule" in notes(2, random_pattern=other)) == (to == "model_garden")
+    told = notes(3, random_pattern=own, full_attention_max_length=2048)
+    assert (longer in told) == (to != "bigbird")
+    assert "random blocks" not in notes(4, random_pattern=other, full_attention_max_length=4096)
+
+
+def test_ids_of_special_pieces_are_the_sources_where_it_has_no_vocabulary(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(SOURCES["hugging_face"], source)
+    config = json.loads((source / "config.json").read_text())
+    ids = {"pad_token_id": 3, "bos_token_id": 4, "eos_token_id": 5, "sep_token_id": 7}
+    (source / "config.json").write_text(json.dumps(config | ids))
+    done = convert(str(source), str(tmp_path / "out"), "hugging_face", num_heads=2)
+    told = json.loads((done.checkpoint / "config.json").read_text())
+    assert {key: told[key] for key in ids} == ids
+    garden = convert(str(SOURCES["model_garden"]), str(tmp_path / "garden"), "hugging_face", num_heads=2)
+    assert not any(key in json.loads((garden.checkpoint / "config.json").read_text()) for key in ids)
 
 
 def test_sizes_and_pattern_are_carried_along(tmp_path):
@@ -194,6 +268,10 @@ def test_the_command_says_what_became_of_the_checkpoint(tmp_path):
         *(
             f"  {name}: has no place in a hugging_face checkpoint, left out"
             for name in ("logits/bias", "logits/kernel", "pooler_dense/bias", "pooler_dense/kernel")
+        ),
+        (
+            "  the model's random blocks follow the Model Garden's rule; Hugging Face's code takes others at lengths other than 1,024, 2,048, 3,072 "
+            "and 4,096"
         ),
         f"wrote 39 weights to {tmp_path / 'out'}; use it as task.init_checkpoint={tmp_path / 'out'}",
     ]

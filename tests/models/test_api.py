@@ -16,11 +16,12 @@ import tensorflow as tf
 import bigbird
 from bigbird import BigBirdClassifier, BigBirdEncoder, BigBirdEncoderConfig, BigBirdMaskedLM, BigBirdSpanModel
 from bigbird.checkpoints.convert import TARGETS, convert
-from bigbird.checkpoints.native import named_weights
+from bigbird.checkpoints.native import named_weights, save_best
 from bigbird.config import load_experiment
 from bigbird.layers.token_dense import TokenDense
 from bigbird.models import build_model
 from bigbird.models.encoder import Attention, Embeddings, EncoderLayer
+from bigbird.support.artifacts import write_manifest
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "tests" / "checkpoints" / "recordings"
@@ -351,6 +352,34 @@ def test_a_fine_tuned_checkpoint_brings_its_head(kind, task, of, caplog):
     for name, value in found.items():
         rows = real if task == "span" else slice(None)
         np.testing.assert_allclose(np.asarray(value)[rows], answers[f"{task}/{name}"][rows], rtol=1e-6, atol=5e-5)
+
+
+@pytest.mark.parametrize("given", [{"head": "hugging_face"}, {"pooling": "mean"}])
+def test_a_converted_model_of_ours_brings_its_head(given, tmp_path, caplog):
+    """Hugging Face's or one on the mean of all tokens; asked for another, it starts fresh and says so."""
+    caplog.set_level(logging.INFO, "bigbird.checkpoints.presets")
+    task = {"model": {"encoder": {"bigbird": SIZES}, "num_classes": 3, **given}}
+    data = {name: {"seq_length": 128} for name in ("train_data", "validation_data")}
+    experiment = load_experiment("bigbird/glue", overrides=[{"task": task | data}])
+    model = build_model(experiment.task)
+    (tmp_path / "run").mkdir()
+    save_best(tmp_path / "run" / "best", model, {"step": 1})
+    (tmp_path / "run" / "config.yaml").write_text(experiment.to_yaml())
+    write_manifest(tmp_path / "run", "model", {"task": "sst2", "best": "best", "num_classes": 3, "dataset": None})
+    ours = convert(str(tmp_path / "run"), str(tmp_path / "ours"), "bigbird").checkpoint
+    again = convert(str(ours), str(tmp_path / "again"), "bigbird").checkpoint
+    for path in (ours, again):
+        found = BigBirdClassifier.from_preset(path)
+        assert {name: getattr(found, name) for name in given} == given
+        np.testing.assert_array_equal(found(inputs())["logits"], model(inputs())["logits"])
+    assert not [message for message in caplog.messages if "fresh" in message]
+    (name,) = given
+    for path in (tmp_path / "run", ours):
+        caplog.clear()
+        other = {"head": "model_garden", "pooling": "cls"}
+        BigBirdClassifier.from_preset(path, **other)
+        assert any(f"left out, as task.model.{name} is {other[name]}" in message for message in caplog.messages)
+        assert any("logits/kernel: not in the checkpoint, starts fresh" in message for message in caplog.messages)
 
 
 def test_a_classifier_on_a_bare_checkpoint_wants_its_number_of_classes(caplog):

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import places, settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.manifests import DatasetManifest
+from bigbird.manifests import ConversionManifest, DatasetManifest
 from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import check_seal
@@ -74,21 +74,29 @@ class Carried:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier's outputs mean.
+    """How a checkpoint's head computes, and what its outputs mean.
 
     Attributes:
         labels: names of the classes, in order; none where nothing says so, or the output is a number.
         kind: single, multi or number; "" where nothing says so.
-        hugging_face: whether the head is computed as Hugging Face's.
+        head: model_garden, hugging_face or triviaqa; "" where nothing says so.
+        pooling: cls or mean, what a classifier's head sees; "" where nothing says so.
+        task: whose head it is; None where nothing says so.
+        scale: of a number, the mean and standard deviation in which the model gives it; None where nothing says so.
+        special_ids: of the vocabulary's special pieces, by the keys of Hugging Face's config.json.
     """
 
     labels: tuple[str, ...] = ()
     kind: str = ""
-    hugging_face: bool = False
+    head: str = ""
+    pooling: str = ""
+    task: kinds.Task | None = None
+    scale: tuple[float, float] | None = None
+    special_ids: Mapping[str, int] = field(default_factory=dict)
 
 
 def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) -> Answers:
-    """What a checkpoint says of its classes: our model.json and config.yaml, or Hugging Face's config.json.
+    """What a checkpoint says of its head: our model.json and config.yaml, a conversion's manifest, or Hugging Face's config.json.
 
     Args:
         path: what was read.
@@ -98,27 +106,52 @@ def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
     Raises:
         InputError: a file that says so cannot be read.
     """
-    if checkpoint.settings:
+    if checkpoint.kind != "bigbird":
         named = checkpoint.settings.get("id2label")
         labels = [named[key] for key in sorted(named, key=int)] if isinstance(named, dict) else []
         told = {theirs: ours for ours, theirs in settings.PROBLEM_TYPES.items()}
-        same = kinds.head_of(checkpoint.kind) == "hugging_face"
-        return Answers(tuple(map(str, labels)), told.get(str(checkpoint.settings.get("problem_type")), ""), same)
+        kind = told.get(str(checkpoint.settings.get("problem_type")), "")
+        special = {key: checkpoint.settings.get(key) for key in settings.SPECIAL_IDS}
+        return Answers(
+            tuple(map(str, labels)),
+            kind,
+            kinds.head_of(checkpoint.kind),
+            "cls",
+            checkpoint.task,
+            special_ids={key: number for key, number in special.items() if isinstance(number, int)},
+        )
     store = store or Disk()
     folder = folders(path, store)[-1]
     names = store.names(folder)
-    if not {MANIFESTS["model"], RUN_CONFIG_FILE} <= names:
-        return Answers()
-    file = f"{folder}/{MANIFESTS['model']}"
-    manifest = parse_json(decode(store.read(file), file, "a model's manifest"), file, "a model's manifest")
-    check_seal(file, manifest, "model manifest")
+    if RUN_CONFIG_FILE not in names:
+        return _answers_of_conversion(folder, names, store)
+    manifest: dict[str, Any] = {}
+    if MANIFESTS["model"] in names:  # of a run that has ended
+        file = f"{folder}/{MANIFESTS['model']}"
+        manifest = parse_json(decode(store.read(file), file, "a model's manifest"), file, "a model's manifest")
+        check_seal(file, manifest, "model manifest")
     file = f"{folder}/{RUN_CONFIG_FILE}"
     task = parse_yaml_mapping(decode(store.read(file), file, "YAML"), file, "a configuration").get("task", {})
     model = task.get("model", {})
     labels = manifest.get("labels") or []
     kind = task.get("kind") or ("single" if labels else "number" if manifest.get("num_classes") == 1 else "")
-    same = model.get("head") == "hugging_face" and model.get("pooling", "cls") == "cls"
-    return Answers(tuple(labels), kind, same)
+    # TriviaQA's, which has no such key, is a span's with a layer under it.
+    head = model.get("head") or ("triviaqa" if "output/kernel" in checkpoint.weights else "model_garden")
+    scale = (task.get("number_mean", 0.0), task.get("number_deviation", 1.0)) if kind == "number" else None
+    return Answers(tuple(labels), kind, head, model.get("pooling", "cls"), scale=scale)
+
+
+def _answers_of_conversion(folder: str, names: set[str], store: Store) -> Answers:
+    """What the manifest of a conversion into a checkpoint of ours says of the head."""
+    if MANIFESTS["checkpoint"] not in names:
+        return Answers()
+    file, what = f"{folder}/{MANIFESTS['checkpoint']}", "the manifest of a conversion"
+    manifest = ConversionManifest.checked(parse_json(decode(store.read(file), file, what), file, what), file)
+    if manifest.head is not None:
+        task = manifest.head.task if manifest.head.task in get_args(kinds.Task) else None
+        return Answers(head=manifest.head.kind, pooling=manifest.head.pooling, task=cast(kinds.Task | None, task))
+    source = manifest["from"]  # an earlier version's: a published head went along as it was
+    return Answers() if source == "bigbird" else Answers(head=kinds.head_of(source), pooling="cls")
 
 
 def folders(path: str, store: Store) -> list[str]:

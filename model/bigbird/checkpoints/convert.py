@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from bigbird.checkpoints import names, native, places, settings
-from bigbird.checkpoints.beside import Answers, Carried, Disk, answers_of, vocabulary_of
+from bigbird.checkpoints.beside import Answers, Disk, answers_of, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.lengthen import advice
 from bigbird.checkpoints.published import Checkpoint
@@ -21,7 +21,7 @@ from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
 from bigbird.support.paths import plain_path
 from bigbird.support.text_files import decode
-from bigbird.text.files import examine_vocabulary
+from bigbird.text.files import Examined, examine_vocabulary
 from bigbird.version import provenance
 
 Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
@@ -80,8 +80,12 @@ def convert(
     vocabulary = vocabulary_of(path)
     checkpoint, encoder = read_with_encoder(path, num_heads=num_heads, given=given, max_length=max_length)
     name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
+    answers = answers_of(path, checkpoint)
+    found = examine_vocabulary(vocabulary.file, Disk()) if vocabulary is not None and vocabulary.file else None
+    if found is not None:
+        answers = replace(answers, special_ids=found.kind.special_ids(found.content, found.file))
     with new_folder(output, overwrite=overwrite) as folder:
-        written = _WRITERS[to](checkpoint, encoder, answers_of(path, checkpoint), folder)
+        written = _WRITERS[to](checkpoint, encoder, answers, folder)
         left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
         manifest: dict[str, Any] = {
             "from": checkpoint.kind,
@@ -91,43 +95,70 @@ def convert(
         }
         if vocabulary is not None:
             manifest["vocabulary"] = {"sha256": vocabulary.sha256, "lower_case": vocabulary.lower_case}
-        if vocabulary is not None and vocabulary.file:
-            _write_vocabulary(vocabulary, to, folder)
+        if to == "bigbird" and answers.head and any(map(names.is_of_a_task, written)):
+            manifest["head"] = {"kind": answers.head, "pooling": answers.pooling, "task": answers.task}
+        if vocabulary is not None and found is not None:
+            _write_vocabulary(found, vocabulary.lower_case, to, folder)
         ConversionManifest.model_validate(manifest | provenance()).write(folder)
     target = Path(output) / name
-    notes = [*checkpoint.notes, *_unsaid(encoder, to), *advice(str(target), encoder, checkpoint.learnt)]
+    notes = [*checkpoint.notes, *_unsaid(encoder, to)]
+    if "logits/kernel" in written and answers.scale not in (None, (0.0, 1.0)):
+        mean, deviation = answers.scale
+        notes.append(
+            f"the head gives (number - {mean:g}) / {deviation:g}, as it was trained, which a {to} checkpoint does not say: multiply what it "
+            f"gives by {deviation:g} and add {mean:g}"
+        )
+    lower_case = vocabulary is not None and vocabulary.lower_case
+    if to == "hugging_face" and lower_case and found is not None and not found.kind.hugging_face_lower_cases:
+        notes.append(
+            "text was lower-cased before it was cut into pieces, which Hugging Face's tokenizer of such a vocabulary does not do: give it "
+            "lower-cased text"
+        )
+    notes += advice(str(target), encoder, checkpoint.learnt)
     return Converted(checkpoint.kind, target, encoder, len(written), left_out, notes)
 
 
 def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
     """What the model computes and the target's own code does not, a sentence each."""
-    code = {"model_garden": "the Model Garden's", "google_research": "google-research's"}.get(to)
-    if code is None:
+    if to == "bigbird":
         return []
+    code = {"model_garden": "the Model Garden's", "google_research": "google-research's"}.get(to, "Hugging Face's")
     default = BigBirdEncoderConfig()
     key = "task.model.encoder.bigbird"
     told = []
-    if encoder.attention.implementation == "dense":
+    if to != "hugging_face" and encoder.attention.implementation == "dense":
         told.append(
             f"the model attends fully at every length, which a {to} checkpoint does not say; training on it needs "
             f"{key}.attention.implementation=dense"
         )
-    if encoder.hidden_activation == "gelu_erf" or encoder.layer_norm_epsilon != default.layer_norm_epsilon:
+    if to != "hugging_face" and (
+        encoder.hidden_activation == "gelu_erf" or encoder.layer_norm_epsilon != default.layer_norm_epsilon
+    ):
         told.append(
             f"the model computes {encoder.hidden_activation} and a layer norm's epsilon of {encoder.layer_norm_epsilon:g}, which "
             f"{code} code does not"
         )
-    if to == "model_garden" and encoder.random_pattern != default.random_pattern:
+    sparse = encoder.full_attention_threshold < encoder.max_position_embeddings
+    if to == "model_garden" and sparse and encoder.random_pattern != default.random_pattern:
         told.append(
             "the model's random blocks follow google-research's rule, which a model_garden checkpoint does not say; training "
             f"on it needs {key}.random_pattern=google_research"
         )
+    if to != "model_garden" and sparse and encoder.random_pattern == "model_garden":
+        told.append(
+            f"the model's random blocks follow the Model Garden's rule; {code} code takes others at lengths other than 1,024, 2,048, 3,072 "
+            "and 4,096"
+        )
+    usual = (5 + 2 * encoder.num_rand_blocks) * encoder.block_size
+    if encoder.attention.implementation != "dense" and encoder.full_attention_threshold > usual:
+        told.append(
+            f"the model attends fully up to {encoder.full_attention_threshold:,} tokens, {code} code only up to {usual:,}"
+        )
     return told
 
 
-def _write_vocabulary(carried: Carried, to: Target, folder: Path) -> None:
-    found = examine_vocabulary(carried.file, Disk())
-    files = found.kind.stored(found.content, carried.file, carried.lower_case, hugging_face=to == "hugging_face")
+def _write_vocabulary(found: Examined, lower_case: bool | None, to: Target, folder: Path) -> None:
+    files = found.kind.stored(found.content, found.file, lower_case, hugging_face=to == "hugging_face")
     for name, written in files.items():
         (folder / name).write_bytes(written)
 
@@ -144,8 +175,8 @@ def _given(params: str | None) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------- writers
 
 
-def _task_of(weights: dict[str, np.ndarray]) -> Literal["classifier", "span"]:
-    """Which task a head is of; without a layer under the logits it is the span labeler's, or a reused pooler's."""
+def _task_of(weights: dict[str, np.ndarray]) -> names.Task:
+    """Which task a head is of where nothing says so; without a layer under the logits the span labeler's, or a reused pooler's."""
     return "classifier" if "pooler_dense/kernel" in weights or "encoder/pooler/kernel" in weights else "span"
 
 
@@ -154,14 +185,14 @@ def _renamed(
 ) -> tuple[dict[str, Any], set[str]]:
     """Arrays by their names (the encoder's without the shared prefix, under ""), and our names of those."""
     weights = checkpoint.weights
-    # The Model Garden's heads and Hugging Face's compute something else: they are not each other's.
-    as_hugging_face = answers.hugging_face or "output/kernel" in weights  # of ours, the span head shows it
-    theirs = "hugging_face" if as_hugging_face else "model_garden"
-    foreign = (theirs if checkpoint.kind == "bigbird" else names.head_of(checkpoint.kind)) != names.head_of(kind)
+    # The Model Garden's heads and Hugging Face's compute something else: they are not each other's. Nobody else has TriviaQA's, or
+    # takes the mean of all tokens. Where nothing says whose it is, a layer under a span's logits may be either's.
+    theirs = answers.head or ("" if "output/kernel" in weights else "model_garden")
+    foreign = theirs != names.head_of(kind) or answers.pooling == "mean"
     heads = [
         weight
-        for weight in names.head_weights(kind, _task_of(weights))
-        if weight.ours in weights and not (foreign and not weight.ours.startswith(("masked_lm/", "next_sentence/")))
+        for weight in names.head_weights(kind, answers.task or _task_of(weights))
+        if weight.ours in weights and not (foreign and names.is_of_a_task(weight.ours))
     ]
     body = [weight for weight in names.encoder_weights(kind, encoder.num_layers) if weight.ours in weights]
     prefix = names.prefix_of(kind) if heads or kind != "hugging_face" else ""
@@ -194,7 +225,7 @@ def _write_hugging_face(
         architecture = "BigBirdForQuestionAnswering"
     elif "cls.predictions.bias" in arrays:
         architecture = "BigBirdForPreTraining" if "cls.seq_relationship.weight" in arrays else "BigBirdForMaskedLM"
-    text = settings.to_hugging_face(encoder, architecture, labels, answers.kind)
+    text = settings.to_hugging_face(encoder, architecture, labels, answers.kind, answers.special_ids)
     (folder / settings.CONFIG_FILE).write_text(text, encoding="utf-8")
     return written
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import settings
-from bigbird.checkpoints.beside import settings_of
+from bigbird.checkpoints.beside import Answers, answers_of, settings_of
 from bigbird.checkpoints.lengthen import advice, is_bert, lengthen
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
@@ -25,7 +25,6 @@ _POOLER, _WORDS, _TYPES, _POSITIONS = (
     "encoder/embeddings/type/embeddings",
     "encoder/embeddings/position/embeddings",
 )
-_PRETRAINING = ("masked_lm/", "next_sentence/")  # heads that every kind computes alike
 _KEY = "task.model.encoder.bigbird"
 
 # What changes what the weights compute. The second are the attention pattern's, which a dense model has no use for.
@@ -67,7 +66,7 @@ def initialize_from(
         lengthen(checkpoint, config.max_position_embeddings, config.type_vocab_size)
         _place_pooler(checkpoint, set(targets))
     notes = [*checkpoint.notes, *_fit_types(checkpoint, targets)]
-    notes += _leave_other_heads(checkpoint, model, set(targets), cls_pooler)
+    notes += _leave_other_heads(checkpoint, answers_of(str(path), checkpoint), model, set(targets), cls_pooler)
     if cls_pooler:
         for part in ("kernel", "bias"):
             if f"{_POOLER}{part}" not in stored:
@@ -108,17 +107,24 @@ def _place_pooler(checkpoint: Checkpoint, names: set[str]) -> None:
                 checkpoint.weights[f"{_POOLER}{name.rpartition('/')[2]}"] = checkpoint.weights.pop(name)
 
 
-def _leave_other_heads(checkpoint: Checkpoint, model: keras.Model, names: set[str], cls_pooler: bool) -> list[str]:
-    """Takes out a head that computes something else than the model's: Hugging Face's, or another task's."""
-    stored = {name for name in checkpoint.weights if not is_encoder(name) and not name.startswith(_PRETRAINING)}
+def _leave_other_heads(
+    checkpoint: Checkpoint, answers: Answers, model: keras.Model, names: set[str], cls_pooler: bool
+) -> list[str]:
+    """Takes out a head that computes something else than the model's: of another kind or pooling, or another task's."""
+    stored = {name for name in checkpoint.weights if kinds.is_of_a_task(name)}
     targets = {name for name in names if not is_encoder(name)}
     if not targets:
         return []
-    theirs = kinds.head_of(checkpoint.kind)
-    if checkpoint.kind != "bigbird" and stored and theirs != model.head:
+    head, pooling = getattr(model, "head", None), getattr(model, "pooling", "cls")
+    comparable = checkpoint.kind != "bigbird" or (answers.head and head is not None)
+    if stored and comparable and (answers.head, answers.pooling) != (head, pooling):
         for name in stored:
             del checkpoint.weights[name]
-        return [f"the {theirs} head: left out, as task.model.head is {model.head}"]
+        if head is None:
+            return [f"the {answers.head} head: left out, as it is another task's"]
+        if answers.head != head:
+            return [f"the {answers.head} head: left out, as task.model.head is {head}"]
+        return [f"the head on pooling {answers.pooling}: left out, as task.model.pooling is {pooling}"]
     given = {f"pooler_dense/{part}" for part in ("kernel", "bias")} if cls_pooler else set()
     if stored and stored | given != targets:  # a span's logits are not a class's, though there be two of either
         logits = [name for name in sorted(stored) if name.startswith("logits/")]

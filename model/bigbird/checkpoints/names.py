@@ -8,8 +8,9 @@ google-research/bert `modeling.py`, `run_pretraining.py`, `run_classifier.py` an
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -315,6 +316,20 @@ def head_weights(kind: Theirs, task: Task | None = None) -> list[Weight]:
         if task in (None, name):
             weights += _weights(naming, _TASK_HEADS, parts, "", "")
     return weights
+
+
+def is_of_a_task(ours: str) -> bool:
+    """Whether a weight of ours is of a task's head; all kinds compute the encoder and the heads of pre-training alike."""
+    return not ours.startswith(("encoder/", "masked_lm/", "next_sentence/"))
+
+
+def task_of(kind: Theirs, stored: Collection[str]) -> Task | None:
+    """Which task's head is among weights by their names; None where none is, or one of both."""
+    naming, found = _NAMINGS[kind], set[Task]()
+    for task, parts in naming.tasks.items():
+        if any(weight.theirs in stored for weight in _weights(naming, _TASK_HEADS, parts, "", "")):
+            found.add(cast(Task, task))
+    return found.pop() if len(found) == 1 else None
 
 
 def _weights(

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from bigbird.checkpoints.beside import RUN_CONFIG_FILE, Disk, folders, vocabulary_of
+from bigbird.checkpoints.beside import RUN_CONFIG_FILE, Disk, answers_of, folders, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig, load_experiment, replace
-from bigbird.manifests import ConversionManifest
 from bigbird.support.artifacts import MANIFESTS, RUN_RECORD, TRAINED_IN_RUN
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, parse_json
@@ -102,9 +101,11 @@ def _head_arguments(kind: type, path: str, checkpoint: Checkpoint) -> dict[str, 
     trained = _trained_arguments(kind, path) if checkpoint.kind == "bigbird" else None
     if trained is not None:
         return trained
-    known: dict[str, Any] = {}
-    if "hugging_face" in (checkpoint.kind, _converted_from(path)):
-        known["head"] = "hugging_face"
+    answers, known = answers_of(path, checkpoint), dict[str, Any]()
+    if answers.head and not (
+        answers.head == "triviaqa" and "num_classes" in _parameters(kind)
+    ):  # no classifier has that
+        known |= {"head": answers.head, "pooling": answers.pooling}
     if "pooler_dense/kernel" in checkpoint.weights:  # without it the logits may be a span's
         known["num_classes"] = checkpoint.weights["logits/kernel"].shape[1]
     return {name: value for name, value in known.items() if name in _parameters(kind)}
@@ -130,15 +131,6 @@ def _trained_arguments(kind: type, path: str) -> dict[str, Any] | None:
 
 
 _WITHOUT_KERNEL = {"encoder": {"bigbird": {"attention": {"implementation": "auto"}}}}
-
-
-def _converted_from(path: str) -> str:
-    """The kind of checkpoint that a conversion of ours was made from; "" where it is none."""
-    folder = folders(path, Disk())[0]
-    if MANIFESTS["checkpoint"] not in Disk().names(folder):
-        return ""
-    file = f"{folder}/{MANIFESTS['checkpoint']}"
-    return str(ConversionManifest.checked(parse_json(_text(file), file, "the manifest of a conversion"), file)["from"])
 
 
 def _text(file: str) -> str:

@@ -51,6 +51,7 @@ class Checkpoint:
         settings_file: its name.
         notes: what was done to the weights since they were read, a sentence each.
         learnt: rows of a BERT's table of positions, before it is lengthened.
+        task: whose head a published checkpoint has, as its names tell; None where there is none, and of ours.
     """
 
     kind: Literal["bigbird"] | names.Theirs
@@ -61,6 +62,7 @@ class Checkpoint:
     settings_file: str = CONFIG_FILE
     notes: list[str] = field(default_factory=list)
     learnt: int = 0
+    task: names.Task | None = None
 
 
 def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
@@ -388,4 +390,4 @@ def _renamed(
             f"{source}: holds no encoder of a BigBird or BERT that is known here; its first names are "
             f"{', '.join(sorted(stored)[:5]) or 'none'}"
         )
-    return Checkpoint(kind, source, weights, sorted(left_out))
+    return Checkpoint(kind, source, weights, sorted(left_out), task=names.task_of(kind, stored))

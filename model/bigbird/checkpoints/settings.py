@@ -8,7 +8,7 @@ configuration file.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,10 @@ _FULL = "original_full"  # Hugging Face's attention_type of a model that never a
 _EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
 
 
+SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
+"""Keys of config.json for ids of special pieces. Where they are absent, Hugging Face takes its published BigBird's: its span model finds the
+end of the question by that of [SEP]."""
+
 PROBLEM_TYPES = {
     "single": "single_label_classification",
     "multi": "multi_label_classification",
@@ -103,7 +107,11 @@ def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
 
 
 def to_hugging_face(
-    encoder: BigBirdEncoderConfig, architecture: str, labels: Sequence[str] | None = None, kind: str = ""
+    encoder: BigBirdEncoderConfig,
+    architecture: str,
+    labels: Sequence[str] | None = None,
+    kind: str = "",
+    special_ids: Mapping[str, int] | None = None,
 ) -> str:
     """The text of a config.json.
 
@@ -112,6 +120,7 @@ def to_hugging_face(
         architecture: Hugging Face's class.
         labels: names of a classifier's classes, all different; a number has one name of its own.
         kind: a key of `PROBLEM_TYPES`, or "" where it is not known.
+        special_ids: of the vocabulary, by `SPECIAL_IDS`.
     """
     config: dict[str, Any] = {"architectures": [architecture], "model_type": "big_bird"}
     config |= {theirs: getattr(encoder, ours) for ours, theirs in _HUGGING_FACE.items()}
@@ -128,6 +137,7 @@ def to_hugging_face(
             if name in encoder.model_fields_set or name == "random_pattern"
         },
     }
+    config |= special_ids or {}
     if labels is not None:
         config["id2label"] = {str(index): label for index, label in enumerate(labels)}
         config["label2id"] = {label: index for index, label in enumerate(labels)}

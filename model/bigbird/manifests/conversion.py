@@ -16,6 +16,14 @@ class ConversionVocabulary(Part):
     lower_case: StrictBool | None = Field(None, description="Whether text was lower-cased; None where nothing says so.")
 
 
+class ConversionHead(Part):
+    """How the head computes that went along into a checkpoint of ours."""
+
+    kind: str = Field(description="As task.model.head has it, or triviaqa.")
+    pooling: str = Field(description="As task.model.pooling has it.")
+    task: str | None = Field(None, description="classifier or span; None where nothing says so.")
+
+
 class _Conversion(Manifest):
     """conversion.json."""
 
@@ -26,6 +34,9 @@ class _Conversion(Manifest):
     left_out: list[str] = Field(default_factory=list, description="Weights that the kind has no place for.")
     vocabulary: ConversionVocabulary | None = Field(
         None, description="The vocabulary that the checkpoint was trained with; None where it carried none."
+    )
+    head: ConversionHead | None = Field(
+        None, description="How a task's head computes in a checkpoint of ours; None without, or where nothing says so."
     )
 
 

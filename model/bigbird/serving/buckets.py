@@ -18,6 +18,16 @@ TOKENS_PER_STEP = 16_384
 Tensors = dict[str, tf.Tensor]
 
 
+def check_fits(length: int, buckets: Sequence[int]) -> None:
+    """Refuses rows for which there is no bucket: `run_by_bucket` would leave them without an answer, unsaid.
+
+    Raises:
+        ValueError: texts are cut to more tokens than the longest bucket has.
+    """
+    if length > buckets[-1]:
+        raise ValueError(f"texts are cut to {length} tokens; expected at most {buckets[-1]}, the longest bucket")
+
+
 def run_by_bucket(
     rows: dict[str, tf.RaggedTensor],
     buckets: Sequence[int],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bigbird.config import load_experiment
 from bigbird.manifests import DatasetManifest, ModelManifest, SavedModelManifest
 from bigbird.serving.saved_model import find_saved_model
 from bigbird.support.artifacts import MANIFESTS
@@ -23,7 +25,8 @@ class ModelFacts:
         folder: of its files: a SavedModel's, or a trained model's.
         task: what it was trained for.
         fields: names of its inputs, sorted; None of a trained model, which has to be loaded to tell.
-        dataset: the manifest of the dataset that it was trained on; None where an earlier version exported it.
+        dataset: the manifest of the dataset that it was trained on, with `max_length` at most the model's longest bucket; None
+            where an earlier version exported it.
         digest: the same for the same files.
         vocabulary: its SentencePiece file; None where there is none.
         lower_case: whether text is lower-cased.
@@ -50,7 +53,8 @@ def read_facts(folder: Path) -> ModelFacts:
             raise InputError(
                 f"{folder}: was trained without a dataset folder, so its texts' layout is not known; pass --dataset to training"
             )
-        return _facts(folder, trained, trained.task, None, trained.dataset, folder)
+        buckets = load_experiment(config_files=[folder / "config.yaml"]).task.buckets
+        return _facts(folder, trained, trained.task, None, trained.dataset, buckets, folder)
     folder = find_saved_model(folder)
     exported = SavedModelManifest.read(folder)
     if SIGNATURE not in exported.signatures:
@@ -59,7 +63,7 @@ def read_facts(folder: Path) -> ModelFacts:
         )
     fields = tuple(sorted(exported.signatures[SIGNATURE].inputs))
     dataset = exported.dataset or _trained_on(exported)
-    return _facts(folder, exported, exported.task, fields, dataset, folder / "assets")
+    return _facts(folder, exported, exported.task, fields, dataset, exported.buckets, folder / "assets")
 
 
 def _facts(
@@ -68,6 +72,7 @@ def _facts(
     task: str,
     fields: tuple[str, ...] | None,
     dataset: DatasetManifest | None,
+    buckets: Sequence[int],
     vocabulary_folder: Path,
 ) -> ModelFacts:
     # The manifest's own checksum stands for all files, whose checksums it has; earlier versions' have none.
@@ -75,6 +80,8 @@ def _facts(
     facts = dataset.vocabulary if dataset else getattr(manifest, "vocabulary", None)
     vocabulary = vocabulary_folder / facts.file if facts else None
     known = vocabulary is not None and vocabulary.is_file()
+    if dataset is not None and buckets and buckets[-1] < dataset.max_length:
+        dataset = dataset.with_values(max_length=buckets[-1])
     return ModelFacts(
         folder, task, fields, dataset, digest, vocabulary if known else None, bool(facts and facts.lower_case)
     )

@@ -40,9 +40,16 @@ class Trained:
     vocabulary: Vocabulary
     family: AnsweringFamily
 
+    @property
+    def max_length(self) -> int:
+        """Most tokens that the model reads at once: as the dataset allows, but no more than it was trained on."""
+        return min(self.dataset.max_length, self.experiment.task.buckets[-1])
+
     def module(self) -> Any:
         """The model on raw text, as a tf.Module whose `signatures()` gives its functions."""
-        return self.family.serving_module(self.model, self.manifest, self.experiment.task, self.vocabulary)
+        # Texts are cut by the dataset's manifest, and the longest bucket must hold all that is left of them.
+        manifest = self.manifest.with_values(dataset=self.dataset.with_values(max_length=self.max_length))
+        return self.family.serving_module(self.model, manifest, self.experiment.task, self.vocabulary)
 
 
 def load_trained(folder: str) -> Trained:

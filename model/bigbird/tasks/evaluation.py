@@ -6,7 +6,7 @@ Letters: B examples of a batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +80,13 @@ class Evaluation:
 
 
 class Collector(ABC):
-    """Collects a model's outputs over a split, and scores them."""
+    """Collects a model's outputs over a split, and scores them.
+
+    Attributes:
+        metric_names: the metrics that may be asked for, recipes' names for them too; None where only scoring tells.
+    """
+
+    metric_names: Collection[str] | None = None
 
     @property
     def least_records(self) -> int:

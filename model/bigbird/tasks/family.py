@@ -57,6 +57,7 @@ class TaskFamily(ABC):
         identity: the feature that numbers records.
         target: a tensor that a batch has where it can be compared with what is right.
         model_inputs: what the model takes of a batch.
+        lower_is_better: the metrics that are errors.
     """
 
     name: ClassVar[str]
@@ -73,6 +74,7 @@ class TaskFamily(ABC):
     identity: ClassVar[str] = "example_id"
     target: ClassVar[str] = "label_ids"
     model_inputs: ClassVar[tuple[str, ...]] = ("input_word_ids", "input_mask", "input_type_ids")
+    lower_is_better: ClassVar[Collection[str]] = ()
 
     @property
     def experiment_type(self) -> str:
@@ -350,14 +352,12 @@ class AnsweringFamily(TaskFamily):
         unit: what an example is called.
         metric_meanings: metric -> what it says, in a few words.
         metric_note: a remark below the metrics in the report.
-        lower_is_better: the metrics that are errors.
         made_up_request: input of the exported model -> texts, for a model exported without its dataset.
     """
 
     unit: ClassVar[str] = "examples"
     metric_meanings: ClassVar[Mapping[str, str]] = {}
     metric_note: ClassVar[str] = ""
-    lower_is_better: ClassVar[Collection[str]] = ()
     made_up_request: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     def answers_too(self, task: str) -> tuple[str, ...]:
@@ -428,7 +428,7 @@ class AnsweringFamily(TaskFamily):
 
         Args:
             model: as `load_model` gives it.
-            manifest: of the model folder; its `dataset` says how the records were made.
+            manifest: of the model folder; its `dataset` says how texts are read, its `max_length` being at most the longest bucket.
             config: the task's.
             vocabulary: the model's.
         """

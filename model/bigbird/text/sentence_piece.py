@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bigbird.support.artifacts import json_bytes
 from bigbird.support.errors import InputError
+from bigbird.text.files import TOKENIZER_CONFIG
 from bigbird.text.vocabulary import WHITESPACE, Pieces, Vocabulary
 
 PAD, UNK, CLS, SEP, MASK = "<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"
@@ -64,6 +66,7 @@ class SentencePieceVocabulary(Vocabulary):
 
     kind = "sentencepiece"
     file = "vocab.model"
+    hugging_face_lower_cases = False
 
     def __init__(self, model: str | Path | bytes, lower_case: bool | None = None, *, name: str | None = None):
         import sentencepiece
@@ -114,6 +117,35 @@ class SentencePieceVocabulary(Vocabulary):
         """The digest of any bytes; nothing is said of lower case."""
         del name
         return hashlib.sha256(content).hexdigest(), None
+
+    @classmethod
+    def _special_pieces(cls, content: bytes) -> dict[str, str]:
+        """Hugging Face's names of the special pieces that there are. [CLS] and [SEP] stand in for a beginning and an end."""
+        pieces = set(pieces_of(content))
+        begin, end = (piece if piece in pieces else other for piece, other in (("<s>", CLS), ("</s>", SEP)))
+        named = {"pad": PAD, "unk": UNK, "cls": CLS, "sep": SEP, "mask": MASK, "bos": begin, "eos": end}
+        return {name: piece for name, piece in named.items() if piece in pieces}
+
+    @classmethod
+    def stored(
+        cls, content: bytes, name: str, lower_case: bool | None = None, *, hugging_face: bool = False
+    ) -> dict[str, bytes]:
+        """The model; for Hugging Face by its own name too, and the class that reads it.
+
+        Without their names Hugging Face would add pieces that the model has not, with ids above its last.
+        """
+        files = super().stored(content, name, lower_case)
+        if not hugging_face:
+            return files
+        special = {f"{key}_token": piece for key, piece in cls._special_pieces(content).items()}
+        config = json_bytes({"tokenizer_class": "BigBirdTokenizer", **special})
+        return files | {"spiece.model": content, TOKENIZER_CONFIG: config}
+
+    @classmethod
+    def special_ids(cls, content: bytes, name: str) -> dict[str, int]:
+        del name
+        pieces, special = pieces_of(content), cls._special_pieces(content)
+        return {f"{key}_token_id": pieces.index(special[key]) for key in ("pad", "bos", "eos", "sep") if key in special}
 
     def _name_pieces(self, pieces: Sequence[str], name: str) -> np.ndarray:
         """Sets the size and the special pieces' ids; gives the id of each piece, int32."""

@@ -64,6 +64,8 @@ class Vocabulary:
     """What manifests call the kind."""
     file: ClassVar[str]
     """The name under which one is stored in a dataset's or a model's folder."""
+    hugging_face_lower_cases: ClassVar[bool] = True
+    """Whether Hugging Face's tokenizer of this kind can lower-case text."""
     serialized: bytes
     """That file's content; `Vocabulary(serialized)` is the same vocabulary."""
     sha256: str
@@ -124,3 +126,14 @@ class Vocabulary:
         """The files, by their names, by which a folder of ours or of Hugging Face's has a vocabulary of this kind."""
         del name, lower_case, hugging_face
         return {cls.file: content}
+
+    @classmethod
+    def special_ids(cls, content: bytes, name: str) -> dict[str, int]:
+        """Ids of special pieces by the keys of Hugging Face's config.json."""
+        made = cls(content, name=name)
+        return {
+            "pad_token_id": made.pad_id,
+            "bos_token_id": made.cls_id,
+            "eos_token_id": made.sep_id,
+            "sep_token_id": made.sep_id,
+        }

@@ -47,6 +47,11 @@ class XlmRobertaVocabulary(SentencePieceVocabulary):
     ) -> dict[str, bytes]:
         """The model; for Hugging Face by its own name, and the class that reads it."""
         if not hugging_face:
-            return super().stored(content, name, lower_case)
+            return super().stored(content, name, lower_case)  # as vocab.model
         config = {"tokenizer_class": "XLMRobertaTokenizer", **_SPECIAL}
         return {"sentencepiece.bpe.model": content, TOKENIZER_CONFIG: json_bytes(config)}
+
+    @classmethod
+    def special_ids(cls, content: bytes, name: str) -> dict[str, int]:
+        del content, name
+        return {"pad_token_id": _PAD, "bos_token_id": _CLS, "eos_token_id": _SEP, "sep_token_id": _SEP}

@@ -98,6 +98,25 @@ def test_a_damaged_best_checkpoint_is_written_again_from_that_of_its_step(copied
     _assert_same(unbroken / "best", model / "best")
 
 
+def test_a_best_checkpoint_newer_than_the_state_is_written_again_from_that_of_its_step(copied, capsys):
+    """A process that was killed after a validation may leave one that the checkpoint it goes on from does not know."""
+    tree, dataset, model, _ = copied
+    last, earlier = model / "checkpoints/step-00000012", model / "checkpoints/step-00000008"
+    native.copy_best(last, model / "best")
+    state = native.read_state(last).content()
+    state["best"] = {"step": 8, "value": 2.0, "metrics": {"accuracy": 2.0}}
+    native._write_state(last, state, native.check_checkpoint(last).checksums)
+    manifest = _train(tree, dataset, model)
+    assert (
+        "best: is of step 12, but the best one up to step 12 is of step 8. Written again from"
+        in capsys.readouterr().err
+    )
+    assert manifest["best_step"] == 8 == native.read_state(model / "best").step
+    best, expected = load_file(model / "best/model.safetensors"), load_file(earlier / "model.safetensors")
+    for name, value in expected.items():
+        np.testing.assert_array_equal(best[name], value, err_msg=name)
+
+
 @pytest.mark.slow
 def test_a_best_checkpoint_that_cannot_be_had_again_is_forgotten_aloud(copied, capsys):
     tree, dataset, model, _ = copied

@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from bigbird_components.train.jax_ahead import is_known_at_other_lengths
+
 ROOT = Path(__file__).parents[3]
 
 _AHEAD = """
@@ -64,3 +69,19 @@ def test_programs_made_before_are_taken_and_those_not_begun_are_not_waited_for()
     here = [length for length, background in told["traced"] if not background]
     assert in_background == [16, 64]  # once each, and 32 was done where it was needed
     assert here == [8, 32, 16]
+
+
+@pytest.mark.parametrize(
+    ("further", "classes", "known"),
+    [
+        ({}, None, True),
+        ({"label_ids": (4,)}, 3, True),
+        ({"label_ids": (4, 3)}, 3, True),  # of several labels
+        ({"answer_starts": (4, 16)}, None, True),
+        ({"masked_lm_positions": (4, 3)}, None, False),  # as many as the length asks for
+    ],
+)
+def test_a_batch_with_an_axis_of_its_own_is_not_known_at_other_lengths(further, classes, known):
+    shapes = {"input_word_ids": (4, 16), **further}
+    batch = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
+    assert is_known_at_other_lengths(batch, classes) is known

@@ -15,8 +15,8 @@ LONGER = (
 )
 
 
-def _setup(*overrides, files=("a/train.tfrecord",), checksum="1234", replicas=1):
-    experiment = load_experiment("bigbird/glue", overrides=["trainer.train_steps=100", *overrides])
+def _setup(*overrides, files=("a/train.tfrecord",), checksum="1234", replicas=1, kind="glue"):
+    experiment = load_experiment(f"bigbird/{kind}", overrides=["trainer.train_steps=100", *overrides])
     schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
     return describe_setup(experiment, schedule, files, checksum, replicas)
 
@@ -97,6 +97,33 @@ def test_what_touches_the_weights_is_named_with_both_values(change, named):
     assert all(name in message for name in named)
     assert message.count(" then, ") == len(named)
     assert message.startswith("model: holds checkpoints of a run that was set up otherwise")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "named"),
+    [
+        ("glue", "task.class_weights={bad: 2.0}", ["task.class_weights: None then, {'bad': 2.0} now"]),
+        ("glue", "task.label_smoothing=0.1", ["task.label_smoothing: 0.0 then, 0.1 now"]),
+        ("token_labels", "task.class_weights=balanced", ["task.class_weights: None then, 'balanced' now"]),
+        (
+            "classification",
+            "task.number_mean=3,task.number_deviation=2",
+            ["task.number_mean: 0.0 then, 3.0 now", "task.number_deviation: 1.0 then, 2.0 now"],
+        ),
+        ("classification", "task.kind=multi", ["task.kind: None then, 'multi' now"]),
+    ],
+)
+def test_what_the_loss_reads_is_named_with_both_values(kind, change, named):
+    before, now = _setup(kind=kind), _setup(change, kind=kind)
+    with pytest.raises(InputError) as caught:
+        check_setup("model", before, now)
+    message = str(caught.value)
+    assert all(name in message for name in named)
+    assert message.count(" then, ") == len(named)
+    # An earlier version's checkpoint does not say what its loss read.
+    earlier = {key: value for key, value in before.items() if key not in now or value == now[key]}
+    assert len(earlier) == len(before) - len(named)
+    check_setup("model", earlier, now)
 
 
 def test_another_number_of_replicas_is_named():

@@ -1,13 +1,20 @@
 """Validation of a split with one kind of question only, or cut before any question is whole."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from bigbird.checkpoints.native import save_best
 from bigbird.config import load_experiment
+from bigbird.models import build_model
+from bigbird.support.artifacts import write_manifest
 from bigbird.support.errors import InputError
 from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_components.train.sources import Split
 from bigbird_components.train.train import train
+from bigbird_components.train.validation import Validator
+from bigbird_components.train.validation_modes import _initialize_whole
 
 CONTEXT = "the old mill by the river was built by ada kern in the month of may . " * 3
 
@@ -53,6 +60,17 @@ def test_the_worst_checkpoint_is_not_kept_as_the_best(tmp_path, settings, monkey
     )
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "HasAns_f1", "loss"])
+def test_a_metric_that_the_task_has_not_is_refused_before_training(tmp_path, settings, metric):
+    _dataset(tmp_path, "squad_v1", answered=True)
+    with pytest.raises(
+        InputError,
+        match=f"trainer.best_checkpoint_eval_metric is '{metric}', which is no metric of this task; expected one of f1, exact_match, ",
+    ):
+        _train(tmp_path, settings, best_checkpoint_eval_metric=metric)
+    assert not (tmp_path / "model" / "history.json").exists()
+
+
 def test_a_limit_before_the_first_whole_question_is_refused_before_training(tmp_path, settings):
     facts = _dataset(tmp_path, "squad_v1", answered=True)
     windows = facts["records"] // 3
@@ -81,3 +99,60 @@ def test_a_limit_before_the_first_whole_question_is_refused_before_training(tmp_
         load_experiment("bigbird/squad", overrides=[tree]), tmp_path / "other", dataset=str(tmp_path / "dataset")
     )
     assert set(manifest["metrics"]) >= {"f1", "exact_match"}
+
+
+def _validator(kind, **trainer):
+    """On bare records, of which nothing is read."""
+    experiment = load_experiment(f"bigbird/{kind}", overrides=[{"trainer": trainer}])
+    return Validator(None, experiment, Split("validation", ["validation.tfrecord"]))
+
+
+@pytest.mark.parametrize("metric", ["masked_lm_loss", "perplexity"])
+def test_the_worst_pretrained_checkpoint_is_not_kept_as_the_best(metric):
+    with pytest.raises(InputError, match=f"is {metric}, an error, and .*best_checkpoint_metric_comp is higher"):
+        _validator("pretraining", best_checkpoint_eval_metric=metric)
+    _validator("pretraining", best_checkpoint_eval_metric=metric, best_checkpoint_metric_comp="lower")
+    _validator("pretraining")
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "known"),
+    [
+        ("pretraining", "accuracy", "masked_lm_accuracy, masked_lm_loss, perplexity"),
+        ("glue", "f1", "accuracy, cls_accuracy"),
+        ("glue", "pearson_spearman_corr", "accuracy, cls_accuracy"),
+        ("classification", "r2", "accuracy, "),
+    ],
+)
+def test_a_metric_of_another_task_is_refused(kind, metric, known):
+    with pytest.raises(InputError, match=f"is '{metric}', which is no metric of this task; expected one of {known}"):
+        _validator(kind, best_checkpoint_eval_metric=metric)
+
+
+@pytest.mark.parametrize("kind", ["glue", "classification"])
+def test_a_recipes_name_of_a_metric_is_known(kind):
+    _validator(kind, best_checkpoint_eval_metric="cls_accuracy")
+
+
+@pytest.mark.parametrize("name", ["head", "pooling"])
+def test_weights_of_another_head_are_not_validated_as_this_ones(tmp_path, settings, name):
+    other = {"head": "hugging_face", "pooling": "mean"}[name]
+    own = {"head": "model_garden", "pooling": "cls"}[name]
+
+    def experiment(value):
+        tree = settings(task={"init_checkpoint": str(tmp_path)})
+        tree["task"]["model"] |= {"num_classes": 2, name: value}
+        return load_experiment("bigbird/glue", overrides=[tree])
+
+    save_best(tmp_path / "best", build_model(experiment(other).task), {"step": 1})
+    (tmp_path / "config.yaml").write_text(experiment(other).to_yaml(), encoding="utf-8")
+    write_manifest(tmp_path, "model", {"task": "sst2", "best": "best", "dataset": None})
+    for value in (own, other):
+        steps = SimpleNamespace(model=build_model(experiment(value).task))
+        if value == other:
+            _initialize_whole(experiment(value), steps, None)
+            continue
+        with pytest.raises(
+            InputError, match=rf"is not fine-tuned for this task:\n  .*left out, as task\.model\.{name} is {own}\n"
+        ):
+            _initialize_whole(experiment(value), steps, None)

@@ -33,6 +33,8 @@ METRICS: dict[ResolvedKind, tuple[str, ...]] = {
 _ANSWERS: dict[ResolvedKind, str] = {"single": "label", "multi": "labels", "number": "number"}
 """Kind of answer -> the exported model's output that holds it."""
 
+OTHER_NAMES = {"cls_accuracy": ("accuracy",)}  # names that recipes may use
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -112,7 +114,7 @@ class ClassificationResults:
         found = self.metrics
         values = {name: found.values[name] for name in names if name in found.values}
         undefined = {name: found.undefined[name] for name in names if name in found.undefined}
-        return Evaluation(values, names[0], {}, "", self, {"cls_accuracy": ("accuracy",)}, undefined)
+        return Evaluation(values, names[0], {}, "", self, OTHER_NAMES, undefined)
 
 
 def pool(windows: Sequence[np.ndarray], pooling: WindowPooling) -> np.ndarray:
@@ -133,6 +135,8 @@ class ClassificationCollector(Collector):
     def __init__(self, config: ClassificationTask, manifest: DatasetManifest | None, folder: Path | None, split: str):
         self.kind, self.labels, self.pooling = config.kind or "single", tuple(config.labels), config.window_pooling
         self.scale = Scale(config.number_mean, config.number_deviation)
+        names = METRICS[self.kind]
+        self.metric_names = (*names, *(name for name, parts in OTHER_NAMES.items() if set(names) >= set(parts)))
         self.lines: dict[int, dict[str, Any]] | None = None
         self.windows: Mapping[int, int] | None = None
         self.layout: Layout | None = None

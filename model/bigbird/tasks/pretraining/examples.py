@@ -66,7 +66,7 @@ def parse(data: bytes, file: str) -> Iterator[str]:
 def encode_documents(
     documents: Iterable[Sequence[str]], vocabulary: Vocabulary, max_length: int, *, first_record: int = 0
 ) -> Iterator[tuple[bytes, int]]:
-    """Packs documents into records of exactly `max_length` tokens; only the last one may be shorter.
+    """Packs documents into records of `max_length` tokens, or of one less where only a separator would have fitted; the last may be shorter.
 
     Args:
         documents: batches of them; some hundred at once is fast.
@@ -88,7 +88,9 @@ def encode_documents(
 
 
 def pack(documents: Iterable[np.ndarray], separator: int, room: int) -> Iterator[list[int]]:
-    """Runs of `room` pieces: documents one after the other, a separator between two; the last run may be shorter.
+    """Runs of `room` pieces: documents one after the other, a separator between two.
+
+    A run is a piece short where only a separator would have fitted; the last one may be shorter.
 
     Args:
         documents: int[pieces] each.

@@ -38,6 +38,7 @@ class PretrainingFamily(TaskFamily):
     examples_per_file = 4096
     model_inputs = (*TaskFamily.model_inputs, "masked_lm_positions")
     target = "masked_lm_ids"
+    lower_is_better = ("masked_lm_loss", "perplexity")
 
     def metrics(self, task: str) -> tuple[str, ...]:
         return METRICS

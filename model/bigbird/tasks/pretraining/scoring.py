@@ -22,6 +22,8 @@ class PretrainingResults:
 class PretrainingCollector(Collector):
     """Sums over the masked tokens."""
 
+    metric_names = METRICS
+
     def __init__(self) -> None:
         self.reset()
 

@@ -20,6 +20,11 @@ from bigbird.tasks.squad.decoding import PredictedAnswer, RankedSpans, WindowOff
 from bigbird.tasks.squad.examples import METRICS
 
 OTHER_NAMES = {"final_f1": ("f1",), "final_exact_match": ("exact_match",), "exact": ("exact_match",)}  # recipes' names
+VERSION_2_METRICS = (
+    *(f"{kind}_{name}" for kind in ("HasAns", "NoAns") for name in ("exact", "f1", "total")),
+    *(f"best_{name}{end}" for name in ("exact", "f1") for end in ("", "_thresh")),
+)
+"""Further metrics where a question may have no answer; the first six as far as there are such questions."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class SpanCollector(Collector):
 
     def __init__(self, task: SquadTask, manifest: DatasetManifest, folder: Path, split: str):
         self.task, self.version_2 = task, bool(manifest["version_2"])
+        self.metric_names = (*METRICS, *(VERSION_2_METRICS if self.version_2 else ()), *OTHER_NAMES)
         self.windows: dict[int, WindowOffsets] = {}
         self.of_question: dict[str, list[int]] = defaultdict(list)
         for record in read_split(folder, manifest, split):

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird.serving.buckets import Tensors, ragged_rows, run_by_bucket
+from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
 from bigbird.serving.spans import NO_SPAN, BestSpans, best_per_example, best_spans
 from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, character_span, covers_text, first_pieces, repair
 from bigbird.serving.windows import Windows, cut_windows
@@ -65,6 +65,7 @@ class Reader(tf.Module):
         self._weights = [variable.value for variable in model.weights]  # what the SavedModel keeps
         self._model = lambda features: model(features, training=False)
         self._tokenizer = GraphTokenizer(vocabulary)
+        check_fits(windows.max_length, buckets)
         self._buckets, self._options = tuple(buckets), windows
         self._limits = {"n_best_size": n_best_size, "max_answer_length": max_answer_length}
         self._null_threshold = null_threshold

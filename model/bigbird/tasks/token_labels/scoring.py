@@ -104,6 +104,8 @@ class SpanCollector(Collector):
         InputError: there is no dataset folder, or it lacks what decoding needs.
     """
 
+    metric_names = METRICS
+
     def __init__(
         self,
         labels: Sequence[str],

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from bigbird.serving.buckets import Tensors, ragged_rows, run_by_bucket
+from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
 from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, repair
 from bigbird.serving.windows import max_context
 from bigbird.tasks.token_labels.decoding import NEVER, Transitions
@@ -70,6 +70,7 @@ class SpanLabeler(tf.Module):
         self._model = lambda features: {"logits": model(features, training=False)["logits"]}
         self._tokenizer = GraphTokenizer(vocabulary)
         self._classes = tf.constant(character_classes())
+        check_fits(layout.max_length, buckets)
         self._buckets, self._layout, self._transitions = tuple(buckets), layout, transitions
         self._labels, self._tags = tf.constant(list(labels)), 1 + 2 * len(labels)
         text, ids = tf.TensorSpec([None], tf.string, "text_a"), tf.TensorSpec([None, None], tf.int32)

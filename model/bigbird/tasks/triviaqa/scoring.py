@@ -24,6 +24,8 @@ from bigbird.tasks.triviaqa.examples import METRICS
 class DocumentCollector(Collector):
     """Of all windows of all documents that a key has, the best span answers."""
 
+    metric_names = (*METRICS, *OTHER_NAMES)
+
     def __init__(self, task: TriviaQATask, manifest: DatasetManifest, folder: Path, split: str):
         self.task = task
         self.offsets: dict[int, tuple[np.ndarray, np.ndarray]] = {}

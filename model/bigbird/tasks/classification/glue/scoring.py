@@ -66,6 +66,8 @@ class GlueCollector(Collector):
             self.names = manifest.metrics
             self.labels = tuple(manifest.labels) if manifest.labels else None
             self.examples = {line["id"]: line for line in read_examples(folder, split)}
+        known = set(self.names)
+        self.metric_names = (*self.names, *(name for name, parts in OTHER_NAMES.items() if known >= set(parts)))
         self.reset()
 
     def reset(self) -> None:
