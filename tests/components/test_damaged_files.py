@@ -7,6 +7,7 @@ import pytest
 from tests.durability.damage import KINDS, damage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cut", [False, True], ids=["flipped bit", "cut"])
 def test_a_damaged_file_is_named_and_never_used(classified, tmp_path, kind, cut):
