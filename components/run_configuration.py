@@ -46,7 +46,9 @@ def epochs_to_train(experiment: Experiment) -> float:
     if trainer.train_steps:
         return 0.0
     if trainer.epochs is None:
-        raise InputError("neither trainer.train_steps nor trainer.epochs is set; set one of them")
+        raise InputError(
+            "neither trainer.train_steps nor trainer.epochs is set; set one of them, for example trainer.epochs=3 in the recipe"
+        )
     return trainer.epochs
 
 

@@ -87,7 +87,10 @@ class RunPlan:
             try:
                 version = storage.fingerprint([path]) if "://" in path else integrity.facts_of_file(path)["sha256"]
             except OSError as error:
-                raise InputError(f"{path}: is read by this run and cannot be read ({error.strerror})") from None
+                raise InputError(
+                    f"{path}: is read by this run and cannot be read ({error.strerror}); put it back, or "
+                    "make it readable"
+                ) from None
             digest.update(os.fsencode(f"{path}\0{version}\n"))
         here = [Path(path) for path in files if "://" not in path]
         for folder in family_of_task(self.arguments["task"]).further_folders(here):
