@@ -61,7 +61,9 @@ def run(context: click.Context, **options: Any) -> None:
 
     The same command again goes on with a run of the same --name that did not end.
     """
-    from bigbird_pipelines.local_run import platform_of_run, run_locally, unended_run
+    from bigbird_pipelines.local_runs.folder import unended_run
+    from bigbird_pipelines.local_runs.record import platform_of_run
+    from bigbird_pipelines.local_runs.run import run_locally
 
     given = {name for name in options if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     flags = {platform.name for platform in local_platforms()[1:]}

@@ -10,7 +10,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import GLUE_TASKS
 from bigbird_pipelines import cli, cli_local
 from bigbird_pipelines import options as options_of
-from bigbird_pipelines.local_run import make_plan
+from bigbird_pipelines.local_runs.planning import make_plan
 from bigbird_pipelines.predict import predict_command, read_examples
 
 

@@ -11,7 +11,7 @@ from bigbird_components.run_configuration import preprocessing_settings, resolve
 from bigbird_components.table_flags import parse_weights
 from bigbird_pipelines import cli_local
 from bigbird_pipelines.files import readable_places, table_path
-from bigbird_pipelines.local_run import make_plan
+from bigbird_pipelines.local_runs.planning import make_plan
 
 WHERE = ("docker", "resume", "memory", "gpus", "image_prefix", "image_tag", "images")  # it runs, not what
 TABLE = "review,sentiment\n" + "".join(f"text {number},{'ab'[number % 2]}\n" for number in range(40))

@@ -13,7 +13,7 @@ from bigbird.tasks.squad.sample import FACTS
 from bigbird.text.sentence_piece import train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
 from bigbird_components.preprocess.preprocess import preprocess
-from bigbird_pipelines.sample_data import write_sample
+from bigbird_pipelines.local_runs.sample_data import write_sample
 
 
 def _rows(file):

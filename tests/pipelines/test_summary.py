@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bigbird.support.artifacts import write_manifest
+from bigbird_pipelines.local_runs.summary import summary_lines
 from bigbird_pipelines.platforms.local_steps import LocalRun
-from bigbird_pipelines.run_summary import summary_lines
 
 INTERVAL = {"metric": "accuracy", "value": 0.967, "low": 0.9412, "high": 0.9888, "confidence": 0.95}
 COMPARISONS = [

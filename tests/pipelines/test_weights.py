@@ -7,7 +7,7 @@ import pytest
 from google.cloud import aiplatform_v1
 
 from bigbird.support.errors import InputError
-from bigbird_pipelines.local_run import make_plan
+from bigbird_pipelines.local_runs.planning import make_plan
 from tests.cloud import parsed
 from tests.pipelines.test_cli import options
 

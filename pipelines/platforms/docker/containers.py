@@ -30,15 +30,22 @@ from bigbird_pipelines.platforms.platform import Finding
 
 _log = logging.getLogger(__name__)
 
-# How the libraries that reach buckets are told of credentials and services: by variables, and by files that variables name or
-# that lie in the caller's home.
-_VARIABLES = re.compile(r"AWS_\w+|STORAGE_EMULATOR_HOST|GOOGLE_CLOUD_PROJECT")
-_FILES = {
-    "GOOGLE_APPLICATION_CREDENTIALS": ".config/gcloud/application_default_credentials.json",
-    "AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials",
-    "AWS_CONFIG_FILE": ".aws/config",
-    "AWS_WEB_IDENTITY_TOKEN_FILE": "",
-    "AWS_CA_BUNDLE": "",
+# How the libraries that reach buckets are told of credentials and services, by the scheme of the buckets' addresses: variables,
+# and files that variables name or that lie in the caller's home.
+_ACCESS = {
+    "gs": (
+        re.compile(r"STORAGE_EMULATOR_HOST|GOOGLE_CLOUD_PROJECT"),
+        {"GOOGLE_APPLICATION_CREDENTIALS": ".config/gcloud/application_default_credentials.json"},
+    ),
+    "s3": (
+        re.compile(r"AWS_\w+"),
+        {
+            "AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials",
+            "AWS_CONFIG_FILE": ".aws/config",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+            "AWS_CA_BUNDLE": "",
+        },
+    ),
 }
 RUN_LABEL = "bigbird.run"  # on each container: the run's folder, to find what outlives a killed `bigbird run`
 
@@ -224,7 +231,7 @@ def _execute(
     # An interruption reaches all processes of a step, not only the first.
     environment = {**logging_environment(), **environment, "TINI_KILL_PROCESS_GROUP": "1"}
     mounts = list(arguments["mounts"])
-    access, files = _access_to_buckets()
+    access, files = _access_to_buckets(command)
     environment |= access
     mounts += [_mount(file, read_only=True) for file in files]
     name = f"bigbird-{uuid.uuid4().hex}"  # ours, so that it can be removed whatever the engine answered
@@ -241,20 +248,27 @@ def _execute(
             client.api.remove_container(name, force=True, v=True)
 
 
-def _access_to_buckets() -> tuple[dict[str, str], list[Path]]:
-    """What lets a step reach buckets as the caller does: variables, and the files that these name, to be mounted.
+def _access_to_buckets(command: Sequence[str]) -> tuple[dict[str, str], list[Path]]:
+    """What lets a step reach the buckets that its command names as the caller does: variables, and the files that these name, to be mounted.
 
     The engine is told them in the request that makes the container: they stand in no command line and in no log.
     """
-    variables = {
-        name: value for name, value in os.environ.items() if value and _VARIABLES.fullmatch(name) and name not in _FILES
-    }
-    found = {}
-    for name, usual in _FILES.items():
-        given = os.environ.get(name) or (str(Path.home() / usual) if usual else "")
-        if given and (file := Path(given).absolute()).is_file():
-            found[name] = file
-    return variables | {name: str(file) for name, file in found.items()}, sorted(set(found.values()))
+    variables: dict[str, str] = {}
+    places: set[Path] = set()
+    for scheme, (names, usual_files) in _ACCESS.items():
+        if not any(f"{scheme}://" in part for part in command):
+            continue
+        variables |= {
+            name: value
+            for name, value in os.environ.items()
+            if value and names.fullmatch(name) and name not in usual_files
+        }
+        for name, usual in usual_files.items():
+            given = os.environ.get(name) or (str(Path.home() / usual) if usual else "")
+            if given and (file := Path(given).absolute()).is_file():
+                variables[name] = str(file)
+                places.add(file)
+    return variables, sorted(places)
 
 
 def _watch(container: Any, log: BinaryIO) -> Ended:

@@ -2,14 +2,18 @@
 
 import pytest
 
-from bigbird_pipelines.platforms.docker.containers import _FILES, _access_to_buckets
+from bigbird_pipelines.platforms.docker.containers import _ACCESS, _access_to_buckets
+
+
+BOTH = ["sh", "-ec", "...", "--executor_input", '{"data": "gs://bucket/a.csv", "vocabulary": "s3://bucket/vocab.txt"}']
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A home without credentials, and none in the environment."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in (*_FILES, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+    files = [name for _, usual_files in _ACCESS.values() for name in usual_files]
+    for name in (*files, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SESSION_TOKEN", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
@@ -21,14 +25,14 @@ def test_nothing_is_handed_on_where_there_is_nothing(home, monkeypatch):
     monkeypatch.setenv("HOME_AWS_X", "other")
     monkeypatch.setenv("AWS_PROFILE", "")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "absent"))
-    assert _access_to_buckets() == ({}, [])
+    assert _access_to_buckets(BOTH) == ({}, [])
 
 
 def test_variables_that_name_credentials_and_services_are_handed_on(home, monkeypatch):
     given = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "STORAGE_EMULATOR_HOST": "http://there:1"}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert _access_to_buckets() == (given, [])
+    assert _access_to_buckets(BOTH) == (given, [])
 
 
 def test_credentials_in_files_are_mounted_and_named_where_they_are(home, monkeypatch):
@@ -41,6 +45,14 @@ def test_credentials_in_files_are_mounted_and_named_where_they_are(home, monkeyp
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}")
     variables = {"GOOGLE_APPLICATION_CREDENTIALS": str(google), "AWS_SHARED_CREDENTIALS_FILE": str(amazon)}
-    assert _access_to_buckets() == (variables, sorted([google, amazon]))
+    assert _access_to_buckets(BOTH) == (variables, sorted([google, amazon]))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(own))
-    assert _access_to_buckets()[0]["GOOGLE_APPLICATION_CREDENTIALS"] == str(own)
+    assert _access_to_buckets(BOTH)[0]["GOOGLE_APPLICATION_CREDENTIALS"] == str(own)
+
+
+def test_a_step_that_names_no_bucket_gets_nothing_and_one_that_does_only_what_is_for_it(home, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.setenv(name, "given")
+    assert _access_to_buckets(["python3", "--data", "/data/table.csv"]) == ({}, [])
+    assert _access_to_buckets(["python3", "--data", "s3://bucket/table.csv"]) == ({"AWS_ACCESS_KEY_ID": "given"}, [])
+    assert _access_to_buckets(["python3", "--data", "gs://bucket/table.csv"]) == ({"GOOGLE_CLOUD_PROJECT": "given"}, [])

@@ -7,11 +7,11 @@ import pytest
 
 from bigbird_pipelines.finetune import build_pipeline
 from bigbird_pipelines.images import Images
+from bigbird_pipelines.local_runs.sample_data import write_sample
 from bigbird_pipelines.platforms import local_steps
 from bigbird_pipelines.platforms.kubeflow.target import kubeflow_target
 from bigbird_pipelines.platforms.local.processes import Processes
 from bigbird_pipelines.recipes import recipe_text
-from bigbird_pipelines.sample_data import write_sample
 from bigbird_pipelines.team_settings import TeamSettings
 from tests.kubeflow import Kubeflow
 from tests.loopback import LoopbackServer
