@@ -4,7 +4,6 @@ import pytest
 
 from bigbird_pipelines.platforms.docker.containers import _ACCESS, _access_to_buckets
 
-
 BOTH = ["sh", "-ec", "...", "--executor_input", '{"data": "gs://bucket/a.csv", "vocabulary": "s3://bucket/vocab.txt"}']
 
 

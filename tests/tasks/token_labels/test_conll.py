@@ -99,6 +99,18 @@ def test_columns_are_named_by_number(read):
         ),
         ("Anna O\nKern B-\n", {}, r"has the tag 'B-'"),
         ("Anna O\nKern BI-A\n", {}, r"has the tag 'BI-A'"),
+        (
+            "Anna\tB-P\nNew York\tB-L\n",
+            {},
+            r"has 3 columns, and line 1 has 2; expected as many on each line. Is a tab between .* Set delimiter",
+        ),
+        ("Anna NN O\nKern O\n", {}, r"has 2 columns, and line 1 has 3; expected as many on each line. \(line 2\)"),
+        ("Anna B-P\n", {"token_column": 2}, r"has its token and its tag in the same column; expected two"),
+        (
+            "# id 4 domain=train\nAnna O\n",
+            {},
+            r"has the tag 'domain=train'; .*Lines of comments are not read: leave out .*\(line 1\)",
+        ),
         ("Anna O x\n", {"tag_column": 5}, r"has 3 columns, and tag_column is 5; .*--tag-column"),
     ],
 )
@@ -111,3 +123,9 @@ def test_a_document_with_a_bad_line_may_be_skipped(read):
     found, _ = read("Anna O\nKern NN\n\ngood O\n", limit=1)
     assert found == [(4, "good", [])]
     assert (read.rejected[0]["where"], read.rejected[0]["record"]) == ("1", "Anna O\nKern NN\n")
+
+
+def test_a_byte_order_mark_inside_a_file_hides_no_document(read):
+    found, _ = read("-DOCSTART- O\n\nAnna B-P\n\n\ufeff-DOCSTART- O\n\nrain O\n")
+    assert [each[1] for each in found] == ["Anna", "rain"]
+    assert read("# O\nAnna B-P\n")[0] == [(1, "# Anna", [("Anna", "P")])]  # a token, not a comment

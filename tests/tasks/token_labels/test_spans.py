@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from bigbird.tasks.tables.values import BadValueError
-from bigbird.tasks.token_labels.spans import Fields, Span, checked_spans, fit, parsed_spans, tag_names, tags_of
+from bigbird.tasks.token_labels.spans import (
+    Fields,
+    Span,
+    checked_spans,
+    fit,
+    overlapping,
+    parsed_spans,
+    read_spans,
+    tag_names,
+    tags_of,
+)
 
 FIELDS = Fields("start", "end", "label")
 TEXT = "Anna Kern built e\u0301te\u0301 👩\u200d🚀 in 1904."
@@ -80,7 +90,7 @@ def test_places_that_cannot_be_meant_are_refused(spans, problem):
 
 
 def test_spans_are_ordered_and_lose_their_blanks():
-    found, trimmed = checked_spans(TEXT, [Span(10, 16, "V"), Span(0, 4, "P"), Span(4, 9, "Q")])
+    found, trimmed, _ = checked_spans(TEXT, [Span(10, 16, "V"), Span(0, 4, "P"), Span(4, 9, "Q")])
     assert found == [Span(0, 4, "P"), Span(5, 9, "Q"), Span(10, 15, "V")] and trimmed == 2
     assert checked_spans(TEXT, [Span(16, 21, "P"), Span(22, 25, "E")])[0] == [Span(16, 21, "P"), Span(22, 25, "E")]
 
@@ -94,5 +104,49 @@ def test_spans_become_the_units_that_they_touch():
     assert (fitted.widened, fitted.lost) == (1, 2)
     assert tags_of(fitted.spans, 5, {"P": 0, "V": 1, "X": 2}).tolist() == [1, 2, 3, 5, 6]
     assert tag_names(["P", "V"]) == ["O", "B-P", "I-P", "B-V", "I-V"]
+    # A word of two spans is the first one's; the second one keeps its other words.
+    assert fit([Span(0, 2, "N"), Span(2, 9, "P")], starts, ends) == ([(0, 0, "N"), (1, 1, "P")], 2, 0)
     assert fit([], starts, ends) == ([], 0, 0)
     assert fit([Span(0, 1, "P")], starts[:0], ends[:0]) == ([], 0, 1)
+
+
+def test_spans_that_share_a_character_are_found():
+    others = [Span(0, 4, "P"), Span(5, 9, "Q"), Span(9, 12, "R")]
+    for start in range(13):
+        for end in range(start + 1, 14):
+            span = Span(start, end, "P")
+            assert overlapping(span, others) == [each for each in others if each.start < end and start < each.end]
+
+
+SMILE = "😀 Anna lives in Berlin, said Anna."
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "own", "problem"),
+    [
+        (
+            3,
+            7,
+            "Anna",
+            "'nna ' .*whose own text is 'Anna'; expected the same. Places seem to count UTF-16 code units, as JavaScript does",
+        ),
+        (5, 9, "Anna", "Places seem to count bytes"),
+        (2, 5, "Anna", "'Ann' .* Is end the place of the last character\\? It is one past it here"),
+        (2, 6, "Berlin", "'Anna' .* whose own text is 'Berlin'; expected the same. Correct its places"),
+    ],
+)
+def test_the_text_that_a_span_says_it_has_is_compared(start, end, own, problem):
+    value = [{"start": start, "end": end, "label": "P", "text": own}]
+    with pytest.raises(BadValueError, match=problem):
+        read_spans(SMILE, value, "entities", FIELDS)
+
+
+def test_spans_with_their_own_text_are_taken_where_it_is_theirs_and_those_inside_words_are_counted():
+    value = [
+        {"start": 2, "end": 7, "label": "P", "text": "Anna"},
+        [16, 19, "L"],
+        {"start": 29, "end": 33, "label": "P"},
+    ]
+    found = read_spans(SMILE, value, "entities", FIELDS)
+    assert (found.trimmed, found.inside_words) == (1, 1)
+    assert [SMILE[span.start : span.end] for span in found.spans] == ["Anna", "Ber", "Anna"]

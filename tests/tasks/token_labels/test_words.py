@@ -8,16 +8,22 @@ import tensorflow as tf
 from bigbird.serving.tokenizer import GraphTokenizer, repair
 from bigbird.tasks.token_labels.encoding import Layout
 from bigbird.tasks.token_labels.serving import SpanLabeler
-from bigbird.tasks.token_labels.words import Characters, find_units, find_words
+from bigbird.tasks.token_labels.words import MARK, Characters, find_units, find_words
 from bigbird.text.sentence_piece import train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
 from tests.tasks.token_labels.texts import made_up_text
+from tests.vocabularies import word_piece
 
 
-@pytest.fixture(scope="module")
-def vocabulary():
-    rng = random.Random(3)
-    return Vocabulary(train_vocabulary([made_up_text(rng) for _ in range(300)], 300))
+@pytest.fixture(scope="module", params=["trained here", "cased", "uncased"])
+def vocabulary(request, tmp_path_factory):
+    """An uncased WordPiece vocabulary strips accents and takes Korean syllables apart."""
+    if request.param == "trained here":
+        rng = random.Random(3)
+        return Vocabulary(train_vocabulary([made_up_text(rng) for _ in range(300)], 300))
+    file = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
+    file.write_bytes(word_piece(cased=request.param == "cased"))
+    return Vocabulary(file)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,7 @@ def vocabulary():
         ("ก็ดี", ["ก็", "ดี"]),
         ("co\u00adop\u200bx", ["co\u00adop", "x"]),
         ("\ufeffAnna", ["Anna"]),
+        ("\uf0b7anna", ["\uf0b7", "anna"]),
         ("\u200b \t", []),
         ("", []),
     ],
@@ -46,13 +53,35 @@ def test_units_begin_and_end_with_visible_characters(vocabulary):
         for text in (made_up_text(rng) for _ in range(100)):
             (pieces,) = vocabulary.encode_with_offsets([text])
             units = find_units(text, pieces, unit)
+            classes = Characters.of(text).classes
             assert (units.starts < units.ends).all() and (units.ends[:-1] <= units.starts[1:]).all()
             for start, end in zip(units.starts, units.ends, strict=True):
                 part = text[start:end]
                 assert part == part.strip() and part
-            if unit == "words":  # every visible word is in one
+                assert end == len(text) or classes[end] != MARK, "a character is cut"
+            if (
+                unit == "words" and not vocabulary.lower_case
+            ):  # every visible word is in one; an uncased vocabulary leaves signs out
                 covered = set().union(*(range(start, end) for start, end in zip(units.starts, units.ends, strict=True)))
                 assert set(Characters.of(text).bases.tolist()) <= covered
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Jose\u0301 lives.", ["Jose\u0301", "lives", "."]),
+        ("한한 ok", ["한한", "ok"]),
+        ("paid by \uf0b7anna kern", ["paid", "by", "anna", "kern"]),
+    ],
+)
+def test_a_word_is_one_unit_and_whole_whatever_the_vocabulary_strips(tmp_path, text, expected):
+    (tmp_path / "vocab.txt").write_bytes(word_piece())
+    vocabulary = Vocabulary(tmp_path / "vocab.txt")
+    (pieces,) = vocabulary.encode_with_offsets([text])
+    units = find_units(text, pieces, "words")
+    assert [text[start:end] for start, end in zip(units.starts, units.ends, strict=True)] == expected
+    of_pieces = find_units(text, pieces, "pieces")
+    assert (of_pieces.starts[1:] >= of_pieces.ends[:-1]).all()
 
 
 @pytest.mark.parametrize("unit", ["words", "pieces"])
@@ -65,6 +94,11 @@ def test_the_graph_finds_the_same_units_in_1000_texts(vocabulary, unit):
     labeler._layout = Layout(32, 24, unit)
     rng = random.Random(7)
     texts = [made_up_text(rng) for _ in range(500)]
+    texts[5:8] = [
+        "한 한한 ok",
+        "\u0301 Jose\u0301",
+        "\u0301\u0301 \uf0b7a",
+    ]  # marks at the beginning of a text are no other text's
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def units_of(texts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from bigbird.tasks.tables.section import ENDINGS, SPLITS, TableFiles, TableForma
 
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 _WILDCARDS = "*?["
-# How the names of files begin that are splits of one set.
-_SPLIT_NAMES = {"train": ("train",), "validation": ("dev", "valid"), "test": ("test",)}
+# How the names of files begin that are splits of one set, or a part of them behind a dot, a hyphen or a low line.
+_SPLIT_NAMES = {"train": ("train",), "validation": ("dev", "val", "testa"), "test": ("test",)}
 
 
 class Table(NamedTuple):
@@ -245,10 +246,14 @@ def _check_one_format(name: str, tables: list[Table]) -> None:
         )
 
 
+def _is_called(name: str, words: tuple[str, ...]) -> bool:
+    return name.startswith(words) or not set(words).isdisjoint(re.split("[._-]", name))
+
+
 def _check_no_splits(paths: list[str]) -> None:
     """Refuses files that are cut into splits and whose names say that they are splits already."""
     beginnings = {
-        kind: next((path for path in paths if _last(path).lower().startswith(starts)), "")
+        kind: next((path for path in paths if _is_called(_last(path).lower(), starts)), "")
         for kind, starts in _SPLIT_NAMES.items()
     }
     found = {kind: path for kind, path in beginnings.items() if path}

@@ -99,6 +99,8 @@ def read_lines(table: Table, section: TableFormat, storage: TableStorage) -> Gen
                 while line:
                     number += 1
                     if len(line) >= LONGEST:
+                        if number == 1 and table.format == "jsonl":
+                            _refuse_other_json(line, table)
                         raise InputError(
                             f"{name}:{number}: has more than {LONGEST:,} characters; expected {what}, a record on a line or some"
                         )

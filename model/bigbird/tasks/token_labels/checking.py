@@ -20,7 +20,7 @@ from bigbird.tasks.tables.values import BadValueError
 from bigbird.tasks.token_labels.conll import TagScheme, read_conll
 from bigbird.tasks.token_labels.data_section import SpanData
 from bigbird.tasks.token_labels.dataset import MOST_LABELS, hash_of, label_places
-from bigbird.tasks.token_labels.spans import checked_spans, parsed_spans
+from bigbird.tasks.token_labels.spans import read_spans
 
 
 def rows_to_check(inputs: Inputs, storage: Storage) -> TableRows:
@@ -96,7 +96,7 @@ class _Rows(FileRows):
                 faults.append("missing_label")
             return ()
         try:
-            found, _ = checked_spans(text, parsed_spans(spans, self._section.spans, self._section.fields))
+            found = read_spans(text, spans, self._section.spans, self._section.fields).spans
         except BadValueError:
             faults.append("bad_label")
             return ()
@@ -136,7 +136,7 @@ class _Rows(FileRows):
     def _refusal(self) -> str:
         """Why training would refuse the documents as a whole; empty where it would not."""
         if self._training and not self._label_rows:
-            return "no document of the training files has a span; expected some. Name the spans' column with --spans"
+            return f"no document of the training files has a span; expected some. {self._section.where_spans_are(self.tables[0][1].format)}"
         if len(self._codes) > MOST_LABELS:
             return f"there are more than {MOST_LABELS:,} different labels; name the label's field with --span-label"
         if len(self._test_has) > 1:

@@ -1,7 +1,7 @@
 """Reads columns of tokens and tags, as CoNLL's shared tasks have them, as texts with spans.
 
-A line is a token: columns separated by blanks (or by the data section's delimiter), of which one is the token and one its tag. A blank
-line ends a sentence. Where a file begins with a -DOCSTART- line, each such line begins a document; otherwise so many sentences as
+A line is a token: columns separated by blanks (or by the data section's delimiter), as many on each line, of which one is the token and one
+its tag. A blank line ends a sentence. Where a file begins with a -DOCSTART- line, each such line begins a document; otherwise so many sentences as
 `sentences_per_document` says are one. Tokens of a sentence are joined by a space, sentences of a document by a line feed, and spans have
 their places in that text.
 
@@ -108,6 +108,7 @@ def read_conll(
     by_marks: bool | None = None
     sentences = 0
     for number, line in enumerate(read_lines(table, section, storage), 1):
+        line = line.lstrip("\ufeff")  # of a file that was put behind another one
         blank = not line.strip(_BLANKS)
         if blank or line.startswith(_DOCUMENT):
             if not blank and by_marks is False:
@@ -132,6 +133,7 @@ class _Document:
 
     def __init__(self, table: Table, section: SpanData, scheme: TagScheme):
         self._table, self._section, self._scheme = table, section, scheme
+        self._width, self._width_line = 0, 0  # columns of the file's first token, and its line
         self._clear()
 
     def _clear(self) -> None:
@@ -152,7 +154,16 @@ class _Document:
         columns = _COLUMNS.split(line) if self._section.delimiter is None else line.split(self._section.delimiter)
         self._seen.append(f"{line}\n")
         token, tag, problem = self._columns(columns)
+        if not problem and len(columns) != self._width:
+            if self._width:
+                problem = self._other_width(columns, line)
+            else:
+                self._width, self._width_line = len(columns), number
         if problem:
+            if line.startswith("#"):
+                problem = (
+                    f"{problem}. Lines of comments are not read: leave out those that begin with # and are no token"
+                )
             self._problem = self._problem or f"{problem} (line {number})"
             self._fresh = False
             return
@@ -166,6 +177,14 @@ class _Document:
         self._parts.append(token)
         self._length = end
         self._tag(number, tag, start, end)
+
+    def _other_width(self, columns: list[str], line: str) -> str:
+        """What is wrong with a line that has more or fewer columns than the first."""
+        tab = " Is a tab between the columns, and a blank in a token? Set delimiter to a tab (--delimiter)"
+        return (
+            f"has {len(columns)} column{'s'[: len(columns) != 1]}, and line {self._width_line} has {self._width}; expected as many on each line."
+            f"{tab if self._section.delimiter is None and chr(9) in line else ''}"
+        )
 
     def _columns(self, columns: list[str]) -> tuple[str, str, str]:
         """A line's token and tag, or what is wrong with it."""
@@ -182,8 +201,14 @@ class _Document:
                         f"(--{key.replace('_', '-')}), what separates columns with delimiter (--delimiter)"
                     ),
                 )
-            found.append(columns[at - 1 if at > 0 else at])
-        token, tag = found
+            found.append(at - 1 if at > 0 else at + len(columns))
+        if found[0] == found[1]:
+            return (
+                "",
+                "",
+                "has its token and its tag in the same column; expected two. Name them with token_column (--token-column) and tag_column (--tag-column)",
+            )
+        token, tag = (columns[at] for at in found)
         prefix, hyphen, label = tag.partition("-")
         if tag != "O" and (not hyphen or prefix not in _BEGINS + _GOES_ON or len(prefix) != 1 or not label):
             return (
@@ -191,7 +216,7 @@ class _Document:
                 "",
                 (
                     f"has the tag {shown(tag, 60)}; expected O, or a label behind B-, I-, E-, S-, L- or U-, as B-NAME. Name the tag's column "
-                    "with tag_column (--tag-column)"
+                    "with tag_column (--tag-column), what separates columns with delimiter (--delimiter)"
                 ),
             )
         if len(label) > LONGEST_LABEL or not label.isprintable():

@@ -68,6 +68,12 @@ class SpanData(TableFiles):
         """What the values of a span are called."""
         return Fields(self.span_start, self.span_end, self.span_label)
 
+    def where_spans_are(self, form: str) -> str:
+        """What a message adds where no span was found in files of a format."""
+        if form == "conll":
+            return f"All tags in column {self.tag_column} are O: name the tags' column with tag_column (--tag-column)"
+        return f"Name the spans' column with spans (--spans): {shown(self.spans)} was read"
+
     @model_validator(mode="after")
     def _check(self) -> SpanData:
         for pair in (

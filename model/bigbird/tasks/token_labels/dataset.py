@@ -29,12 +29,13 @@ from bigbird.tasks.tables.values import BadValueError, checked_text, name_value
 from bigbird.tasks.token_labels.conll import TagScheme, read_conll
 from bigbird.tasks.token_labels.data_section import SpanData
 from bigbird.tasks.token_labels.metrics import METRICS
-from bigbird.tasks.token_labels.spans import Span, checked_spans, parsed_spans
+from bigbird.tasks.token_labels.spans import Span, read_spans
 
 MOST_LABELS = 1000
 """Different labels; each makes the model's output two numbers wider for every token."""
 
 _TOLD_AFTER = 1000  # documents
+_MANY_INSIDE = 0.25  # of the spans; places that are counted otherwise fall anywhere, correct ones seldom inside words
 _MOST_FEW = 1  # documents; a label in so few teaches little
 
 
@@ -65,7 +66,7 @@ class _Part:
         self.lines, self.of_table = array("I"), array("I")
         self.codes, self.rows = array("q"), array("q")  # the labels of documents, each once
         self.unlabelled = bytearray()
-        self.trimmed = 0
+        self.spans = self.trimmed = self.inside_words = 0
 
     def place(self, document: int) -> str:
         """File and line."""
@@ -185,8 +186,11 @@ class SpanDataset:
                     )
                 found = None
                 if spans is not None:
-                    found, trimmed = checked_spans(text, parsed_spans(spans, self._section.spans, self._section.fields))
-                    part.trimmed += trimmed
+                    read = read_spans(text, spans, self._section.spans, self._section.fields)
+                    found = read.spans
+                    part.spans += len(found)
+                    part.trimmed += read.trimmed
+                    part.inside_words += read.inside_words
                 yield Document(
                     line,
                     text,
@@ -285,8 +289,8 @@ class SpanDataset:
         first = self._parts[0]
         if not self.labels:
             raise InputError(
-                f"{quoted_name(first.tables[0].path)}: no document of the training split has a span; expected some. Name the spans' column "
-                f"with spans (--spans): {shown(self._section.spans)} was read"
+                f"{quoted_name(first.tables[0].path)}: no document of the training split has a span; expected some. "
+                f"{self._section.where_spans_are(first.tables[0].format)}"
             )
         for split in (cutting.VALIDATION, cutting.TEST):
             unseen = [
@@ -323,6 +327,14 @@ class SpanDataset:
                 f"{_counted(trimmed, 'span')} with blanks at an end, which are no part of what is learnt",
                 trimmed,
                 "leave the blanks out, if spans are compared with your own",
+            )
+
+        spans, inside = sum(part.spans for part in self._parts), sum(part.inside_words for part in self._parts)
+        if inside > _MANY_INSIDE * spans:
+            self._notice(
+                f"{inside:,} of {_counted(spans, 'span')} begin or end inside a word",
+                inside,
+                "look whether their places count characters, and whether `end` is one past the last one",
             )
 
     def _notice(self, message: str, count: int, remedy: str) -> None:

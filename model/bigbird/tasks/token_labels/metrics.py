@@ -11,7 +11,7 @@ recall over those that are right. (The task's own "partial" does not ask for the
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -48,13 +48,17 @@ class Counts:
         self.found.update(span.label for span in found)
         equal = set(gold) & set(found)
         self.right.update(span.label for span in equal)
-        left = [span for span in gold if span not in equal]
+        left: dict[str, deque[Span]] = {}
+        for span in gold:
+            if span not in equal:
+                left.setdefault(span.label, deque()).append(span)
         for span in found:
-            if span in equal:
+            if span in equal or not (others := left.get(span.label)):
                 continue
-            other = next((each for each in left if each.label == span.label and _overlap(each, span)), None)
-            if other is not None:
-                left.remove(other)
+            while others and others[0].end <= span.start:
+                others.popleft()
+            if others and others[0].start < span.end:
+                others.popleft()
                 self.partial[span.label] += 1
 
     def labels(self) -> list[str]:
@@ -133,7 +137,3 @@ def interval(documents: Sequence[tuple[Sequence[Span], Sequence[Span]]], seed: i
 def _f1_first(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     precision, recall, f1 = values
     return f1, precision, recall
-
-
-def _overlap(a: Span, b: Span) -> bool:
-    return a.start < b.end and b.start < a.end

@@ -13,7 +13,7 @@ from itertools import pairwise
 from bigbird.reports import report
 from bigbird.tasks.token_labels.metrics import per_label
 from bigbird.tasks.token_labels.scoring import LabelledDocument, SpanResults
-from bigbird.tasks.token_labels.spans import Span
+from bigbird.tasks.token_labels.spans import Span, overlapping
 
 DOCUMENTS = 8
 CHARACTERS = 2500  # of a document's text that are shown, at most
@@ -64,7 +64,7 @@ def _kinds(results: SpanResults) -> report.Html:
             if span not in equal:
                 counts[_became(span, found)] += 1
         counts["right"] += len(equal)
-        counts["found where there is none"] += sum(not any(_overlap(span, each) for each in gold) for span in found)
+        counts["found where there is none"] += sum(not overlapping(span, gold) for span in found)
     names = (
         "right",
         "other label",
@@ -81,7 +81,7 @@ def _kinds(results: SpanResults) -> report.Html:
 
 def _became(span: Span, found: Sequence[Span]) -> str:
     """What a span that was not found as it is became."""
-    touching = [each for each in found if _overlap(span, each)]
+    touching = overlapping(span, found)
     if any((each.start, each.end) == (span.start, span.end) for each in touching):
         return "other label"
     if any(each.label == span.label for each in touching):
@@ -180,7 +180,3 @@ def _mark(kind: str, inner: str, label: str) -> report.Html:
     sign, style = _STYLES[kind]
     name = f'<small style="font-weight:600">{sign}{html.escape(label)}</small> ' if label else ""
     return report.Html(f'<mark style="{style}">{name}{report.join(inner)}</mark>')
-
-
-def _overlap(a: Span, b: Span) -> bool:
-    return a.start < b.end and b.start < a.end

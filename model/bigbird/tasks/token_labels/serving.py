@@ -119,6 +119,10 @@ class SpanLabeler(tf.Module):
         count = tf.size(classes, tf.int64)
         bases = tf.concat([tf.where(is_base)[:, 0], [count]], axis=0)
         solid = tf.where(is_base | (classes == MARK))[:, 0]
+        opens = tf.concat(
+            [tf.fill([tf.minimum(count, 1)], True), text[1:] != text[:-1]], axis=0
+        )  # the first character of a text
+        others = tf.concat([tf.where((classes != MARK) | opens)[:, 0], [count]], axis=0)
         anchors = tf.where(is_base | (classes == SPACE))[:, 0]
         found, of_text = tf.gather(classes, anchors), tf.gather(text, anchors)
         before = tf.concat([tf.fill([tf.minimum(tf.size(found), 1)], tf.constant(SPACE, tf.uint8)), found[:-1]], axis=0)
@@ -136,6 +140,11 @@ class SpanLabeler(tf.Module):
         if self._layout.units == "words":
             begins &= tf.gather(word_starts, first) > 0
         at = tf.where(begins)[:, 0]
+        places = tf.gather(first, at)
+        at = tf.boolean_mask(
+            at, tf.concat([tf.constant([-1], tf.int64), places[:-1]], axis=0)[: tf.size(places)] != places
+        )
+        begins = tf.scatter_nd(at[:, tf.newaxis], tf.fill([tf.size(at)], True), tf.shape(begins, tf.int64))
         of_piece = pieces.ids.value_rowids()
         unit = tf.cumsum(tf.cast(begins, tf.int64)) - 1
         units = tf.gather(of_piece, at)
@@ -145,7 +154,9 @@ class SpanLabeler(tf.Module):
             tf.boolean_mask(ends, inside), tf.boolean_mask(unit, inside), tf.size(at, tf.int64)
         )
         solid_ends = tf.concat([[0], solid + 1], axis=0)
-        return GraphUnits(at, tf.gather(first, at), tf.gather(solid_ends, tf.searchsorted(solid, last)), units)
+        unit_ends = tf.gather(solid_ends, tf.searchsorted(solid, last))
+        unit_ends = tf.gather(others, tf.searchsorted(others, unit_ends))
+        return GraphUnits(at, tf.gather(first, at), unit_ends, units)
 
     def _piece_logits(self, pieces: tf.RaggedTensor) -> tf.Tensor:
         """The scores of each piece, from the window where it has most context; float32[P, T]."""

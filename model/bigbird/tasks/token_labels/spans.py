@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -13,6 +14,10 @@ from bigbird.tasks.tables.values import BadValueError
 from bigbird.tasks.token_labels.words import MARK, Characters
 
 LONGEST_LABEL = 200
+
+_OWN_TEXT = "text"
+# What other tools count places in: encoding, bytes of a unit, and how it is called.
+_OTHER_COUNTS = (("utf-16-le", 2, "UTF-16 code units, as JavaScript does"), ("utf-8", 1, "bytes"))
 
 
 class Span(NamedTuple):
@@ -29,6 +34,12 @@ class Span(NamedTuple):
     label: str
 
 
+def overlapping(span: Span, others: Sequence[Span]) -> Sequence[Span]:
+    """Those of some spans that share a character with one; they are in the order of the text and share none with each other."""
+    first = bisect_right(others, span.start, key=lambda other: other.end)
+    return others[first : bisect_left(others, span.end, key=lambda other: other.start)]
+
+
 class Fields(NamedTuple):
     """How the values of a span are called, where it is an object."""
 
@@ -37,8 +48,57 @@ class Fields(NamedTuple):
     label: str
 
 
+class TextSpans(NamedTuple):
+    """The spans of a text.
+
+    Attributes:
+        spans: in the order of the text, without blanks at their ends.
+        trimmed: how many had such.
+        inside_words: how many begin or end between two letters or digits.
+    """
+
+    spans: list[Span]
+    trimmed: int
+    inside_words: int
+
+
+def read_spans(text: str, value: Any, column: str, fields: Fields) -> TextSpans:
+    """The spans of a text as they stand in a column: a list of objects, or of lists [start, end, label].
+
+    An object may have the span's text as `text`, as Label Studio and `bigbird predict` write it; it is compared.
+
+    Raises:
+        BadValueError: they are none, or not of this text; says what was found and what was expected.
+    """
+    parsed = parsed_spans(value, column, fields)
+    found = checked_spans(text, parsed)
+    for span, given in zip(parsed, value, strict=True):
+        own = given.get(_OWN_TEXT) if isinstance(given, dict) else None
+        if isinstance(own, str) and not _same_text(own, text[span.start : span.end]):
+            raise BadValueError(
+                f"has the span {_told(text, span)}, whose own text is {shown(own, 60)}; expected the same.{_other_places(text, span, own)}"
+            )
+    return found
+
+
+def _same_text(a: str, b: str) -> bool:
+    """Whether texts differ in blanks alone."""
+    return "".join(a.split()) == "".join(b.split())
+
+
+def _other_places(text: str, span: Span, own: str) -> str:
+    """What a span's places seem to count, where its own text says so."""
+    if _same_text(own, text[span.start : span.end + 1]):
+        return " Is end the place of the last character? It is one past it here"
+    for encoding, size, what in _OTHER_COUNTS:
+        part = text.encode(encoding, "surrogatepass")[size * span.start : size * span.end]
+        if _same_text(own, part.decode(encoding, "ignore")):
+            return f" Places seem to count {what}; they count characters (code points) here"
+    return " Correct its places"
+
+
 def parsed_spans(value: Any, column: str, fields: Fields) -> list[Span]:
-    """Spans as they stand in a column: a list of objects, or of lists [start, end, label]; in their order there.
+    """Spans as they stand in a column, in their order there.
 
     Raises:
         BadValueError: it is none; says what was found and what was expected.
@@ -81,18 +141,20 @@ def _parsed(value: Any, column: str, fields: Fields) -> Span:
     return Span(start, end, label)
 
 
-def checked_spans(text: str, spans: Sequence[Span]) -> tuple[list[Span], int]:
-    """Spans in the order of the text, without blanks at their ends, and how many had such.
+def checked_spans(text: str, spans: Sequence[Span]) -> TextSpans:
+    """Spans that fit their text.
 
     Raises:
         BadValueError: a span is outside the text, empty, cuts a character, or overlaps another one.
     """
     characters = Characters.of(text)
     found, trimmed = [], 0
-    for span in sorted(spans):
+    ordered = sorted(spans)
+    for span in ordered:
         _check_place(text, span)
-        start = int(characters.next_base(np.array([span.start]))[0])
-        end = int(characters.solid_end(np.array([span.end]))[0])
+    starts = characters.next_base(np.array([span.start for span in ordered], np.int64)).tolist()
+    ends = characters.solid_end(np.array([span.end for span in ordered], np.int64)).tolist()
+    for span, start, end in zip(ordered, starts, ends, strict=True):
         for place, which in ((span.start, "start"), (span.end, "end")):
             if place < len(text) and characters.classes[place] == MARK:
                 raise BadValueError(
@@ -111,7 +173,8 @@ def checked_spans(text: str, spans: Sequence[Span]) -> tuple[list[Span], int]:
             raise BadValueError(
                 f"has the span {_told(text, before)} {what}; expected spans that do not overlap. Keep one of them"
             )
-    return found, trimmed
+    inside = characters.inside_word(np.array(starts, np.int64)) | characters.inside_word(np.array(ends, np.int64))
+    return TextSpans(found, trimmed, int(inside.sum()))
 
 
 def _check_place(text: str, span: Span) -> None:
@@ -129,7 +192,7 @@ def _check_place(text: str, span: Span) -> None:
 
 def _other_count(text: str, end: int) -> str:
     """What else than characters a place beyond the text may count."""
-    for encoding, size, what in (("utf-16-le", 2, "UTF-16 code units, as JavaScript does"), ("utf-8", 1, "bytes")):
+    for encoding, size, what in _OTHER_COUNTS:
         if len(text) < end <= len(text.encode(encoding, "surrogatepass")) // size:
             return (
                 f" The text has so many {what}: are places counted in these? They count characters (code points) here"
@@ -146,8 +209,8 @@ class Fitted(NamedTuple):
 
     Attributes:
         spans: (first unit, last unit, label) of each that can be expressed, in the order of the text.
-        widened: how many of these are longer than they were.
-        lost: how many cannot be expressed: no unit is theirs, or another span has it.
+        widened: how many of these are not what they were: longer, or without a unit that the span before takes.
+        lost: how many cannot be expressed: no unit is theirs alone.
     """
 
     spans: list[tuple[int, int, str]]
@@ -167,7 +230,8 @@ def fit(spans: Sequence[Span], starts: np.ndarray, ends: np.ndarray) -> Fitted:
     taken = -1  # the last unit of the span before
     for span in spans:
         first, last = int(np.searchsorted(ends, span.start, "right")), int(np.searchsorted(starts, span.end)) - 1
-        if first > last or first <= taken:
+        first = max(first, taken + 1)
+        if first > last:
             lost += 1
             continue
         taken = last

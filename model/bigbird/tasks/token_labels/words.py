@@ -1,12 +1,14 @@
 """Where words begin in a text of any script, and the units that are labelled: words, or the vocabulary's pieces.
 
-A word is a run of letters and digits. Every other visible character is a word by itself: punctuation, symbols, and the letters
-of scripts that put no spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan, ...). Marks that combine with a
+A word is a run of letters and digits. Every other visible character is a word by itself: punctuation, symbols, characters for private
+use (bullets of word processors), and the letters of scripts that put no spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan, ...). Marks that combine with a
 character, joiners and variation selectors belong to it; a character that shows nothing ends and begins nothing. The classes are
 Unicode's general categories, as Python has them.
 
 A unit begins with a piece of the vocabulary whose first letter, digit or other sign begins a word ("words") or is any ("pieces"), and ends
-before the next unit. Its characters go from that first one to its last visible one, so offsets are exact whatever the pieces are.
+before the next unit; of several pieces that are one character (an accent or a Korean syllable taken apart) the first one counts. Its
+characters go from that first one to its last visible one, with the marks that belong to it, also those that the vocabulary leaves out: offsets
+never cut a character, whatever the pieces are.
 
 `bigbird.tasks.token_labels.serving` does the same in TensorFlow's graph, line by line.
 """
@@ -58,14 +60,11 @@ _LAST = 0xE0200
 @cache
 def character_classes() -> np.ndarray:
     """The class of each character, uint8[0x110000]."""
-    classes = np.full(0x110000, WORD, np.uint8)
-    by_category = {"Z": SPACE, "P": ALONE, "S": ALONE, "M": MARK}
+    classes = np.full(0x110000, ALONE, np.uint8)
+    by_category = {"L": WORD, "N": WORD, "Z": SPACE, "M": MARK, "Cc": SPACE, "Cf": FORMAT}
     for point in (*range(_LAST_LETTER), *range(0xE0000, _LAST)):
         category = unicodedata.category(chr(point))
-        if category in ("Cc", "Cf"):
-            classes[point] = SPACE if category == "Cc" else FORMAT
-        else:
-            classes[point] = by_category.get(category[0], WORD)
+        classes[point] = by_category.get(category, by_category.get(category[0], ALONE))
     for places in _UNSPACED:
         part = classes[places.start : places.stop]
         part[part == WORD] = ALONE
@@ -113,6 +112,16 @@ class Characters(NamedTuple):
         """One past the last visible character before each place; 0 where there is none. int64[n]."""
         return np.concatenate([[0], self.solid + 1])[np.searchsorted(self.solid, places)]
 
+    def inside_word(self, places: np.ndarray) -> np.ndarray:
+        """Whether each place is between two letters or digits. bool[n]."""
+        letters = np.concatenate([[False], self.classes == WORD, [False]])
+        return letters[places] & letters[places + 1]
+
+    def with_marks(self, ends: np.ndarray) -> np.ndarray:
+        """Each place moved behind the marks that stand there, which belong to the character before it. int64[n]."""
+        others = np.flatnonzero(self.classes != MARK)
+        return np.append(others, len(self.classes))[np.searchsorted(others, ends)]
+
 
 class Units(NamedTuple):
     """What is labelled in a text.
@@ -144,8 +153,9 @@ def find_units(text: str, pieces: Pieces, unit: Unit) -> Units:
     at = np.flatnonzero(begins)
     if not len(at):
         return Units(at, at, at)
+    at = at[np.append(True, np.diff(firsts[at]) > 0)]
     ends = characters.solid_end(np.maximum.reduceat(pieces.ends, at))
-    return Units(at, firsts[at], ends)
+    return Units(at, firsts[at], characters.with_marks(ends))
 
 
 def find_words(text: str) -> list[tuple[str, int, int]]:
