@@ -8,7 +8,7 @@ from bigbird.manifests import InputFacts, PredictionsManifest
 from bigbird.support.artifacts import json_bytes
 from bigbird.support.errors import InputError
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of
-from bigbird_components.predict.rows import Shard
+from bigbird_components.predict.rows import RowRange
 
 
 def identity(**changes):
@@ -175,7 +175,7 @@ def test_an_outcome_that_cannot_be_read_counts_as_not_answered(folder, job, left
         (folder / "work" / f"part-0000{number}.json").write_text(content)
         (folder / "work" / f"part-0000{number}.jsonl").write_text("{}\n")
     assert job.begin(identity(), "jsonl", overwrite=False).shards
-    assert job.answered([Shard(0, 0, 5, 1), Shard(1, 5, 5, 1)]) == {0}
+    assert job.answered([RowRange(0, 0, 5, 1), RowRange(1, 5, 5, 1)]) == {0}
 
 
 @pytest.mark.parametrize("left", [None, "", '"ok"'])
@@ -185,7 +185,7 @@ def test_rows_that_are_not_there_whole_are_read_again(folder, job, left):
     rows = folder / "work" / "rows.jsonl"
     rows.unlink() if left is None else rows.write_text(left)
     assert job.begin(identity(), "jsonl", overwrite=False) == JobState(identity=identity(), shards=None)
-    assert job.answered([Shard(0, 0, 5, 1)]) == {0}  # the same rows come out again
+    assert job.answered([RowRange(0, 0, 5, 1)]) == {0}  # the same rows come out again
 
 
 @pytest.mark.parametrize("left", ["", '{"identity": 3}'])

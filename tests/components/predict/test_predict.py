@@ -157,8 +157,8 @@ def interrupted(classified, table, tmp_path, monkeypatch):
 
     answer_shards, model = module.answer_shards, classified / "saved_model"
 
-    def stops(place, shards, told):
-        answer_shards(place, shards[:2], told)
+    def stops(files, shards, told):
+        answer_shards(files, shards[:2], told)
         raise KeyboardInterrupt
 
     def start(**options):
