@@ -69,7 +69,7 @@ def build_pipeline(target: Target) -> BaseComponent:
             beam_options: Apache Beam's command-line options.
             recipe: an experiment's YAML, as text.
             init_checkpoint: weights to start from; from scratch where empty.
-            metric_threshold: the primary metric's least value at which the model is exported; every model is at -1 or less.
+            metric_threshold: the primary metric's least value at which the model is exported; the default keeps none back.
             overrides: key.path=value,key.path=value on top of everything.
             model_name: the registered model that this run makes a version of, where models are registered.
             margin: by how much of the primary metric it must beat the present default version to replace it.

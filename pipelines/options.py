@@ -75,8 +75,8 @@ def training_options(command: Any) -> Any:
         shortcut_options,
         click.option(
             "--metric-threshold",
-            type=Finite(min=-1, max=1),
-            help="The primary metric's least value, from -1 to 1, at which the model is exported.  [default: none]",
+            type=Finite(max=1),
+            help="The primary metric's least value, at most 1, at which the model is exported.  [default: none]",
         ),
         click.option(
             "--override",
