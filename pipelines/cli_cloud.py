@@ -57,7 +57,7 @@ def _placed(platform: RemotePlatform, options: dict[str, Any]) -> Placement:
         for name in other.options:
             if other is not platform and own[name]:
                 hint = other.elsewhere.get(name, "leave it out on")
-                raise InputError(f"{_flag(name)}: is {other.title}'s; {hint} {platform.title}")
+                raise InputError(f"{_flag(name)}: works only on {other.title}; {hint} {platform.title}")
     if given["machine"] and given["machine"] not in platform.machines:
         raise InputError(
             f"--machine {given['machine']}: {platform.title} has none; expected one of {', '.join(platform.machines)}"

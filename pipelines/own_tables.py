@@ -90,7 +90,7 @@ def _with_options(given: Mapping[str, Any]) -> list[str]:
 def _told_task(given: Mapping[str, Any], options: Mapping[str, Any], files: Names) -> tuple[str, str]:
     """The task that the user's own tables tell, and why; ("", "") where nothing says that there are such.
 
-    Options and keys of the data section tell it where one task alone has them, then the files' names where one alone reads such;
+    Options and keys of the data section tell it where only one task has them, then the files' names where only one reads such;
     otherwise it is the first in the registry.
     """
     tables, reason = table_task_names(), ""

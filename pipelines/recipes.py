@@ -138,7 +138,7 @@ def _known(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differing(value: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a tree that another one has not, or with another value."""
+    """The keys of a tree that another one lacks, or has with another value."""
     found: dict[str, Any] = {}
     for name, inner in value.items():
         before = other.get(name)

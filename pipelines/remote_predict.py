@@ -112,7 +112,7 @@ def _files(table: str) -> tuple[Sequence[str], str]:
     for each in tables:
         if each.format != FORMAT or each.path.endswith(".gz"):
             raise InputError(
-                f"{each.path}: expected JSON Lines (.jsonl), not compressed: the platform gives a model the columns' names of no other table. "
+                f"{each.path}: expected uncompressed JSON Lines (.jsonl): from tables of other formats the platform gives a model values without their columns' names. "
                 "Write the table as JSON Lines, or answer it without --target"
             )
     return [each.path for each in tables], FORMAT

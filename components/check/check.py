@@ -48,7 +48,7 @@ SUSPECTS = Check(
     "suspects",
     "warning",
     "rows",
-    "whose label is probably wrong, as the model of --predictions is confidently of another mind",
+    "whose label is probably wrong, as the model of --predictions is confident of another one",
     "look at them, the least likely first",
 )
 CHECKS: tuple[Check, ...] = (*TABLE_CHECKS, *ROW_CHECKS)

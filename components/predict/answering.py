@@ -238,7 +238,7 @@ class _Asked:
         """How many examples the model does not read all of; None where its files do not say how it reads.
 
         Texts are cut into pieces once more for it, which takes as long as all else that is done here with a short one. So it is
-        done for those alone that may be too long: a text has no more pieces than bytes, and one.
+        done only for those that may be too long: a text has no more pieces than bytes, and one.
         """
         vocabulary, dataset = self._vocabulary, self.dataset
         if vocabulary is None or dataset is None:
@@ -273,6 +273,6 @@ def _load(model: str, digest: str) -> _Asked:
     asked = _Asked(stack.enter_context(local_model(model)))
     if asked.digest != digest:
         raise InputError(
-            f"{model}: is not the model any more that this job began with; give the old one, or begin anew with --overwrite"
+            f"{model}: is no longer the model that this job began with; give that model again, or begin anew with --overwrite"
         )
     return asked

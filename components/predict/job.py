@@ -128,8 +128,8 @@ class Output:
         begun = state is not None and state.shards is not None
         if state is not None and begun and not overwrite:
             raise InputError(
-                f"{self.folder}: holds a job that has not ended, with another {_difference(state.identity, identity)}; give the same "
-                "again to go on with it, another folder, or --overwrite to begin anew"
+                f"{self.folder}: holds an unfinished job whose {_difference(state.identity, identity)} differs; give the same options again to "
+                "go on with it, give another folder, or pass --overwrite to begin anew"
             )
         if not begun:
             check_replaceable(self.folder, [name for name in names if name != WORK], overwrite)

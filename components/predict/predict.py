@@ -31,7 +31,7 @@ from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.integrity import Facts, facts_of_file
 from bigbird.support.locks import locked
-from bigbird.support.text_files import shown
+from bigbird.support.text_files import amount, shown
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage, find_tables
 from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
@@ -152,7 +152,7 @@ def _outside(tables: Sequence[Table], output: str, given: str) -> Sequence[Table
     """The tables without those of the output folder, which a pattern may match once something is answered."""
     found = [each for each in tables if not storage.holds(output, each.path)]
     if not found:
-        raise InputError(f"{given}: matches files of the output folder {output} alone; expected tables to answer")
+        raise InputError(f"{given}: matches only files of the output folder {output}; expected tables to answer")
     left = len(tables) - len(found)
     if left:
         _log.info(f"{given}: {left:,} of the files that match are left out, as they are in the output folder {output}")
@@ -371,7 +371,7 @@ def _say(manifest: PredictionsManifest, output: str) -> None:
     if manifest.cut is None:
         _log.info("how many are longer than the model reads is not known: an earlier version exported the model")
     if manifest.rejected:
-        _log.info(f"rejected {manifest.rejected:,} rows, see {REJECTED}")
+        _log.info(f"rejected {amount(manifest.rejected, 'row')}, see {REJECTED}")
     for name, other in manifest.renamed.items():
         _log.info(f"column {shown(name, 60)} is written as {shown(other, 60)}, as the answers have one of its name")
     if manifest.labels:

@@ -18,6 +18,7 @@ from bigbird.layers.types import Tensor
 from bigbird.optimization import WarmupDecay
 from bigbird.support.console import Progress
 from bigbird.support.errors import TrainingDiverged
+from bigbird.support.text_files import amount
 from bigbird_components.train.input_wait import InputWait, waited
 from bigbird_components.train.interruption import Interrupted, Interruption
 from bigbird_components.train.logs import Logs
@@ -277,10 +278,9 @@ class TrainingLoop:
         self._logs.write("early_stopping", self.state.step, waiting)
         by = f" by more than {config.min_delta:g}" if config.min_delta else ""
         count = waiting["validations"]
-        found = "no number" if waiting["value"] is None else f"not better than {waiting['value']:.4f}{by}"
+        found = "was not a number" if waiting["value"] is None else f"did not improve on {waiting['value']:.4f}{by}"
         self._progress.finish(
-            f"early stopping at step {self.state.step:,} of {self._total:,}: for {count} validation{'s' * (count > 1)} the metric "
-            f"was {found}"
+            f"early stopping at step {self.state.step:,} of {self._total:,}: in {amount(count, 'validation')} the metric {found}"
         )
 
     def _save(self) -> None:

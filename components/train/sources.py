@@ -162,7 +162,7 @@ def _fill(experiment: Experiment, manifest: DatasetManifest, vocabulary: Path) -
             f"task.model.encoder.bigbird.vocab_size is {task.encoder.vocab_size}, but the dataset's vocabulary has {size} "
             "pieces; expected at least as many"
             + (
-                f". {task.init_checkpoint} has so many rows of word embeddings: preprocess with the vocabulary that it was "
+                f". {task.init_checkpoint} has {task.encoder.vocab_size} rows of word embeddings: preprocess with the vocabulary that it was "
                 "trained with"
                 if task.init_checkpoint
                 else ""

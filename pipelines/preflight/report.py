@@ -147,7 +147,7 @@ def print_report(findings: Findings) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     for remedy in remedies(findings):
-        console.print(f"take {remedy}", markup=False)
+        console.print(f"use {remedy}", markup=False)
     if findings.fits:
         console.print("not included:")
         for note in not_included(findings):

@@ -138,7 +138,7 @@ def fill_encoder(task: Task, found: Mapping[str, Any], source: str) -> Task:
     except ValidationError as error:
         words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{source}: its encoder does not fit this run: {words}. What the run leaves open under {KEY} is the checkpoint's"
+            f"{source}: its encoder does not fit this run: {words}. Settings under {KEY} that the run leaves open are taken from the checkpoint"
         ) from None
     return filled
 

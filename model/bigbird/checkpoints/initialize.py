@@ -126,7 +126,7 @@ def _leave_other_heads(
             return [f"the {facts.head} head: left out, as task.model.head is {head}"]
         return [f"the head on pooling {facts.pooling}: left out, as task.model.pooling is {pooling}"]
     given = {f"pooler_dense/{part}" for part in ("kernel", "bias")} if cls_pooler else set()
-    if stored and stored | given != targets:  # a span's logits are not a class's, though there be two of either
+    if stored and stored | given != targets:  # the two logits of a span are not those of two classes
         logits = [name for name in sorted(stored) if name.startswith("logits/")]
         for name in logits:
             del checkpoint.weights[name]

@@ -30,7 +30,7 @@ def is_bert(checkpoint: Checkpoint) -> bool:
 
 
 def lengthen(checkpoint: Checkpoint, positions: int | None, types: int | None) -> None:
-    """Gives a BERT's tables more rows, or the first so many positions, and notes what was done.
+    """Gives a BERT's tables more rows, or fewer positions, and notes what was done.
 
     Args:
         checkpoint: a BERT's; changed.

@@ -72,7 +72,7 @@ Task = Literal["classifier", "span"]
 
 @dataclass(frozen=True)
 class Naming:
-    """How one kind names our parts; a part that it has not got is not in its tables.
+    """How one kind names our parts; a part that it lacks is not in its tables.
 
     Attributes:
         suffixes: what it puts behind a part's name, by the part's sort.

@@ -58,10 +58,10 @@ def test_a_job_goes_on_where_it_was(folder, job):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_digest": "n"}, "another model;"),
-        ({"input": [InputFacts(path="t.csv", bytes=3, digest="b")]}, "another input;"),
-        ({"version": "2"}, "another version of this project;"),
-        ({"settings": {"id": "name"}}, "another setting of id;"),
+        ({"model_digest": "n"}, "job whose model differs;"),
+        ({"input": [InputFacts(path="t.csv", bytes=3, digest="b")]}, "job whose input differs;"),
+        ({"version": "2"}, "job whose version of this project differs;"),
+        ({"settings": {"id": "name"}}, "job whose setting of id differs;"),
     ],
 )
 def test_another_job_is_refused_unless_it_is_to_begin_anew(folder, job, changes, words):
@@ -138,7 +138,7 @@ def test_files_beside_a_job_that_is_refused_stay_and_only_what_was_half_written_
     (folder / "work" / ".part-00000.jsonl.0123abcd.tmp").write_text("half")
     (folder / ".foo.tmp").write_text("mine")
     before = contents(folder)
-    with pytest.raises(InputError, match="another model"):
+    with pytest.raises(InputError, match="job whose model differs"):
         job.begin(identity(model_digest="n"), "jsonl", overwrite=False)
     assert contents(folder) == before
     job.begin(identity(), "jsonl", overwrite=False)
