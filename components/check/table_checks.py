@@ -31,7 +31,6 @@ NAMED = 0.95  # share of a label's rows whose text names it
 NAMED_ROWS = 10
 FEW_ROWS = 100  # of a training split
 MAIN_SCRIPT = 0.9
-OUTLYING = 20  # times the distance of the quartiles
 _PLACEHOLDERS = frozenset("n a|na|nan|nil|null|none|unknown|undefined|missing|todo|tbd|not available".split("|"))
 
 
