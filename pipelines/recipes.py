@@ -62,9 +62,9 @@ def recipe_file(name_or_file: str) -> Path:
     return file
 
 
-def default_recipe(task: str, init_checkpoint: str = "") -> str:
+def default_recipe(task: str, *, published: bool) -> str:
     """The published recipe where training starts from published weights, else one small enough for a laptop."""
-    return family_of_task(task).recipe(task, published=bool(init_checkpoint))
+    return family_of_task(task).recipe(task, published=published)
 
 
 # ------------------------------------------------------------------------------------------- every key, commented

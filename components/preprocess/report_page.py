@@ -131,11 +131,11 @@ def _short(name: str, most: int = 80) -> str:
 
 
 def _rejected(rejected: list[dict[str, Any]]) -> report.Html:
-    shown = [[bad["file"], bad["where"], bad["problem"], bad["record"][:200]] for bad in rejected[:20]]
+    rows = [[bad["file"], bad["where"], bad["problem"], bad["record"][:200]] for bad in rejected[:20]]
     return report.section(
         "Rejected records",
         f"{amount(len(rejected), 'record')} left out; rejected.jsonl has them all.",
-        report.table(["file", "where", "problem", "record"], shown),
+        report.table(["file", "where", "problem", "record"], rows),
     )
 
 

@@ -320,7 +320,7 @@ class _Interval:
     def steps(self) -> int:
         return int(self._sums["steps"])
 
-    def add(self, figures: np.ndarray, seconds: float, waited: float) -> None:
+    def add(self, figures: np.ndarray, seconds: float, waited_s: float) -> None:
         """Takes the figures of updates, float64[n, 3] as `TrainingSteps.wait` gives them, and the seconds they took and waited."""
         for loss, norm, tokens in figures.tolist():  # one by one: the sums do not depend on when the host looked
             self._sums["steps"] += 1
@@ -328,7 +328,7 @@ class _Interval:
             self._sums["gradient_norm"] += norm
             self._tokens += tokens
         self._timed += len(figures)
-        self._seconds, self._waited = self._seconds + seconds, self._waited + waited
+        self._seconds, self._waited = self._seconds + seconds, self._waited + waited_s
 
     def sums(self) -> dict[str, float]:
         """What a checkpoint keeps of the interval."""

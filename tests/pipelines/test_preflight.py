@@ -165,7 +165,7 @@ def test_each_override_must_be_one_and_the_kernel_is_jax_own():
     kernel = "task.model.encoder.bigbird.attention.implementation=pallas"
     result = preflight("--task", "sst2", "--override", kernel)
     assert result.exit_code == 2
-    assert "is pallas, a kernel of JAX', but runtime.backend is tensorflow" in result.stderr
+    assert "is pallas, which is written in JAX, but runtime.backend is tensorflow" in result.stderr
 
 
 def test_a_batch_that_cannot_be_split_is_refused():

@@ -214,12 +214,12 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
 
 def _settings_file(path: str, store: Store) -> str:
     """The nearest params.yaml or config.yaml; "" where there is none."""
-    places = folders(path, store)
-    for place in places:
+    found = folders(path, store)
+    for folder in found:
         for name in (settings.PARAMS_FILE, RUN_CONFIG_FILE):
-            if name in store.names(place):
-                return f"{place}/{name}"
-    run = _above(places[0])  # the Model Garden keeps its best checkpoints in a folder of the run's
+            if name in store.names(folder):
+                return f"{folder}/{name}"
+    run = _above(found[0])  # the Model Garden keeps its best checkpoints in a folder of the run's
     return f"{run}/{settings.PARAMS_FILE}" if {settings.PARAMS_FILE, _TF_POINTER} <= store.names(run) else ""
 
 

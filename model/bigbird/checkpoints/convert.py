@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.beside import Disk, HeadFacts, head_facts, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.lengthen import advice
+from bigbird.checkpoints.names import Target
 from bigbird.checkpoints.published import Checkpoint
-from bigbird.config import BigBirdEncoderConfig
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest
 from bigbird.storage import check_output
 from bigbird.support.artifacts import new_folder
@@ -24,8 +25,6 @@ from bigbird.support.text_files import decode
 from bigbird.text.files import Examined, examine_vocabulary
 from bigbird.version import provenance
 
-Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
-TARGETS: tuple[Target, ...] = get_args(Target)
 TENSORFLOW_PREFIX = "ckpt"
 
 
@@ -124,12 +123,11 @@ def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
         return []
     code = {"model_garden": "the Model Garden's", "google_research": "google-research's"}.get(to, "Hugging Face's")
     default = BigBirdEncoderConfig()
-    key = "task.model.encoder.bigbird"
     told = []
     if to != "hugging_face" and encoder.attention.implementation == "dense":
         told.append(
             f"the model attends fully at every length, which a {to} checkpoint does not say; training on it needs "
-            f"{key}.attention.implementation=dense"
+            f"{ENCODER_KEY}.attention.implementation=dense"
         )
     if to != "hugging_face" and (
         encoder.hidden_activation == "gelu_erf" or encoder.layer_norm_epsilon != default.layer_norm_epsilon
@@ -142,7 +140,7 @@ def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
     if to == "model_garden" and sparse and encoder.random_pattern != default.random_pattern:
         told.append(
             "the model's random blocks follow google-research's rule, which a model_garden checkpoint does not say; training "
-            f"on it needs {key}.random_pattern=google_research"
+            f"on it needs {ENCODER_KEY}.random_pattern=google_research"
         )
     if to != "model_garden" and sparse and encoder.random_pattern == "model_garden":
         told.append(

@@ -12,7 +12,7 @@ from bigbird.checkpoints.beside import HeadFacts, head_facts, settings_of
 from bigbird.checkpoints.lengthen import advice, is_bert, lengthen
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
-from bigbird.config import BigBirdEncoderConfig
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 
@@ -25,7 +25,6 @@ _POOLER, _WORDS, _TYPES, _POSITIONS = (
     "encoder/embeddings/type/embeddings",
     "encoder/embeddings/position/embeddings",
 )
-_KEY = "task.model.encoder.bigbird"
 
 # What changes what the weights compute. The second are the attention pattern's, which a dense model has no use for.
 _COMPUTATION = ("hidden_activation", "layer_norm_epsilon", "num_attention_heads")
@@ -171,10 +170,10 @@ def _check_encoder(checkpoint: Checkpoint, targets: dict[str, Any]) -> None:
 
 def _remedy(name: str, array: np.ndarray) -> str:
     if name == _POSITIONS:
-        return f"; set {_KEY}.max_position_embeddings={len(array)} and seq_length to at most that"
+        return f"; set {ENCODER_KEY}.max_position_embeddings={len(array)} and seq_length to at most that"
     if name == _WORDS:
-        return f"; make the dataset with the checkpoint's vocabulary, and set {_KEY}.vocab_size={len(array)} if that has fewer pieces"
-    return f"; set {_KEY}.type_vocab_size={len(array)}" if name == _TYPES else ""
+        return f"; make the dataset with the checkpoint's vocabulary, and set {ENCODER_KEY}.vocab_size={len(array)} if that has fewer pieces"
+    return f"; set {ENCODER_KEY}.type_vocab_size={len(array)}" if name == _TYPES else ""
 
 
 def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderConfig) -> None:
@@ -191,7 +190,7 @@ def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderCon
         found += [(key, said[key], getattr(config, key)) for key in _PATTERN if key in said]
         found += _full_lengths(said, config)
     problems = [
-        f"{key} is {shown(value, 40)} there, {shown(own)} here; set {_KEY}.{key}={_yaml(value)}"
+        f"{key} is {shown(value, 40)} there, {shown(own)} here; set {ENCODER_KEY}.{key}={_yaml(value)}"
         for key, value, own in found
         if value != own
     ]

@@ -26,6 +26,10 @@ class AttentionConfig(Section):
     )
 
 
+ENCODER_KEY = "task.model.encoder.bigbird"
+"""Where a configuration has the encoder."""
+
+
 class BigBirdEncoderConfig(Section):
     """The encoder. Defaults are the published base model's.
 

@@ -95,10 +95,10 @@ def lay_out(a: list[int], b: list[int] | None, layout: Layout, cls: int, sep: in
         first = [cls, *_cut(a, keep_a, layout), sep]
         return [Record([*first, *_cut(b, keep_b, layout), sep], len(first))]
     if layout.long_documents == "windows":
-        parts = [a[start:end] for start, end in windows_of(len(a), layout)]
+        read = [a[start:end] for start, end in windows_of(len(a), layout)]
     else:
-        parts = [_cut(a, layout.max_length - 2, layout)]
-    return [Record([cls, *part, sep], len(part) + 2) for part in parts]
+        read = [_cut(a, layout.max_length - 2, layout)]
+    return [Record([cls, *part, sep], len(part) + 2) for part in read]
 
 
 def shortened(record: Mapping[str, Any], length: int, layout: Layout) -> dict[str, Any] | None:
