@@ -141,7 +141,7 @@ class RuntimeConfig(Section):
         "one_device", description="TensorFlow's: over which devices and machines a batch is spread"
     )
     tpu: str = Field("", description="name or address of a TPU; local is this machine's")
-    num_gpus: Count | None = Field(None, description="default: all that the machine has")
+    num_gpus: Count | None = Field(None, description="of each machine; default: all that it has")
     worker_hosts: str = Field("", description="host:port of every worker, comma-separated, the same on each")
     task_index: Integer = Field(-1, description="this worker's place in worker_hosts")
     mixed_precision_dtype: Literal["float32", "bfloat16"] = Field(
