@@ -215,7 +215,7 @@ class _Run:
             )
         except InputError as error:
             problem = str(error)
-        same = self.model_dir / native.CHECKPOINTS / f"step-{state.best['step']:08d}"
+        same = native.step_folder(self.model_dir, state.best["step"])
         try:
             native.copy_best(same, best)
             _say(f"{problem}. Written again from {same}")
