@@ -9,6 +9,7 @@ from bigbird.config.model import (
     Head,
     PlainModelConfig,
     Pooling,
+    check_encoder_pooler,
 )
 from bigbird.config.overrides import parse_override
 from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Positive, Section
@@ -48,6 +49,7 @@ __all__ = [
     "Section",
     "Task",
     "TrainerConfig",
+    "check_encoder_pooler",
     "load_experiment",
     "parse_override",
     "read_yaml",

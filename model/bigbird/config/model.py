@@ -124,6 +124,14 @@ Head = Literal["model_garden", "hugging_face"]
 Pooling = Literal["cls", "mean"]
 
 
+def check_encoder_pooler(use_encoder_pooler: bool, head: Head, pooling: Pooling) -> None:
+    """Raises ValueError where a classifier's head would not use the encoder's pooler as it is asked to."""
+    if head == "hugging_face" and use_encoder_pooler:
+        raise ValueError("use_encoder_pooler goes with head: model_garden; Hugging Face's head has its own layer")
+    if pooling == "mean" and use_encoder_pooler:
+        raise ValueError("use_encoder_pooler goes with pooling: cls; the encoder's pooler sees the first token only")
+
+
 class PlainModelConfig(Section):
     """A model whose head has no settings of its own."""
 
