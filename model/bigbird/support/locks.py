@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,16 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of this machine since it s
 
 
 @contextmanager
-def locked(folder: str | os.PathLike[str], what: str, *, inside: bool = False) -> Iterator[None]:
+def locked(
+    folder: str | os.PathLike[str], what: str, *, inside: bool = False, while_held: Callable[[], None] | None = None
+) -> Iterator[None]:
     """Holds a folder's lock while the block runs.
 
     Args:
         folder: the folder that the block writes; need not exist yet.
         what: who writes it, for others' messages: "training".
         inside: keeps the lock file in the folder, which then must exist; else beside it, for folders that are replaced.
+        while_held: called again and again until no other process holds it; None refuses at once.
 
     Raises:
         InputError: another process holds it; names the process.
@@ -48,7 +51,7 @@ def locked(folder: str | os.PathLike[str], what: str, *, inside: bool = False) -
     """
     folder = Path(folder).resolve()
     path = folder / ".lock" if inside else folder.with_name(f".{folder.name}.lock")
-    descriptor = _take(path, folder)
+    descriptor = _take(path, folder) if while_held is None else _take_when_free(path, folder, while_held)
     holder = this_holder(what)
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(descriptor, holder, ended), name="lock", daemon=True)
@@ -99,6 +102,14 @@ def _take(path: Path, folder: Path) -> int:
                 os.close(descriptor)
             raise
         return descriptor
+
+
+def _take_when_free(path: Path, folder: Path, while_held: Callable[[], None]) -> int:
+    while True:
+        try:
+            return _take(path, folder)
+        except InputError:
+            while_held()
 
 
 def _lock(descriptor: int) -> bool | None:
