@@ -10,11 +10,15 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bigbird.support.errors import InputError
+from bigbird.support.console import explained
+from bigbird.support.errors import InputError, ServiceError
+
+_log = logging.getLogger(__name__)
 
 _LOCAL = ("directrunner", "fnapirunner")
 # Where workers of a portable runner run that see this machine's files.
 _ENVIRONMENTS_HERE = ("LOOPBACK", "PROCESS")
+_LONGEST_FAILURE = 400  # characters of a runner's error that a message shows
 
 
 def parse_options(flags: Sequence[str] | str, own: Sequence[str] = ()) -> Any:
@@ -105,6 +109,28 @@ def local_runner(options: Any, *, processes: bool) -> Any:
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
     return fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(provision))
+
+
+@contextlib.contextmanager
+def told_failures(options: Any) -> Iterator[None]:
+    """Tells in one message why a runner could not be started or failed; those of this process raise what they raise.
+
+    Raises:
+        ServiceError: what another runner says.
+    """
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    try:
+        yield
+    except Exception as error:
+        if is_local(options) or explained(error) is not None:
+            raise
+        _log.debug("the runner's error", exc_info=True)
+        said = " ".join(str(error).split())[:_LONGEST_FAILURE] or type(error).__name__
+        raise ServiceError(
+            f"--runner={options.view_as(StandardOptions).runner}: could not run the pipeline ({said}); see the runner's own log, or "
+            "pass --verbose for the traceback"
+        ) from error
 
 
 @contextlib.contextmanager

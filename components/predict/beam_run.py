@@ -13,7 +13,7 @@ import apache_beam as beam
 from bigbird import storage
 from bigbird.support.console import EXIT_CODES, EXIT_INPUT, Progress, explained, hidden_native_stderr
 from bigbird.support.errors import InputError, ServiceError
-from bigbird_components.beam_options import is_local, local_runner, quiet_beam
+from bigbird_components.beam_options import is_local, local_runner, quiet_beam, told_failures
 from bigbird_components.predict.answering import JobFiles, answer_shards, outcome_name
 from bigbird_components.predict.rows import RowRange
 from bigbird_components.predict.whole_files import write_json
@@ -97,6 +97,7 @@ def _run(
 ) -> None:
     runner = local_runner(options, processes=True) if is_local(options) else None
     with (
+        told_failures(options),
         hidden_native_stderr() if runner is not None else contextlib.nullcontext(),
         quiet_beam(),
         _watched(answered, progress, 1.0 if runner is not None else 10.0),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bigbird.support.console import hidden_native_stderr
 from bigbird_components import beam_options
-from bigbird_components.beam_options import is_local, local_runner, quiet_beam
+from bigbird_components.beam_options import is_local, local_runner, quiet_beam, told_failures
 from bigbird_components.preprocess.local_shards import processes_for, shard_progress
 from bigbird_components.preprocess.worker_pool import Workers
 
@@ -39,6 +39,7 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
     Raises:
         InputError: a worker process of this machine was killed.
         WorkerError: one failed.
+        ServiceError: a runner elsewhere failed.
     """
     if (
         is_local(options)
@@ -56,6 +57,7 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
     # Several processes are `Workers`, not Beam's: here the work needs one.
     runner = local_runner(options, processes=False) if is_local(options) else None
     with (
+        told_failures(options),
         hidden_native_stderr() if runner is not None else contextlib.nullcontext(),
         quiet_beam(),
         shard_progress(shards, done_folder, local=runner is not None),
