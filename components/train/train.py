@@ -18,7 +18,7 @@ from bigbird.data.dataset import checksum
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import build_schedule
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, folder_here, inside, resolved
+from bigbird.support.artifacts import MANIFESTS, folder_here, inside, remove_left_over, resolved
 from bigbird.support.console import format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
@@ -27,6 +27,7 @@ from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
 from bigbird_components.train.backend import build_steps
 from bigbird_components.train.interruption import Interruption
+from bigbird_components.train.logs import HISTORY, LOG_FILES
 from bigbird_components.train.loop import LoopPlan, TrainingLoop
 from bigbird_components.train.sources import MODES, Mode, Sources, resolve
 from bigbird_components.train.start import with_start
@@ -89,8 +90,7 @@ _OWN_NAMES = (
     "validation",
     "config.yaml",
     *VOCABULARY_FILES,
-    "history.json",
-    "speed.json",
+    *LOG_FILES,
     "model.json",
 )
 
@@ -178,6 +178,9 @@ class _Run:
 
     def _prepare_folder(self) -> None:
         native.remove_unfinished(self.model_dir)
+        subdir = self.experiment.trainer.best_checkpoint_export_subdir
+        # Without a validation split the best checkpoint is that of a continuous validation, which may be writing it now.
+        remove_left_over(self.model_dir, [*LOG_FILES, *([subdir] if self.sources.validation else [])])
         (self.model_dir / "config.yaml").write_text(self.experiment.to_yaml(), encoding="utf-8")
         if self.sources.vocabulary is not None and self.sources.manifest is not None:
             expected, content = self.sources.manifest.vocabulary.sha256, self.sources.vocabulary.read_bytes()
@@ -287,9 +290,7 @@ class _Run:
             **provenance(),
         )
         if self.steps.is_chief:
-            files = (
-                file for file in ("config.yaml", *VOCABULARY_FILES, "history.json") if (self.model_dir / file).exists()
-            )
+            files = (file for file in ("config.yaml", *VOCABULARY_FILES, HISTORY) if (self.model_dir / file).exists())
             checksums = {file: integrity.facts_of_file(self.model_dir / file) for file in files}
             manifest = manifest.write(self.model_dir, checksums)
         _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")

@@ -17,11 +17,11 @@ from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import WarmupDecay
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside, write_json
+from bigbird.support.artifacts import MANIFESTS, inside, remove_left_over, write_json
 from bigbird.support.errors import InputError
 from bigbird_components.train.backend import build_steps
 from bigbird_components.train.interruption import Interruption
-from bigbird_components.train.logs import Logs
+from bigbird_components.train.logs import HISTORY, LOG_FILES, Logs
 from bigbird_components.train.loop import is_better
 from bigbird_components.train.sources import Sources
 from bigbird_components.train.steps import TrainingSteps
@@ -82,7 +82,7 @@ def _tell_of_history(model_dir: Path) -> None:
     """Notes the new history.json in the manifest of a run that has ended."""
     if (model_dir / MANIFESTS["model"]).exists():
         manifest = ModelManifest.read(model_dir)
-        facts = {"history.json": integrity.facts_of_file(model_dir / "history.json")}
+        facts = {HISTORY: integrity.facts_of_file(model_dir / HISTORY)}
         manifest.write(model_dir, (manifest.checksums or {}) | facts)
 
 
@@ -107,6 +107,9 @@ def validate_continuously(
         )
     steps = build_steps(experiment, _NO_TRAINING, [], interruption)
     validator = _validator(steps, experiment, sources)
+    if steps.is_chief:
+        remove_left_over(model_dir, (VALIDATION_FILE, trainer.best_checkpoint_export_subdir))
+        remove_left_over(model_dir / "validation", LOG_FILES)
     logs = Logs(model_dir / "validation", trainer.train_steps, enabled=steps.is_chief)
     best = _kept(inside(model_dir, trainer.best_checkpoint_export_subdir, "trainer.best_checkpoint_export_subdir"))
     result: dict[str, Any] = {}

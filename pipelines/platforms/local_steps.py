@@ -134,7 +134,7 @@ def remove_unfinished(folder: Path) -> None:
         goes_on = kind == RESUMABLE and (output / CHECKPOINTS).is_dir()
         if output.exists() and not goes_on and not (output / MANIFESTS[kind]).exists():
             delete(output)
-        remove_left_over(output.parent, output.name)
+        remove_left_over(output.parent, [output.name])
         delete(output.with_name(f".{output.name}.lock"))
 
 

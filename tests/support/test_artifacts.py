@@ -87,6 +87,20 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_hidden_files_of_the_users_own_beside_the_folder_stay_and_what_a_killed_process_left_goes(tmp_path):
+    for name in (".out.tmp", ".out.old", ".out.notes.tmp", ".other.0123abcd.tmp"):
+        (tmp_path / name).write_text("mine")
+    for name in (".out.0123abcd.tmp", ".out.89abcdef.old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".out.89abcdef.old" / "model.json").write_text("moved aside")
+    with pytest.raises(InputError, match="already holds files"):
+        new_folder(tmp_path / "out").__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".other.0123abcd.tmp", ".out.notes.tmp", ".out.old", ".out.tmp", "out",
+    ]  # fmt: skip
+    assert (tmp_path / "out" / "model.json").read_text() == "moved aside"
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["to a folder", "to nothing yet"])
 def test_a_link_is_followed(tmp_path, there):
     real, link = tmp_path / "real", tmp_path / "link"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,6 +15,7 @@ from bigbird.support import integrity
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
 from bigbird.support.locks import locked
+from bigbird.support.temporary_names import parse_temporary, temporary_sibling
 from bigbird.support.text_files import parse_json, read_text
 
 # What each stage, a conversion, a check and the answers to a table leave behind: the manifest that makes its folder whole.
@@ -72,7 +71,7 @@ def _copy_folder(source: Path, target: Path, last: Collection[str]) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON, replacing `path` in one step so that no reader sees half a file."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_sibling(path)
     try:
         temporary.write_bytes(json_bytes(value))
         os.replace(temporary, path)
@@ -235,7 +234,7 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
             target = _output_place(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(target, f"the step that writes {target.name}"))
-            remove_left_over(target.parent, target.name)
+            remove_left_over(target.parent, [target.name])
             names = [file.name for file in target.iterdir()] if target.is_dir() else []
         except OSError as error:
             raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
@@ -274,46 +273,59 @@ def _output_place(given: str | os.PathLike[str]) -> Path:
 
 def _filled(given: str | os.PathLike[str], target: Path) -> Iterator[Path]:
     """Yields the temporary folder, then puts it in its place."""
-    mark = f".{target.name}.{uuid.uuid4().hex[:8]}"
-    temporary, replaced = target.with_name(f"{mark}.tmp"), target.with_name(f"{mark}.old")
+    temporary = temporary_sibling(target)
     try:
         temporary.mkdir()
     except OSError as error:
         raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
     try:
         yield temporary
-        if target.is_dir():
-            move_folder(target, replaced)  # a folder that cannot be moved fails here, before anything is deleted
-        move_folder(temporary, target)
+        put_in_place(temporary, target)
     finally:
-        if replaced.exists() and not target.exists():
-            move_folder(replaced, target)
-        shutil.rmtree(replaced, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_left_over(parent: Path, name: str | None = None) -> None:
-    """Deletes what killed processes left of folders and files that they were writing; the caller holds the lock.
+def put_in_place(source: Path, target: Path, whole: Collection[str] = tuple(MANIFESTS.values())) -> None:
+    """Gives a folder that is whole its name; a folder that has the name goes once the new one is there, and stays if it fails.
+
+    Args:
+        source: the folder.
+        target: its name.
+        whole: as in `move_folder`.
+    """
+    replaced = temporary_sibling(target, "old")
+    try:
+        if target.is_dir():
+            move_folder(target, replaced, whole)  # one that cannot be moved fails here, before anything is deleted
+        move_folder(source, target, whole)
+    finally:
+        if replaced.exists() and not target.exists():
+            move_folder(replaced, target, whole)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def remove_left_over(folder: Path, paths: Iterable[str] | None = None) -> None:
+    """Deletes what killed processes left of files and folders that they were writing; the caller holds their lock.
 
     What was moved aside when its replacement was about to take its place is put back.
 
     Args:
-        parent: the folder to look in.
-        name: of the folder that was being written; None for everything in `parent`.
+        folder: the folder to look in.
+        paths: inside it, of the files and folders that the caller writes; None for all directly in it.
     """
-    for path in sorted(parent.iterdir()) if parent.is_dir() else ():
-        match = _LEFT_OVER.fullmatch(path.name)
-        if match is None or (name is not None and match["name"] != name):
+    ours = None if paths is None else {folder / path for path in paths}
+    parents = {folder} if ours is None else {target.parent for target in ours}
+    for path in [path for parent in parents if parent.is_dir() for path in sorted(parent.iterdir())]:
+        found = parse_temporary(path.name)
+        if found is None:
             continue
-        target = parent / match["name"]
-        if match["kind"] == "old" and not target.exists():
+        target = path.with_name(found.name)
+        if ours is not None and target not in ours:
+            continue
+        if found.kind == "old" and not target.exists():
             move_folder(path, target)
         else:
             delete(path)
-
-
-# How temporary siblings are called: see `new_folder` and `write_json`.
-_LEFT_OVER = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.(?P<kind>tmp|old)", re.DOTALL)
 
 
 def delete(path: Path) -> None:

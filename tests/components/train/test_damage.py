@@ -14,8 +14,8 @@ from bigbird.support.locks import locked
 from bigbird_components.train.train import train
 
 
-def _train(tree, dataset, model_dir):
-    return train(load_experiment("bigbird/glue", overrides=[tree]), model_dir, dataset=str(dataset))
+def _train(tree, dataset, model_dir, mode="train_and_eval"):
+    return train(load_experiment("bigbird/glue", overrides=[tree]), model_dir, mode, dataset=str(dataset))
 
 
 def _flip(file, place=-3):
@@ -142,11 +142,31 @@ def test_what_a_kill_while_writing_or_pruning_leaves_is_removed(copied):
     shutil.copytree(steps / "step-00000004", steps / "step-00000002")
     (steps / "step-00000002/state.json").unlink()
     (model / ".history.json.0123abcd.tmp").write_text("[")
-    (model / "best").rename(model / ".best.old")  # killed between moving it aside and putting the new one there
+    (model / "best").rename(
+        model / ".best.0123abcd.old"
+    )  # killed between moving it aside and putting the new one there
     _train(tree, dataset, model)
     assert sorted(path.name for path in steps.iterdir()) == [f"step-{step:08d}" for step in (4, 8, 12)]
     assert not [path.name for path in model.iterdir() if path.name.startswith(".")]
     native.check_checkpoint(model / "best")
+
+
+def test_training_and_a_continuous_validation_beside_it_leave_each_others_unfinished_files(copied):
+    tree, dataset, model, _ = copied
+    of_training = [model / "checkpoints/.step-00000016.0123abcd.tmp", model / ".history.json.0123abcd.tmp"]
+    of_validation = [model / ".best.0123abcd.tmp", model / ".validation.json.0123abcd.tmp"]
+
+    def left():
+        return [path.name for path in (*of_training, *of_validation) if path.exists()]
+
+    for path in (*of_training, *of_validation):
+        path.mkdir() if path.name.startswith((".step", ".best")) else path.write_text("[")
+    _train(tree, dataset, model, "train")
+    assert left() == [path.name for path in of_validation]
+    for path in of_training:
+        path.mkdir()
+    _train(tree, dataset, model, "continuous_eval")
+    assert left() == [path.name for path in of_training]
 
 
 @pytest.mark.slow
