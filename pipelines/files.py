@@ -11,6 +11,7 @@ from typing import Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes
+from bigbird.support.artifacts import resolved
 from bigbird.support.errors import InputError
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
@@ -141,7 +142,7 @@ def _last(path: str) -> str:
 
 def _canonical(path: Path) -> Path:
     """Absolute and without links or `..`, so that it is the same inside a container; a file keeps its own name."""
-    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+    return resolved(path) if path.is_dir() else resolved(path.parent) / path.name
 
 
 class RemoteFiles:

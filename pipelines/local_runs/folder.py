@@ -45,7 +45,7 @@ def unended_run(name: str | None, runs: Path) -> Path:
     Raises:
         InputError: there is no such run.
     """
-    runs = runs.resolve()
+    runs = resolved(runs)
     if name is None:
         found = sorted(runs.glob(f"*/{RUN_RECORD}"), key=lambda file: file.stat().st_mtime, reverse=True)
         folder = next((file.parent for file in found if not has_ended(read_record(file.parent))), None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.support.artifacts import move_folder, new_folder, read_json, read_manifest, write_json
+from bigbird.support.artifacts import inside, move_folder, new_folder, read_json, read_manifest, resolved, write_json
 from bigbird.support.errors import InputError
 
 
@@ -111,6 +111,25 @@ def test_a_link_is_followed(tmp_path, there):
         (folder / "a").write_text("1")
     assert link.is_symlink() and (real / "a").read_text() == "1"
     assert {file.name for file in tmp_path.iterdir()} == {"real", "link"}
+
+
+@pytest.mark.parametrize("path", ["a", "a/out", "c/../a", "itself"])
+def test_links_in_a_circle_are_told(tmp_path, path):
+    for name, target in (("a", "b"), ("b", "a"), ("itself", "itself")):
+        (tmp_path / name).symlink_to(target)
+    for ask in (resolved, lambda place: new_folder(place).__enter__(), lambda place: inside(tmp_path, path, "best")):
+        with pytest.raises(InputError, match=r"is a link that leads back to itself|leads out of"):
+            ask(tmp_path / path)
+    (tmp_path / "dangling").symlink_to("nothing yet")
+    assert resolved(tmp_path / "dangling") == tmp_path.resolve() / "nothing yet"
+
+
+def test_a_circle_is_told_where_python_leaves_it_as_it_is(tmp_path, monkeypatch):
+    """As Python 3.13 does."""
+    monkeypatch.setattr(Path, "resolve", lambda path, strict=False: path.absolute())
+    (tmp_path / "a").symlink_to("a")
+    with pytest.raises(InputError, match=r"a/out: is a link that leads back to itself"):
+        resolved(tmp_path / "a" / "out")
 
 
 @pytest.mark.parametrize("target", [".", "..", "inner/.."])

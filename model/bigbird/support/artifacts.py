@@ -186,11 +186,7 @@ def inside(root: str | os.PathLike[str], name: object, what: str) -> Path:
     if not isinstance(name, str) or not name or "\0" in name or Path(name).is_absolute():
         raise InputError(f"{what}: is {str(name)[:100]!r}; expected the name of a file or folder inside {root}")
     path = root / name
-    if (
-        ".." in Path(name).parts
-        or not path.resolve().is_relative_to(root.resolve())
-        or path.resolve() == root.resolve()
-    ):
+    if ".." in Path(name).parts or resolved(root) not in resolved(path).parents:
         raise InputError(f"{what}: {name[:100]!r} leads out of {root}; expected the name of a file or folder inside it")
     return path
 
@@ -252,11 +248,21 @@ def folder_here(given: str | os.PathLike[str], remedy: str) -> Path:
 def resolved(path: str | os.PathLike[str]) -> Path:
     """A path with links followed, also to what is not there yet; `InputError` where they lead in a circle."""
     try:
-        return Path(path).resolve()
-    except RuntimeError:
-        raise InputError(
-            f"{path}: is a link that leads back to itself; expected a folder, or a place for a new one"
-        ) from None
+        place = Path(path).resolve()
+    except RuntimeError:  # a circle, up to Python 3.12
+        place = None
+    if place is None or _is_circle(place):
+        raise InputError(f"{path}: is a link that leads back to itself; expected a folder, or a place for a new one")
+    return place
+
+
+def _is_circle(path: Path) -> bool:
+    """Whether links lead in a circle, which Python's own `resolve` leaves as it is from 3.13 on."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _output_place(given: str | os.PathLike[str]) -> Path:
