@@ -252,7 +252,9 @@ def resolved(path: str | os.PathLike[str]) -> Path:
     except RuntimeError:  # a circle, up to Python 3.12
         place = None
     if place is None or _is_circle(place):
-        raise InputError(f"{path}: is a link that leads back to itself; expected a folder, or a place for a new one")
+        raise InputError(
+            f"{path}: is a link that leads back to itself, or lies behind one; expected a file or folder, or a place for a new one"
+        )
     return place
 
 

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bigbird.support.artifacts import resolved
 from bigbird.support.errors import InputError
 from bigbird.support.log import logging_environment
 from bigbird_pipelines.images import Images
@@ -199,9 +200,15 @@ def _find(client: Any, image: str) -> None:
 
 
 def _reachable(path: Path) -> Iterator[Path]:
-    """What to mount so that a file, or a folder's files, can be read: also where links lead, as in a download cache."""
+    """What to mount so that a file, or a folder's files, can be read: also where links lead, as in a download cache.
+
+    Raises:
+        InputError: links lead in a circle.
+    """
     yield path
     for place in path.iterdir() if path.is_dir() else (path,):
+        if place.is_symlink():
+            resolved(place)  # in a circle the walk below would have no end
         while place.is_symlink():
             target = place.parent.resolve() / place.readlink()
             place = target.parent.resolve() / target.name
