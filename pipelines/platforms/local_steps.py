@@ -40,7 +40,8 @@ OUTPUTS = {
     "evaluation": Path("evaluate/evaluation"),
     "saved_model": IN_RUN,
 }
-INTERRUPT_PATIENCE_S = 30.0  # what an interrupted step gets to tidy up
+INTERRUPT_PATIENCE_S = 30.0  # what a step gets to tidy up where the machine is taken away: after SIGTERM
+TELL_AFTER_S = 5.0  # when the user hears that a step is still stopping
 # KFP's artifacts without a file: their values travel in the step's own record.
 _WITHOUT_FILE = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
 
@@ -247,6 +248,34 @@ def _our_ways(steps: PipelineSteps, place: Place, log: Any) -> Iterator[None]:
         warnings.filterwarnings("ignore", module=r"kfp\.")
         stack.enter_context(contextlib.redirect_stdout(log))
         yield
+
+
+def stop_step(
+    send: Callable[[signal.Signals], None], wait: Callable[[float | None], bool], reason: BaseException
+) -> None:
+    """Interrupts a step, waits for it to tidy up, and ends it if it does not.
+
+    After Ctrl-C it has as long as it takes: training finishes its update and writes a checkpoint. A second one ends it at once.
+
+    Args:
+        send: sends the step a signal; does nothing where it has ended.
+        wait: waits for its end for so many seconds, None without limit; tells whether it has ended.
+        reason: what ended the wait for the step: KeyboardInterrupt, or SystemExit by SIGTERM.
+    """
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        send(signal.SIGINT)
+        if isinstance(reason, KeyboardInterrupt):
+            ended = wait(TELL_AFTER_S)
+            if not ended:
+                _log.info("waiting until the step has stopped; press Ctrl-C again to end it at once")
+                ended = wait(None)
+        else:
+            ended = wait(INTERRUPT_PATIENCE_S)
+        if ended:
+            return
+    send(signal.SIGKILL)
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        wait(INTERRUPT_PATIENCE_S)
 
 
 @contextlib.contextmanager

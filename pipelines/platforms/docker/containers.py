@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 import uuid
@@ -26,7 +27,7 @@ from bigbird.support.artifacts import resolved
 from bigbird.support.errors import InputError
 from bigbird.support.log import logging_environment
 from bigbird_pipelines.images import Images
-from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps, stop_step
 from bigbird_pipelines.platforms.platform import Finding
 
 _log = logging.getLogger(__name__)
@@ -293,8 +294,8 @@ def _watch(container: Any, log: BinaryIO) -> Ended:
         raise
     try:
         container.wait(timeout=None)
-    except (KeyboardInterrupt, SystemExit):
-        _stop(container)
+    except (KeyboardInterrupt, SystemExit) as error:
+        _stop(container, error)
         raise
     finally:
         copying.join(timeout=INTERRUPT_PATIENCE_S)  # its output ends with the container
@@ -330,14 +331,23 @@ def _without_shell(command: Sequence[str]) -> list[str]:
     return command
 
 
-def _stop(container: Any) -> None:
-    """Interrupts a step, waits for it to tidy up, and ends it."""
+def _stop(container: Any, reason: BaseException) -> None:
+    """Stops a step."""
     import requests
     from docker.errors import DockerException
 
-    for number in ("SIGINT", "SIGKILL"):
-        with contextlib.suppress(DockerException):  # it has ended by itself
-            container.kill(signal=number)
-        with contextlib.suppress(DockerException, requests.exceptions.RequestException, KeyboardInterrupt, SystemExit):
-            container.wait(timeout=INTERRUPT_PATIENCE_S)
-            return
+    def send(number: signal.Signals) -> None:
+        with contextlib.suppress(DockerException, requests.exceptions.RequestException):  # it has ended by itself
+            container.kill(signal=number.name)
+
+    def wait(seconds: float | None) -> bool:
+        try:
+            container.wait(timeout=seconds)
+        except (
+            DockerException,
+            requests.exceptions.RequestException,
+        ):  # it has not ended, or the engine cannot be asked
+            return False
+        return True
+
+    stop_step(send, wait, reason)
