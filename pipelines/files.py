@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
+from bigbird.checkpoints.published import layout_of
 from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes
 from bigbird.support.artifacts import resolved
 from bigbird.support.errors import InputError
@@ -261,20 +262,14 @@ class RemoteFiles:
                     raise InputError(f"{problem}; a run above its threshold registers one, under --model-name")
                 self.warnings.append(f"{problem} yet")
             return path
-        address = self._address(option, path)
+        address = self._address(option, path).rstrip("/")
         if address:
-            inside = self._names(address)
-            beside = self._names(address.rpartition("/")[0])
-            base = address.rstrip("/").rpartition("/")[2]
-            known = (
-                checkpoint_kind(inside)
-                if inside
-                else checkpoint_kind({n for n in beside if n == base or n.startswith(f"{base}.")})
-            )
+            names = self._names(address)
+            known = layout_of(address, names, lambda file: self._size(file) is not None)
             if known is None and self._not_yet(path, f"{option} {path}: no checkpoint there yet"):
                 return path
             if known is None:
-                shown = ", ".join(sorted(inside or beside)[:10]) or "nothing"
+                shown = ", ".join(sorted(names or self._names(address.rpartition("/")[0]))[:10]) or "nothing"
                 raise InputError(
                     f"{option} {path}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), "
                     f"or a Hugging Face folder (config.json, model.safetensors); found {shown}"
@@ -347,22 +342,3 @@ class _Bucket:
     def read(self, file: str) -> bytes:
         """A file's content."""
         return self._content(with_date(file, self._day))
-
-
-def checkpoint_kind(names: set[str]) -> str | None:
-    """What kind of checkpoint files of these names are; None where they are none that is read.
-
-    Raises:
-        InputError: they are pickles only.
-    """
-    if names & {"model.json", "checkpoints"}:
-        return "bigbird"
-    if "config.json" in names and names & {"model.safetensors", "model.safetensors.index.json"}:
-        return "hugging_face"
-    if any(name.endswith((".index", ".safetensors")) for name in names):
-        return "tensorflow" if any(name.endswith(".index") for name in names) else "safetensors"
-    if any(name.endswith((".bin", ".pt", ".pth")) for name in names):
-        raise InputError(
-            "the checkpoint is a pickle, which can run any code and is never loaded; expected .safetensors"
-        )
-    return None
