@@ -129,7 +129,7 @@ def preprocess(
             statistics, checksums = encoder.encode(splits, labels)
         checksums[pieces.file] = integrity.facts_of_bytes(pieces.serialized)
         checksums |= {storage.name(split.path): split.facts for split in splits if _keeps_lines(family, split.split)}
-        storage.delete([storage.join(folder, storage.WORK)])
+        storage.delete_work(folder)
         stated = _stated(task, splits, statistics, settings, labels)
         if reading is not None:
             stated |= {"metrics": list(reading.metrics), **reading.facts}

@@ -7,7 +7,7 @@ refuses: `trouble`.
 """
 
 from bigbird.storage.bucket_lock import locked_in_bucket
-from bigbird.storage.files import create, delete, exists, is_file, open_file, read_bytes, write_bytes
+from bigbird.storage.files import create, delete, delete_objects, exists, is_file, open_file, read_bytes, write_bytes
 from bigbird.storage.listing import Entry, entry_of, fingerprint, list_files, list_names, matches_here, names_in_bucket
 from bigbird.storage.outputs import check_output, holds
 from bigbird.storage.services import (
@@ -30,6 +30,7 @@ __all__ = [
     "check_output",
     "create",
     "delete",
+    "delete_objects",
     "download",
     "entry_of",
     "exists",
