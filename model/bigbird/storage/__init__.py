@@ -17,11 +17,12 @@ from bigbird.storage.services import (
     is_reachable,
     is_remote,
     join,
+    mounted,
     name,
     service_of,
     split,
 )
-from bigbird.storage.transfer import download
+from bigbird.storage.transfer import download, local_copy
 
 __all__ = [
     "FORMS",
@@ -43,8 +44,10 @@ __all__ = [
     "join",
     "list_files",
     "list_names",
+    "local_copy",
     "locked_in_bucket",
     "matches_here",
+    "mounted",
     "name",
     "names_in_bucket",
     "open_file",
