@@ -313,12 +313,14 @@ def _told(error: Exception) -> str:
 
 
 def _copy(output: Iterable[tuple[bytes | None, bytes | None]], log: BinaryIO) -> None:
+    """Copies a step's output to its end. Where the disk is full or the terminal gone it is read all the same, or the step would wait."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for out, err in output:
-        log.write((out or b"") + (err or b""))
-        log.flush()
-        if err:
-            sys.stderr.write(decoder.decode(err))
+        with contextlib.suppress(OSError):
+            log.write((out or b"") + (err or b""))
+            log.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(decoder.decode(err or b""))
             sys.stderr.flush()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bigbird.support.errors import InputError
 from bigbird_pipelines.images import Images
-from bigbird_pipelines.platforms.docker.containers import _ACCESS, Containers, _access_to_buckets, _reachable
+from bigbird_pipelines.platforms.docker.containers import _ACCESS, Containers, _access_to_buckets, _copy, _reachable
 
 BOTH = ["sh", "-ec", "...", "--executor_input", '{"data": "gs://bucket/a.csv", "vocabulary": "s3://bucket/vocab.txt"}']
 
@@ -71,3 +71,10 @@ def test_what_links_lead_to_is_mounted_and_links_in_a_circle_are_told(tmp_path):
     for path, named in ((data, "data/[ab]"), (data / "a", "data/a")):
         with pytest.raises(InputError, match=rf"{named}: is a link that leads back to itself"):
             Containers(Images.named(tag="x"), [path])
+
+
+def test_a_steps_output_is_read_to_its_end_on_a_full_disk(capsys):
+    output = iter([(b"out", None), (None, b"told "), (b"x", "später\n".encode()[:4]), (None, "später\n".encode()[4:])])
+    with open("/dev/full", "wb", buffering=0) as full:
+        _copy(output, full)
+    assert list(output) == [] and capsys.readouterr().err == "told später\n"
