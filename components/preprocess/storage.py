@@ -8,8 +8,9 @@ written first and deleted last, the next one knows what it left.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from bigbird.storage import (
     check_output,
@@ -79,8 +80,20 @@ def write_text(path: str, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
+class OutputFolder(NamedTuple):
+    """A folder that is being written.
+
+    Attributes:
+        path: where its files go until it is whole.
+        check: to be called before the manifest is written; raises `LockLost` where another process writes the folder by now.
+    """
+
+    path: str
+    check: Callable[[], None]
+
+
 @contextmanager
-def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
+def output_folder(target: str, *, overwrite: bool) -> Iterator[OutputFolder]:
     """Yields the folder to write to; it becomes `target` when the block succeeds and vanishes when it fails.
 
     Raises:
@@ -89,21 +102,23 @@ def output_folder(target: str, *, overwrite: bool) -> Iterator[str]:
     """
     if not is_remote(target):
         with new_folder(target, overwrite=overwrite) as folder:
-            yield str(folder)
+            yield OutputFolder(str(folder), lambda: None)  # which checks before the folder gets its name
         return
     mark = join(target, WORK, _MARK)
-    with locked_in_bucket(target, "preprocessing"):
+    with locked_in_bucket(target, "preprocessing") as held:
         names = list_names(target, folders=True)
         if not _is_unfinished(target, names):
             check_replaceable(target, names, overwrite)
         write_text(mark, f"{target} is being written by bigbird preprocess, or was when that was killed.\n")
         _delete_all_but(target, mark)
         try:
-            yield target
+            yield OutputFolder(target, held.check)
         except BaseException:
+            held.check()  # what another process writes is not deleted
             _delete_all_but(target, mark)
             delete([target])
             raise
+        held.check()
         delete([join(target, WORK)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,12 @@ def train(
         experiment, sources = resolve(experiment, dataset, mode, Path(scratch), _buckets_before(model_dir))
         if mode == "continuous_eval":  # beside a run in mode train, which has the folder's own lock
             model_dir.mkdir(parents=True, exist_ok=True)
-            with locked(model_dir / "validation", "continuous validation"):
-                return validate_continuously(experiment, sources, model_dir, interruption)
+            with locked(model_dir / "validation", "continuous validation") as held:
+                return validate_continuously(experiment, sources, model_dir, interruption, held.check)
         if mode == "eval":
-            with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else nullcontext():
-                return validate_once(experiment, sources, model_dir, interruption, checkpoint)
+            with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else nullcontext() as held:
+                check_lock = held.check if held else lambda: None
+                return validate_once(experiment, sources, model_dir, interruption, checkpoint, check_lock)
         return _Run(experiment, sources, model_dir, interruption, checkpoint).train()
 
 
@@ -135,6 +137,7 @@ class _Run:
                 "peak. Set warmup_steps and decay_steps of trainer.optimizer_config to null, and they follow the run"
             )
         self._interruption, self._checkpoint = interruption, checkpoint
+        self._check_lock: Callable[[], None] = lambda: None
         self.steps = build_steps(experiment, self.schedule, self.files, interruption)
 
     def train(self) -> ModelManifest:
@@ -142,7 +145,7 @@ class _Run:
         with ExitStack() as stack:
             if self.steps.is_chief:  # the only one that writes
                 self.model_dir.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.model_dir, "training", inside=True))
+                self._check_lock = stack.enter_context(locked(self.model_dir, "training", inside=True)).check
             return self._train()
 
     def _train(self) -> ModelManifest:
@@ -154,7 +157,7 @@ class _Run:
         self._announce(state)
         split = self.sources.validation
         validator = None if split is None else Validator(self.steps, self.experiment, split)
-        plan = LoopPlan(self.experiment.trainer, self.schedule, self.model_dir, validator)
+        plan = LoopPlan(self.experiment.trainer, self.schedule, self.model_dir, validator, self._check_lock)
         loop = TrainingLoop(self.steps, plan, state, self._interruption)
         loop.run()
         return self._finish(loop.state)
@@ -292,6 +295,7 @@ class _Run:
         if self.steps.is_chief:
             files = (file for file in ("config.yaml", *VOCABULARY_FILES, HISTORY) if (self.model_dir / file).exists())
             checksums = {file: integrity.facts_of_file(self.model_dir / file) for file in files}
+            self._check_lock()
             manifest = manifest.write(self.model_dir, checksums)
         _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")
         return manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def validate_once(
     model_dir: Path,
     interruption: Interruption,
     checkpoint: Checkpoint | None = None,
+    check_lock: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Metrics of the newest checkpoint, or without one of task.init_checkpoint, head and all.
 
@@ -50,6 +51,7 @@ def validate_once(
         model_dir: the model folder.
         interruption: how the run is stopped.
         checkpoint: what was read from task.init_checkpoint already.
+        check_lock: called before anything is written; raises `LockLost` where another process writes the folder by now.
 
     Returns:
         What validation.json then holds.
@@ -72,6 +74,7 @@ def validate_once(
         step = native.restore_checkpoint(folder, steps.model).step
     result = _measure(_validator(steps, experiment, sources), sources, step, interruption)
     if steps.is_chief:
+        check_lock()
         write_json(model_dir / VALIDATION_FILE, result)
         Logs(model_dir, sys.maxsize).write("validation", step, result["metrics"])
         _tell_of_history(model_dir)
@@ -87,12 +90,16 @@ def _tell_of_history(model_dir: Path) -> None:
 
 
 def validate_continuously(
-    experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption
+    experiment: Experiment,
+    sources: Sources,
+    model_dir: Path,
+    interruption: Interruption,
+    check_lock: Callable[[], None],
 ) -> dict[str, Any]:
     """Validates each new checkpoint of a run in mode train, keeps the best, and ends with the run's last.
 
     The figures go to validation/ in the model folder, as the run itself writes history.json and logs/. When the run's
-    model.json is there, it is told of the best checkpoint.
+    model.json is there, it is told of the best checkpoint. `check_lock` is as in `validate_once`.
 
     Returns:
         What validation.json then holds: the last checkpoint's figures.
@@ -127,6 +134,7 @@ def validate_continuously(
         if better:
             best = {name: result[name] for name in ("step", "value", "metrics", "decisions")}
         if steps.is_chief:
+            check_lock()
             logs.write("validation", result["step"], result["metrics"])
             write_json(model_dir / VALIDATION_FILE, result)
             if better:
@@ -135,7 +143,7 @@ def validate_continuously(
                 )
                 native.save_best(folder, steps.model, {**state.content(), "best": best})
     if steps.is_chief:
-        _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption)
+        _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption, check_lock)
     return result
 
 
@@ -168,7 +176,13 @@ def _new_checkpoints(model_dir: Path, last: int, timeout: int, interruption: Int
             time.sleep(POLL_S)
 
 
-def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, interruption: Interruption) -> None:
+def _tell_manifest(
+    model_dir: Path,
+    subdir: str,
+    best: dict[str, Any] | None,
+    interruption: Interruption,
+    check_lock: Callable[[], None],
+) -> None:
     """Adds the best checkpoint to the run's model.json, which it writes right after its last checkpoint."""
     file = model_dir / MANIFESTS["model"]
     for _ in range(30):
@@ -182,6 +196,7 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
     told = manifest.with_values(
         metrics=best["metrics"], best_step=best["step"], best=subdir, decisions=best["decisions"]
     )
+    check_lock()
     told.write(model_dir, manifest.checksums or {})
 
 

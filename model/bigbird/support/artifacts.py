@@ -14,7 +14,7 @@ from typing import Any
 from bigbird.support import integrity
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
-from bigbird.support.locks import locked
+from bigbird.support.locks import Held, locked
 from bigbird.support.temporary_names import parse_temporary, temporary_sibling
 from bigbird.support.text_files import parse_json, read_text
 
@@ -222,20 +222,21 @@ def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> It
     folder that another process is writing. What a killed process left beside it is deleted.
 
     Raises:
-        InputError: `target` exists and holds something, cannot be made or replaced, or is being written.
+        InputError: `target` exists and holds something, cannot be made or replaced, is being written, or was taken over by another
+            process meanwhile (`LockLost`), whose folder then stays.
     """
     given = target
     with ExitStack() as stack:
         try:
             target = _output_place(target)
             target.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(target, f"the step that writes {target.name}"))
+            held = stack.enter_context(locked(target, f"the step that writes {target.name}"))
             remove_left_over(target.parent, [target.name])
             names = [file.name for file in target.iterdir()] if target.is_dir() else []
         except OSError as error:
             raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
         check_replaceable(str(given), names, overwrite)
-        yield from _filled(given, target)
+        yield from _filled(given, target, held)
 
 
 def folder_here(given: str | os.PathLike[str], remedy: str) -> Path:
@@ -279,7 +280,7 @@ def _output_place(given: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _filled(given: str | os.PathLike[str], target: Path) -> Iterator[Path]:
+def _filled(given: str | os.PathLike[str], target: Path, held: Held) -> Iterator[Path]:
     """Yields the temporary folder, then puts it in its place."""
     temporary = temporary_sibling(target)
     try:
@@ -288,6 +289,7 @@ def _filled(given: str | os.PathLike[str], target: Path) -> Iterator[Path]:
         raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
     try:
         yield temporary
+        held.check()
         put_in_place(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -15,6 +15,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.tables.files import find_tables, table_storage
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.tasks.triviaqa.family import _evidence_folder
+from bigbird_components.preprocess import preprocess as stage_module
 from bigbird_components.preprocess import storage as stage_storage
 from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.preprocess.reading import find_sources
@@ -92,7 +93,7 @@ def test_what_an_interrupted_run_left_in_its_folder_of_work_is_replaced(bucket):
 KILLED = """
 import os, signal, sys
 from bigbird_components.preprocess import storage
-with storage.output_folder(sys.argv[1], overwrite=False) as folder:
+with storage.output_folder(sys.argv[1], overwrite=False) as (folder, _):
     for name in ("vocab.model", "train-00000-of-00002.tfrecord", "validation.examples.jsonl", "work/done/train-00000-of-00002.tfrecord.json"):
         storage.write_bytes(storage.join(folder, name), b"half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -119,6 +120,26 @@ def test_what_a_killed_run_left_is_replaced_and_files_of_others_beside_it_never(
     make(table, output, overwrite=overwrite)
     names = storage.list_names(output, folders=True)
     assert "dataset.json" in names and "work" not in names and "train-00000-of-00002.tfrecord" not in names
+
+
+def test_what_another_process_has_taken_over_is_neither_made_whole_nor_deleted(bucket, monkeypatch):
+    """As after a machine was suspended. The emulator of Cloud Storage takes no conditions, so that its locks are never lost."""
+    if bucket.startswith("gs://"):
+        pytest.skip("the emulator takes no conditions")
+    table, output, theirs = f"{bucket}/tables/rows.csv", f"{bucket}/taken/dataset", b'{"what": "preprocessing"}'
+    storage.write_bytes(table, TABLE.encode())
+    really = stage_module.run_shards
+
+    def taken_over(*arguments):
+        really(*arguments)
+        storage.write_bytes(f"{bucket}/taken/.dataset.lock", theirs)
+
+    monkeypatch.setattr(stage_module, "run_shards", taken_over)
+    with pytest.raises(locks.LockLost, match="dataset: was taken over by preprocessing"):
+        make(table, output)
+    assert storage.read_bytes(f"{bucket}/taken/.dataset.lock") == theirs
+    names = storage.list_names(output, folders=True)
+    assert "dataset.json" not in names and "work" in names and "vocab.model" in names
 
 
 def test_files_without_the_mark_are_not_taken_for_an_interrupted_runs(bucket):

@@ -1,6 +1,8 @@
 """What is damaged is named and never used, and a folder has one writer."""
 
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from bigbird.checkpoints import native
 from bigbird.config import load_experiment
 from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.errors import DamagedError, InputError
-from bigbird.support.locks import locked
+from bigbird.support.locks import LockLost, locked
 from bigbird_components.train.train import train
 
 
@@ -190,6 +192,26 @@ def test_a_second_training_of_a_folder_is_refused_and_names_the_first(copied):
         with pytest.raises(InputError, match=r"model: is being written by training, process \d+ on"):
             _train(tree, dataset, model)
         tree["trainer"]["train_steps"] = 12
+
+
+def test_a_training_that_lost_its_lock_writes_no_checkpoint(trained, tmp_path):
+    """As after a machine was suspended, while another one took the folder over."""
+    tree, dataset, _ = trained
+    lock, other = tmp_path / "model/.lock", '{"what": "training", "process": 1, "host": "elsewhere"}'
+
+    def take_over():
+        until = time.monotonic() + 60
+        while not (lock.exists() and lock.read_text()) and time.monotonic() < until:
+            time.sleep(0.01)
+        lock.write_text(other)
+
+    taking = threading.Thread(target=take_over)
+    taking.start()
+    with pytest.raises(LockLost, match=r"model: was taken over by training, process 1 on elsewhere"):
+        _train(tree, dataset, tmp_path / "model")
+    taking.join()
+    assert native.list_checkpoints(tmp_path / "model") == [] and lock.read_text() == other
+    assert not {"best", "model.json"} & {path.name for path in (tmp_path / "model").iterdir()}
 
 
 @pytest.mark.parametrize(
