@@ -12,8 +12,8 @@ from typing import Literal
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.checkpoints.published import layout_of
 from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes
-from bigbird.support.artifacts import resolved
 from bigbird.support.errors import InputError
+from bigbird.support.safe_paths import resolved
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task

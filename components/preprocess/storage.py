@@ -30,8 +30,9 @@ from bigbird.storage import (
     service_of,
     write_bytes,
 )
-from bigbird.support.artifacts import MANIFESTS, check_replaceable, new_folder
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import check_replaceable, new_folder
 from bigbird.text.files import STORED as VOCABULARY_FILES
 from bigbird_components.output_files import make_folder, open_range
 from bigbird_components.raw_files import open_raw, read_bytes

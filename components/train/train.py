@@ -19,10 +19,12 @@ from bigbird.data.dataset import checksum
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import build_schedule
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, folder_here, inside, remove_left_over, resolved
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.console import format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
+from bigbird.support.new_folders import remove_left_over
+from bigbird.support.safe_paths import folder_here, inside, resolved
 from bigbird.text.files import STORED as VOCABULARY_FILES
 from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance

@@ -17,8 +17,10 @@ from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import WarmupDecay
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside, remove_left_over, write_json
+from bigbird.support.artifacts import MANIFESTS, write_json
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import remove_left_over
+from bigbird.support.safe_paths import inside
 from bigbird_components.train.backend import build_steps
 from bigbird_components.train.interruption import Interruption
 from bigbird_components.train.logs import HISTORY, LOG_FILES, Logs

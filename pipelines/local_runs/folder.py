@@ -10,8 +10,9 @@ from itertools import count
 from pathlib import Path
 
 from bigbird.config.overrides import changed_keys
-from bigbird.support.artifacts import RUN_RECORD, resolved
+from bigbird.support.artifacts import RUN_RECORD
 from bigbird.support.errors import InputError
+from bigbird.support.safe_paths import resolved
 from bigbird_pipelines.local_runs.plan import RunPlan
 from bigbird_pipelines.local_runs.record import has_ended, read_record
 

@@ -12,9 +12,10 @@ from typing import Any
 from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.manifests import EvaluationManifest
 from bigbird.support import integrity
-from bigbird.support.artifacts import RUN_RECORD, resolved, write_json
+from bigbird.support.artifacts import RUN_RECORD, write_json
 from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
+from bigbird.support.safe_paths import resolved
 from bigbird.version import provenance
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.local_runs.folder import prepare_folder, unended_run

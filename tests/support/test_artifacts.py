@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.support.artifacts import inside, move_folder, new_folder, read_json, read_manifest, resolved, write_json
+from bigbird.support.artifacts import read_json, read_manifest, write_json
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import move_folder, new_folder
+from bigbird.support.safe_paths import inside, resolved
 
 
 def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path):

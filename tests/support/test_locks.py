@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bigbird.support import locks
-from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
 from bigbird.support.locks import LockLost, locked
+from bigbird.support.new_folders import new_folder
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -167,7 +167,7 @@ SUSPENDED = """
 import fcntl, sys
 from pathlib import Path
 from bigbird.support import locks
-from bigbird.support.artifacts import new_folder
+from bigbird.support.new_folders import new_folder
 
 def flock(*_):
     raise OSError("this file system has no locks")

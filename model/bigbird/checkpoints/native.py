@@ -27,15 +27,10 @@ from bigbird.checkpoints import places
 from bigbird.config import Experiment, load_experiment, replace
 from bigbird.manifests import CheckpointState, ModelManifest, checked
 from bigbird.support import integrity
-from bigbird.support.artifacts import (
-    delete,
-    inside,
-    put_in_place,
-    read_json,
-    remove_left_over,
-    write_json,
-)
+from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.errors import DamagedError, InputError
+from bigbird.support.new_folders import delete, put_in_place, remove_left_over
+from bigbird.support.safe_paths import inside
 from bigbird.support.temporary_names import temporary_sibling
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.settings import BERT_CONFIG_FILE, CONFIG_FILE, PARAMS_FILE
 from bigbird.manifests import ConversionManifest
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
+from bigbird.support.safe_paths import inside
 from bigbird.support.text_files import decode, parse_json
 
 SHARDS_FILE = "model.safetensors.index.json"  # Hugging Face's

@@ -23,9 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bigbird.support.artifacts import resolved
 from bigbird.support.errors import InputError
 from bigbird.support.log import logging_environment
+from bigbird.support.safe_paths import resolved
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps, stop_step
 from bigbird_pipelines.platforms.platform import Finding
