@@ -11,6 +11,11 @@ import click
 from bigbird.support.log import LEVEL
 
 
+def flag(name: str) -> str:
+    """How an option is spelt: `--max-length` of max_length."""
+    return f"--{name.replace('_', '-')}"
+
+
 class Command(click.Command):
     """A command whose epilog is its examples, a line each, and whose options may be spelt with underscores.
 

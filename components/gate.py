@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-NO_THRESHOLD = -1.0
-"""A threshold from here down is none: no primary metric means less, a correlation is worst at -1."""
+NO_THRESHOLD = -1e30
+"""A threshold that keeps no model back, as a pipeline's parameter must be a number: far below any metric. R2 has no least value."""
 
 
 def is_set(threshold: float) -> bool:

@@ -1,4 +1,4 @@
-"""The `bigbird` command: finds the command that is asked for, and imports it alone.
+"""The `bigbird` command: finds the command that is asked for, and imports only that.
 
 An image of a stage has only what that stage needs, so the other commands cannot be imported there.
 """

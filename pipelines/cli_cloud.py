@@ -11,7 +11,7 @@ import click
 
 from bigbird.support.console import run_command
 from bigbird.support.errors import InputError
-from bigbird_components.command_line import Command
+from bigbird_components.command_line import Command, flag
 from bigbird_components.table_flags import table_options
 from bigbird_pipelines.machines import MACHINES
 from bigbird_pipelines.options import (
@@ -57,7 +57,7 @@ def _placed(platform: RemotePlatform, options: dict[str, Any]) -> Placement:
         for name in other.options:
             if other is not platform and own[name]:
                 hint = other.elsewhere.get(name, "leave it out on")
-                raise InputError(f"{_flag(name)}: is {other.title}'s; {hint} {platform.title}")
+                raise InputError(f"{flag(name)}: works only on {other.title}; {hint} {platform.title}")
     if given["machine"] and given["machine"] not in platform.machines:
         raise InputError(
             f"--machine {given['machine']}: {platform.title} has none; expected one of {', '.join(platform.machines)}"
@@ -76,11 +76,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
     given, own = _take_placement(options)
     for name, value in (given | own).items():
         if value and name not in ("timeout_hours", "max_wait_hours"):  # these have defaults
-            raise InputError(f"{_flag(name)} {why}")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag(name)} {why}")
 
 
 @click.command(

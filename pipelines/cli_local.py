@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from bigbird.checkpoints.names import TARGETS
 from bigbird.support.console import run_command
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import samples
-from bigbird_components.command_line import Command
+from bigbird_components.command_line import Command, flag
 from bigbird_pipelines.cli_cloud import placement_of
 from bigbird_pipelines.options import (
     RUNS,
@@ -25,8 +26,6 @@ from bigbird_pipelines.options import (
     training_options,
 )
 from bigbird_pipelines.platforms.registry import local_platforms
-
-CHECKPOINTS = ("bigbird", "model_garden", "google_research", "hugging_face")
 
 
 @click.command(
@@ -70,8 +69,8 @@ def run(context: click.Context, **options: Any) -> None:
     if options["resume"]:
         own = {name for platform in local_platforms() for name in platform.options}
         for name in given - {"resume", "name", "runs"} - flags - own:
-            flag = next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
-            raise click.UsageError(f"--resume goes on with the run's own options; leave {flag} out")
+            spelt = next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
+            raise click.UsageError(f"--resume goes on with the run's own options; leave {spelt} out")
     chosen = [platform for platform in local_platforms()[1:] if options.pop(platform.name)]
     if len(chosen) > 1:
         raise click.UsageError(f"--{chosen[0].name} and --{chosen[1].name} are both given; expected one of them")
@@ -88,7 +87,7 @@ def run(context: click.Context, **options: Any) -> None:
         for other, values in own_options.items():
             for name in values:
                 if other is not platform and name in given:
-                    raise InputError(f"--{name.replace('_', '-')} is given without --{other.name}; {other.about}")
+                    raise InputError(f"{flag(name)} is given without --{other.name}; {other.about}")
         own = own_options[platform]
         if platform.name == begun:
             own |= {name: value for name, value in begun_options.items() if name in own and name not in given}
@@ -160,7 +159,7 @@ def recipes(name: str | None) -> None:
 )
 @click.argument("source")
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--to", required=True, type=click.Choice(CHECKPOINTS), help="The kind to write.")
+@click.option("--to", required=True, type=click.Choice(TARGETS), help="The kind to write.")
 @click.option(
     "--heads",
     type=click.IntRange(min=1),

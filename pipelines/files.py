@@ -54,7 +54,7 @@ class LocalFiles:
             return path
         full = _canonical(Path(path))
         if not full.exists() and not any(full.parent.glob(f"{glob.escape(full.name)}.*")):
-            raise InputError(f"{option} {path}: no such file or folder, nor files whose names start so")
+            raise InputError(f"{option} {path}: no such file or folder, and no files whose names begin with it")
         return str(full)
 
     def carried(self, checkpoint: str) -> Carried | None:

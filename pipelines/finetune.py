@@ -34,7 +34,7 @@ def build_pipeline(target: Target) -> BaseComponent:
 
     @dsl.pipeline(
         name="bigbird-finetune",
-        description="Fine-tunes BigBird on a GLUE task, SQuAD or TriviaQA, evaluates it and exports it if it is good enough.",
+        description="Fine-tunes BigBird on your own tables, GLUE, SQuAD or TriviaQA, evaluates it and exports it if it is good enough.",
     )
     def finetune(
         task: str,
@@ -57,9 +57,8 @@ def build_pipeline(target: Target) -> BaseComponent:
         """Raw text to a SavedModel.
 
         Args:
-            task: cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte, wnli, squad_v1, squad_v2, triviaqa_wikipedia or
-                triviaqa_web.
-            data: folder with the task's official files, or a folder or file of SQuAD JSON.
+            task: what to learn, by a name that `bigbird submit --task` takes.
+            data: your own table, as a file, a folder or a pattern; or the folder with the task's official files.
             train_file: one training file, in place of the one in `data`.
             validation_file: one validation file.
             test_file: one test file, scored or only predicted.
@@ -69,7 +68,7 @@ def build_pipeline(target: Target) -> BaseComponent:
             beam_options: Apache Beam's command-line options.
             recipe: an experiment's YAML, as text.
             init_checkpoint: weights to start from; from scratch where empty.
-            metric_threshold: the primary metric's least value at which the model is exported; every model is at -1 or less.
+            metric_threshold: the primary metric's least value at which the model is exported; the default keeps none back.
             overrides: key.path=value,key.path=value on top of everything.
             model_name: the registered model that this run makes a version of, where models are registered.
             margin: by how much of the primary metric it must beat the present default version to replace it.

@@ -53,12 +53,12 @@ class Images:
             train: the training image, of `TRAINING_IMAGES`.
 
         Raises:
-            InputError: the tag is latest, which names other code tomorrow; or none is given and no commit is known.
+            InputError: the tag is latest, which may name other images later; or none is given and no commit is known.
         """
         tag = tag or revision()
         if tag == "latest":
             raise InputError(
-                "--image-tag latest: names other code tomorrow; expected the commit the images are built from"
+                "--image-tag latest: may name other images later; expected the commit that the images are built from"
             )
         if tag == UNKNOWN:
             raise InputError(

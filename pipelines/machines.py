@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bigbird.config import Experiment
+from bigbird.config import ENCODER_KEY, Experiment
 from bigbird.support.errors import InputError
 from bigbird_pipelines.images import TRAINING_IMAGES, Accelerator, Backend
 
@@ -312,7 +312,7 @@ def check_fits(name: str, experiment: Experiment, machines: Mapping[str, Machine
     remedy = (
         "a smaller --batch-size"
         if checkpointed
-        else ("--override task.model.encoder.bigbird.use_gradient_checkpointing=true or a smaller --batch-size")
+        else (f"--override {ENCODER_KEY}.use_gradient_checkpointing=true or a smaller --batch-size")
     )
     warning = (
         f"--machine {name}: a step may need about {need / GIB:.1f} GiB a chip, which has {machine.chip_memory_gib} GiB "

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import click
 
 from bigbird.tasks.registry import pipeline_task_names
+from bigbird_components.command_line import flag
 from bigbird_components.table_flags import table_options
 from bigbird_pipelines.images import Backend
 from bigbird_pipelines.machines import STRATEGIES
@@ -75,8 +76,8 @@ def training_options(command: Any) -> Any:
         shortcut_options,
         click.option(
             "--metric-threshold",
-            type=Finite(min=-1, max=1),
-            help="The primary metric's least value, from -1 to 1, at which the model is exported.  [default: none]",
+            type=Finite(max=1),
+            help="The primary metric's least value, at most 1, at which the model is exported.  [default: none]",
         ),
         click.option(
             "--override",
@@ -115,8 +116,7 @@ def local_platform_options(command: Any) -> Any:
 def settings_options(command: Any) -> Any:
     """Where the cloud is. Flags go before environment variables (BIGBIRD_PROJECT), these before bigbird.toml."""
     options = [
-        click.option(f"--{name.replace('_', '-')}", name, help=field.description)
-        for name, field in TeamSettings.model_fields.items()
+        click.option(flag(name), name, help=field.description) for name, field in TeamSettings.model_fields.items()
     ]
     file = click.option(
         "--settings",
@@ -138,9 +138,9 @@ def target_option(required: bool, here: bool = False) -> Callable[[Any], Any]:
     return click.option("--target", type=click.Choice(names), help="Where it is to run.", **default)
 
 
-def titles(platforms: Iterable[Platform], last: str) -> str:
+def titles(some: Iterable[Platform], last: str) -> str:
     """The platforms as a sentence names them, with a word before the last one."""
-    *others, end = [platform.title for platform in platforms]
+    *others, end = [platform.title for platform in some]
     return f"{', '.join(others)} {last} {end}" if others else end
 
 

@@ -12,6 +12,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.records import name_of
 from bigbird.tasks.registry import data_section_keys, family_of_task, pipeline_task_names, table_task_names
+from bigbird_components.command_line import flag
 from bigbird_components.table_flags import OPTIONS, as_overrides, given_options
 from bigbird_pipelines.parameters import overridden_task
 from bigbird_pipelines.recipes import recipe_text
@@ -59,9 +60,9 @@ def _check_options(given: Mapping[str, Any], task: str) -> None:
     name, tables = absent[0], table_task_names()
     others = [other for other in pipeline_task_names() if _has_option(other, name, given[name])]
     if task in tables:
-        known = ", ".join(map(_flag, family_of_task(task).table_options))
+        known = ", ".join(map(flag, family_of_task(task).table_options))
         raise InputError(
-            f"{_flag(name)} is given with --task {task}, which takes no such thing; it goes with --task {' or '.join(others)}. "
+            f"{flag(name)} is given with --task {task}, which takes no such thing; it goes with --task {' or '.join(others)}. "
             f"Options of {task}: {known}"
         )
     if set(others) <= set(tables):
@@ -69,7 +70,7 @@ def _check_options(given: Mapping[str, Any], task: str) -> None:
     else:
         why = f"which has no {OPTIONS[name].section}.{name}"
     raise InputError(
-        f"{_flag(name)} is given with --task {task}, {why}: expected --task {' or '.join(others)}, or leave it out"
+        f"{flag(name)} is given with --task {task}, {why}: expected --task {' or '.join(others)}, or leave it out"
     )
 
 
@@ -90,7 +91,7 @@ def _with_options(given: Mapping[str, Any]) -> list[str]:
 def _told_task(given: Mapping[str, Any], options: Mapping[str, Any], files: Names) -> tuple[str, str]:
     """The task that the user's own tables tell, and why; ("", "") where nothing says that there are such.
 
-    Options and keys of the data section tell it where one task alone has them, then the files' names where one alone reads such;
+    Options and keys of the data section tell it where only one task has them, then the files' names where only one reads such;
     otherwise it is the first in the registry.
     """
     tables, reason = table_task_names(), ""
@@ -100,10 +101,10 @@ def _told_task(given: Mapping[str, Any], options: Mapping[str, Any], files: Name
     tasks = tuple(_with_options(given)) if given else tasks
     if given and not tasks:
         raise InputError(
-            f"{', '.join(map(_flag, given))} are given together; expected options of one task. --task names it"
+            f"{', '.join(map(flag, given))} are given together; expected options of one task. --task names it"
         )
     if telling:
-        reason = f"{_flag(telling[0])} is given"
+        reason = f"{flag(telling[0])} is given"
     elif section:
         reason = "task.data names a table"
     tasks = tuple(task for task in tasks if section.keys() <= data_section_keys(task)) or tasks
@@ -113,8 +114,8 @@ def _told_task(given: Mapping[str, Any], options: Mapping[str, Any], files: Name
             continue
         names = files.names(path)
         fitting = tuple(task for task in tasks if any(map(family_of_task(task).is_table, names)))
-        if not reason and _are_tables(f"{_flag(name)} {name_of(path)}", names):
-            reason = f"{_flag(name)} {name_of(path)} names a table"
+        if not reason and _are_tables(f"{flag(name)} {name_of(path)}", names):
+            reason = f"{flag(name)} {name_of(path)} names a table"
         tasks = fitting or tasks
     return (tasks[0], reason) if reason else ("", "")
 
@@ -151,7 +152,3 @@ def _are_tables(place: str, names: Sequence[str]) -> bool:
             "--validation-file"
         )
     return True
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

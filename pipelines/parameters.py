@@ -72,7 +72,7 @@ def pipeline_parameters(
     Raises:
         InputError: names the option, what was found and what was expected.
     """
-    recipe = recipe or default_recipe(task, options["init_checkpoint"])
+    recipe = recipe or default_recipe(task, published=bool(options["init_checkpoint"]))
     own_tables = family_of_task(task).own_tables
     parameters: dict[str, Any] = {
         "task": task,
@@ -200,7 +200,7 @@ def _vocabulary(given: str, experiment: Experiment, files: Files) -> str:
 
 def wanted_backend(options: Mapping[str, Any], task: str, runtime: str) -> Backend:
     """What a run trains with, which decides its image: `runtime.backend` of its options, as `pipeline_parameters` resolves it."""
-    recipe = options["recipe"] or default_recipe(task, options["init_checkpoint"])
+    recipe = options["recipe"] or default_recipe(task, published=bool(options["init_checkpoint"]))
     described = {"task": task, "init_checkpoint": options["init_checkpoint"], **_configuration(options, task, recipe)}
     return _resolve(described, runtime).runtime.backend
 

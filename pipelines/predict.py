@@ -21,7 +21,7 @@ def predict_command(model: str | os.PathLike[str], file: str | os.PathLike[str] 
     """Prints one line of JSON for every example.
 
     Raises:
-        InputError: the folder holds no model, it or the file is not of this machine, or an example has not the model's fields.
+        InputError: the folder holds no model, it or the file is not of this machine, or an example does not have the model's fields.
     """
     given = {FIELDS[option]: text for option, text in texts.items() if text is not None}
     if bool(given) == bool(file):

@@ -62,9 +62,9 @@ def recipe_file(name_or_file: str) -> Path:
     return file
 
 
-def default_recipe(task: str, init_checkpoint: str = "") -> str:
+def default_recipe(task: str, *, published: bool) -> str:
     """The published recipe where training starts from published weights, else one small enough for a laptop."""
-    return family_of_task(task).recipe(task, published=bool(init_checkpoint))
+    return family_of_task(task).recipe(task, published=published)
 
 
 # ------------------------------------------------------------------------------------------- every key, commented
@@ -138,7 +138,7 @@ def _known(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differing(value: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a tree that another one has not, or with another value."""
+    """The keys of a tree that another one lacks, or has with another value."""
     found: dict[str, Any] = {}
     for name, inner in value.items():
         before = other.get(name)

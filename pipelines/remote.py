@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import family_of_task
 from bigbird.version import revision
+from bigbird_components.command_line import flag
 from bigbird_components.model_names import REGISTRY, check_model_name
 from bigbird_pipelines.images import WITHOUT_S3, images_from
 from bigbird_pipelines.machines import check_fits
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from bigbird_pipelines.platforms.target import Target
 
 _log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 60.0
+"""At most this long passes between two lines about a run or job that is watched, so that nobody thinks it hangs."""
+PATIENCE_S = 600.0
+"""How long the service may be out of reach while a run or job is watched."""
 
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
 
@@ -168,7 +174,7 @@ def _task(options: Mapping[str, Any]) -> str:
 def _check_no_registration(options: Mapping[str, Any], platform: RemotePlatform) -> None:
     for option in ("model_name", "margin"):
         if options[option]:
-            raise InputError(f"--{option.replace('_', '-')}: nothing is registered on {platform.title}")
+            raise InputError(f"{flag(option)}: nothing is registered on {platform.title}")
 
 
 def _check_weights(options: Mapping[str, Any]) -> None:

@@ -17,12 +17,10 @@ from bigbird.tasks.tables.section import TableFormat
 from bigbird_components.model_names import REGISTRY
 from bigbird_pipelines.platforms.platform import RemotePlatform
 from bigbird_pipelines.platforms.prediction import PredictionJob, PredictionRequest, PredictionService
-from bigbird_pipelines.remote import sending, settings_from
+from bigbird_pipelines.remote import HEARTBEAT_S, PATIENCE_S, sending, settings_from
 
 _log = logging.getLogger(__name__)
 
-PATIENCE_S = 600.0  # how long the service may be out of reach while a job is watched
-HEARTBEAT_S = 60.0
 FORMAT = "jsonl"
 """What the platform gives to a model as objects with names. Rows of CSV it gives as lists, which no model of ours takes."""
 _BUCKETS = TableStorage(storage.open_file, storage.list_names, storage.is_file)
@@ -112,7 +110,7 @@ def _files(table: str) -> tuple[Sequence[str], str]:
     for each in tables:
         if each.format != FORMAT or each.path.endswith(".gz"):
             raise InputError(
-                f"{each.path}: expected JSON Lines (.jsonl), not compressed: the platform gives a model the columns' names of no other table. "
+                f"{each.path}: expected uncompressed JSON Lines (.jsonl): from tables of other formats the platform gives a model values without their columns' names. "
                 "Write the table as JSON Lines, or answer it without --target"
             )
     return [each.path for each in tables], FORMAT

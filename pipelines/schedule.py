@@ -62,7 +62,8 @@ def create_command(
     # The paths whose dates a run's first step fills in, wherever they were given: options, recipe or overrides.
     if catch_up and any("{date" in request.parameters[key] for key in (*PATHS, "vocabulary", "init_checkpoint")):
         raise InputError(
-            "--catch-up with {date}: a run that is made up for may take the day on which it is; expected one of them"
+            "--catch-up cannot be combined with {date}: a catch-up run may fill in the day it runs, not the day it was due; "
+            "leave one of them out"
         )
     for warning in warnings:
         _log.warning(without_passwords(warning))
@@ -112,7 +113,7 @@ def make_timing(cron: str, time_zone: str, start: str, end: str, catch_up: bool)
     timing = Timing(" ".join(cron.split()), time_zone, starts, ends, catch_up)
     if not next_times(timing, 1):
         bounds = [f"{option} {text}" for option, text in (("after --start", start), ("before --end", end)) if text]
-        raise InputError(f"--cron {cron!r}: never comes true{''.join(f' {bound}' for bound in bounds)}")
+        raise InputError(f"--cron {cron!r}: matches no date{''.join(f' {bound}' for bound in bounds)}")
     return timing
 
 
@@ -139,7 +140,7 @@ def _check_cron(cron: str, zone: datetime.tzinfo) -> None:
     try:
         CronSim(cron, now)  # and day and month together
     except CronSimError:
-        raise InputError(f"{shown}: never comes true: no month of {months!r} has a day of {days!r}") from None
+        raise InputError(f"{shown}: matches no date: no month of {months!r} has a day of {days!r}") from None
 
 
 def _moment(option: str, text: str, zone: datetime.tzinfo) -> datetime.datetime | None:

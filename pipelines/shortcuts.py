@@ -16,6 +16,7 @@ from bigbird.config import TREE
 from bigbird.config.overrides import assignment, merge
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.registry import family_of_task
+from bigbird_components.command_line import flag
 
 
 class Finite(click.FloatRange):
@@ -90,7 +91,7 @@ SHORTCUTS = {
 def shortcut_options(command: Any) -> Any:
     """Gives a command the options."""
     for name, shortcut in reversed(SHORTCUTS.items()):
-        command = click.option(f"--{name.replace('_', '-')}", name, type=shortcut.type, help=shortcut.told)(command)
+        command = click.option(flag(name), name, type=shortcut.type, help=shortcut.told)(command)
     return command
 
 

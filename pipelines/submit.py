@@ -16,13 +16,11 @@ from bigbird.support.errors import InputError, ServiceUnreachable
 from bigbird_components.runs import Run, Step
 from bigbird_pipelines.platforms.platform import Placement
 from bigbird_pipelines.platforms.service import PipelineService
-from bigbird_pipelines.remote import make_request, sending, settings_from
+from bigbird_pipelines.remote import HEARTBEAT_S, PATIENCE_S, make_request, sending, settings_from
 
 _log = logging.getLogger(__name__)
 
 POLL_S = 15.0
-HEARTBEAT_S = 60.0  # a line at least so often, so that nobody thinks it hangs
-PATIENCE_S = 600.0  # how long the service may be out of reach while a run is watched
 _OF_STEPS = {*EXIT_CODES.values(), EXIT_DOES_NOT_FIT}  # what a step of ours ends with, where it says why
 _EXIT_CODE = re.compile(r"(?:non-zero status of|exit code|exit status)[: ]+(\d+)", re.IGNORECASE)
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Setting
 from bigbird.support.addresses import never_an_address
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import cut, problem_list, read_text, shown
+from bigbird_components.command_line import flag
 
 FILE = Path("bigbird.toml")
 _PREFIX = "BIGBIRD_"
@@ -152,7 +153,7 @@ def load_settings(
     for layer, source in (
         (in_file, dict.fromkeys(in_file, str(file or FILE))),
         (from_environment, {name: environment_name(name) for name in from_environment}),
-        (from_flags, {name: f"--{name.replace('_', '-')}" for name in from_flags}),
+        (from_flags, {name: flag(name) for name in from_flags}),
     ):
         if layer.keys() & {"image_prefix", "image_tag"}:  # another way to name the images
             values.pop("images", None)
@@ -193,7 +194,6 @@ def require(settings: TeamSettings, *names: str) -> None:
     absent = [name for name in names if not getattr(settings, name)]
     if absent:
         ways = "; ".join(
-            f"{name} (--{name.replace('_', '-')}, {environment_name(name)}, or {name} in {FILE}): {_meaning(name)}"
-            for name in absent
+            f"{name} ({flag(name)}, {environment_name(name)}, or {name} in {FILE}): {_meaning(name)}" for name in absent
         )
         raise InputError(f"not set: {ways}")

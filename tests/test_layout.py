@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def imports_of(name: str, *, top_level_only: bool = False) -> set[str]:
     return found
 
 
-def room_of(name: str) -> str:
+def package_of(name: str) -> str:
     """A module's place in the reading order."""
     parts = name.split(".")
     inside_a_family = len(parts) > 2 and (ROOT / "model" / "bigbird" / "tasks" / parts[2]).is_dir()
@@ -69,12 +70,12 @@ def room_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if name.count(".") and name.startswith("bigbird.")))
 def test_bigbird_modules_import_only_what_stands_before_them(name):
-    own = room_of(name)
+    own = package_of(name)
     for imported in imports_of(name):
         if (name, imported) in BACK:
             continue
         if imported.startswith("bigbird."):
-            other = room_of(imported)
+            other = package_of(imported)
             assert other == own or READING_ORDER.index(other) < READING_ORDER.index(own), f"{name} imports {imported}"
 
 
@@ -125,6 +126,34 @@ def test_imports_have_no_cycle():
     while leaves := {name for name, imported in graph.items() if not imported}:
         graph = {name: imported - leaves for name, imported in graph.items() if name not in leaves}
     assert graph == {}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_no_function_gives_an_imported_name_to_something_else(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    imported = {
+        alias.asname or alias.name.partition(".")[0]
+        for node in tree.body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    for function in (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+        own = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+        own |= {
+            node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        assert not own & imported, f"{name}.{function.name}"
+
+
+def test_every_constant_is_used():
+    files = [
+        *MODULES.values(),
+        *(file for folder in ("tests", "docs", "benchmarks") for file in (ROOT / folder).rglob("*.py")),
+    ]
+    words = Counter(word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8")))
+    defined = re.compile(r"^([A-Z_][A-Z0-9_]*)(?:: [^=]+)? = ", re.MULTILINE)
+    constants = {name for file in MODULES.values() for name in defined.findall(file.read_text(encoding="utf-8"))}
+    assert {name for name in constants if words[name] == 1} == set()
 
 
 def test_jax_is_imported_by_the_kernels_alone_and_they_only_where_they_are_used():

@@ -57,7 +57,8 @@ def test_by_default_the_decay_lasts_the_run_and_the_warmup_a_tenth_of_it():
 @pytest.mark.parametrize("steps", [300, 301, 10_000])
 def test_a_warmup_that_does_not_end_before_the_decay_is_refused(steps):
     with pytest.raises(
-        InputError, match=rf"warm-up lasts {steps:,} steps .* after 300, so .*warmup_steps, such as to 30,"
+        InputError,
+        match=rf"warm-up lasts {steps:,} steps, but the decay has ended after 300, so .*warmup_steps, for example to 30,",
     ):
         _schedule(train_steps=300, warmup={"polynomial": {"warmup_steps": steps}})
     rates = {

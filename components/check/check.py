@@ -48,7 +48,7 @@ SUSPECTS = Check(
     "suspects",
     "warning",
     "rows",
-    "whose label is probably wrong, as the model of --predictions is confidently of another mind",
+    "whose label is probably wrong, as the model of --predictions is confident of another one",
     "look at them, the least likely first",
 )
 CHECKS: tuple[Check, ...] = (*TABLE_CHECKS, *ROW_CHECKS)
@@ -102,7 +102,7 @@ def check(
         task: by whose rules the tables are read; None takes the first one that has the section's keys and reads such files.
         train_file, validation_file, test_file: files of splits, in place of `input` or beside it.
         section: the configuration's data section: the columns, and how splits are cut.
-        vocabulary: a SentencePiece `.model` that counts tokens; None estimates them.
+        vocabulary: counts tokens, as `bigbird.Vocabulary` takes it; None estimates them.
         predictions: the folder of an evaluation, whose probabilities tell which labels are probably wrong.
         fail_on: names of checks and groups, with commas between.
         examples: how many of a finding are told.

@@ -15,7 +15,7 @@ GROUPS = {
     "reading": "what training refuses or takes for something else",
     "blanks": "what is empty",
     "duplicates": "rows that are there more than once",
-    "leakage": "training rows that validation or test knows",
+    "leakage": "rows that several splits have",
     "conflicts": "equal texts, different labels",
     "encoding": "damaged characters and markup",
     "texts": "texts that are odd",
@@ -52,7 +52,7 @@ class RowCheck(Check):
 
     Attributes:
         evidence: the function.
-        of_odd: whether it is about texts with an odd character alone (`Text.is_odd`), which few are.
+        of_odd: whether it is only about texts with an odd character (`Text.is_odd`), which few are.
     """
 
     evidence: Callable[[Text], str] = field(kw_only=True)

@@ -6,6 +6,7 @@ from itertools import chain
 
 from bigbird.manifests import CheckManifest, FindingFacts
 from bigbird.reports import report
+from bigbird.support.text_files import amount
 from bigbird_components.check.wording import ESTIMATE, counted, doubt, suspect_place
 
 MOST_LABELS = 60  # rows of the labels' table
@@ -101,7 +102,7 @@ def _labels(manifest: CheckManifest) -> report.Html:
     splits = list(manifest.splits)
     rows = [[label[:80], *(counts.get(split, 0) for split in splits)] for label, counts in manifest.labels.items()]
     more = len(rows) - MOST_LABELS
-    note = f"and {more:,} more labels; check.json has all of them" if more > 0 else ""
+    note = f"and {amount(more, 'more label')}; check.json has all of them" if more > 0 else ""
     return report.section(
         "Labels", report.table(["label", *splits], rows[:MOST_LABELS]), report.caption(note) if note else ""
     )

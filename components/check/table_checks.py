@@ -1,4 +1,4 @@
-"""Checks of the whole table: rows that are there twice, splits that know each other, labels, columns, lengths."""
+"""Checks of the whole table: rows that are there twice, splits that share rows, labels, columns, lengths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LENGTHS = (512, 1024, 2048, 4096)
 RARE = 10  # training rows of a label that are too few
 SHARED_EDGE = 20  # rows that begin or end alike, at least
 SHARED_EDGE_SHARE = 0.01  # of the rows, at least
-CUT_ROWS = 10  # rows of exactly the greatest length, from which they are taken for cut
+CUT_ROWS = 10  # rows that are as long as the longest one, at least, to be taken for cut
 SHORTEST_CUT = 100  # characters
 EXTREME = 20  # times the median of words
 IMBALANCE = 50  # times as many rows as another label has
@@ -31,7 +31,6 @@ NAMED = 0.95  # share of a label's rows whose text names it
 NAMED_ROWS = 10
 FEW_ROWS = 100  # of a training split
 MAIN_SCRIPT = 0.9
-OUTLYING = 20  # times the distance of the quartiles
 _PLACEHOLDERS = frozenset("n a|na|nan|nil|null|none|unknown|undefined|missing|todo|tbd|not available".split("|"))
 
 
@@ -451,7 +450,7 @@ TABLE_CHECKS = (
         "take such ends out, such as signatures and notices", find=partial(_shared_edges, edge="ends"),
     ),
     TableCheck(
-        "cut-text", "texts", "warning", "rows", "of exactly the greatest length, as a program leaves them that cuts texts",
+        "cut-text", "texts", "warning", "rows", "whose text is exactly as long as the longest one, as if it had been cut there",
         "export the table again without a limit", find=_cut,
     ),
     TableCheck(
@@ -464,13 +463,13 @@ TABLE_CHECKS = (
     ),
     TableCheck(
         "too-long", "lengths", "note", "rows", f"of more than {LENGTHS[-1]:,} tokens, which even the longest model cuts",
-        "take --long-documents head_tail or windows; documents with spans are always read in windows", find=_longer,
+        "use --long-documents head_tail or windows; documents with spans are always read in windows", find=_longer,
     ),
     TableCheck(
-        "one-label", "labels", "error", "labels", "without any other", "see whether the label's column is the right one", find=_one_label,
+        "one-label", "labels", "error", "labels", "in training, where two or more are needed", "see whether the label's column is the right one", find=_one_label,
     ),
     TableCheck(
-        "unseen-label", "labels", "error", "labels", "of validation or test that training has not",
+        "unseen-label", "labels", "error", "labels", "of validation or test that training does not have",
         "add training rows with them, or correct them", find=_unseen,
     ),
     TableCheck(
@@ -493,12 +492,12 @@ TABLE_CHECKS = (
         "label-blanks", "labels", "warning", "labels", "with blanks at the beginning or the end", "take the blanks out", find=_outer_blanks,
     ),
     TableCheck(
-        "placeholder-label", "labels", "warning", "labels", "of a word for none, such as N/A",
+        "placeholder-label", "labels", "warning", "labels", "named like a missing value, such as N/A",
         "leave such rows out, unless the model is to answer so", find=_no_label,
     ),
     TableCheck(
         "imbalance", "labels", "note", "labels", f"with less than a fiftieth of the rows that the most frequent one has, and {RARE} at least",
-        "take --class-weights balanced, and look at the macro averages", find=_imbalance,
+        "use --class-weights balanced, and look at the macro averages", find=_imbalance,
     ),
     TableCheck(
         "dominant-label", "labels", "warning", "labels", f"that more than {DOMINANT:.0%} of the training rows have",

@@ -23,7 +23,9 @@ def counted(finding: FindingFacts) -> str:
 def lengths_line(manifest: CheckManifest) -> str:
     """How many rows are longer than what models read."""
     parts = [f"{each.tokens:,}: {each.rows / manifest.rows:.1%}" for each in manifest.lengths.longer]
-    return f"longer than so many tokens{'' if manifest.lengths.exact else ' (estimated)'}: {', '.join(parts)}"
+    return (
+        f"share of rows above a number of tokens{'' if manifest.lengths.exact else ' (estimated)'}: {', '.join(parts)}"
+    )
 
 
 def suspect_place(file: str, line: int, identity: str) -> str:

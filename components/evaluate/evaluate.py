@@ -45,7 +45,7 @@ def evaluate(
         split: of the dataset; default its validation split, or its only one.
         checkpoint: the best by validation, or the last.
         overwrite: replaces what `output` holds.
-        at_lengths: evaluates also where at most so many tokens of each example are read; see `lengths`.
+        at_lengths: evaluates also at these lengths, the most tokens of each example that are read; see `lengths`.
 
     Returns:
         The manifest, as in metrics.json.
@@ -155,7 +155,7 @@ def _check_labels(model: str, trained_on: DatasetManifest, dataset: str, given: 
     if unknown := [label for label in given.labels or [] if label not in known]:
         raise InputError(
             f"{dataset}: has {_listed(unknown)}, which {model} does not know; it was trained on {_listed(known)}. Give a dataset of "
-            "these labels alone, or train a model on this one"
+            "only these labels, or train a model on this one"
         )
 
 

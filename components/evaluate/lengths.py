@@ -1,6 +1,6 @@
 """The same model when it may read less of each text: `--at-lengths`.
 
-An example is read up to so many tokens, special pieces included: [CLS], the text's beginning, [SEP]. The family says what that
+An example is read up to a number of tokens, special pieces included: [CLS], the text's beginning, [SEP]. The family says what that
 is where it lays texts out otherwise (`AnsweringFamily.shorten`): beginning and end of a text are both cut, and of a text in
 windows the windows up to that token are read. The records are written anew into a temporary dataset folder, so that input
 pipeline, model and scoring are what they are for the whole split. What was chosen after training, such as thresholds, stays.
@@ -66,8 +66,8 @@ def check_can_be_cut(family: AnsweringFamily, config: Task) -> None:
     others = [each.name for each in family.record_features(config) if each.sequence and each.name not in known]
     if others:
         raise InputError(
-            f"--at-lengths: records of this task say more of each token than what it is ({', '.join(others)}), as answers are "
-            "spans of the text, and cannot be cut; preprocess the split with smaller --max-length instead, and evaluate that dataset"
+            f"--at-lengths: this task's answers are spans of the text, so its records hold more of each token than its id "
+            f"({', '.join(others)}) and cannot be cut; preprocess the split with a smaller --max-length instead, and evaluate that dataset"
         )
 
 
@@ -113,7 +113,7 @@ def evaluate_at_lengths(
 def shortened_dataset(
     family: AnsweringFamily, dataset: str, manifest: DatasetManifest, split: str, length: int
 ) -> Iterator[Shortened]:
-    """Yields a temporary dataset folder with one split, of which at most so many tokens an example are read.
+    """Yields a temporary dataset folder with one split, of which at most `length` tokens an example are read.
 
     Args:
         family: of the task.

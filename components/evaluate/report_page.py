@@ -121,7 +121,7 @@ def _lengths(family: AnsweringFamily, manifest: EvaluationManifest) -> report.Ht
     names = list(manifest.metrics)[:4]
     return report.section(
         "When the model may read less",
-        "The same model on the same examples, of which at most so many tokens are read. It was trained on longer texts: a "
+        "The same model on the same examples, of which at most the given number of tokens is read. It was trained on longer texts: a "
         "model that is trained on shorter ones may do better at that length.",
         length_chart(manifest, lower_is_better=lower),
         length_table(manifest, names),

@@ -8,6 +8,7 @@ from typing import Any
 
 from bigbird.reports import report
 from bigbird.support.artifacts import read_json
+from bigbird.support.text_files import amount
 
 INK, ACCENT, OTHER = "#5b6675", "#2463a6", "#c46a1b"
 
@@ -36,7 +37,7 @@ def _end(history: Sequence[dict[str, Any]]) -> str:
     if not ends:
         return ""
     step, count = ends[-1]["step"], ends[-1]["validations"]
-    return f" Early stopping ended it at step {step:,}, after {count} validation{'s' * (count > 1)} without a better metric."
+    return f" Early stopping ended it at step {step:,}, after {amount(count, 'validation')} without a better metric."
 
 
 def _curve(history: Sequence[dict[str, Any]], kind: str, name: str) -> list[tuple[int, float]]:

@@ -23,7 +23,7 @@ from bigbird.tasks.registry import answering_family
 from bigbird_components.output_files import open_range
 from bigbird_components.predict.flattening import flattened
 from bigbird_components.predict.model_files import local_model
-from bigbird_components.predict.rows import Shard
+from bigbird_components.predict.rows import RowRange
 from bigbird_components.predict.whole_files import new_file, write_json
 
 ROWS_AT_ONCE = 64
@@ -37,8 +37,8 @@ ID = "id"
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # made once: `dumps` makes one for each value
 
 
-class Place(NamedTuple):
-    """Where a job's files are.
+class JobFiles(NamedTuple):
+    """The files of a job that answers a table.
 
     Attributes:
         model: the model's folder.
@@ -65,11 +65,11 @@ class Place(NamedTuple):
         """The file in which a worker of Beam says why it could not answer: `message`, and the exit `code` of its kind."""
         return storage.join(self.work, "failed.json")
 
-    def part(self, shard: Shard) -> str:
+    def part(self, shard: RowRange) -> str:
         """The file of a shard's answers."""
         return storage.join(self.work, f"part-{shard.number:05d}.jsonl")
 
-    def outcome(self, shard: Shard) -> str:
+    def outcome(self, shard: RowRange) -> str:
         """The file that says that the shard is answered: what was counted, and the checksum of its answers."""
         return storage.join(self.work, outcome_name(shard.number))
 
@@ -79,13 +79,13 @@ def outcome_name(number: int) -> str:
     return f"part-{number:05d}.json"
 
 
-def answer_shards(place: Place, shards: Sequence[Shard], told: Callable[[int], None] = lambda _: None) -> None:
+def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[int], None] = lambda _: None) -> None:
     """Answers shards' rows and writes two files for each, the outcome last.
 
     While the model answers a batch, in a thread, rows are read and answers are written in this one.
 
     Args:
-        place: of the job.
+        files: of the job.
         shards: the rows.
         told: is given the number of rows of each batch that is answered.
 
@@ -93,7 +93,7 @@ def answer_shards(place: Place, shards: Sequence[Shard], told: Callable[[int], N
         InputError: the model cannot be loaded, or gives numbers that are not finite.
         ServiceError: a bucket cannot be read or written.
     """
-    asked = _asked(place.model, place.digest)
+    asked = _asked(files.model, files.digest)
     pool = ThreadPoolExecutor(1, "answer")
     running: deque[tuple[_ShardRows, list[int], Future[list[dict[str, Any]]]]] = deque()
     ended = time.monotonic()
@@ -104,12 +104,12 @@ def answer_shards(place: Place, shards: Sequence[Shard], told: Callable[[int], N
         rows.add(batch, answers.result(), asked.family)
         told(len(batch))
         if rows.complete:
-            rows.write(place, asked, ended)
+            rows.write(files, asked, ended)
             ended = time.monotonic()
 
     try:
         for shard in shards:
-            rows = _ShardRows(place, shard)
+            rows = _ShardRows(files, shard)
             for batch in rows.batches():
                 running.append((rows, batch, pool.submit(asked.model.answer, rows.fields(batch))))
                 if len(running) > _AHEAD:
@@ -123,8 +123,8 @@ def answer_shards(place: Place, shards: Sequence[Shard], told: Callable[[int], N
 class _ShardRows:
     """A shard's rows while they are answered."""
 
-    def __init__(self, place: Place, shard: Shard):
-        with open_range(place.rows, shard.start, shard.size) as lines:
+    def __init__(self, files: JobFiles, shard: RowRange):
+        with open_range(files.rows, shard.start, shard.size) as lines:
             self._rows = [json.loads(line) for line in lines]
         self._shard = shard
         self._renamed: dict[str, str] | None = None
@@ -154,15 +154,15 @@ class _ShardRows:
         """Whether all rows are answered."""
         return not self._missing
 
-    def write(self, place: Place, asked: _Asked, since: float) -> None:
+    def write(self, files: JobFiles, asked: _Asked, since: float) -> None:
         """Writes the two files.
 
         Args:
-            place: of the job.
+            files: of the job.
             asked: the model.
             since: when the shard before was written, by the monotonic clock.
         """
-        with new_file(place.part(self._shard)) as file:
+        with new_file(files.part(self._shard)) as file:
             file.write(b"".join(self._written))
         outcome = {
             "rows": len(self._rows),
@@ -172,7 +172,7 @@ class _ShardRows:
             "seconds": round(time.monotonic() - since, 3),
             **file.facts(),
         }
-        write_json(place.outcome(self._shard), outcome)
+        write_json(files.outcome(self._shard), outcome)
 
 
 def names_beside(kept: Sequence[str], answer: Mapping[str, Any]) -> dict[str, str]:
@@ -238,7 +238,7 @@ class _Asked:
         """How many examples the model does not read all of; None where its files do not say how it reads.
 
         Texts are cut into pieces once more for it, which takes as long as all else that is done here with a short one. So it is
-        done for those alone that may be too long: a text has no more pieces than bytes, and one.
+        done only for those that may be too long: a text has no more pieces than bytes, and one.
         """
         vocabulary, dataset = self._vocabulary, self.dataset
         if vocabulary is None or dataset is None:
@@ -273,6 +273,6 @@ def _load(model: str, digest: str) -> _Asked:
     asked = _Asked(stack.enter_context(local_model(model)))
     if asked.digest != digest:
         raise InputError(
-            f"{model}: is not the model any more that this job began with; give the old one, or begin anew with --overwrite"
+            f"{model}: is no longer the model that this job began with; give that model again, or begin anew with --overwrite"
         )
     return asked

@@ -19,8 +19,8 @@ from bigbird.support.integrity import check_seal, facts_of_file
 from bigbird.support.new_folders import check_replaceable
 from bigbird.support.text_files import decode, parse_json
 from bigbird_components.output_files import make_folder
-from bigbird_components.predict.answering import Place, outcome_name
-from bigbird_components.predict.rows import Shard
+from bigbird_components.predict.answering import JobFiles, outcome_name
+from bigbird_components.predict.rows import RowRange
 from bigbird_components.predict.whole_files import is_half_written, new_file, write_json
 
 WORK = "work"
@@ -129,8 +129,8 @@ class Output:
         begun = state is not None and state.shards is not None
         if state is not None and begun and not overwrite:
             raise InputError(
-                f"{self.folder}: holds a job that has not ended, with another {_difference(state.identity, identity)}; give the same "
-                "again to go on with it, another folder, or --overwrite to begin anew"
+                f"{self.folder}: holds an unfinished job whose {_difference(state.identity, identity)} differs; give the same options again to "
+                "go on with it, give another folder, or pass --overwrite to begin anew"
             )
         if not begun:
             check_replaceable(self.folder, [name for name in names if name != WORK], overwrite)
@@ -169,7 +169,7 @@ class Output:
                 _read_json(storage.join(self.work, name))
             except InputError:  # its rows are answered again
                 storage.delete([storage.join(self.work, name)])
-        rows = Path(Place("", "", self.work).rows)
+        rows = Path(JobFiles("", "", self.work).rows)
         if rows.is_file() and rows.stat().st_size == sum(size for _, _, size, _ in state.shards):
             return state
         return JobState(identity=state.identity, shards=None)  # the table is read again
@@ -184,7 +184,7 @@ class Output:
         """Writes where the job stands."""
         write_json(storage.join(self.work, STATE), state.to_json())
 
-    def answered(self, shards: Sequence[Shard]) -> set[int]:
+    def answered(self, shards: Sequence[RowRange]) -> set[int]:
         """The numbers of the shards whose answers are there."""
         names = set(storage.list_names(self.work))
         return {shard.number for shard in shards if outcome_name(shard.number) in names}

@@ -15,7 +15,7 @@ def local_model(location: str) -> Iterator[Path]:
     """Yields a folder of a run, a SavedModel or a trained model; a bucket's is a copy, which goes with the block.
 
     Args:
-        location: here, or in a bucket. Of a run's folder in a bucket the exported model alone is copied.
+        location: here, or in a bucket. Of a run's folder in a bucket only the exported model is copied.
 
     Raises:
         InputError: there are no files, or they cannot be copied whole.

@@ -31,16 +31,16 @@ from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.integrity import Facts, facts_of_file
 from bigbird.support.locks import Held, locked
-from bigbird.support.text_files import shown
+from bigbird.support.text_files import amount, shown
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage, find_tables
 from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.version import provenance
-from bigbird_components.predict.answering import Place, answer_shards
+from bigbird_components.predict.answering import JobFiles, answer_shards
 from bigbird_components.predict.columns import RowColumns, choose_columns
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of, input_facts
 from bigbird_components.predict.model_files import local_model
-from bigbird_components.predict.rows import Shard, read_rows
+from bigbird_components.predict.rows import RowRange, read_rows
 from bigbird_components.predict.tables import FORMATS, write_table
 from bigbird_components.predict.whole_files import copy, new_file
 
@@ -130,10 +130,10 @@ def predict(
                 except InputError:
                     job.abandon()
                     raise
-            shards = [Shard(*shard) for shard in state.shards or ()]
-            place = Place(model, facts.digest, job.work)
-            _answer(job, place, shards, options)
-            return _finish(job, place, shards, state, to, model, facts, held.check)
+            shards = [RowRange(*shard) for shard in state.shards or ()]
+            job_files = JobFiles(model, facts.digest, job.work)
+            _answer(job, job_files, shards, options)
+            return _finish(job, job_files, shards, state, to, model, facts, held.check)
         except (KeyboardInterrupt, SystemExit):
             _log.info(f"{output}: the same command goes on with what is not answered yet")
             raise
@@ -152,7 +152,7 @@ def _outside(tables: Sequence[Table], output: str, given: str) -> Sequence[Table
     """The tables without those of the output folder, which a pattern may match once something is answered."""
     found = [each for each in tables if not storage.holds(output, each.path)]
     if not found:
-        raise InputError(f"{given}: matches files of the output folder {output} alone; expected tables to answer")
+        raise InputError(f"{given}: matches only files of the output folder {output}; expected tables to answer")
     left = len(tables) - len(found)
     if left:
         _log.info(f"{given}: {left:,} of the files that match are left out, as they are in the output folder {output}")
@@ -250,15 +250,15 @@ def _read(
     chosen: RowColumns,
     max_bad_records: int,
 ) -> JobState:
-    place = Place("", "", job.work)
+    job_files = JobFiles("", "", job.work)
     shards, rejected = read_rows(
         tables,
         section,
         chosen,
         files,
         max_bad_records=max_bad_records,
-        rows_file=place.rows,
-        rejected_file=place.rejected,
+        rows_file=job_files.rows,
+        rejected_file=job_files.rejected,
     )
     if input_facts([each.path for each in tables]) != state.identity.input:
         raise InputError(f"{tables[0].path}: was changed while it was read; give a file that nobody writes")
@@ -272,7 +272,7 @@ def _read(
     return read
 
 
-def _answer(job: Output, place: Place, shards: Sequence[Shard], options: Any) -> None:
+def _answer(job: Output, files: JobFiles, shards: Sequence[RowRange], options: Any) -> None:
     done = job.answered(shards)
     missing = [shard for shard in shards if shard.number not in done]
     total, before = (sum(shard.rows for shard in some) for some in (shards, [s for s in shards if s.number in done]))
@@ -290,7 +290,7 @@ def _answer(job: Output, place: Place, shards: Sequence[Shard], options: Any) ->
 
     progress.prepare(before, "rows, loading the model")
     if options is None:
-        answer_shards(place, missing, told)
+        answer_shards(files, missing, told)
     else:
         from bigbird_components.predict.beam_run import answer_on_beam
 
@@ -298,14 +298,14 @@ def _answer(job: Output, place: Place, shards: Sequence[Shard], options: Any) ->
             found = job.answered(shards)
             return sum(shard.rows for shard in shards if shard.number in found)
 
-        answer_on_beam(place, missing, options, there, progress)
+        answer_on_beam(files, missing, options, there, progress)
     progress.finish(f"answered {total - before:,} rows in {format_duration(time.monotonic() - started)}")
 
 
 def _finish(
     job: Output,
-    place: Place,
-    shards: Sequence[Shard],
+    files: JobFiles,
+    shards: Sequence[RowRange],
     state: JobState,
     to: str,
     model: str,
@@ -314,16 +314,16 @@ def _finish(
 ) -> PredictionsManifest:
     """Puts the answers together and makes the folder whole."""
     check_lock()
-    outcomes = [json.loads(storage.read_bytes(place.outcome(shard))) for shard in shards]
-    parts = [place.part(shard) for shard in shards]
+    outcomes = [json.loads(storage.read_bytes(files.outcome(shard))) for shard in shards]
+    parts = [files.part(shard) for shard in shards]
     for shard, part, outcome in zip(shards, parts, outcomes, strict=True):
-        _check_part(part, outcome, place.outcome(shard))
+        _check_part(part, outcome, files.outcome(shard))
     job.clear()
     name = f"predictions.{to}"
     checksums: dict[str, Facts] = {name: write_table(parts, to, job.path(name))}
     if state.rejected:
         with new_file(job.path(REJECTED)) as file:
-            copy(place.rejected, file)
+            copy(files.rejected, file)
         checksums[REJECTED] = file.facts()
     labels: Counter[str] = Counter()
     renamed: dict[str, str] = {}
@@ -380,7 +380,7 @@ def _say(manifest: PredictionsManifest, output: str) -> None:
     if manifest.cut is None:
         _log.info("how many are longer than the model reads is not known: an earlier version exported the model")
     if manifest.rejected:
-        _log.info(f"rejected {manifest.rejected:,} rows, see {REJECTED}")
+        _log.info(f"rejected {amount(manifest.rejected, 'row')}, see {REJECTED}")
     for name, other in manifest.renamed.items():
         _log.info(f"column {shown(name, 60)} is written as {shown(other, 60)}, as the answers have one of its name")
     if manifest.labels:

@@ -29,8 +29,8 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: `dumps` make
 _DESCRIBED = 3  # bad rows that are kept in memory, for the message
 
 
-class Shard(NamedTuple):
-    """A run of rows.
+class RowRange(NamedTuple):
+    """A shard: rows that are answered one after the other and written as one part.
 
     Attributes:
         number: from 0, in the order of the rows.
@@ -69,7 +69,7 @@ def read_rows(
     max_bad_records: int,
     rows_file: str,
     rejected_file: str,
-) -> tuple[list[Shard], int]:
+) -> tuple[list[RowRange], int]:
     """Reads and checks all rows before the first one is answered.
 
     Args:
@@ -88,7 +88,7 @@ def read_rows(
         InputError: a file cannot be read, a column is missing, there are more bad rows than allowed, or no good one.
     """
     progress = Progress("check rows")
-    shards: list[Shard] = []
+    shards: list[RowRange] = []
     start = size = rows = done = 0
     with ExitStack() as stack:
         target = stack.enter_context(new_file(rows_file))
@@ -98,12 +98,12 @@ def read_rows(
             target.write(line)
             size, rows, done = size + len(line), rows + 1, done + 1
             if rows == ROWS or size >= BYTES:
-                shards.append(Shard(len(shards), start, size, rows))
+                shards.append(RowRange(len(shards), start, size, rows))
                 start, size, rows = start + size, 0, 0
             if done % 512 == 0:
                 progress.update(done)
         if rows:
-            shards.append(Shard(len(shards), start, size, rows))
+            shards.append(RowRange(len(shards), start, size, rows))
         progress.finish()
         bad.check(done)
         if not done:

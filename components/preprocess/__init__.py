@@ -1,1 +1,1 @@
-"""The first stage: raw GLUE TSV or SQuAD JSON to sharded TFRecords, with Apache Beam."""
+"""The first stage: raw text, a task's official files or a user's own tables, to sharded TFRecords; here or on Apache Beam."""

@@ -7,7 +7,7 @@ from kfp.dsl.base_component import BaseComponent
 
 
 def preprocess_component(image: str) -> BaseComponent:
-    """Raw GLUE TSV or SQuAD JSON to a dataset folder.
+    """Raw text, a task's official files or a user's own tables, to a dataset folder.
 
     Args:
         image: the container image that holds this project and Apache Beam.

@@ -19,6 +19,7 @@ from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS, json_bytes
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
+from bigbird.support.text_files import amount
 from bigbird.tasks.family import TaskFamily
 from bigbird.tasks.raw_input import Inputs, Reading, Source
 from bigbird.tasks.records import BadRecords
@@ -191,7 +192,7 @@ def _train_vocabulary(task: str, splits: list[Lines], size: int) -> bytes:
 
 
 def _texts(family: TaskFamily, path: str, size: int, every: int) -> Iterator[str]:
-    """The texts of a file of JSON lines, of every so many lines the first; contexts once."""
+    """The texts of a file of JSON lines, the first of every `every` lines; contexts once."""
     with storage.open_range(path, 0, size) as lines:
         for line in islice(lines, 0, None, every):
             yield from family.texts(json.loads(line))
@@ -337,5 +338,5 @@ def _say(manifest: DatasetManifest, output: str, seconds: float) -> None:
     for line in reading_lines(manifest):
         _log.info(line)
     if manifest.rejected:
-        _log.info(f"rejected: {manifest.rejected:,} records, see rejected.jsonl")
+        _log.info(f"rejected: {amount(manifest.rejected, 'record')}, see rejected.jsonl")
     _log.info(f"dataset written to {output} in {seconds:.1f} s; its report is report.html there")

@@ -126,7 +126,7 @@ class _Writer:
     Args:
         split: its name.
         path: the file to write.
-        examples_per_shard: after so many a shard ends.
+        examples_per_shard: number of examples after which a shard ends.
         whole: is given split, file, number and cut of each shard whose lines are in the file.
     """
 
@@ -153,7 +153,7 @@ class _Writer:
         self.add_line(f"{self._encode(item.line)}\n".encode(), item.examples, item.labelled)
 
     def add_line(self, line: bytes, examples: int, labelled: bool) -> None:
-        """Writes one line of so many examples."""
+        """Writes one line, which holds `examples` examples."""
         self._held.append(line)
         self._held_bytes += len(line)
         if self._held_bytes >= BLOCK:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bigbird.manifests import DatasetManifest, SplitFacts
 from bigbird.reports import report
-from bigbird.support.text_files import shown
+from bigbird.support.text_files import amount, shown
 from bigbird.tasks.statistics import length_bound
 
 MOST_LABELS = 60  # rows of the labels' table
@@ -48,8 +48,14 @@ def reading_lines(manifest: DatasetManifest) -> list[str]:
 
 
 def _counts(facts: SplitFacts) -> str:
-    """`412 spans; 3 spans widened to whole words`."""
-    return "; ".join(f"{count:,} {name}" for name, count in facts.counts.items())
+    """`412 spans; 1 span widened to whole words (task.units)`."""
+    return "; ".join(f"{count:,} {_one(name) if count == 1 else name}" for name, count in facts.counts.items())
+
+
+def _one(name: str) -> str:
+    """A plural with more words behind it as a singular."""
+    noun, blank, rest = name.partition(" ")
+    return f"{noun.removesuffix('s')}{blank}{rest}"
 
 
 def _tiles(splits: dict[str, SplitFacts]) -> report.Html:
@@ -114,7 +120,7 @@ def _labels(labels: dict[str, dict[str, int]]) -> report.Html:
     order = sorted(names, key=lambda name: (-first.get(name, 0), name))
     rows = [[_short(name), *(counts.get(name, 0) for counts in labels.values())] for name in order[:MOST_LABELS]]
     more = len(order) - MOST_LABELS
-    note = f"and {more:,} more labels; dataset.json has all of them" if more > 0 else ""
+    note = f"and {amount(more, 'more label')}; dataset.json has all of them" if more > 0 else ""
     return report.section("Labels", report.table(["label", *labels], rows), report.caption(note) if note else "")
 
 
@@ -125,11 +131,11 @@ def _short(name: str, most: int = 80) -> str:
 
 
 def _rejected(rejected: list[dict[str, Any]]) -> report.Html:
-    shown = [[bad["file"], bad["where"], bad["problem"], bad["record"][:200]] for bad in rejected[:20]]
+    rows = [[bad["file"], bad["where"], bad["problem"], bad["record"][:200]] for bad in rejected[:20]]
     return report.section(
         "Rejected records",
-        f"{len(rejected):,} records were left out; rejected.jsonl has them all.",
-        report.table(["file", "where", "problem", "record"], shown),
+        f"{amount(len(rejected), 'record')} left out; rejected.jsonl has them all.",
+        report.table(["file", "where", "problem", "record"], rows),
     )
 
 

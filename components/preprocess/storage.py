@@ -146,7 +146,7 @@ def _is_unfinished(target: str, names: Sequence[str]) -> bool:
     ours = bool(inside) and all(map(_IN_WORK.fullmatch, inside))
     if not ours or set(names) & set(MANIFESTS.values()) or (_MARK not in inside and list(names) != [WORK]):
         return False
-    others = [name for name in names if name != WORK and not _BESIDE_WORK.fullmatch(name)]
+    others = [each for each in names if each != WORK and not _BESIDE_WORK.fullmatch(each)]
     if others:
         raise InputError(
             f"{target}: is what a preprocessing that was killed left, and holds {', '.join(others[:5])} besides, which it did not "

@@ -43,7 +43,7 @@ def _ask(predictor: Predictor, examples: Sequence[Example], split: str) -> Outpu
     """The model's outputs for all examples, a row each."""
     absent = set(predictor.fields) - {name for name, value in examples[0].items() if isinstance(value, str)}
     if absent:
-        raise InputError(f"the model expects {', '.join(sorted(absent))}, which the examples of {split!r} have not")
+        raise InputError(f"the model expects {', '.join(sorted(absent))}, which the examples of {split!r} do not have")
     progress, started = Progress(f"champion on {split}", len(examples)), time.monotonic()
     parts = []
     for start in range(0, len(examples), BATCH):

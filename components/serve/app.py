@@ -62,7 +62,7 @@ def build_app(service: ServerState, health_route: str, predict_route: str, *, ac
         except InputError as error:
             return _error(400, str(error))
         except ClientDisconnect:  # while it was sending
-            return _error(408, "the body did not arrive")  # for the log alone
+            return _error(408, "the body did not arrive")  # only the log gets it
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - the model's, or ours: this request's, not the server's
@@ -109,7 +109,7 @@ async def _predict(service: ServerState, request: Request) -> Response:
         answers = await asyncio.wrap_future(future)
     except asyncio.CancelledError:  # the time to finish in is over
         service.unanswered += 1
-        return _error(503, "the server is ending and did not get to this request", RETRY)
+        return _error(503, "the server is stopping and did not answer this request", RETRY)
     return _json(200, {"predictions": answers})
 
 

@@ -37,7 +37,7 @@ class Clients:
         slow: those that have sent half a request or do not take their answer, and since when; longest first.
         idle: those between two requests, likewise.
         leaving: those that are being sent away.
-        hurry_s: what takes the place of longer times once the server is ending.
+        hurry_s: what takes the place of longer times once the server is stopping.
     """
 
     most: int

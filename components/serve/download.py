@@ -18,7 +18,7 @@ def local_model(location: str) -> Iterator[Path]:
 
     Args:
         location: folder of a SavedModel or of a run; here, or as gs://BUCKET/FOLDER or s3://BUCKET/FOLDER. Of a run's in a
-            bucket the exported model alone is copied.
+            bucket only the exported model is copied.
 
     Raises:
         InputError: there is none, or it cannot be copied whole.

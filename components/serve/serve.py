@@ -52,7 +52,7 @@ def serve(settings: ServeSettings) -> NoReturn:
     """Serves until SIGTERM or SIGINT, then ends the process: with 1 where the model is wrong or requests stayed unanswered.
 
     Raises:
-        InputError: there is no such model, the address is taken, or so many connections cannot be.
+        InputError: there is no such model, the address is taken, or more connections are asked for than can be open.
     """
     clients = Clients(most_connections(settings.max_connections), settings.header_s, settings.body_s)
     bound = bind(settings.host, settings.port)

@@ -38,7 +38,7 @@ def build_steps(
         interruption: is told how JAX's workers agree when to stop.
 
     Raises:
-        InputError: Keras has another backend, or the machine has not what the configuration asks for.
+        InputError: Keras has another backend, or the machine lacks what the configuration asks for.
     """
     check_backend(experiment.runtime.backend)
     if experiment.runtime.backend == "jax":

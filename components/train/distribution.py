@@ -16,7 +16,7 @@ def build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
     """The strategy of `runtime.distribution_strategy`.
 
     Raises:
-        InputError: the machine has not what the configuration asks for.
+        InputError: the machine lacks what the configuration asks for.
     """
     if runtime.distribution_strategy == "tpu":
         return _tpu(runtime.tpu)

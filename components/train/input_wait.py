@@ -12,7 +12,7 @@ LEAST_STEPS, LEAST_SECONDS = 20, 20.0  # after which a run is judged
 MOST_SHARE = 0.1  # of the time, that is still fine
 
 ADVICE = (
-    "Put the TFRecord files on a disk of this machine or a bucket in its region, or take a machine with more CPU cores; a "
+    "Put the TFRecord files on a disk of this machine or a bucket in its region, or use a machine with more CPU cores; a "
     "new run may read more files side by side (task.train_data.cycle_length). TensorBoard's train/input_wait has the share "
     "over time"
 )

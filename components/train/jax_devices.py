@@ -20,7 +20,7 @@ def build_mesh(runtime: RuntimeConfig) -> Mesh:
     """The devices of `runtime.distribution_strategy`: one, this machine's, its TPU's, or those of every worker.
 
     Raises:
-        InputError: the machine has not what the configuration asks for.
+        InputError: the machine lacks what the configuration asks for.
     """
     if runtime.distribution_strategy == "multi_worker_mirrored":
         _join_workers(runtime)

@@ -18,6 +18,7 @@ from bigbird.layers.types import Tensor
 from bigbird.optimization import WarmupDecay
 from bigbird.support.console import Progress
 from bigbird.support.errors import TrainingDiverged
+from bigbird.support.text_files import amount
 from bigbird_components.train.input_wait import InputWait, waited
 from bigbird_components.train.interruption import Interrupted, Interruption
 from bigbird_components.train.logs import Logs
@@ -280,10 +281,9 @@ class TrainingLoop:
         self._logs.write("early_stopping", self.state.step, waiting)
         by = f" by more than {config.min_delta:g}" if config.min_delta else ""
         count = waiting["validations"]
-        found = "no number" if waiting["value"] is None else f"not better than {waiting['value']:.4f}{by}"
+        found = "was not a number" if waiting["value"] is None else f"did not improve on {waiting['value']:.4f}{by}"
         self._progress.finish(
-            f"early stopping at step {self.state.step:,} of {self._total:,}: for {count} validation{'s' * (count > 1)} the metric "
-            f"was {found}"
+            f"early stopping at step {self.state.step:,} of {self._total:,}: in {amount(count, 'validation')} the metric {found}"
         )
 
     def _save(self) -> None:
@@ -324,7 +324,7 @@ class _Interval:
     def steps(self) -> int:
         return int(self._sums["steps"])
 
-    def add(self, figures: np.ndarray, seconds: float, waited: float) -> None:
+    def add(self, figures: np.ndarray, seconds: float, waited_s: float) -> None:
         """Takes the figures of updates, float64[n, 3] as `TrainingSteps.wait` gives them, and the seconds they took and waited."""
         for loss, norm, tokens in figures.tolist():  # one by one: the sums do not depend on when the host looked
             self._sums["steps"] += 1
@@ -332,7 +332,7 @@ class _Interval:
             self._sums["gradient_norm"] += norm
             self._tokens += tokens
         self._timed += len(figures)
-        self._seconds, self._waited = self._seconds + seconds, self._waited + waited
+        self._seconds, self._waited = self._seconds + seconds, self._waited + waited_s
 
     def sums(self) -> dict[str, float]:
         """What a checkpoint keeps of the interval."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bigbird.config import PLACEHOLDER, DataConfig, Experiment, replace, with_sections
+from bigbird.config import ENCODER_KEY, PLACEHOLDER, DataConfig, Experiment, replace, with_sections
 from bigbird.config.overrides import merge
 from bigbird.data.buckets import choose_buckets
 from bigbird.data.dataset import count_batches, count_records, find_files, split_files
@@ -160,10 +160,10 @@ def _fill(experiment: Experiment, manifest: DatasetManifest, vocabulary: Path) -
         changes = {"model": {"encoder": {"bigbird": {"vocab_size": size}}}}
     elif task.encoder.vocab_size < size:
         raise InputError(
-            f"task.model.encoder.bigbird.vocab_size is {task.encoder.vocab_size}, but the dataset's vocabulary has {size} "
+            f"{ENCODER_KEY}.vocab_size is {task.encoder.vocab_size}, but the dataset's vocabulary has {size} "
             "pieces; expected at least as many"
             + (
-                f". {task.init_checkpoint} has so many rows of word embeddings: preprocess with the vocabulary that it was "
+                f". {task.init_checkpoint} has {task.encoder.vocab_size} rows of word embeddings: preprocess with the vocabulary that it was "
                 "trained with"
                 if task.init_checkpoint
                 else ""

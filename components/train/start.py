@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bigbird.checkpoints import native
-from bigbird.checkpoints.encoders import KEY, TAKEN, fill_encoder, start_from
+from bigbird.checkpoints.encoders import TAKEN, fill_encoder, start_from
 from bigbird.checkpoints.published import Checkpoint
-from bigbird.config import PLACEHOLDER, Experiment, with_sections
+from bigbird.config import ENCODER_KEY, PLACEHOLDER, Experiment, with_sections
 
 
 def with_start(experiment: Experiment, model_dir: Path) -> tuple[Experiment, Checkpoint | None]:
@@ -32,8 +32,8 @@ def with_start(experiment: Experiment, model_dir: Path) -> tuple[Experiment, Che
         checkpoint, task = start_from(task.init_checkpoint, task)
         return with_sections(experiment, task=task), checkpoint
     setup = native.read_state(folder).setup
-    began = {key: setup[f"{KEY}.{key}"] for key in TAKEN if f"{KEY}.{key}" in setup}
-    attention = setup.get(f"{KEY}.attention.implementation")
+    began = {key: setup[f"{ENCODER_KEY}.{key}"] for key in TAKEN if f"{ENCODER_KEY}.{key}" in setup}
+    attention = setup.get(f"{ENCODER_KEY}.attention.implementation")
     if attention is not None:
         began["attention"] = {"implementation": attention}
     return with_sections(experiment, task=fill_encoder(task, began, str(model_dir))), None

@@ -24,7 +24,7 @@ class State:
         validated: step of the last validation, -1 before any.
         best: {"step", "value", "metrics"} of the best validation, None before any.
         waiting: {"value", "validations"} of early stopping: the metric that is to be beaten, and how many validations in a row have
-            not; None before any, and without early stopping.
+            not beaten it; None before any, and without early stopping.
         seconds: time spent, over all interruptions.
         sums: of the figures since the last summary, so that a resumed run's next summary is an unbroken run's.
         history: what history.json holds up to this step.
@@ -64,7 +64,7 @@ class State:
         return self.step >= trainer.train_steps or self.stops_early(trainer)
 
     def stops_early(self, trainer: TrainerConfig) -> bool:
-        """Whether training ends before its last step, as so many validations in a row were no better."""
+        """Whether training ends before its last step, as `patience` validations in a row were no better."""
         if not trainer.early_stopping.patience or self.waiting is None or self.step >= trainer.train_steps:
             return False
         return bool(self.waiting["validations"] >= trainer.early_stopping.patience)
@@ -78,7 +78,7 @@ class State:
         return number
 
 
-# Keys that came later, with the values that change nothing: left out, as in the checkpoints of before.
+# Keys that earlier versions' checkpoints do not have, and the values that change nothing. With these they are left out, to fit such checkpoints.
 _LATER = {
     "trainer.optimizer_config.optimizer.adamw.layer_decay": 1.0,
     "trainer.optimizer_config.ema.average_decay": 0.0,
@@ -88,7 +88,7 @@ _LATER = {
 }
 
 
-# Of the task what the losses read, where a task has it. Earlier versions' checkpoints do not say it, whatever it was.
+# Keys of the task on which its loss depends; not every task has them. Earlier versions' checkpoints do not have them, so they are not compared there.
 _OF_THE_LOSS = tuple(
     f"task.{key}" for key in ("kind", "class_weights", "label_smoothing", "number_mean", "number_deviation")
 )

@@ -135,8 +135,8 @@ class _Run:
         self.schedule = build_schedule(experiment.trainer.optimizer_config, experiment.trainer.train_steps)
         if self.schedule.warmup_steps >= experiment.trainer.train_steps:
             _log.warning(
-                f"the warm-up lasts {self.schedule.warmup_steps:,} steps and training {experiment.trainer.train_steps:,}: the learning rate does not reach its "
-                "peak. Set warmup_steps and decay_steps of trainer.optimizer_config to null, and they follow the run"
+                f"the warm-up lasts {self.schedule.warmup_steps:,} steps, but training only {experiment.trainer.train_steps:,}, so the learning rate does not reach "
+                "its peak. Set warmup_steps and decay_steps of trainer.optimizer_config to null, to have them follow the run's length"
             )
         self._interruption, self._checkpoint = interruption, checkpoint
         self._check_lock: Callable[[], None] = lambda: None
@@ -273,7 +273,7 @@ class _Run:
     def _finish(self, state: State) -> ModelManifest:
         """Writes model.json, last."""
         dataset, best = self.sources.manifest, state.best
-        later: dict[str, Any] = {}  # what most runs have not
+        later: dict[str, Any] = {}  # what most runs do not have
         if state.stops_early(self.experiment.trainer):
             later["early_stopping"] = {"step": state.step, **(state.waiting or {})}
         if decay := self.experiment.trainer.optimizer_config.ema.average_decay:

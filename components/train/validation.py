@@ -62,7 +62,9 @@ class Validator:
     def _check_limits(self, batches: int, max_records: int, batch_size: int) -> None:
         """Refuses limits under which no question has all its windows; said now, and not after hours of training."""
         least = self._scorer.least_records
-        reason = "no question of the validation split has all its windows in so few records; expected at least"
+        reason = (
+            "that many records do not contain all windows of any question of the validation split; expected at least"
+        )
         if 0 < self._limit < least:
             raise InputError(
                 f"trainer.validation_steps is {batches}, batches of {batch_size}: {reason} {-(-least // batch_size)}, "

@@ -96,12 +96,12 @@ class Key:
 
 def recipe_keys() -> str:
     """Every key: of the trainer, the machine, the encoder, all tasks, and each family."""
-    from bigbird.config import BigBirdEncoderConfig, DataConfig, RuntimeConfig, TrainerConfig
+    from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig, DataConfig, RuntimeConfig, TrainerConfig
     from bigbird.tasks.registry import families
 
     data = list(keys(DataConfig(), "task.train_data"))
     shared = [*_own_keys_of_task(), *data]
-    encoder = "task.model.encoder.bigbird"
+    encoder = ENCODER_KEY
     parts = [
         ("`trainer`: how long, how often", list(keys(TrainerConfig(), "trainer"))),
         ("`runtime`: the machine", list(keys(RuntimeConfig(), "runtime"))),

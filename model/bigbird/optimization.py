@@ -98,9 +98,9 @@ def build_schedule(config: OptimizerConfig, train_steps: int) -> WarmupDecay:
     decay_steps = decay.decay_steps or max(1, train_steps)
     if warmup_steps >= decay_steps and decay.initial_learning_rate > decay.end_learning_rate:
         raise InputError(
-            f"the warm-up lasts {warmup_steps:,} steps and the learning rate has come down to {decay.end_learning_rate:g} after {decay_steps:,}, so it "
-            f"would never rise; expected a shorter warm-up. Set trainer.optimizer_config.warmup.{config.warmup.type}.warmup_steps, such as to "
-            f"{max(1, decay_steps // 10):,}, or leave it out: a tenth of the run then"
+            f"the warm-up lasts {warmup_steps:,} steps, but the decay has ended after {decay_steps:,}, so the learning rate would never be above its "
+            f"end, {decay.end_learning_rate:g}; expected a shorter warm-up. Set trainer.optimizer_config.warmup.{config.warmup.type}.warmup_steps, "
+            f"for example to {max(1, decay_steps // 10):,}, or leave it out: the warm-up is then a tenth of the run"
         )
     return WarmupDecay(
         initial=decay.initial_learning_rate,

@@ -105,7 +105,7 @@ class Scorer:
 
     @property
     def least_records(self) -> int:
-        """The split's first records of which so many hold a question whole, with all its windows."""
+        """How many of the split's first records it takes to have all windows of at least one example."""
         return self._collector.least_records
 
     def result(self) -> Evaluation:

@@ -73,7 +73,7 @@ class RunPlan:
         if vocabulary := self.arguments["vocabulary"]:
             digest.update((LocalFiles().digest(vocabulary) or storage.fingerprint([vocabulary])).encode())
         if checkpoint := self.experiment.task.init_checkpoint:
-            # Of a folder here the files alone, as the runs may lie in it; a model's manifest stands for what is below.
+            # Of a folder here only the files, as the runs may lie in it; a model's manifest stands for what is below.
             is_folder = "://" not in checkpoint and Path(checkpoint).is_dir()
             inside = sorted(str(path) for path in Path(checkpoint).iterdir() if path.is_file()) if is_folder else []
             digest.update(storage.fingerprint(inside or [checkpoint]).encode())

@@ -112,7 +112,7 @@ def _run(
         pipeline = build_pipeline(target)
         finished = local_steps.run(pipeline, plan.arguments, plan.folder, place)
     except local_steps.StepFailed as error:
-        _log.error(f"{error}\nOnce that is mended, {goes_on}")
+        _log.error(f"{error}\nOnce that is fixed, {goes_on}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, SystemExit):
         _log.info(f"stopped; {goes_on}")

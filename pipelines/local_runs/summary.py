@@ -12,6 +12,7 @@ from typing import Any
 from bigbird.manifests import DatasetManifest, EvaluationManifest
 from bigbird.support.console import format_duration
 from bigbird.support.text_files import read_json_lines
+from bigbird_components.command_line import flag
 from bigbird_components.evaluate.wording import with_interval
 from bigbird_components.gate import is_set
 from bigbird_pipelines.platforms.local_steps import LocalRun
@@ -61,7 +62,7 @@ def next_command(run: LocalRun) -> str:
     example = _first_example(run.path("dataset"))
     bigbird = "bigbird" if shutil.which("bigbird") else shlex.quote(shown(Path(sys.argv[0]).absolute()))
     command = f"{bigbird} predict --model {shlex.quote(shown(run.folder))}"
-    options = {f"--{name.replace('_', '-')}": text for name, text in example.items()}
+    options = {flag(name): text for name, text in example.items()}
     if all(len(text) <= LONGEST_EXAMPLE and "\n" not in text for text in options.values()):
         return " ".join([command, *(f"{option} {shlex.quote(text)}" for option, text in options.items())])
     file = run.folder / "example.jsonl"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
-"""States that change no more; the first alone is success."""
+"""States that change no more; only the first is success."""
 
 
 @dataclass(frozen=True)

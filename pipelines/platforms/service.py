@@ -146,7 +146,7 @@ class PipelineService(Protocol):
         """Sends its run now, beside its times; returns the run's id."""
 
     def schedules(self, runs: int = 0) -> list[Schedule]:
-        """All schedules, each with its last so many runs."""
+        """All schedules, each with its last `runs` runs."""
 
 
 def spec_with_caching(spec: Mapping[str, Any], caching: bool | None) -> dict[str, Any]:

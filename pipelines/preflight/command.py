@@ -56,7 +56,7 @@ def preflight_command(
         raise InputError(
             "--task is not given; expected what is to be learned, or for your own table a column: --text, --label"
         )
-    text = recipe_text(recipe or default_recipe(task, "published"))
+    text = recipe_text(recipe or default_recipe(task, published=True))
     overrides = (*shortcut_overrides(options, task, text), profile.runtime(backend), *overrides)
     experiment = resolve_experiment(task, text, overrides=join_overrides(overrides))
     if dataset is not None:

@@ -38,7 +38,7 @@ class Program:
         cycles: of a core, the compiler's estimate.
         without_estimate: runs of costly instructions that carry no estimate, by kind.
         unknown_loops: loops that are counted once, for their number of runs cannot be read.
-        collective_bytes: what the chips sum or tell each other; 0 where the program is one chip's alone, as TensorFlow's is.
+        collective_bytes: what the chips sum or tell each other; 0 where the program is for one chip, as TensorFlow's is.
         needed, usable: the least that is needed and what can be had, where it does not fit and the compiler says so.
     """
 

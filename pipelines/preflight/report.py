@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bigbird.config import ENCODER_KEY
 from bigbird.support.console import format_duration
+from bigbird_pipelines.machines import GIB
 from bigbird_pipelines.preflight.job import RunEstimate
 from bigbird_pipelines.preflight.programs import Program
 from bigbird_pipelines.preflight.search import Largest
 
-GIB = 2**30
 BASIS = "estimates of the TPU compiler, not measurements"
 
 
@@ -64,7 +65,7 @@ def remedies(findings: Findings) -> list[str]:
     other = findings.with_checkpointing
     if other is not None and other.fits:
         found.append(
-            "--override task.model.encoder.bigbird.use_gradient_checkpointing=true: compiled, it fits with "
+            f"--override {ENCODER_KEY}.use_gradient_checkpointing=true: compiled, it fits with "
             f"{_gib(other.memory)} a chip"
         )
     largest = findings.largest
@@ -147,7 +148,7 @@ def print_report(findings: Findings) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     for remedy in remedies(findings):
-        console.print(f"take {remedy}", markup=False)
+        console.print(f"use {remedy}", markup=False)
     if findings.fits:
         console.print("not included:")
         for note in not_included(findings):

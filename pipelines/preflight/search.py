@@ -57,7 +57,7 @@ def largest_batch(
     was compiled.
 
     Args:
-        compile_rows: gives the program of so many examples; asked once for each.
+        compile_rows: gives the program of a number of examples; asked once for each.
         first: examples to begin with, at least 1.
         limit: bytes of the chip's memory.
         most_programs: compiled at most.

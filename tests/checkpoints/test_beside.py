@@ -12,8 +12,9 @@ import yaml
 
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary, vocabulary_of
-from bigbird.checkpoints.convert import TARGETS, convert
+from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.initialize import initialize_from
+from bigbird.checkpoints.names import TARGETS
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
 from bigbird.manifests import DatasetManifest
 from bigbird.models import build_model

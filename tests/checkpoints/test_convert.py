@@ -9,7 +9,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bigbird.checkpoints.convert import TARGETS, convert
+from bigbird.checkpoints.convert import convert
+from bigbird.checkpoints.names import TARGETS
 from bigbird.checkpoints.native import save_best
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.checkpoints.settings import from_params
@@ -20,7 +21,6 @@ from bigbird.support.artifacts import write_manifest
 from bigbird.support.errors import InputError
 from bigbird.support.new_folders import new_folder
 from bigbird_pipelines.cli import cli
-from bigbird_pipelines.cli_local import CHECKPOINTS
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SOURCES = {
@@ -284,7 +284,3 @@ def test_the_command_says_what_became_of_the_checkpoint(tmp_path):
     ]  # fmt: skip
     manifest = ConversionManifest.read(tmp_path / "out")
     assert [manifest[key] for key in ("from", "to", "weights", "left_out")] == ["model_garden", "bigbird", 43, []]
-
-
-def test_the_commands_kinds_are_the_converters():
-    assert set(CHECKPOINTS) == set(TARGETS)

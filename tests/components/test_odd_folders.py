@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bigbird.checkpoints.convert import TARGETS, convert
+from bigbird.checkpoints.convert import convert
+from bigbird.checkpoints.names import TARGETS
 from bigbird.checkpoints.published import read_checkpoint
 from bigbird.data.dataset import find_files
 from bigbird.storage import listing

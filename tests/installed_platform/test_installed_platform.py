@@ -124,8 +124,8 @@ def test_commands_tell_of_it(bigbird):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--target", "kubeflow", "--drawer", "upper"), "--drawer: is the shelf's; leave it out on Kubeflow"),
-        ((*SHELF, "--dataflow"), "--dataflow: is Vertex AI's; expected --beam-options for another runner of Beam on the shelf"),
+        (("--target", "kubeflow", "--drawer", "upper"), "--drawer: works only on the shelf; leave it out on Kubeflow"),
+        ((*SHELF, "--dataflow"), "--dataflow: works only on Vertex AI; use --beam-options to choose a Beam runner on the shelf"),
         ((*SHELF, "--machine", "cpu"), "--machine cpu: the shelf has none; expected one of abacus"),
         (("--target", "vertex", "--machine", "abacus"), "--machine abacus: Vertex AI has none; expected one of cpu, gpu-l4"),
         ((*SHELF, "--task", "sst2", "--data", ".", "--model-name", "x"), "--model-name: nothing is registered on the shelf"),

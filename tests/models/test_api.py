@@ -15,7 +15,8 @@ import tensorflow as tf
 
 import bigbird
 from bigbird import BigBirdClassifier, BigBirdEncoder, BigBirdEncoderConfig, BigBirdMaskedLM, BigBirdSpanModel
-from bigbird.checkpoints.convert import TARGETS, convert
+from bigbird.checkpoints.convert import convert
+from bigbird.checkpoints.names import TARGETS
 from bigbird.checkpoints.native import named_weights, save_best
 from bigbird.config import load_experiment
 from bigbird.layers.token_dense import TokenDense

@@ -8,6 +8,7 @@ from bigbird.config.overrides import assignment
 from bigbird.serving.saved_model import named_probabilities
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.glue import GLUE_TASKS
+from bigbird_components.gate import NO_THRESHOLD, passes
 from bigbird_pipelines import cli, cli_local
 from bigbird_pipelines import options as options_of
 from bigbird_pipelines.local_runs.planning import make_plan
@@ -378,6 +379,19 @@ def test_options_may_be_spelt_with_underscores_and_values_keep_theirs():
     assert "squad_v1" in listed and "--max-length" in listed
     refused = CliRunner().invoke(cli.cli, ["run", "--max_length", "8", "--task=squad_v1"])
     assert refused.exit_code == 2 and "'--max-length': 8 is not in the range" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "threshold", "counts"),
+    [([], NO_THRESHOLD, False), (["--metric-threshold", "-2"], -2.0, True), (["--metric-threshold=-1"], -1.0, True)],
+)
+def test_a_threshold_of_r2_may_be_below_minus_1(tmp_path, words, threshold, counts):
+    given = cli_local.run.make_context("run", words).params["metric_threshold"]
+    arguments = make_plan(**options(tmp_path, metric_threshold=given)).arguments
+    assert arguments["metric_threshold"] == threshold
+    assert passes(-3.0, arguments["metric_threshold"]) is not counts
+    refused = CliRunner().invoke(cli.cli, ["run", "--metric-threshold", "1.1"])
+    assert refused.exit_code == 2 and "'--metric-threshold': 1.1 is not in the range x<=1" in refused.output
 
 
 @pytest.mark.parametrize(

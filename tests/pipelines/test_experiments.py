@@ -105,11 +105,11 @@ def test_the_squad_recipe_is_the_model_gardens():
 
 
 @pytest.mark.parametrize("task", pipeline_task_names())
-@pytest.mark.parametrize("checkpoint", ["", "weights"])
-def test_every_task_has_a_default_recipe(task, checkpoint):
-    name = default_recipe(task, checkpoint)
+@pytest.mark.parametrize("published", [False, True])
+def test_every_task_has_a_default_recipe(task, published):
+    name = default_recipe(task, published=published)
     assert kind(name) == family_of_task(task).experiment_type
-    assert name.startswith("small") is (not checkpoint)
+    assert name.startswith("small") is not published
     recipe_file(name)
 
 

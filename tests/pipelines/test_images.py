@@ -44,7 +44,7 @@ def test_a_prefix_a_tag_and_a_training_image_can_be_chosen():
 
 
 def test_latest_is_refused_since_it_names_other_code_tomorrow():
-    with pytest.raises(InputError, match="--image-tag latest: names other code tomorrow"):
+    with pytest.raises(InputError, match="--image-tag latest: may name other images later; expected the commit"):
         Images.named(tag="latest")
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bigbird import storage
+from bigbird_components.gate import NO_THRESHOLD
 from bigbird_pipelines.machines import MACHINES
 from tests import buckets
 from tests.cloud import TRAINERS
@@ -27,7 +28,7 @@ def test_a_submitted_run_is_in_our_experiment_with_its_parameters(kubeflow, bigb
     assert "trainer" in parameters.pop("recipe")
     assert parameters == {
         "task": "sst2", "data": "gs://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
-        "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "metric_threshold": -1.0,
+        "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "", "metric_threshold": NO_THRESHOLD,
         "overrides": "trainer.epochs=0.5,trainer.train_steps=0,"
         "trainer.optimizer_config.learning_rate.polynomial.decay_steps=null,"
         "trainer.optimizer_config.warmup.polynomial.warmup_steps=null,trainer.optimizer_config.warmup.linear.warmup_steps=null",
@@ -311,13 +312,22 @@ def test_days_of_the_week_that_kubeflow_knows_are_sent(kubeflow, bigbird, days):
             ((*MONDAYS, "--cron", f"0 3 * * {days}"), "write Sunday as 0")
             for days in ("7", "0-7", "6,7", "5-7", "1,7", "1-7/2")
         ),
-        (("submit", *SST2, "--strategy", "flex-start"), "is Vertex AI's; expected standard or spot"),
+        (("submit", *SST2, "--strategy", "flex-start"), "works only on Vertex AI; expected standard or spot"),
         (("submit", *SST2, "--margin", "0.1"), "--margin: nothing is registered on Kubeflow"),
-        ((*MONDAYS, "--catch-up", "--data", "gs://bucket/{date}/SST-2"), "--catch-up with {date}"),
-        ((*OWN, "--override", "task.data.files=['gs://bucket/{date}.csv']"), "--catch-up with {date}"),
-        ((*OWN, "--override", "task.data.train=['gs://bucket/{date:%d}.csv']"), "--catch-up with {date}"),
-        (("submit", *SST2, "--init-checkpoint", "registry:x"), "the Model Registry is Vertex AI's"),
-        (("submit", *SST2, "--dataflow"), "--dataflow: is Vertex AI's"),
+        ((*MONDAYS, "--catch-up", "--data", "gs://bucket/{date}/SST-2"), "--catch-up cannot be combined with {date}"),
+        (
+            (*OWN, "--override", "task.data.files=['gs://bucket/{date}.csv']"),
+            "--catch-up cannot be combined with {date}",
+        ),
+        (
+            (*OWN, "--override", "task.data.train=['gs://bucket/{date:%d}.csv']"),
+            "--catch-up cannot be combined with {date}",
+        ),
+        (("submit", *SST2, "--init-checkpoint", "registry:x"), "only Vertex AI has the Model Registry"),
+        (
+            ("submit", *SST2, "--dataflow"),
+            "--dataflow: works only on Vertex AI; use --beam-options to choose a Beam runner on Kubeflow",
+        ),
     ],
 )
 def test_what_kubeflow_cannot_do_is_refused_before_anything_is_sent(kubeflow, bigbird, options, message):

@@ -82,7 +82,7 @@ def test_a_step_that_does_not_fit_ends_with_5(recipe):
     text = " ".join(result.stdout.split())
     assert "NO: at least" in text
     assert "a program can have 15.75 GiB of a chip's 16.00 GiB" in text
-    assert "take a smaller --batch-size, or leave out --no-search" in text
+    assert "use a smaller --batch-size, or leave out --no-search" in text
 
 
 @pytest.mark.long
@@ -155,7 +155,7 @@ def test_an_absurd_batch_does_not_fit_and_is_not_compiled(recipe):
     options = ("--task", "squad_v1", "--recipe", recipe, "--machine", "tpu-v5e-1", "--no-search")
     result = preflight(*options, "--batch-size", "10000000000")
     assert result.exit_code == EXIT_DOES_NOT_FIT, result.output
-    assert "take a smaller --batch-size, or leave out --no-search" in result.stdout
+    assert "use a smaller --batch-size, or leave out --no-search" in result.stdout
 
 
 def test_each_override_must_be_one_and_the_kernel_is_jax_own():
@@ -165,7 +165,7 @@ def test_each_override_must_be_one_and_the_kernel_is_jax_own():
     kernel = "task.model.encoder.bigbird.attention.implementation=pallas"
     result = preflight("--task", "sst2", "--override", kernel)
     assert result.exit_code == 2
-    assert "is pallas, a kernel of JAX', but runtime.backend is tensorflow" in result.stderr
+    assert "is pallas, which is written in JAX, but runtime.backend is tensorflow" in result.stderr
 
 
 def test_a_batch_that_cannot_be_split_is_refused():

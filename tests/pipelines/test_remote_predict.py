@@ -126,9 +126,9 @@ def test_a_dry_run_sends_nothing(registered, bigbird):
         (
             ("--model", "registry:bigbird-sst2", "gs://bucket/t.parquet"),
             2,
-            "expected JSON Lines (.jsonl), not compressed",
+            "expected uncompressed JSON Lines (.jsonl)",
         ),
-        (("--model", "registry:bigbird-sst2", "gs://bucket/t.csv"), 2, "expected JSON Lines (.jsonl), not compressed"),
+        (("--model", "registry:bigbird-sst2", "gs://bucket/t.csv"), 2, "expected uncompressed JSON Lines (.jsonl)"),
         (("--model", "registry:bigbird-sst2", TABLE, "--text", "body"), 2, "--text is given with --target"),
         (("--model", "registry:bigbird-sst2", TABLE, "--to", "csv"), 2, "--to is given with --target"),
         (("--model", "registry:bigbird-sst2"), 2, "--target needs a FILE and --output"),

@@ -6,6 +6,7 @@ import pytest
 from google.cloud import aiplatform_v1
 
 from bigbird.config.overrides import parse_override
+from bigbird_components.gate import NO_THRESHOLD
 from bigbird_pipelines.machines import MACHINES
 from bigbird_pipelines.submit import exit_code
 from tests.cloud import PARENT, TRAINERS, parsed, task
@@ -79,7 +80,7 @@ def test_a_submitted_run_is_a_pipeline_job_of_the_api(cloud, bigbird):
     assert values == {
         "task": "sst2", "data": "gs://bucket/SST-2", "train_file": "", "validation_file": "", "test_file": "", "vocabulary": "",
         "vocabulary_size": 8000, "max_bad_records": 0, "beam_options": "", "init_checkpoint": "",
-        "metric_threshold": -1.0, "model_name": "bigbird-sst2",
+        "metric_threshold": NO_THRESHOLD, "model_name": "bigbird-sst2",
         "margin": 0.01,
     }  # fmt: skip
     assert (

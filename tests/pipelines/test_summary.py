@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bigbird.support.artifacts import write_manifest
+from bigbird_components.gate import NO_THRESHOLD
 from bigbird_pipelines.local_runs.summary import summary_lines
 from bigbird_pipelines.platforms.local_steps import LocalRun
 
@@ -28,7 +29,7 @@ def table(tmp_path):
         }  # fmt: skip
         write_manifest(run.path("evaluation"), "evaluation", result | more)
         assert json.loads((run.path("evaluation") / "metrics.json").read_text())["examples"] == 180
-        return [tuple(line.split(maxsplit=1)) for line in summary_lines(run, -1.0)]
+        return [tuple(line.split(maxsplit=1)) for line in summary_lines(run, NO_THRESHOLD)]
 
     return build
 

@@ -88,7 +88,7 @@ def test_a_refusal_is_told_at_once_with_the_right_that_is_needed(server, scheme)
 def test_credentials_that_are_not_taken_are_told(server, scheme):
     remedy = {"gs": "run gcloud auth application-default login", "s3": "set AWS_ACCESS_KEY_ID"}[scheme]
     server.trouble(".", 10**6, status=401, message="who are you")
-    with pytest.raises(ServiceError, match=f"no credentials that {NAME[scheme]} takes .*; {remedy}"):
+    with pytest.raises(ServiceError, match=f"no credentials were found that {NAME[scheme]} accepts .*; {remedy}"):
         storage.read_bytes(ADDRESS[scheme])
     assert len(server.requests) == 1
 
@@ -107,7 +107,7 @@ def test_credentials_that_are_missing_are_told(scheme, monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     if scheme == "s3":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(ServiceError, match=f"{ADDRESS[scheme]}: no credentials that {NAME[scheme]} takes"):
+    with pytest.raises(ServiceError, match=f"{ADDRESS[scheme]}: no credentials were found that {NAME[scheme]} accepts"):
         storage.read_bytes(ADDRESS[scheme])
 
 

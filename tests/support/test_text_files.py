@@ -103,7 +103,7 @@ def test_a_message_shows_little_of_a_long_value():
     assert shown(deep) == "a value too long to show (list)"
 
 
-@pytest.mark.parametrize(("size", "count"), [(10, 500), (400, 500), (5000, 1), (5000, 3), (100, 3)])
+@pytest.mark.parametrize(("size", "count"), [(10, 500), (400, 500), (5000, 1), (5000, 2), (5000, 3), (100, 3)])
 def test_many_problems_are_one_message_of_bounded_length(size, count):
     message = problem_list(["x" * size] * count)
     lines = message.split("\n")
@@ -111,7 +111,8 @@ def test_many_problems_are_one_message_of_bounded_length(size, count):
     if size * count < 900:
         assert lines == ["x" * size] * count
     elif count > 1:
-        assert lines[-1] == f"and {count - (len(lines) - 1):,} more problems"
+        left_out = count - (len(lines) - 1)
+        assert lines[-1] == f"and {left_out:,} more problem{'' if left_out == 1 else 's'}"
 
 
 def test_a_mistake_in_json_is_named_where_the_caller_wants_it():

@@ -72,7 +72,7 @@ class Carried:
 
 
 @dataclass(frozen=True)
-class Answers:
+class HeadFacts:
     """How a checkpoint's head computes, and what its outputs mean.
 
     Attributes:
@@ -94,7 +94,7 @@ class Answers:
     special_ids: Mapping[str, int] = field(default_factory=dict)
 
 
-def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) -> Answers:
+def head_facts(path: str, checkpoint: Checkpoint, store: Store | None = None) -> HeadFacts:
     """What a checkpoint says of its head: our model.json and config.yaml, a conversion's manifest, or Hugging Face's config.json.
 
     Args:
@@ -111,7 +111,7 @@ def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
         told = {theirs: ours for ours, theirs in settings.PROBLEM_TYPES.items()}
         kind = told.get(str(checkpoint.settings.get("problem_type")), "")
         special = {key: checkpoint.settings.get(key) for key in settings.SPECIAL_IDS}
-        return Answers(
+        return HeadFacts(
             tuple(map(str, labels)),
             kind,
             kinds.head_of(checkpoint.kind),
@@ -123,7 +123,7 @@ def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
     folder = folders(path, store)[-1]
     names = store.names(folder)
     if RUN_CONFIG_FILE not in names:
-        return _answers_of_conversion(folder, names, store)
+        return _facts_of_conversion(folder, names, store)
     manifest: dict[str, Any] = {}
     if MANIFESTS["model"] in names:  # of a run that has ended
         file = f"{folder}/{MANIFESTS['model']}"
@@ -137,20 +137,20 @@ def answers_of(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
     # TriviaQA's, which has no such key, is a span's with a layer under it.
     head = model.get("head") or ("triviaqa" if "output/kernel" in checkpoint.weights else "model_garden")
     scale = (task.get("number_mean", 0.0), task.get("number_deviation", 1.0)) if kind == "number" else None
-    return Answers(tuple(labels), kind, head, model.get("pooling", "cls"), scale=scale)
+    return HeadFacts(tuple(labels), kind, head, model.get("pooling", "cls"), scale=scale)
 
 
-def _answers_of_conversion(folder: str, names: set[str], store: Store) -> Answers:
+def _facts_of_conversion(folder: str, names: set[str], store: Store) -> HeadFacts:
     """What the manifest of a conversion into a checkpoint of ours says of the head."""
     if MANIFESTS["checkpoint"] not in names:
-        return Answers()
+        return HeadFacts()
     file, what = f"{folder}/{MANIFESTS['checkpoint']}", "the manifest of a conversion"
     manifest = ConversionManifest.checked(parse_json(decode(store.read(file), file, what), file, what), file)
     if manifest.head is not None:
         task = manifest.head.task if manifest.head.task in get_args(kinds.Task) else None
-        return Answers(head=manifest.head.kind, pooling=manifest.head.pooling, task=cast(kinds.Task | None, task))
+        return HeadFacts(head=manifest.head.kind, pooling=manifest.head.pooling, task=cast(kinds.Task | None, task))
     source = manifest["from"]  # an earlier version's: a published head went along as it was
-    return Answers() if source == "bigbird" else Answers(head=kinds.head_of(source), pooling="cls")
+    return HeadFacts() if source == "bigbird" else HeadFacts(head=kinds.head_of(source), pooling="cls")
 
 
 def folders(path: str, store: Store) -> list[str]:
@@ -213,12 +213,12 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
 
 def _settings_file(path: str, store: Store) -> str:
     """The nearest params.yaml or config.yaml; "" where there is none."""
-    places = folders(path, store)
-    for place in places:
+    found = folders(path, store)
+    for folder in found:
         for name in (settings.PARAMS_FILE, RUN_CONFIG_FILE):
-            if name in store.names(place):
-                return f"{place}/{name}"
-    run = _above(places[0])  # the Model Garden keeps its best checkpoints in a folder of the run's
+            if name in store.names(folder):
+                return f"{folder}/{name}"
+    run = _above(found[0])  # the Model Garden keeps its best checkpoints in a folder of the run's
     return f"{run}/{settings.PARAMS_FILE}" if {settings.PARAMS_FILE, TF_POINTER} <= store.names(run) else ""
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from bigbird.checkpoints import names, native, places, settings
-from bigbird.checkpoints.beside import Answers, Disk, answers_of, vocabulary_of
+from bigbird.checkpoints.beside import Disk, HeadFacts, head_facts, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.lengthen import advice
+from bigbird.checkpoints.names import Target
 from bigbird.checkpoints.published import Checkpoint
-from bigbird.config import BigBirdEncoderConfig
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest
 from bigbird.storage import check_output
 from bigbird.support.errors import InputError
@@ -24,8 +25,6 @@ from bigbird.support.text_files import decode
 from bigbird.text.files import Examined, examine_vocabulary
 from bigbird.version import provenance
 
-Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
-TARGETS: tuple[Target, ...] = get_args(Target)
 TENSORFLOW_PREFIX = "ckpt"
 
 
@@ -80,12 +79,12 @@ def convert(
     vocabulary = vocabulary_of(path)
     checkpoint, encoder = read_with_encoder(path, num_heads=num_heads, given=given, max_length=max_length)
     name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
-    answers = answers_of(path, checkpoint)
+    facts = head_facts(path, checkpoint)
     found = examine_vocabulary(vocabulary.file, Disk()) if vocabulary is not None and vocabulary.file else None
     if found is not None:
-        answers = replace(answers, special_ids=found.kind.special_ids(found.content, found.file))
+        facts = replace(facts, special_ids=found.kind.special_ids(found.content, found.file))
     with new_folder(output, overwrite=overwrite) as folder:
-        written = _WRITERS[to](checkpoint, encoder, answers, folder)
+        written = _WRITERS[to](checkpoint, encoder, facts, folder)
         left_out = sorted(set(checkpoint.weights) - written) + checkpoint.left_out
         manifest: dict[str, Any] = {
             "from": checkpoint.kind,
@@ -95,15 +94,15 @@ def convert(
         }
         if vocabulary is not None:
             manifest["vocabulary"] = {"sha256": vocabulary.sha256, "lower_case": vocabulary.lower_case}
-        if to == "bigbird" and answers.head and any(map(names.is_of_a_task, written)):
-            manifest["head"] = {"kind": answers.head, "pooling": answers.pooling, "task": answers.task}
+        if to == "bigbird" and facts.head and any(map(names.is_of_a_task, written)):
+            manifest["head"] = {"kind": facts.head, "pooling": facts.pooling, "task": facts.task}
         if vocabulary is not None and found is not None:
             _write_vocabulary(found, vocabulary.lower_case, to, folder)
         ConversionManifest.model_validate(manifest | provenance()).write(folder)
     target = Path(output) / name
     notes = [*checkpoint.notes, *_unsaid(encoder, to)]
-    if "logits/kernel" in written and answers.scale not in (None, (0.0, 1.0)):
-        mean, deviation = answers.scale
+    if "logits/kernel" in written and facts.scale not in (None, (0.0, 1.0)):
+        mean, deviation = facts.scale
         notes.append(
             f"the head gives (number - {mean:g}) / {deviation:g}, as it was trained, which a {to} checkpoint does not say: multiply what it "
             f"gives by {deviation:g} and add {mean:g}"
@@ -124,12 +123,11 @@ def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
         return []
     code = {"model_garden": "the Model Garden's", "google_research": "google-research's"}.get(to, "Hugging Face's")
     default = BigBirdEncoderConfig()
-    key = "task.model.encoder.bigbird"
     told = []
     if to != "hugging_face" and encoder.attention.implementation == "dense":
         told.append(
             f"the model attends fully at every length, which a {to} checkpoint does not say; training on it needs "
-            f"{key}.attention.implementation=dense"
+            f"{ENCODER_KEY}.attention.implementation=dense"
         )
     if to != "hugging_face" and (
         encoder.hidden_activation == "gelu_erf" or encoder.layer_norm_epsilon != default.layer_norm_epsilon
@@ -142,7 +140,7 @@ def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
     if to == "model_garden" and sparse and encoder.random_pattern != default.random_pattern:
         told.append(
             "the model's random blocks follow google-research's rule, which a model_garden checkpoint does not say; training "
-            f"on it needs {key}.random_pattern=google_research"
+            f"on it needs {ENCODER_KEY}.random_pattern=google_research"
         )
     if to != "model_garden" and sparse and encoder.random_pattern == "model_garden":
         told.append(
@@ -181,17 +179,17 @@ def _task_of(weights: dict[str, np.ndarray]) -> names.Task:
 
 
 def _renamed(
-    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, kind: names.Kind
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, facts: HeadFacts, kind: names.Kind
 ) -> tuple[dict[str, Any], set[str]]:
     """Arrays by their names (the encoder's without the shared prefix, under ""), and our names of those."""
     weights = checkpoint.weights
     # The Model Garden's heads and Hugging Face's compute something else: they are not each other's. Nobody else has TriviaQA's, or
     # takes the mean of all tokens. Where nothing says whose it is, a layer under a span's logits may be either's.
-    theirs = answers.head or ("" if "output/kernel" in weights else "model_garden")
-    foreign = theirs != names.head_of(kind) or answers.pooling == "mean"
+    theirs = facts.head or ("" if "output/kernel" in weights else "model_garden")
+    foreign = theirs != names.head_of(kind) or facts.pooling == "mean"
     heads = [
         weight
-        for weight in names.head_weights(kind, answers.task or _task_of(weights))
+        for weight in names.head_weights(kind, facts.task or _task_of(weights))
         if weight.ours in weights and not (foreign and names.is_of_a_task(weight.ours))
     ]
     body = [weight for weight in names.encoder_weights(kind, encoder.num_layers) if weight.ours in weights]
@@ -202,7 +200,7 @@ def _renamed(
     return arrays, {weight.ours for weight in [*body, *heads]}
 
 
-def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, _: Answers, folder: Path) -> set[str]:
+def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, _: HeadFacts, folder: Path) -> set[str]:
     from safetensors.numpy import save_file
 
     save_file(checkpoint.weights, folder / native.MODEL_FILE)
@@ -211,38 +209,38 @@ def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, _: Ans
 
 
 def _write_hugging_face(
-    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, folder: Path
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, facts: HeadFacts, folder: Path
 ) -> set[str]:
     from safetensors.numpy import save_file
 
-    arrays, written = _renamed(checkpoint, encoder, answers, "hugging_face")
+    arrays, written = _renamed(checkpoint, encoder, facts, "hugging_face")
     save_file(arrays, folder / native.MODEL_FILE, metadata={"format": "pt"})
     architecture, labels = "BigBirdModel", None
     if "classifier.out_proj.weight" in arrays:
         classes = len(arrays["classifier.out_proj.bias"])
-        architecture, labels = "BigBirdForSequenceClassification", _label_names(answers, classes)
+        architecture, labels = "BigBirdForSequenceClassification", _label_names(facts, classes)
     elif "qa_classifier.qa_outputs.weight" in arrays:
         architecture = "BigBirdForQuestionAnswering"
     elif "cls.predictions.bias" in arrays:
         architecture = "BigBirdForPreTraining" if "cls.seq_relationship.weight" in arrays else "BigBirdForMaskedLM"
-    text = settings.to_hugging_face(encoder, architecture, labels, answers.kind, answers.special_ids)
+    text = settings.to_hugging_face(encoder, architecture, labels, facts.kind, facts.special_ids)
     (folder / settings.CONFIG_FILE).write_text(text, encoding="utf-8")
     return written
 
 
-def _label_names(answers: Answers, classes: int) -> list[str]:
+def _label_names(facts: HeadFacts, classes: int) -> list[str]:
     """Names of a classifier's outputs; where nothing says what they are, Hugging Face's own for that."""
-    if len(answers.labels) == classes:
-        return list(answers.labels)
-    return ["number"] if answers.kind == "number" else [f"LABEL_{index}" for index in range(classes)]
+    if len(facts.labels) == classes:
+        return list(facts.labels)
+    return ["number"] if facts.kind == "number" else [f"LABEL_{index}" for index in range(classes)]
 
 
 def _write_google_research(
-    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, folder: Path
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, facts: HeadFacts, folder: Path
 ) -> set[str]:
     import tensorflow as tf
 
-    arrays, written = _renamed(checkpoint, encoder, answers, "google_research")
+    arrays, written = _renamed(checkpoint, encoder, facts, "google_research")
     with plain_path(folder) as plain:
         tf.raw_ops.SaveV2(
             prefix=f"{plain}/{TENSORFLOW_PREFIX}",
@@ -255,11 +253,11 @@ def _write_google_research(
 
 
 def _write_model_garden(
-    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, answers: Answers, folder: Path
+    checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, facts: HeadFacts, folder: Path
 ) -> set[str]:
     import tensorflow as tf
 
-    arrays, written = _renamed(checkpoint, encoder, answers, "model_garden")
+    arrays, written = _renamed(checkpoint, encoder, facts, "model_garden")
     tree: dict[str, Any] = {}
     for name, array in arrays.items():
         *parents, last = name.split("/")
@@ -278,7 +276,7 @@ def _write_model_garden(
     return written
 
 
-_WRITERS: dict[Target, Callable[[Checkpoint, BigBirdEncoderConfig, Answers, Path], set[str]]] = {
+_WRITERS: dict[Target, Callable[[Checkpoint, BigBirdEncoderConfig, HeadFacts, Path], set[str]]] = {
     "bigbird": _write_bigbird,
     "google_research": _write_google_research,
     "model_garden": _write_model_garden,

@@ -11,11 +11,10 @@ from bigbird.checkpoints import names, settings
 from bigbird.checkpoints.beside import settings_of
 from bigbird.checkpoints.lengthen import LEAST_TYPES, is_bert, lengthen, with_full_attention
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
-from bigbird.config import BigBirdEncoderConfig, Task, replace
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig, Task, replace
 from bigbird.support.errors import InputError
 
 HEAD_SIZE = 64  # of every published model; google-research stores neither it nor the number of heads
-KEY = "task.model.encoder.bigbird"
 
 # What a model takes from its checkpoint where nobody says otherwise: all that decides what the weights are and compute.
 TAKEN = (
@@ -138,7 +137,7 @@ def fill_encoder(task: Task, found: Mapping[str, Any], source: str) -> Task:
     except ValidationError as error:
         words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{source}: its encoder does not fit this run: {words}. What the run leaves open under {KEY} is the checkpoint's"
+            f"{source}: its encoder does not fit this run: {words}. Settings under {ENCODER_KEY} that the run leaves open are taken from the checkpoint"
         ) from None
     return filled
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import settings
-from bigbird.checkpoints.beside import Answers, answers_of, settings_of
+from bigbird.checkpoints.beside import HeadFacts, head_facts, settings_of
 from bigbird.checkpoints.lengthen import advice, is_bert, lengthen
 from bigbird.checkpoints.native import named_weights
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
-from bigbird.config import BigBirdEncoderConfig
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 
@@ -25,7 +25,6 @@ _POOLER, _WORDS, _TYPES, _POSITIONS = (
     "encoder/embeddings/type/embeddings",
     "encoder/embeddings/position/embeddings",
 )
-_KEY = "task.model.encoder.bigbird"
 
 # What changes what the weights compute. The second are the attention pattern's, which a dense model has no use for.
 _COMPUTATION = ("hidden_activation", "layer_norm_epsilon", "num_attention_heads")
@@ -66,7 +65,7 @@ def initialize_from(
         lengthen(checkpoint, config.max_position_embeddings, config.type_vocab_size)
         _place_pooler(checkpoint, set(targets))
     notes = [*checkpoint.notes, *_fit_types(checkpoint, targets)]
-    notes += _leave_other_heads(checkpoint, answers_of(str(path), checkpoint), model, set(targets), cls_pooler)
+    notes += _leave_other_heads(checkpoint, head_facts(str(path), checkpoint), model, set(targets), cls_pooler)
     if cls_pooler:
         for part in ("kernel", "bias"):
             if f"{_POOLER}{part}" not in stored:
@@ -108,7 +107,7 @@ def _place_pooler(checkpoint: Checkpoint, names: set[str]) -> None:
 
 
 def _leave_other_heads(
-    checkpoint: Checkpoint, answers: Answers, model: keras.Model, names: set[str], cls_pooler: bool
+    checkpoint: Checkpoint, facts: HeadFacts, model: keras.Model, names: set[str], cls_pooler: bool
 ) -> list[str]:
     """Takes out a head that computes something else than the model's: of another kind or pooling, or another task's."""
     stored = {name for name in checkpoint.weights if kinds.is_of_a_task(name)}
@@ -116,17 +115,17 @@ def _leave_other_heads(
     if not targets:
         return []
     head, pooling = getattr(model, "head", None), getattr(model, "pooling", "cls")
-    comparable = checkpoint.kind != "bigbird" or (answers.head and head is not None)
-    if stored and comparable and (answers.head, answers.pooling) != (head, pooling):
+    comparable = checkpoint.kind != "bigbird" or (facts.head and head is not None)
+    if stored and comparable and (facts.head, facts.pooling) != (head, pooling):
         for name in stored:
             del checkpoint.weights[name]
         if head is None:
-            return [f"the {answers.head} head: left out, as it is another task's"]
-        if answers.head != head:
-            return [f"the {answers.head} head: left out, as task.model.head is {head}"]
-        return [f"the head on pooling {answers.pooling}: left out, as task.model.pooling is {pooling}"]
+            return [f"the {facts.head} head: left out, as it is another task's"]
+        if facts.head != head:
+            return [f"the {facts.head} head: left out, as task.model.head is {head}"]
+        return [f"the head on pooling {facts.pooling}: left out, as task.model.pooling is {pooling}"]
     given = {f"pooler_dense/{part}" for part in ("kernel", "bias")} if cls_pooler else set()
-    if stored and stored | given != targets:  # a span's logits are not a class's, though there be two of either
+    if stored and stored | given != targets:  # the two logits of a span are not those of two classes
         logits = [name for name in sorted(stored) if name.startswith("logits/")]
         for name in logits:
             del checkpoint.weights[name]
@@ -171,10 +170,10 @@ def _check_encoder(checkpoint: Checkpoint, targets: dict[str, Any]) -> None:
 
 def _remedy(name: str, array: np.ndarray) -> str:
     if name == _POSITIONS:
-        return f"; set {_KEY}.max_position_embeddings={len(array)} and seq_length to at most that"
+        return f"; set {ENCODER_KEY}.max_position_embeddings={len(array)} and seq_length to at most that"
     if name == _WORDS:
-        return f"; make the dataset with the checkpoint's vocabulary, and set {_KEY}.vocab_size={len(array)} if that has fewer pieces"
-    return f"; set {_KEY}.type_vocab_size={len(array)}" if name == _TYPES else ""
+        return f"; make the dataset with the checkpoint's vocabulary, and set {ENCODER_KEY}.vocab_size={len(array)} if that has fewer pieces"
+    return f"; set {ENCODER_KEY}.type_vocab_size={len(array)}" if name == _TYPES else ""
 
 
 def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderConfig) -> None:
@@ -191,7 +190,7 @@ def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderCon
         found += [(key, said[key], getattr(config, key)) for key in _PATTERN if key in said]
         found += _full_lengths(said, config)
     problems = [
-        f"{key} is {shown(value, 40)} there, {shown(own)} here; set {_KEY}.{key}={_yaml(value)}"
+        f"{key} is {shown(value, 40)} there, {shown(own)} here; set {ENCODER_KEY}.{key}={_yaml(value)}"
         for key, value, own in found
         if value != own
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from bigbird.checkpoints import names
 from bigbird.checkpoints.published import Checkpoint
-from bigbird.config import BigBirdEncoderConfig, replace
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig, replace
 
 TYPES, POSITIONS = "encoder/embeddings/type/embeddings", "encoder/embeddings/position/embeddings"
 LEAST_TYPES = 2  # a text and a second one; RoBERTa has a row for one
@@ -30,7 +30,7 @@ def is_bert(checkpoint: Checkpoint) -> bool:
 
 
 def lengthen(checkpoint: Checkpoint, positions: int | None, types: int | None) -> None:
-    """Gives a BERT's tables more rows, or the first so many positions, and notes what was done.
+    """Gives a BERT's tables more rows, or fewer positions, and notes what was done.
 
     Args:
         checkpoint: a BERT's; changed.
@@ -88,7 +88,7 @@ def advice(path: str, encoder: BigBirdEncoderConfig, learnt: int, longest: int |
             if longest == RECIPE_LENGTH
             else (
                 f" --params-override task.train_data.seq_length={longest},task.validation_data.seq_length={longest},task.bucket_lengths=[{longest}]"
-                + (f",task.model.encoder.bigbird.max_position_embeddings={longest}" if longest > RECIPE_LENGTH else "")
+                + (f",{ENCODER_KEY}.max_position_embeddings={longest}" if longest > RECIPE_LENGTH else "")
             )
         )
         told.append(CONTINUE.format(length=longest, path=path, settings=settings))

@@ -22,6 +22,10 @@ Bert = Literal["google_bert", "model_garden_bert", "model_garden_bert_v2", "hugg
 
 Theirs = Kind | Bert
 
+Target = Literal["bigbird", "google_research", "model_garden", "hugging_face"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+"""What a checkpoint may be converted to: ours, or a `Kind`."""
+
 # What a sort of part consists of in our checkpoints.
 _OURS = {
     "table": ("/embeddings",),
@@ -72,7 +76,7 @@ Task = Literal["classifier", "span"]
 
 @dataclass(frozen=True)
 class Naming:
-    """How one kind names our parts; a part that it has not got is not in its tables.
+    """How one kind names our parts; a part that it lacks is not in its tables.
 
     Attributes:
         suffixes: what it puts behind a part's name, by the part's sort.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from bigbird.checkpoints.beside import RUN_CONFIG_FILE, Disk, answers_of, folders, vocabulary_of
+from bigbird.checkpoints.beside import RUN_CONFIG_FILE, Disk, folders, head_facts, vocabulary_of
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.published import Checkpoint
@@ -101,11 +101,9 @@ def _head_arguments(kind: type, path: str, checkpoint: Checkpoint) -> dict[str, 
     trained = _trained_arguments(kind, path) if checkpoint.kind == "bigbird" else None
     if trained is not None:
         return trained
-    answers, known = answers_of(path, checkpoint), dict[str, Any]()
-    if answers.head and not (
-        answers.head == "triviaqa" and "num_classes" in _parameters(kind)
-    ):  # no classifier has that
-        known |= {"head": answers.head, "pooling": answers.pooling}
+    facts, known = head_facts(path, checkpoint), dict[str, Any]()
+    if facts.head and not (facts.head == "triviaqa" and "num_classes" in _parameters(kind)):  # no classifier has that
+        known |= {"head": facts.head, "pooling": facts.pooling}
     if "pooler_dense/kernel" in checkpoint.weights:  # without it the logits may be a span's
         known["num_classes"] = checkpoint.weights["logits/kernel"].shape[1]
     return {name: value for name, value in known.items() if name in _parameters(kind)}

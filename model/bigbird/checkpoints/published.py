@@ -388,7 +388,7 @@ def _kind_by_names(stored: dict[str, np.ndarray]) -> names.Theirs:
 
 
 def _other_heads(kind: names.Theirs, stored: dict[str, np.ndarray], inner: str, config: dict[str, Any]) -> set[str]:
-    """Names of heads that compute something else than ours, though they be called alike."""
+    """Names of heads that compute something else than ours of the same name."""
     others = set()
     words = stored.get(f"{inner}embeddings.word_embeddings.weight")
     for decoder in _DECODERS:  # one that is not the word embeddings

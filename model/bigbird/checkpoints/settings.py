@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bigbird.checkpoints.names import Kind, Theirs
-from bigbird.config import BigBirdEncoderConfig
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown
 from bigbird.support.yaml_files import dump_yaml, parse_yaml_mapping
@@ -234,10 +234,9 @@ def from_params(text: str, source: str) -> dict[str, Any]:
     Raises:
         InputError: not YAML, or no such tree.
     """
-    path = "task.model.encoder.bigbird"
-    tree: Any = parse_yaml_mapping(text, source, f"a mapping with {path}")
-    for key in path.split("."):
+    tree: Any = parse_yaml_mapping(text, source, f"a mapping with {ENCODER_KEY}")
+    for key in ENCODER_KEY.split("."):
         tree = tree.get(key, {})
         if not isinstance(tree, dict):
-            raise InputError(f"{source}: no {path} in it, {key} is {shown(tree)}; expected a mapping")
+            raise InputError(f"{source}: no {ENCODER_KEY} in it, {key} is {shown(tree)}; expected a mapping")
     return tree

@@ -2,6 +2,7 @@
 
 from bigbird.config.experiment import PLACEHOLDER, TREE, Experiment, load_experiment, read_yaml, replace, with_sections
 from bigbird.config.model import (
+    ENCODER_KEY,
     SIZES,
     AttentionConfig,
     BigBirdEncoderConfig,
@@ -23,6 +24,7 @@ from bigbird.config.training import (
 )
 
 __all__ = [
+    "ENCODER_KEY",
     "PLACEHOLDER",
     "SIZES",
     "TREE",

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, ValidationError
 
+from bigbird.config.model import ENCODER_KEY
 from bigbird.config.overrides import merge, parse_override
 from bigbird.config.section import Section
 from bigbird.config.task import Task
@@ -98,7 +99,7 @@ def load_experiment(
         raise InputError(problem_list(told, more=len(problems) - len(told)))
     if built["task"].encoder.attention.implementation == "pallas" and built["runtime"].backend != "jax":
         raise InputError(
-            f"task.model.encoder.bigbird.attention.implementation is pallas, a kernel of JAX', but runtime.backend is "
+            f"{ENCODER_KEY}.attention.implementation is pallas, which is written in JAX, but runtime.backend is "
             f"{built['runtime'].backend}; set it to auto or xla, or runtime.backend to jax"
         )
     layers, frozen = built["task"].encoder.num_layers, built["trainer"].freeze_layers

@@ -26,6 +26,10 @@ class AttentionConfig(Section):
     )
 
 
+ENCODER_KEY = "task.model.encoder.bigbird"
+"""Where a configuration has the encoder."""
+
+
 class BigBirdEncoderConfig(Section):
     """The encoder. Defaults are the published base model's.
 
@@ -62,14 +66,17 @@ class BigBirdEncoderConfig(Section):
     block_size: Positive = Field(64, description="tokens of a block of the sparse attention")
     num_rand_blocks: Count = Field(3, description="random blocks that each block attends to")
     random_range: Positive = Field(
-        1024, description="tokens; random blocks of the old plan lie within the first so many"
+        1024,
+        description="tokens; if below max_position_embeddings, the old plan takes its random blocks from the first random_range tokens",
     )
     random_pattern: Literal["model_garden", "google_research"] = Field(
         "model_garden",
-        description="old plan at every length from random_range on, or only at 1024, 2048, 3072 and 4096",
+        description="padded lengths with the old plan of random blocks: model_garden: every one from random_range on; google_research: only 1024, 2048, "
+        "3072 and 4096. Others have the new plan, which takes them from the first 5 + 2 * num_rand_blocks blocks",
     )
     full_attention_max_length: Count | None = Field(
-        None, description="inputs up to so many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size"
+        None,
+        description="inputs of at most this many tokens attend fully; default (5 + 2 * num_rand_blocks) * block_size",
     )
     use_gradient_checkpointing: bool = Field(
         False, description="computes activations again in the backward pass: less memory, more time"

@@ -28,7 +28,7 @@ class DataConfig(Section):
     shuffle_buffer_size: Count = Field(10_000, description="records; 0 keeps the files' order")
     cycle_length: Positive | None = Field(None, description="files read side by side; default all, at most 16")
     seed: Integer | None = Field(None, description="order of the examples; default runtime.seed")
-    max_records: Count = Field(0, description="reads only so many records; 0 is all")
+    max_records: Count = Field(0, description="reads only this many records; 0 is all")
 
     def batch_size_at(self, length: int) -> int:
         """Examples of a batch that is padded to `length` tokens, over all replicas."""

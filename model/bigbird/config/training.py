@@ -53,7 +53,9 @@ class AdamWConfig(Section):
     beta_1: Fraction = Field(0.9, description="decay of the gradients' mean")
     beta_2: Fraction = Field(0.999, description="decay of the squared gradients' mean")
     epsilon: Amount = Field(1e-7, description="added to the root of the squared gradients' mean")
-    gradient_clip_norm: Amount = Field(1.0, description="longest gradient, over all weights together; 0 does not clip")
+    gradient_clip_norm: Amount = Field(
+        1.0, description="largest allowed norm of the gradient over all weights; 0 does not clip"
+    )
     layer_decay: Number = Field(
         1.0,
         gt=0.0,
@@ -128,7 +130,7 @@ class TrainerConfig(Section):
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     freeze_embeddings: bool = Field(False, description="keeps the encoder's embeddings as they are")
     freeze_layers: Count = Field(
-        0, description="keeps so many of the encoder's first layers as they are, and the embeddings below them"
+        0, description="keeps this many of the encoder's first layers as they are, and the embeddings below them"
     )
     optimizer_config: OptimizerConfig = OptimizerConfig()
 

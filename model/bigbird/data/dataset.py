@@ -285,7 +285,7 @@ def evaluation_dataset(
         labels: whether the records have targets (a test split has none).
         batch_size: B, or where `validation_data.tokens_per_batch` is set, what B is a multiple of; default
             `validation_data.global_batch_size`.
-        max_records: reads only so many; 0 is all.
+        max_records: reads only this many; 0 is all.
 
     Returns:
         Batches as in `batch_parser` with B rows.
@@ -457,7 +457,7 @@ def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     # AUTOTUNE then is a thread for each core from the start. The thread that tunes gains nothing here, and an iterator that is
-    # deleted may miss to wake it (TensorFlow 2.21): training then ended up to a minute late, doing nothing.
+    # deleted may fail to wake it (TensorFlow 2.21): training then ended up to a minute late, doing nothing.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

@@ -16,7 +16,7 @@ def recomputed(layer: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, mas
 
     Args:
         layer: a function of (float[B, L, H], int32[B, L], int32[2]) that gives float[B, L, H]; it may use variables.
-        x, mask, seed: its arguments; `x` alone is differentiated, beside the variables.
+        x, mask, seed: its arguments; only `x` is differentiated, beside the variables.
     """
     if keras.backend.backend() == "tensorflow":
         return _recomputed_in_tensorflow(layer, x, mask, seed)

@@ -39,7 +39,7 @@ class FindingFacts(Part):
 
 
 class LengthShare(Part):
-    """What a model would lose that reads so many tokens."""
+    """What a model would lose that reads at most `tokens` tokens."""
 
     tokens: StrictInt = Field(description="That it reads.")
     rows: StrictInt = Field(description="That are longer.")

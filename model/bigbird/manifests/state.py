@@ -22,7 +22,7 @@ class WaitingFacts(Part):
     """Where early stopping stands."""
 
     value: Figure | None = Field(description="Of the metric that is to be beaten; None before one that is a number.")
-    validations: StrictInt = Field(description="Validations in a row that have not.")
+    validations: StrictInt = Field(description="Validations in a row that have not beaten it.")
 
 
 class CheckpointState(Manifest):

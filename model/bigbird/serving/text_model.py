@@ -57,7 +57,7 @@ class TextModel:
             `null_score`. Numbers have six digits.
 
         Raises:
-            InputError: an example has not the model's fields, or a text is empty.
+            InputError: an example does not have the model's fields, or a text is empty.
 
         Example:
             >>> import bigbird

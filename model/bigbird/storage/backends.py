@@ -1,4 +1,4 @@
-"""gcsfs and s3fs as this room uses them: each request by our own patience, nothing remembered of what buckets hold.
+"""gcsfs and s3fs as this package uses them: each request by our own patience, nothing remembered of what buckets hold.
 
 They are imported when the first bucket is reached: paths of this machine need none of them.
 """

@@ -55,7 +55,7 @@ def is_remote(path: str) -> bool:
 
 
 def is_reachable(path: str) -> bool:
-    """Whether a path names something in a bucket of a service that this room knows."""
+    """Whether a path names something in a bucket of a service that this package can reach."""
     scheme, colon, rest = path.partition("://")
     return bool(colon) and scheme in SERVICES and bool(rest.partition("/")[0])
 

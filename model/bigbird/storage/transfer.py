@@ -45,7 +45,7 @@ def download(
     Args:
         location: the bucket's folder.
         folder: an empty folder to copy into.
-        only: of the names in the folder those alone that begin so.
+        only: takes only names in the folder that begin with it.
         progress: is told how many files are copied, before the first and after each, and all that are to be.
 
     Raises:
@@ -111,5 +111,8 @@ def _place(folder: Path, address: str, beginning: str) -> Path:
     """
     parts = address.removeprefix(beginning).split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
-        raise InputError(f"{address}: an object's name that is no file's: it may lead out of its folder; delete it")
+        raise InputError(
+            f"{address}: its name cannot be a file's, as it has an empty part, '.', '..', a backslash or a NUL character, and might lead "
+            "out of the folder; rename or delete the object"
+        )
     return folder.joinpath(*parts)

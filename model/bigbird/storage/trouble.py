@@ -33,7 +33,7 @@ async def patiently(ask: Callable[[], Awaitable[Result]], patience_s: float) -> 
 
     Args:
         ask: may be called twice without harm.
-        patience_s: after so many seconds no further attempt begins.
+        patience_s: seconds after which no further attempt begins.
 
     Raises:
         Exception: that of the last attempt.
@@ -118,7 +118,9 @@ def _told(error: Exception, address: str, writing: bool) -> ServiceError | None:
     service, kinds, status = service_of(address), _kinds(), status_of(error)
     said = _words(error)
     if status == 401 or _s3_code(error) in _BAD_KEYS or (not status and isinstance(error, kinds.credentials)):
-        return ServiceError(f"{address}: no credentials that {service.name} takes ({said}); {service.credentials}")
+        return ServiceError(
+            f"{address}: no credentials were found that {service.name} accepts ({said}); {service.credentials}"
+        )
     if status == 403:
         verb, right = ("write", service.may_write) if writing else ("read", service.may_read)
         return ServiceError(

@@ -93,7 +93,7 @@ def explained(error: BaseException) -> tuple[str, int] | None:
                 EXIT_INPUT,
             )
     if isinstance(error, MemoryError):
-        return "out of memory; give this step more, or smaller batches", EXIT_DOES_NOT_FIT
+        return "out of memory; give this step more memory, or use smaller batches", EXIT_DOES_NOT_FIT
     return None
 
 

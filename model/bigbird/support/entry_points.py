@@ -28,7 +28,7 @@ def with_installed(
         try:
             loaded = entry.load()
         except Exception as error:  # noqa: BLE001 - whatever somebody's module does
-            reason = f"it cannot be loaded ({type(error).__name__}: {error}); mend or uninstall the package"
+            reason = f"it cannot be loaded ({type(error).__name__}: {error}); fix or uninstall the package"
         else:
             reason = problem(loaded, found)
         if not reason:

@@ -33,7 +33,7 @@ RENEW_S = 10.0
 WATCH_S = 35.0
 """How long the lock file of another machine is watched; if it does not change, its holder is gone."""
 
-_MOST_ATTEMPTS = 100  # after so many a file system is taken to number its files anew each time
+_MOST_ATTEMPTS = 100  # after which a file system is taken to number its files anew each time
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of this machine since it started, the same in its containers
 
 
@@ -225,7 +225,7 @@ def _is_renewed(path: Path, holder: dict[str, Any], folder: Path) -> bool:
 def say_watching(folder: str | Path, holder: dict[str, Any]) -> None:
     """Tells why nothing happens for a while."""
     _log.info(
-        f"{folder}: was being written by {holder.get('what')} on {holder.get('host')}; watching for {WATCH_S:g} s whether it goes on"
+        f"{folder}: was being written by {holder.get('what')} on {holder.get('host')}; watching for {WATCH_S:g} s to see if that process is still at work"
     )
 
 

@@ -30,6 +30,11 @@ def shown(value: object, most: int = 100) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
+def amount(count: int, noun: str) -> str:
+    """`1 span`, `1,234 spans`; of nouns whose plural has an s behind it."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def escaped(text: str) -> str:
     """A text that UTF-8 can hold: what it has no bytes for, as bytes of a file's name that are no UTF-8, is escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -59,7 +64,7 @@ def problem_list(problems: Iterable[str], separator: str = "\n", more: int = 0) 
             break
         kept.append(problem)
     more += len(problems) - len(kept)
-    return separator.join([*kept, f"and {more:,} more problems"] if more else kept)
+    return separator.join([*kept, f"and {amount(more, 'more problem')}"] if more else kept)
 
 
 def read_bytes(path: str | os.PathLike[str], expected: str) -> bytes:

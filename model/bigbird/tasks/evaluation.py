@@ -90,7 +90,7 @@ class Collector(ABC):
 
     @property
     def least_records(self) -> int:
-        """The split's first records of which so many hold an example whole, with all its windows."""
+        """How many of the split's first records it takes to have all windows of at least one example."""
         return 1
 
     @property
@@ -109,7 +109,7 @@ class Collector(ABC):
         Args:
             ids: int64[B], the records'.
             outputs: what the family's `summarize` gave by name, float32[B, ...].
-            label_ids: int32[B] or float32[B] where the records hold the labels alone, else None.
+            label_ids: int32[B] or float32[B] where the records hold only the labels, else None.
         """
 
     @abstractmethod

@@ -138,7 +138,7 @@ class TaskFamily(ABC):
 
         Args:
             inputs: what the user gave.
-            storage: where the files are; of it the names alone are asked for.
+            storage: where the files are; it is only asked for names.
 
         Returns:
             Split -> paths. What other splits are cut from is "train".
@@ -381,7 +381,7 @@ class AnsweringFamily(TaskFamily):
     def shorten(self, record: Record, length: int, manifest: DatasetManifest) -> Record | None:
         """A record as it would be if the model read less of its text.
 
-        Asked of families whose records hold for each token its id and its segment alone.
+        Asked of families whose records hold for each token only its id and its segment.
 
         Args:
             record: of an evaluation split, as `features.decode` gives it.

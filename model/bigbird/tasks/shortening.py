@@ -38,7 +38,7 @@ def with_parts(record: Mapping[str, Any], a: np.ndarray, b: np.ndarray | None) -
 
 
 def cut_record(record: Mapping[str, Any], length: int) -> Record:
-    """The record of at most so many tokens: each text's beginning, two texts cut as `truncated_lengths` does.
+    """The record of at most `length` tokens: each text's beginning, two texts cut as `truncated_lengths` does.
 
     Args:
         record: int64[L] input_ids and segment_ids, unpadded, and others that are kept.

@@ -25,7 +25,7 @@ class Statistics:
         lost_answers: questions whose answer no window holds whole; they are trained as unanswered.
         unread_tokens: of documents, tokens that no record holds.
         documents: as `lengths`, of whole documents before anything is cut; where documents are counted.
-        counts: what a family counts besides; its names, in words, are told as they are.
+        counts: what a family counts besides. Its names, in words, begin with a plural, whose s is left out where one is told.
     """
 
     examples: int = 0

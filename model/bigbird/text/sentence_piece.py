@@ -132,7 +132,7 @@ class SentencePieceVocabulary(Vocabulary):
     ) -> dict[str, bytes]:
         """The model; for Hugging Face by its own name too, and the class that reads it.
 
-        Without their names Hugging Face would add pieces that the model has not, with ids above its last.
+        Without their names Hugging Face would add pieces that the model lacks, with ids above its last.
         """
         files = super().stored(content, name, lower_case)
         if not hugging_face:

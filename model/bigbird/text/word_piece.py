@@ -204,7 +204,7 @@ def _pieces_of(tree: Any, name: str) -> list[str]:
     others = [str(_of(token, "content"))[:40] for token in added if _of(token, "content") not in vocab]
     if others:
         raise InputError(
-            f"{name}: added_tokens has {', '.join(map(repr, others[:5]))}, which model.vocab has not; pieces outside it are not "
+            f"{name}: added_tokens has {', '.join(map(repr, others[:5]))}, which model.vocab does not have; pieces outside it are not "
             "built. Give the vocabulary that the model was pre-trained with"
         )
     return pieces

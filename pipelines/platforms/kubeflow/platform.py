@@ -23,7 +23,7 @@ class Kubeflow(RemotePlatform):
     default_machine = "cpu"
     recurring = "Kubeflow's recurring runs"
     time_zones = False
-    no_registry = "the Model Registry is Vertex AI's; expected a path on this target"
+    no_registry = "only Vertex AI has the Model Registry; expected a path on this target"
     examples: ClassVar = {
         "compile": ("bigbird compile --target kubeflow --machine gpu-l4 --images build/images.json",),
         "submit": (

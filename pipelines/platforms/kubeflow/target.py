@@ -130,7 +130,7 @@ def kubeflow_target(
         InputError: the settings or the strategy are not Kubeflow's.
     """
     if strategy == "flex-start":
-        raise InputError("--strategy flex-start: is Vertex AI's; expected standard or spot on Kubeflow")
+        raise InputError("--strategy flex-start: works only on Vertex AI; expected standard or spot on Kubeflow")
     return KubeflowTarget(
         images=images,
         remote=True,

@@ -142,7 +142,7 @@ def _service_account(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]
         yield Finding(
             "service account",
             None,
-            "none is set, so steps run as the Compute Engine default one, which may do too much",
+            "none is set, so steps run as Compute Engine's default service account, which may have more rights than they need",
             "create one with the roles in docs/reference/cloud.md and set service_account",
         )
         return
@@ -188,7 +188,7 @@ def _bucket(cloud: _Cloud, settings: TeamSettings) -> Iterator[Finding]:
             "bucket's place",
             True if good else None,
             f"{location}; runs are in {settings.region}",
-            "reading across regions costs time and money; take a bucket in the region",
+            "reading across regions costs time and money; use a bucket in the region",
         )
 
 

@@ -40,7 +40,7 @@ class Vertex(RemotePlatform):
     options: ClassVar = {
         "dataflow": click.option("--dataflow", is_flag=True, help="Preprocesses on Dataflow; Vertex AI only."),
     }
-    elsewhere: ClassVar = {"dataflow": "expected --beam-options for another runner of Beam on"}
+    elsewhere: ClassVar = {"dataflow": "use --beam-options to choose a Beam runner on"}
     examples: ClassVar = {
         "compile": (
             "bigbird compile --target vertex --machine tpu-v5e-4 --project my-project --region europe-west4 --images build/images.json",

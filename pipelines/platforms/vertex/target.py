@@ -64,7 +64,7 @@ class VertexTarget(Target):
         return job
 
     def place(self, step: str, task: Any) -> Any:
-        """Gives a step its CPUs and memory, and keeps it out of the cache where its result is not its inputs' alone."""
+        """Gives a step its CPUs and memory, and keeps it out of the cache where its result does not only depend on its inputs."""
         if step in NEVER_CACHED:
             task.set_caching_options(enable_caching=False)
         if step in STEP_RESOURCES:

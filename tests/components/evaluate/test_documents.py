@@ -194,7 +194,7 @@ def test_a_limit_of_records_is_trainings_and_a_best_checkpoint_in_a_folder_in_a_
         (
             "classification",
             {"labels": ["calm", "sun", "storm", "fog"], "kind": "single"},
-            "dataset: has 'storm', 'fog', which model does not know; it was trained on 'sun', 'calm'. Give a dataset of these labels alone, or",
+            "dataset: has 'storm', 'fog', which model does not know; it was trained on 'sun', 'calm'. Give a dataset of only these labels, or",
         ),
         (
             "classification",
@@ -266,7 +266,7 @@ def test_an_error_is_not_shown_as_better_when_it_is_higher(tmp_path, vocabulary)
 def test_what_cannot_be_read_shorter_is_refused(tmp_path, vocabulary, squad_dataset, untrained_model):
     untrained_model(tmp_path / "model", squad_dataset(tmp_path / "dataset", False, 2))
     with pytest.raises(
-        InputError, match=r"--at-lengths: records of this task say more of each token .*offset_starts.*--max-length"
+        InputError, match=r"--at-lengths: this task's answers are spans of the text, so .*offset_starts.*--max-length"
     ):
         evaluate(str(tmp_path / "model"), str(tmp_path / "dataset"), str(tmp_path / "out"), at_lengths=[32])
     assert not (tmp_path / "out").exists()

@@ -6,40 +6,40 @@ from bigbird.support.console import Progress
 from bigbird.support.errors import InputError, ServiceError
 from bigbird_components.beam_options import parse_options
 from bigbird_components.predict import beam_run
-from bigbird_components.predict.answering import Place
-from bigbird_components.predict.rows import Shard
+from bigbird_components.predict.answering import JobFiles
+from bigbird_components.predict.rows import RowRange
 
-SHARDS = [Shard(number, 0, 3, 1) for number in range(3)]
+SHARDS = [RowRange(number, 0, 3, 1) for number in range(3)]
 
 
 @pytest.fixture
-def place(tmp_path):
+def files(tmp_path):
     (tmp_path / "work").mkdir()
-    return Place(str(tmp_path / "model"), "digest", str(tmp_path / "work"))
+    return JobFiles(str(tmp_path / "model"), "digest", str(tmp_path / "work"))
 
 
 @pytest.fixture
-def answer(place):
+def answer(files):
     """Function: answers all shards on Beam's own runner."""
 
     def answer():
         options = parse_options(["--runner=DirectRunner"], ())
-        beam_run.answer_on_beam(place, SHARDS, options, lambda: 0, Progress("answer", 3))
+        beam_run.answer_on_beam(files, SHARDS, options, lambda: 0, Progress("answer", 3))
 
     return answer
 
 
-def test_what_is_wrong_with_the_model_is_told_as_it_is_without_beam(answer, place, capfd):
+def test_what_is_wrong_with_the_model_is_told_as_it_is_without_beam(answer, files, capfd):
     with pytest.raises(InputError, match=r"model: no such folder"):
         answer()
     assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("kind", "calls"), [(InputError, 1), (ServiceError, 3)])
-def test_the_kind_of_a_workers_error_is_kept(answer, place, monkeypatch, kind, calls):
+def test_the_kind_of_a_workers_error_is_kept(answer, files, monkeypatch, kind, calls):
     asked = []
 
-    def fail(place, shards):
+    def fail(files, shards):
         asked.extend(shards)
         raise kind("gs://b/model: because")
 
@@ -50,8 +50,8 @@ def test_the_kind_of_a_workers_error_is_kept(answer, place, monkeypatch, kind, c
     assert len(asked) == 2 * calls  # after the user's mistake no other shard is tried
 
 
-def test_a_bug_keeps_its_traceback_though_an_earlier_start_failed(answer, place, monkeypatch):
-    def fail(place, shards):
+def test_a_bug_keeps_its_traceback_though_an_earlier_start_failed(answer, files, monkeypatch):
+    def fail(files, shards):
         raise ZeroDivisionError
 
     with pytest.raises(InputError):

@@ -8,7 +8,7 @@ from bigbird.manifests import InputFacts, PredictionsManifest
 from bigbird.support.artifacts import json_bytes
 from bigbird.support.errors import InputError
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of
-from bigbird_components.predict.rows import Shard
+from bigbird_components.predict.rows import RowRange
 
 
 def identity(**changes):
@@ -58,10 +58,10 @@ def test_a_job_goes_on_where_it_was(folder, job):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_digest": "n"}, "another model;"),
-        ({"input": [InputFacts(path="t.csv", bytes=3, digest="b")]}, "another input;"),
-        ({"version": "2"}, "another version of this project;"),
-        ({"settings": {"id": "name"}}, "another setting of id;"),
+        ({"model_digest": "n"}, "job whose model differs;"),
+        ({"input": [InputFacts(path="t.csv", bytes=3, digest="b")]}, "job whose input differs;"),
+        ({"version": "2"}, "job whose version of this project differs;"),
+        ({"settings": {"id": "name"}}, "job whose setting of id differs;"),
     ],
 )
 def test_another_job_is_refused_unless_it_is_to_begin_anew(folder, job, changes, words):
@@ -138,7 +138,7 @@ def test_files_beside_a_job_that_is_refused_stay_and_only_what_was_half_written_
     (folder / "work" / ".part-00000.jsonl.0123abcd.tmp").write_text("half")
     (folder / ".foo.tmp").write_text("mine")
     before = contents(folder)
-    with pytest.raises(InputError, match="another model"):
+    with pytest.raises(InputError, match="job whose model differs"):
         job.begin(identity(model_digest="n"), "jsonl", overwrite=False)
     assert contents(folder) == before
     job.begin(identity(), "jsonl", overwrite=False)
@@ -175,7 +175,7 @@ def test_an_outcome_that_cannot_be_read_counts_as_not_answered(folder, job, left
         (folder / "work" / f"part-0000{number}.json").write_text(content)
         (folder / "work" / f"part-0000{number}.jsonl").write_text("{}\n")
     assert job.begin(identity(), "jsonl", overwrite=False).shards
-    assert job.answered([Shard(0, 0, 5, 1), Shard(1, 5, 5, 1)]) == {0}
+    assert job.answered([RowRange(0, 0, 5, 1), RowRange(1, 5, 5, 1)]) == {0}
 
 
 @pytest.mark.parametrize("left", [None, "", '"ok"'])
@@ -185,7 +185,7 @@ def test_rows_that_are_not_there_whole_are_read_again(folder, job, left):
     rows = folder / "work" / "rows.jsonl"
     rows.unlink() if left is None else rows.write_text(left)
     assert job.begin(identity(), "jsonl", overwrite=False) == JobState(identity=identity(), shards=None)
-    assert job.answered([Shard(0, 0, 5, 1)]) == {0}  # the same rows come out again
+    assert job.answered([RowRange(0, 0, 5, 1)]) == {0}  # the same rows come out again
 
 
 @pytest.mark.parametrize("left", ["", '{"identity": 3}'])

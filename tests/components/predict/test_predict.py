@@ -157,8 +157,8 @@ def interrupted(classified, table, tmp_path, monkeypatch):
 
     answer_shards, model = module.answer_shards, classified / "saved_model"
 
-    def stops(place, shards, told):
-        answer_shards(place, shards[:2], told)
+    def stops(files, shards, told):
+        answer_shards(files, shards[:2], told)
         raise KeyboardInterrupt
 
     def start(**options):
@@ -194,7 +194,7 @@ def test_another_job_is_not_mixed_with_one_that_has_not_ended(interrupted, class
     from bigbird.support.integrity import content
 
     write_manifest(other, "saved_model", content({**signature, "version": "other"}))
-    holds = r"out: holds a job that has not ended, with another {}; give the same again .* or --overwrite to begin anew"
+    holds = r"out: holds an unfinished job whose {} differs; give the same options again .* or pass --overwrite to begin anew"
     with pytest.raises(InputError, match=holds.format("model")):
         predict(**{**arguments, "model": str(other)})
     with pytest.raises(InputError, match=holds.format("setting of keep")):

@@ -39,8 +39,8 @@ def test_a_table_in_a_bucket_is_answered_into_a_bucket(bucket, classified, table
 
     answer_shards = module.answer_shards
 
-    def stops(place, shards, told):
-        answer_shards(place, shards[:1], told)
+    def stops(files, shards, told):
+        answer_shards(files, shards[:1], told)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

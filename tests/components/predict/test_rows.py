@@ -11,7 +11,7 @@ from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird_components.predict import rows as rows_module
 from bigbird_components.predict.columns import choose_columns
-from bigbird_components.predict.rows import Shard, read_rows
+from bigbird_components.predict.rows import RowRange, read_rows
 from tests import manifests
 
 CSV = 'id,review,shop\na1,good film,one\na2,"dull, long",\n'
@@ -74,7 +74,7 @@ def test_rows_have_texts_names_kept_columns_and_places(read, tmp_path, name, con
         },
         {"fields": {"text_a": "dull, long"}, "id": "a2", "kept": {"shop": "", "id": "a2"}, "place": f"{path}:{lines[1]}"},
     ]  # fmt: skip
-    assert shards == [Shard(0, 0, (tmp_path / "rows.jsonl").stat().st_size, 2)]
+    assert shards == [RowRange(0, 0, (tmp_path / "rows.jsonl").stat().st_size, 2)]
 
 
 def test_without_an_id_rows_are_named_by_file_and_line(read, tmp_path):

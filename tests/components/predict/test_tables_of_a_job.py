@@ -51,6 +51,6 @@ def test_a_pattern_that_matches_answers_alone_is_refused(tmp_path):
     (tmp_path / "answers").mkdir()
     (tmp_path / "answers" / "predictions.jsonl").write_text("{}")
     with pytest.raises(
-        InputError, match=r"\*\.jsonl: matches files of the output folder .*answers alone; expected tables"
+        InputError, match=r"\*\.jsonl: matches only files of the output folder .*answers; expected tables"
     ):
         module.predict("model", str(tmp_path / "*" / "*.jsonl"), str(tmp_path / "answers"))

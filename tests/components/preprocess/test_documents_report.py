@@ -140,3 +140,5 @@ def test_what_a_family_counts_is_told_as_it_is_named():
     made = manifest({"train": facts({256: 10}) | {"counts": {"spans": 1234, "spans lost": 2}}})
     assert reading_lines(made)[-1] == "train: 1,234 spans; 2 spans lost"
     assert "train: 1,234 spans; 2 spans lost." in summary_page(made, [])
+    of_one = manifest({"train": facts({256: 10}) | {"counts": {"spans": 1, "words": 20, "words in spans": 1}}})
+    assert reading_lines(of_one)[-1] == "train: 1 span; 20 words; 1 word in spans"

@@ -167,7 +167,7 @@ def test_a_bucket_that_may_not_be_read_names_the_role(champion, newer):
 @pytest.mark.parametrize("name", ["../evil", "assets/../../evil", "/evil", "a\\..\\evil"])
 def test_an_objects_name_that_leaves_the_folder_is_not_followed(champion, newer, name):
     champion.objects[f"gs://bucket/champion/saved_model/{name}"] = b"x"
-    assert "it may lead out of its folder; delete it" in _refused(champion, newer[0])
+    assert "and might lead out of the folder; rename or delete the object" in _refused(champion, newer[0])
 
 
 def test_a_champion_whose_recorded_value_is_no_number_is_asked(champion, classified):

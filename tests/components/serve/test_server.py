@@ -354,7 +354,7 @@ def test_a_request_that_is_not_answered_within_the_grace_is_counted_and_the_code
         assert server.lines[-1]["unanswered"] == 1
         response = connection.getresponse()
         assert response.status == 503
-        assert json.loads(response.read()) == {"error": "the server is ending and did not get to this request"}
+        assert json.loads(response.read()) == {"error": "the server is stopping and did not answer this request"}
 
 
 def test_a_signal_while_loading_ends_at_once(classified, serving):

@@ -1,10 +1,15 @@
 """A model is served only if it gives its recorded answers."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bigbird.support.artifacts import write_json
 from bigbird.support.errors import InputError
+from bigbird_components import export
+from bigbird_components.serve import warm_up as module
 from bigbird_components.serve.warm_up import WrongAnswers, warm_up
 
 RECORDED = {"label": ["a", "ü"], "probabilities": [[0.25, 0.75], [0.5, 0.5]], "start": [3, 4]}
@@ -31,6 +36,17 @@ def folder(tmp_path):
     write_json(tmp_path / "request.json", {"question": ["q", "r"], "context": ["c", "d"]})
     write_json(tmp_path / "response.json", RECORDED)
     return tmp_path
+
+
+def test_the_check_in_an_exported_models_folder_has_the_servers_tolerances():
+    """It stands alone, so they are written in it again; importing it would hide JAX from this process."""
+    code = ast.parse((Path(export.__file__).parent / "check.py").read_text(encoding="utf-8"))
+    (found,) = [
+        ast.literal_eval(node.value)
+        for node in code.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "(RELATIVE, ABSOLUTE)"
+    ]
+    assert found == (module.RELATIVE, module.ABSOLUTE)
 
 
 def test_the_recorded_answers_pass_with_the_last_digits_of_floats_left_open(folder):

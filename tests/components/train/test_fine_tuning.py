@@ -108,7 +108,7 @@ def test_all_together_resume_to_the_bit_and_end_at_the_same_step(
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
 
     # No metric rises by more than 1: step 3 is to be beaten, steps 6 and 9 do not.
-    assert told.count("early stopping at step 9 of 30: for 2 validations the metric was not better than 0.") == 2
+    assert told.count("early stopping at step 9 of 30: in 2 validations the metric did not improve on 0.") == 2
     assert (
         "resuming at step 6" in told and "the others frozen" in told and "averages of the weights (decay 0.8)" in told
     )

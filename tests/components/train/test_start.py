@@ -109,6 +109,6 @@ def test_a_vocabulary_larger_than_the_checkpoints_embeddings_is_refused(experime
     start = RECORDINGS / "hugging_face_bert" / "bare"  # 40 rows
     run = experiment(start, {"max_position_embeddings": 96})
     with pytest.raises(
-        InputError, match=r"vocab_size is 40, but the dataset's vocabulary has 42 pieces; .* so many rows of"
+        InputError, match=r"vocab_size is 40, but the dataset's vocabulary has 42 pieces; .* has 40 rows of"
     ):
         train(run, tmp_path / "model", "train", str(dataset))

@@ -74,7 +74,7 @@ def steps_of(spec):
 
 def test_it_loads_and_is_a_valid_specification(file):
     loaded = components.load_component_from_file(str(file))
-    assert loaded.name == "bigbird-finetune"
+    assert loaded.name == "bigbird-finetune" and "your own tables" in loaded.description
     documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
     json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
     for platforms in documents[1:]:

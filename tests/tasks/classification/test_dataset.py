@@ -436,7 +436,7 @@ def test_a_column_that_is_no_label(write, dataset):
 @pytest.mark.parametrize(
     ("labels", "options", "message"),
     [
-        (["a"] * 30, {}, "column 'label' has the label 'a' alone in the training split; expected two or more different labels"),
+        (["a"] * 30, {}, "column 'label' has only the label 'a' in the training split; expected two or more different labels"),
         ([""] * 30, {"label_separator": ";"}, "column 'label' has no label in the training split; expected a label in some of the records"),
         (["5"] * 30, {"kind": "number"}, "column 'label' has the number 5 in all training records; expected different ones"),
     ],

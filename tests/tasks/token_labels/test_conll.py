@@ -50,8 +50,14 @@ def test_every_scheme_is_read_by_one_rule_and_told(read, tags, scheme, spans):
 
 def test_tags_that_nothing_begins_are_told(read):
     _, scheme = read(tagged("B-A O B-A O I-A"))
-    assert scheme.told().startswith("tags are BIO; 1 tags go on with a span that none has begun (first: ")
-    assert scheme.told().endswith("a.conll:5) and are read as its beginning")
+    assert scheme.told().startswith(
+        "tags are BIO; 1 tag without the span that it continues, read as its beginning (first: "
+    )
+    assert scheme.told().endswith("a.conll:5)")
+    _, scheme = read(tagged("B-A O B-A O I-A O I-B"))
+    assert scheme.told().startswith(
+        "tags are BIO; 2 tags without the span that they continue, read as its beginning (first: "
+    )
 
 
 def test_tags_of_no_scheme_are_refused_with_their_places(read):

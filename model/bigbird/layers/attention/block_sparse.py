@@ -147,7 +147,7 @@ def _on_gpu() -> bool:
 
 
 def _bytes_of_scores(slots: tuple[int, ...], query: Tensor) -> int:
-    """Of a pair's middle blocks with so many key blocks in all."""
+    """Bytes of the scores of a pair's middle blocks; `slots` multiply to their key blocks."""
     item = 4 if keras.backend.standardize_dtype(query.dtype) == "float32" else 2
     return math.prod(slots) * query.shape[-2] ** 2 * item
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from bigbird.config import BigBirdEncoderConfig
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.layers.attention.block_sparse import block_sparse_attention
 from bigbird.support.errors import InputError
 
@@ -32,7 +32,7 @@ def sparse_attention(config: BigBirdEncoderConfig, dtype: str) -> Callable[..., 
     if wanted == "auto":
         return block_sparse_attention
     raise InputError(
-        f"task.model.encoder.bigbird.attention.implementation: pallas cannot be had: {problem}; "
+        f"{ENCODER_KEY}.attention.implementation: pallas cannot be had: {problem}; "
         + ("set it to auto or xla" if on_jax else "set it to auto or xla, or runtime.backend to jax")
     )
 

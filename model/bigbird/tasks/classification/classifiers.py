@@ -88,7 +88,7 @@ def resolved_weights(given: Any, manifest: DatasetManifest) -> dict[str, float] 
             near = difflib.get_close_matches(foreign[0], labels, n=1)
             hint = f" Did you mean {shown(near[0])}?" if near else ""
             raise InputError(
-                f"task.class_weights: has the label {shown(foreign[0])}, which the dataset has not; it has "
+                f"task.class_weights: has the label {shown(foreign[0])}, which the dataset does not have; it has "
                 f"{', '.join(map(shown, labels[:20]))}.{hint}"
             )
         return dict(given)

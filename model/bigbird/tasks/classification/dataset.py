@@ -346,7 +346,7 @@ class TableDataset:
                     f"{listed(self.labels)}. Correct it, or add training records with it"
                 )
         if len(self.labels) < (2 if self.kind == "single" else 1):
-            found = f"the label {shown(self.labels[0])} alone" if self.labels else "no label"
+            found = f"only the label {shown(self.labels[0])}" if self.labels else "no label"
             raise InputError(
                 f"{quoted_name(self._parts[0].tables[0].path)}: column {column} has {found} in the training split; expected "
                 f"{'two or more different labels' if self.kind == 'single' else 'a label in some of the records'}. Is it the label's column? Another one is named with label (--label)"

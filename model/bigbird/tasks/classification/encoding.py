@@ -71,7 +71,7 @@ class Record(NamedTuple):
 
 
 def windows_of(pieces: int, layout: Layout) -> list[tuple[int, int]]:
-    """(start, end) of each window over so many pieces."""
+    """(start, end) of each window over a text of `pieces` pieces."""
     room = layout.max_length - 2
     stride = min(layout.window_stride, room)
     count = 1 + -(-max(pieces - room, 0) // stride)
@@ -79,7 +79,7 @@ def windows_of(pieces: int, layout: Layout) -> list[tuple[int, int]]:
 
 
 def _cut(pieces: list[int], room: int, layout: Layout) -> list[int]:
-    """The pieces of a text that are read where there is room for so many."""
+    """The pieces of a text that are read where `room` of them fit."""
     if len(pieces) <= room:
         return pieces
     if layout.long_documents == "head_tail":
@@ -95,17 +95,17 @@ def lay_out(a: list[int], b: list[int] | None, layout: Layout, cls: int, sep: in
         first = [cls, *_cut(a, keep_a, layout), sep]
         return [Record([*first, *_cut(b, keep_b, layout), sep], len(first))]
     if layout.long_documents == "windows":
-        parts = [a[start:end] for start, end in windows_of(len(a), layout)]
+        read = [a[start:end] for start, end in windows_of(len(a), layout)]
     else:
-        parts = [_cut(a, layout.max_length - 2, layout)]
-    return [Record([cls, *part, sep], len(part) + 2) for part in parts]
+        read = [_cut(a, layout.max_length - 2, layout)]
+    return [Record([cls, *part, sep], len(part) + 2) for part in read]
 
 
 def shortened(record: Mapping[str, Any], length: int, layout: Layout) -> dict[str, Any] | None:
-    """A record as it would be if at most so many tokens of its document were read.
+    """A record as it would be if at most `length` tokens of its document were read.
 
     Of a document that is cut the record is what preprocessing with this `max_length` gives. A document in windows keeps
-    its windows up to that token, as many and as long as a document of so many tokens has.
+    its windows up to that token, as many and as long as a document of that many tokens has.
 
     Args:
         record: as `features.decode` gives it.

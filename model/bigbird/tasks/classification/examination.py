@@ -133,7 +133,7 @@ def compare(results: ClassificationResults, folder: Path) -> Baselines:
 
 
 def _training_lines(folder: Path, count: int) -> list[dict[str, Any]]:
-    """Lines of all parts of the training split: the first ones of a sorted table have the first label alone."""
+    """Lines of all parts of the training split: the first ones of a sorted table have only the first label."""
     lines = read_examples(folder, "train")
     if count <= MOST_TRAINING_LINES:
         return list(lines)

@@ -26,13 +26,13 @@ MOST_LABELS = 10_000
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _CODE = re.compile(r"[+-]?0[0-9]")  # 007 is a name, not a number
 
-# Kind auto: so many different numbers in the training split are a quantity and not names of classes.
+# Kind auto: numbers are names of classes up to this many different ones in the training split, else a quantity.
 _MOST_FRACTIONS = 10  # where some have a fraction
 _MOST_INTEGERS = 100
-_SURELY_MANY = 1000  # after so many different values the kind is decided while reading
+_SURELY_MANY = 1000  # different values after which the kind is decided while reading
 _MOSTLY = 0.9  # share of numbers among the different values, above which the others are mistakes
 
-# Kind single: so many different numbers with few records each are no labels.
+# Kind single: more different numbers than this, with fewer records each than this, are no labels.
 _MOST_NUMERIC_LABELS = 200
 _FEWEST_PER_LABEL = 5
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bigbird.support.text_files import amount
 from bigbird.tasks.tables.problems import Notice, listed
 
 
@@ -22,7 +23,7 @@ def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[No
     if single:
         found.append(
             Notice(
-                f"{_counted(len(single), 'label')} with one training record: {listed(single)}",
+                f"{amount(len(single), 'label')} with one training record: {listed(single)}",
                 len(single),
                 "add records, or join such labels to others: one record teaches little",
             )
@@ -43,7 +44,7 @@ def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[No
     if absent:
         found.append(
             Notice(
-                f"{_counted(len(absent), 'label')} of training without a validation record: {listed(absent)}",
+                f"{amount(len(absent), 'label')} of training without a validation record: {listed(absent)}",
                 len(absent),
                 "add records, or set a larger validation_fraction (--validation-fraction), to see how well they are learnt",
             )
@@ -52,7 +53,7 @@ def label_notices(kind: str, counts: Mapping[str, Mapping[str, int]]) -> list[No
     if lists and kind == "single":
         found.append(
             Notice(
-                f"{_counted(len(lists), 'label')} written like a list: {listed(lists, 3)}",
+                f"{amount(len(lists), 'label')} written like a list: {listed(lists, 3)}",
                 len(lists),
                 "if a record has several labels, write them with a separator between and set label_separator (--label-separator)",
             )
@@ -78,7 +79,7 @@ def shared_texts(count: int, first: str, *, dropped: bool) -> Notice:
         first: the place of the first one.
         dropped: whether they are left out of training.
     """
-    records = _counted(count, "record")
+    records = amount(count, "record")
     if dropped:
         message = f"{records} left out of training, as validation or test has the same text (first: {first})"
         return Notice(message, count, "leave drop_duplicates (--drop-duplicates) out to train on them all the same")
@@ -105,11 +106,7 @@ def with_several_labels(texts: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def contradiction(count: int, first: str) -> Notice:
     """Texts with different labels: how many, and the place of the first record with one."""
     return Notice(
-        f"{_counted(count, 'text')} with different labels in different records (first: {first})",
+        f"{amount(count, 'text')} with different labels in different records (first: {first})",
         count,
         "correct the labels, or keep one record of each: a model cannot learn both",
     )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s'[: count != 1]}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bigbird.reports import report
+from bigbird.support.text_files import amount
 from bigbird.tasks.classification import plots
 from bigbird.tasks.classification.decisions import DEFAULT_THRESHOLD, LEAST_EXAMPLES
 from bigbird.tasks.classification.encoding import MOST_WINDOWS
@@ -208,7 +209,7 @@ def _by_label(results: ClassificationResults, gold: np.ndarray) -> report.Html:
         "By label",
         report.caption(f"The most frequent labels first. A dash: not defined for these documents. {counts * several}"),
         report.table(header, rows),
-        _more(len(results.labels), "labels; metrics.json has all of them under per_label"),
+        _more(len(results.labels), "; metrics.json has all of them under per_label"),
     )
 
 
@@ -302,7 +303,7 @@ def _kept(kept: Mapping[str, str]) -> report.Html:
     intro = f"{len(kept):,} labels keep the threshold {DEFAULT_THRESHOLD}, as the validation split says too little about them:"
     rows = [[_label(label), reason] for label, reason in list(kept.items())[:MOST_ROWS]]
     table = report.table(["label", "why"], rows)
-    return report.join(report.paragraph(intro), table, _more(len(kept), "labels"))
+    return report.join(report.paragraph(intro), table, _more(len(kept)))
 
 
 def _records(
@@ -365,12 +366,13 @@ def _answers(results: ClassificationResults) -> report.Html:
     order = np.argsort(-counts, kind="stable")[:MOST_ROWS].tolist()
     rows = [(short_label(results.labels[i], 40), float(counts[i]), f"{counts[i]:,}") for i in order]
     note = "Documents by label; one may have several." if several else "Documents by label."
-    return report.section(heading, report.caption(note), report.bars(rows), _more(len(results.labels), "labels"))
+    return report.section(heading, report.caption(note), report.bars(rows), _more(len(results.labels)))
 
 
-def _more(count: int, what: str) -> report.Html:
-    """How many rows a table leaves out."""
-    return report.caption(f"and {count - MOST_ROWS:,} more {what}") if count > MOST_ROWS else report.Html("")
+def _more(labels: int, behind: str = "") -> report.Html:
+    """How many labels a table leaves out."""
+    more = labels - MOST_ROWS
+    return report.caption(f"and {amount(more, 'more label')}{behind}") if more > 0 else report.Html("")
 
 
 def _label(name: str) -> str:

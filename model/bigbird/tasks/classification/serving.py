@@ -111,7 +111,7 @@ class Classifier(tf.Module):
         return self._answer(self._logits(ragged_rows(features, self._buckets[-1])))
 
     def _cut(self, pieces: tf.RaggedTensor, room: tf.Tensor | int) -> tf.RaggedTensor:
-        """What is read of texts [B, (n)] where there is room for so many pieces: one number, or int64[B]."""
+        """What is read of texts [B, (n)] where `room` pieces fit: one number, or int64[B]."""
         if self._layout.long_documents != "head_tail":
             return first_pieces(pieces, room)
         lengths, room = pieces.row_lengths(), tf.cast(room, tf.int64)

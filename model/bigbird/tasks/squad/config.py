@@ -10,7 +10,7 @@ from bigbird.config import DataConfig, EncoderConfig, Head, Number, Positive, Se
 
 
 class SpanModelConfig(Section):
-    head: Head = Field("model_garden", description="logits alone, or Hugging Face's feed-forward layer before them")
+    head: Head = Field("model_garden", description="only logits, or Hugging Face's feed-forward layer before them")
     encoder: EncoderConfig = EncoderConfig()
 
 

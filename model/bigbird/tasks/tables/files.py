@@ -200,7 +200,7 @@ def _near(path: str, section: TableFormat, storage: TableStorage) -> str:
 
 
 def _matches(path: str, storage: TableStorage) -> list[str]:
-    """The files that match a pattern. A bucket's folder lists files alone, whatever characters their names have."""
+    """The files that match a pattern. A bucket's folder lists only files, whatever characters their names have."""
     if not any(mark in path for mark in _WILDCARDS):
         return []
     if "://" not in path:
@@ -208,7 +208,7 @@ def _matches(path: str, storage: TableStorage) -> list[str]:
     folder, last = _folder(path), _last(path)
     if any(mark in folder for mark in _WILDCARDS):
         raise InputError(
-            f"{quoted_name(path)}: has a pattern before its last part; expected one in the last part alone in a bucket"
+            f"{quoted_name(path)}: has a pattern before its last part; in a bucket, only the last part may be a pattern"
         )
     return [f"{folder}/{name}" for name in sorted(storage.list_names(folder)) if fnmatch.fnmatchcase(name, last)]
 

@@ -11,7 +11,7 @@ from bigbird.support.text_files import MOST_SHOWN, cut, shown
 from bigbird.tasks.records import BadRecords, name_of
 
 _LISTED = 3  # bad records that a message describes
-_MOST_BAD = 10_000  # more than so many beyond the limit are not counted to the end
+_MOST_BAD = 10_000  # beyond the limit; where there are more, the rest is not counted
 
 
 class Notice(NamedTuple):

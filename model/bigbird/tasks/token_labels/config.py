@@ -19,7 +19,7 @@ class TokenLabelsTask(Task):
     data: SpanData = Field(SpanData(), description="the documents: files, columns, splits; read by preprocessing")
     units: Unit = Field(
         "words",
-        description="words: a word is labelled at its first piece, and the loss is on first pieces alone; pieces: each piece of the vocabulary is "
+        description="words: a word is labelled at its first piece, and only first pieces are in the loss; pieces: each piece of the vocabulary is "
         "labelled, and all are in the loss",
     )
     window_stride: Positive | None = Field(

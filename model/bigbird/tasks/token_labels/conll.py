@@ -1,8 +1,8 @@
 """Reads columns of tokens and tags, as CoNLL's shared tasks have them, as texts with spans.
 
-A line is a token: columns separated by blanks (or by the data section's delimiter), as many on each line, of which one is the token and one
-its tag. A blank line ends a sentence. Where a file begins with a -DOCSTART- line, each such line begins a document; otherwise so many sentences as
-`sentences_per_document` says are one. Tokens of a sentence are joined by a space, sentences of a document by a line feed, and spans have
+A line is a token: columns separated by blanks (or by the data section's delimiter), the same number on each line, of which one is the token and one
+its tag. A blank line ends a sentence. Where a file begins with a -DOCSTART- line, each such line begins a document; otherwise
+`sentences_per_document` sentences are one. Tokens of a sentence are joined by a space, sentences of a document by a line feed, and spans have
 their places in that text.
 
 Tags are O, or a prefix, a hyphen and a label. One rule reads all usual schemes: B, S and U begin a span; I, E and L go on with a span of
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bigbird.support.errors import InputError
-from bigbird.support.text_files import shown
+from bigbird.support.text_files import amount, shown
 from bigbird.tasks.records import BadRecords, has_text
 from bigbird.tasks.tables.files import Table, TableStorage
 from bigbird.tasks.tables.problems import quoted_name
@@ -82,7 +82,7 @@ class TagScheme:
         """A sentence on what the tags are."""
         name, irregular = self.name(), ""
         if self.loose and name not in ("IO", "IOB1"):
-            irregular = f"; {self.loose:,} tags go on with a span that none has begun (first: {self.loose_at}) and are read as its beginning"
+            irregular = f"; {amount(self.loose, 'tag')} without the span that {'it continues' if self.loose == 1 else 'they continue'}, read as its beginning (first: {self.loose_at})"
         return f"tags are {name}{irregular}"
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from bigbird.support.errors import InputError
-from bigbird.support.text_files import escaped, shown
+from bigbird.support.text_files import amount, escaped, shown
 from bigbird.tasks.raw_input import Inputs, Reading, Storage
 from bigbird.tasks.records import BadRecords
 from bigbird.tasks.tables import splits as cutting
@@ -36,7 +36,7 @@ MOST_LABELS = 1000
 
 _TOLD_AFTER = 1000  # documents
 _MANY_INSIDE = 0.25  # of the spans; places that are counted otherwise fall anywhere, correct ones seldom inside words
-_MOST_FEW = 1  # documents; a label in so few teaches little
+_MOST_FEW = 1  # documents; a label in no more of them teaches little
 
 
 class Document(NamedTuple):
@@ -311,20 +311,20 @@ class SpanDataset:
         few = sorted(name for name, count in zip(names, total, strict=True) if count <= _MOST_FEW)
         if few:
             self._notice(
-                f"{_counted(len(few), 'label')} in one document only: {listed(few)}",
+                f"{amount(len(few), 'label')} in one document only: {listed(few)}",
                 len(few),
                 "add documents, or join such labels to others: one document teaches little",
             )
         absent = sorted(name for name, count in zip(names, documents[cutting.VALIDATION], strict=True) if not count)
         if absent and "validation" in self.labelled and absent != few:
             self._notice(
-                f"{_counted(len(absent), 'label')} of training without a validation document: {listed(absent)}",
+                f"{amount(len(absent), 'label')} of training without a validation document: {listed(absent)}",
                 len(absent),
                 "add documents, or set a larger validation_fraction (--validation-fraction), to see how well they are learnt",
             )
         if trimmed := sum(part.trimmed for part in self._parts):
             self._notice(
-                f"{_counted(trimmed, 'span')} with blanks at an end, which are no part of what is learnt",
+                f"{amount(trimmed, 'span')} with blanks at an end, which are no part of what is learnt",
                 trimmed,
                 "leave the blanks out, if spans are compared with your own",
             )
@@ -332,7 +332,7 @@ class SpanDataset:
         spans, inside = sum(part.spans for part in self._parts), sum(part.inside_words for part in self._parts)
         if inside > _MANY_INSIDE * spans:
             self._notice(
-                f"{inside:,} of {_counted(spans, 'span')} begin or end inside a word",
+                f"{inside:,} of {amount(spans, 'span')} begin or end inside a word",
                 inside,
                 "look whether their places count characters, and whether `end` is one past the last one",
             )
@@ -385,7 +385,3 @@ def label_places(labels: Sequence[str]) -> np.ndarray:
 def hash_of(text: str) -> int:
     """64 bits of a text, the same on every machine."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s'[: count != 1]}"

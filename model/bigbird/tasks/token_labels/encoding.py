@@ -28,7 +28,7 @@ MOST_WINDOWS = 1 << 16
 
 
 # What is counted of spans and units, in words; {} is what the units are.
-WIDENED, LOST = "spans widened to whole {} (task.units)", "spans lost, as they have no {} of their own"
+WIDENED, LOST = "spans widened to whole {} (task.units)", "spans lost, whose {} another one has"
 INSIDE, NEIGHBOURS = "{} in spans", "spans directly behind another"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from bigbird.reports import report
+from bigbird.support.text_files import amount
 from bigbird.tasks.token_labels.metrics import per_label
 from bigbird.tasks.token_labels.scoring import LabelledDocument, SpanResults
 from bigbird.tasks.token_labels.spans import Span, overlapping
@@ -46,7 +47,7 @@ def _labels(results: SpanResults) -> report.Html:
     found = sorted(per_label(results.counts()).items(), key=lambda each: (-each[1]["spans"], each[0]))
     columns = ("spans", "found", "precision", "recall", "f1")
     rows = [[label, *(scores[name] for name in columns)] for label, scores in found]
-    more = f"and {len(rows) - LABELS:,} more labels; metrics.json has all of them" if len(rows) > LABELS else ""
+    more = f"and {amount(len(rows) - LABELS, 'more label')}; metrics.json has all of them" if len(rows) > LABELS else ""
     return report.section(
         "Labels",
         report.table(["label", "right spans", "found", "precision", "recall", "F1"], rows[:LABELS]),

@@ -82,7 +82,7 @@ def read_spans(text: str, value: Any, column: str, fields: Fields) -> TextSpans:
 
 
 def _same_text(a: str, b: str) -> bool:
-    """Whether texts differ in blanks alone."""
+    """Whether texts differ only in blanks."""
     return "".join(a.split()) == "".join(b.split())
 
 
@@ -195,7 +195,7 @@ def _other_count(text: str, end: int) -> str:
     for encoding, size, what in _OTHER_COUNTS:
         if len(text) < end <= len(text.encode(encoding, "surrogatepass")) // size:
             return (
-                f" The text has so many {what}: are places counted in these? They count characters (code points) here"
+                f" The text has that many {what}: are places counted in these? They count characters (code points) here"
             )
     return ""
 
