@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bigbird.support.errors import InputError, ServiceError
-from bigbird.support.text_files import decode, parse_json
+from bigbird.support.text_files import decode, parse_json_object
 from bigbird.text.files import STORED, find_vocabulary
 from bigbird_components.model_names import LABEL, REGISTRY, check_model_name
 from bigbird_components.preprocess import storage
@@ -118,11 +118,11 @@ def trained_model(name: str, project: str, location: str) -> str:
             "account needs roles/aiplatform.user"
         ) from None
     file, what = f"{folder}/signature.json", "manifest of the registered SavedModel"
-    manifest = parse_json(decode(storage.read_bytes(file, what), file, f"the {what}"), file, f"the {what}")
+    manifest = parse_json_object(decode(storage.read_bytes(file, what), file, f"the {what}"), file, f"the {what}")
     model = manifest.get("trained_model")
-    if not model:
+    if not isinstance(model, str) or not model:
         raise InputError(
             f"{REGISTRY}{name}: {folder}/signature.json does not say which trained model it was exported from; "
             "export it with this version of the pipeline, or name the weights by their path"
         )
-    return str(model)
+    return model

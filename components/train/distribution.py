@@ -25,6 +25,7 @@ def build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
             f"--tpu is {runtime.tpu!r} but runtime.distribution_strategy is {runtime.distribution_strategy!r}; expected tpu"
         )
     if runtime.distribution_strategy == "multi_worker_mirrored":
+        _check_all_gpus(runtime.num_gpus)
         _describe_cluster(runtime)
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = _gpus(runtime.num_gpus)
@@ -45,6 +46,18 @@ def _gpus(wanted: int | None) -> list[str]:
             f"runtime.num_gpus is {wanted} but this machine has {len(found)}; lower it, or leave it out for all"
         )
     return found[:wanted]
+
+
+def _check_all_gpus(wanted: int | None) -> None:
+    """Refuses a number that MultiWorkerMirroredStrategy, which takes all of a machine, would pass over."""
+    found = len(
+        tf.config.list_physical_devices("GPU")
+    )  # which, unlike the logical ones, do not start TensorFlow's devices
+    if wanted is not None and wanted != found:
+        raise InputError(
+            f"runtime.num_gpus is {wanted} but this worker has {found}, and with multi_worker_mirrored TensorFlow takes all; leave "
+            "num_gpus out, or hide GPUs from the worker with the environment's CUDA_VISIBLE_DEVICES"
+        )
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:

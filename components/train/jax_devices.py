@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -24,24 +25,38 @@ def build_mesh(runtime: RuntimeConfig) -> Mesh:
     """
     if runtime.distribution_strategy == "multi_worker_mirrored":
         _join_workers(runtime)
-    wanted = runtime.num_gpus
     with hidden_native_stderr():  # looking for a TPU where there is none is not silent
-        devices = jax.local_devices(backend="cpu") if wanted == 0 else jax.devices()
-    gpus = len(devices) if devices[0].platform == "gpu" else 0
+        devices = jax.devices("cpu" if runtime.num_gpus == 0 else None)  # of all workers
+    return Mesh(np.array(chosen(devices, runtime)), (AXIS,))
+
+
+def chosen(devices: Sequence[jax.Device], runtime: RuntimeConfig) -> list[jax.Device]:
+    """Those that train, of the devices of every worker: `runtime.num_gpus` of each.
+
+    A worker's devices stand side by side, as its rows of a batch do.
+
+    Raises:
+        InputError: they are not what the configuration asks for.
+    """
+    wanted, platform = runtime.num_gpus, devices[0].platform
+    workers: dict[int, list[jax.Device]] = {}
+    for device in sorted(devices, key=lambda device: (device.process_index, device.id)):
+        workers.setdefault(device.process_index, []).append(device)
+    index = min(workers, key=lambda worker: len(workers[worker]))
+    gpus = len(workers[index]) if platform == "gpu" else 0
     if wanted is not None and wanted > gpus:
-        raise InputError(f"runtime.num_gpus is {wanted} but JAX finds {gpus}; lower it, or leave it out for all")
-    if runtime.distribution_strategy == "tpu" and devices[0].platform != "tpu":
+        where = f" on worker {index}" if len(workers) > 1 else ""
+        raise InputError(f"runtime.num_gpus is {wanted} but JAX finds {gpus}{where}; lower it, or leave it out for all")
+    if runtime.distribution_strategy == "tpu" and platform != "tpu":
         raise InputError(
-            f"runtime.distribution_strategy is tpu but JAX finds no TPU on this machine ({len(devices)} × "
-            f"{devices[0].platform}); leave it out, or set it to one_device or mirrored"
+            f"runtime.distribution_strategy is tpu but JAX finds no TPU on this machine ({len(devices)} × {platform}); "
+            "leave it out, or set it to one_device or mirrored"
         )
     if runtime.distribution_strategy == "one_device":
         if wanted is not None and wanted > 1:
             raise InputError(f"runtime.num_gpus is {wanted} with one_device; expected at most 1, or use mirrored")
-        devices = devices[:1]
-    # A worker's devices stand side by side, as its rows of a batch do.
-    ordered = sorted(devices[: wanted or None], key=lambda device: (device.process_index, device.id))
-    return Mesh(np.array(ordered), (AXIS,))
+        return workers[index][:1]
+    return [device for of_worker in workers.values() for device in of_worker[: wanted or None]]
 
 
 def _join_workers(runtime: RuntimeConfig) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bigbird.config import ENCODER_KEY, PLACEHOLDER, DataConfig, Experiment, replace, with_sections
 from bigbird.config.overrides import merge
 from bigbird.data.buckets import choose_buckets
-from bigbird.data.dataset import count_batches, count_records, find_files, split_files
+from bigbird.data.dataset import check_not_empty, count_batches, count_records, find_files, split_files
 from bigbird.data.record_checks import check_records
 from bigbird.manifests import DatasetManifest
 from bigbird.support.artifacts import MANIFESTS
@@ -73,7 +73,7 @@ def resolve(
         buckets: the lengths with which the run was begun, for where the configuration gives none.
 
     Raises:
-        InputError: files are missing, the dataset is another task's, or it contradicts the configuration.
+        InputError: files are missing or hold no record, the dataset is another task's, or it contradicts the configuration.
     """
     task = experiment.task
     trains = mode in ("train", "train_and_eval")
@@ -83,6 +83,8 @@ def resolve(
     splits = [split for split in found if split.manifest is not None]
     manifest = splits[0].manifest if splits else None
     vocabulary = None
+    for split in found:
+        check_not_empty(split.files)
     for split in splits:
         _check_manifest(split, experiment)
         if split.manifest.vocabulary.sha256 != manifest.vocabulary.sha256:  # type: ignore[union-attr]

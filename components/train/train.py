@@ -156,6 +156,8 @@ class _Run:
             early = ", where early stopping ended it" if state.stops_early(self.experiment.trainer) else ""
             _say(f"{self.model_dir}: already trained to step {state.step:,}{early}; nothing to do")
             return ModelManifest.read(self.model_dir)
+        if self.steps.is_chief:
+            self._prepare_folder()
         self._announce(state)
         split = self.sources.validation
         validator = None if split is None else Validator(self.steps, self.experiment, split)
@@ -165,14 +167,14 @@ class _Run:
         return self._finish(loop.state)
 
     def _start(self) -> State:
-        """Restores the newest checkpoint, or prepares the folder and the weights for the first step."""
+        """Restores the newest checkpoint, or prepares the weights for the first step."""
         replicas = self.steps.replicas
         setup = describe_setup(self.experiment, self.schedule, self.files, checksum(self.files), replicas)
         folder = native.latest_checkpoint(self.model_dir)
         if folder is not None:
             check_setup(self.model_dir, native.read_state(folder).setup, setup)
         if self.steps.is_chief:
-            self._prepare_folder()
+            self._remove_unfinished()
         if folder is not None:
             state = State.of(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
             self._restore_best(state)
@@ -181,20 +183,33 @@ class _Run:
         self.steps.optimizer.start_averages()
         return State(setup=setup)
 
-    def _prepare_folder(self) -> None:
+    def _remove_unfinished(self) -> None:
+        """Removes what killed trainings left; a continuous validation beside this one may be writing what is its own."""
         native.remove_unfinished(self.model_dir)
-        subdir = self.experiment.trainer.best_checkpoint_export_subdir
-        # Without a validation split the best checkpoint is that of a continuous validation, which may be writing it now.
-        remove_left_over(self.model_dir, [*LOG_FILES, *([subdir] if self.sources.validation else [])])
+        ours = [*LOG_FILES, MANIFESTS["model"]]
+        if self.sources.validation is not None:  # else the best checkpoint is the continuous validation's
+            ours.append(self.experiment.trainer.best_checkpoint_export_subdir)
+        remove_left_over(self.model_dir, ours)
+
+    def _prepare_folder(self) -> None:
+        """Writes what the run needs beside its checkpoints. Training goes on, so the folder is not whole until it ends."""
+        vocabulary = self._vocabulary()
+        (self.model_dir / MANIFESTS["model"]).unlink(missing_ok=True)
         (self.model_dir / "config.yaml").write_text(self.experiment.to_yaml(), encoding="utf-8")
-        if self.sources.vocabulary is not None and self.sources.manifest is not None:
-            expected, content = self.sources.manifest.vocabulary.sha256, self.sources.vocabulary.read_bytes()
-            if Vocabulary(content, name=str(self.sources.vocabulary)).sha256 != expected:
-                raise DamagedError(
-                    f"{self.sources.vocabulary}: is not the vocabulary the records were made with; "
-                    f"expected SHA-256 {expected}"
-                )
-            (self.model_dir / self.sources.manifest.vocabulary.file).write_bytes(content)
+        if vocabulary is not None:
+            name, content = vocabulary
+            (self.model_dir / name).write_bytes(content)
+
+    def _vocabulary(self) -> tuple[str, bytes] | None:
+        """Name and content of the dataset's vocabulary, where there is one."""
+        if self.sources.vocabulary is None or self.sources.manifest is None:
+            return None
+        expected, content = self.sources.manifest.vocabulary.sha256, self.sources.vocabulary.read_bytes()
+        if Vocabulary(content, name=str(self.sources.vocabulary)).sha256 != expected:
+            raise DamagedError(
+                f"{self.sources.vocabulary}: is not the vocabulary the records were made with; expected SHA-256 {expected}"
+            )
+        return self.sources.manifest.vocabulary.file, content
 
     def _restore_best(self, state: State) -> None:
         """Looks whether the best checkpoint is whole and the state's; if not, it is written again from that of its step, or forgotten.
@@ -213,7 +228,7 @@ class _Run:
             )
         except InputError as error:
             problem = str(error)
-        same = self.model_dir / native.CHECKPOINTS / f"step-{state.best['step']:08d}"
+        same = native.step_folder(self.model_dir, state.best["step"])
         try:
             native.copy_best(same, best)
             _say(f"{problem}. Written again from {same}")
@@ -245,10 +260,7 @@ class _Run:
     def _is_done(self, state: State) -> bool:
         whole = (self.model_dir / MANIFESTS["model"]).exists()
         validated = self.sources.validation is None or state.validated == state.step
-        done = whole and validated and state.is_over(self.experiment.trainer)
-        if whole and not done and self.steps.is_chief:  # training goes on: the folder is not whole until it ends
-            (self.model_dir / MANIFESTS["model"]).unlink()
-        return done
+        return whole and validated and state.is_over(self.experiment.trainer)
 
     def _announce(self, state: State) -> None:
         trainer, data = self.experiment.trainer, self.experiment.task.train_data

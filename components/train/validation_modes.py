@@ -19,6 +19,7 @@ from bigbird.optimization import WarmupDecay
 from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS, write_json
 from bigbird.support.errors import InputError
+from bigbird.support.locks import locked
 from bigbird.support.new_folders import remove_left_over
 from bigbird.support.safe_paths import inside
 from bigbird_components.train.backend import build_steps
@@ -163,10 +164,9 @@ def _new_checkpoints(model_dir: Path, last: int, timeout: int, interruption: Int
     seen, waited_since = -1, time.monotonic()
     while seen < last:
         interruption.check()
-        folder = native.newest_checkpoint(model_dir)
-        step = native.list_checkpoints(model_dir)[-1] if folder is not None else -1
-        if folder is not None and step > seen:
-            yield folder
+        step = max(native.list_checkpoints(model_dir), default=-1)
+        if step > seen:
+            yield native.step_folder(model_dir, step)
             seen, waited_since = step, time.monotonic()
         elif time.monotonic() - waited_since > timeout:
             found = f"step {seen:,} is the last" if seen >= 0 else "there is none"
@@ -185,21 +185,34 @@ def _tell_manifest(
     interruption: Interruption,
     check_lock: Callable[[], None],
 ) -> None:
-    """Adds the best checkpoint to the run's model.json, which it writes right after its last checkpoint."""
-    file = model_dir / MANIFESTS["model"]
-    for _ in range(30):
-        if file.exists():
-            break
-        interruption.check()
-        time.sleep(POLL_S)
-    if best is None or not file.exists():
+    """Adds the best checkpoint to the run's model.json, which it writes before it gives the folder's lock back."""
+    if best is None:
         return
-    manifest = ModelManifest.read(model_dir)
-    told = manifest.with_values(
-        metrics=best["metrics"], best_step=best["step"], best=subdir, decisions=best["decisions"]
-    )
-    check_lock()
-    told.write(model_dir, manifest.checksums or {})
+
+    said = False
+
+    def wait() -> None:
+        nonlocal said
+        interruption.check()
+        if not said:
+            _log.info(f"{model_dir}: waiting until training ends, to name the best checkpoint in {MANIFESTS['model']}")
+        said = True
+        time.sleep(POLL_S)
+
+    with locked(model_dir, "continuous validation", inside=True, while_held=wait) as held:
+        if not (model_dir / MANIFESTS["model"]).exists():
+            _log.warning(
+                f"{model_dir}: training has not ended, as there is no {MANIFESTS['model']}, which was to name {subdir} as the best "
+                "checkpoint. Start training again with the same model_dir; when it has ended, start mode continuous_eval again"
+            )
+            return
+        manifest = ModelManifest.read(model_dir)
+        told = manifest.with_values(
+            metrics=best["metrics"], best_step=best["step"], best=subdir, decisions=best["decisions"]
+        )
+        check_lock()
+        held.check()
+        told.write(model_dir, manifest.checksums or {})
 
 
 def _validator(steps: TrainingSteps, experiment: Experiment, sources: Sources) -> Validator:

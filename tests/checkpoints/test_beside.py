@@ -11,10 +11,11 @@ import tensorflow as tf
 import yaml
 
 from bigbird.checkpoints import native
-from bigbird.checkpoints.beside import check_vocabulary, vocabulary_of
+from bigbird.checkpoints.beside import check_vocabulary, head_facts, vocabulary_of
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.names import TARGETS
+from bigbird.checkpoints.published import read_checkpoint
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
 from bigbird.manifests import DatasetManifest
 from bigbird.models import build_model
@@ -173,6 +174,64 @@ def test_settings_that_are_none_are_refused_by_name(run, tmp_path, text):
     message = refusal(tmp_path / "model", build_model(experiment().task))
     assert re.search(r"config\.yaml(:\d+:\d+)?: (no task\.model\.encoder\.bigbird in it|holds|not valid YAML)", message)
     assert len(message) < 1000
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("model.json", "[]", "model.json: holds list; expected a model's manifest, a JSON object"),
+        ("model.json", '{"labels": 5}', "model.json: labels"),
+        ("config.yaml", "task: [1]", "config.yaml: task is [1]; expected a mapping"),
+        ("config.yaml", "task: {model: x}", "config.yaml: model is 'x'; expected a mapping"),
+        ("config.yaml", "task: {kind: number, number_mean: a}", "config.yaml: task.number_mean is 'a'; expected a number"),
+    ],
+)  # fmt: skip
+def test_what_a_run_says_of_its_head_is_read_or_refused_by_name(run, tmp_path, file, text, message):
+    shutil.copytree(run, tmp_path / "model")
+    (tmp_path / "model" / file).write_text(text)
+    with pytest.raises(InputError) as caught:
+        head_facts(str(tmp_path / "model"), read_checkpoint(str(run), 2))
+    assert message in str(caught.value)
+
+
+def test_a_run_whose_headings_are_empty_says_nothing_of_its_head(run, tmp_path):
+    shutil.copytree(run, tmp_path / "model")
+    (tmp_path / "model" / "config.yaml").write_text("task:\n  model:\n")
+    found = head_facts(str(tmp_path / "model"), read_checkpoint(str(run), 2))
+    assert (found.labels, found.kind, found.head, found.pooling) == ((), "", "model_garden", "cls")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"1": "yes", "0": "no"}, ("no", "yes")),
+        ({str(i): f"l{i}" for i in range(12)}, tuple(f"l{i}" for i in range(12))),
+        ({"LABEL_0": "no"}, "id2label has the key 'LABEL_0'; expected the number of each class"),
+        ({"0": "no", "": "yes"}, "id2label has the key ''; expected"),
+        ({"9" * 5000: "no"}, "expected the number of each class"),
+    ],
+    ids=["in order", "more than ten", "names", "an empty key", "too many digits"],
+)
+def test_labels_of_hugging_face_are_in_the_order_of_their_numbers_or_refused(forms, tmp_path, labels, expected):
+    folder = tmp_path / "theirs"
+    shutil.copytree(forms["hugging_face"], folder, ignore=shutil.ignore_patterns("conversion.json"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": labels}))
+    checkpoint = read_checkpoint(str(folder), 2)
+    if isinstance(expected, tuple):
+        assert head_facts(str(folder), checkpoint).labels == expected
+        return
+    with pytest.raises(InputError, match=f"theirs: config.json: .*{expected}"):
+        head_facts(str(folder), checkpoint)
+
+
+@pytest.mark.parametrize("shards", [{"weight_map": 5}, {}, {"weight_map": {"w": 5}}])
+def test_an_index_of_shards_that_is_none_is_refused(forms, tmp_path, shards):
+    folder = tmp_path / "theirs"
+    shutil.copytree(forms["hugging_face"], folder)
+    (folder / "model.safetensors.index.json").write_text(json.dumps(shards))
+    with pytest.raises(InputError, match=r"index\.json: (weight_map is (5|None); expected|names 5, which)"):
+        read_checkpoint(str(folder), 2)
 
 
 def test_the_vocabulary_of_every_form_is_the_runs(forms):

@@ -227,6 +227,23 @@ def test_a_heading_with_nothing_under_it_is_the_defaults(file):
     assert load_experiment(config_files=[file("type: bigbird/glue\ntrainer:\n")]) == load_experiment("bigbird/glue")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("(", "found '(': missing ), unterminated subpattern at position 0; expected a regular expression of Python"),
+        ("*bias", "found '*bias': nothing to repeat"),
+        ("a{99999999999}", "found 'a{99999999999}': the repetition number is too large"),
+        (")" * 9000, "(9,002 characters): unbalanced parenthesis"),
+    ],
+)
+def test_what_is_no_regular_expression_is_refused(pattern, found):
+    adamw = {"exclude_from_weight_decay": ["bias", pattern]}
+    with pytest.raises(InputError) as caught:
+        load_experiment("bigbird/glue", overrides=[{"trainer": {"optimizer_config": {"optimizer": {"adamw": adamw}}}}])
+    assert str(caught.value).startswith("trainer.optimizer_config.optimizer.adamw.exclude_from_weight_decay")
+    assert found in str(caught.value)
+
+
 def test_every_problem_is_listed_at_once():
     with pytest.raises(InputError) as caught:
         load_experiment("bigbird/glue", overrides=["trainer.stepz=1,trainer.epochs=-2,runtime.seed=x,task.lr=3"])

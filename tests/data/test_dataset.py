@@ -146,6 +146,13 @@ def test_a_batch_that_replicas_cannot_share_evenly_is_refused(files):
         training_dataset(files, _task(), seed=3, rows=Rows(0, 1, 3))
 
 
+def test_files_without_a_record_are_refused_where_a_stream_would_look_for_one_for_ever(files, tmp_path):
+    empty = [_write(tmp_path / name, []) for name in ("a.tfrecord", "b.tfrecord")]
+    with pytest.raises(InputError, match=r"a\.tfrecord, .*b\.tfrecord: no record; expected one at least"):
+        training_dataset(empty, _task(), seed=1)
+    assert _ids(training_dataset([empty[0], files[0]], _task(buckets=(32,)), seed=1), 1)
+
+
 def test_max_records_are_the_files_first_in_every_epoch(files):
     stream = training_dataset(files[:1], _task(buckets=(32,), max_records=8), seed=1)
     assert [sorted(_flat(_ids(stream.skip(2 * epoch), 2))) for epoch in range(3)] == [list(range(8))] * 3

@@ -115,6 +115,27 @@ def test_a_model_goes_through_a_keras_file(kind, tmp_path):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(value), keras.ops.convert_to_numpy(expected[name]))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"use_encoder_pooler": True, "pooling": "mean"}, "use_encoder_pooler goes with pooling: cls"),
+        ({"use_encoder_pooler": True, "head": "hugging_face"}, "use_encoder_pooler goes with head: model_garden"),
+        ({"head": "huggingface"}, "head is 'huggingface'; expected one of model_garden, hugging_face$"),
+        ({"pooling": "max"}, "pooling is 'max'; expected one of cls, mean$"),
+    ],
+)
+def test_arguments_that_the_classifier_would_pass_over_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        BigBirdClassifier(CONFIG, 3, **arguments)
+    with pytest.raises(ValueError, match=r"^task\.model"):  # the configuration too
+        load_experiment("bigbird/classification", overrides=[{"task": {"model": arguments}}])
+
+
+def test_a_span_models_head_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="head is 'trivia'; expected one of model_garden, hugging_face, triviaqa"):
+        BigBirdSpanModel(CONFIG, head="trivia")
+
+
 def test_the_first_bias_is_in_the_configuration():
     model = MODELS["hugging face"]()
     again = type(model).from_config(model.get_config())

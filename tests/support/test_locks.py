@@ -62,6 +62,28 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path, holder):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_waits_gets_the_lock_when_it_is_free_and_may_give_up(tmp_path, holder):
+    class GivesUp(Exception):
+        pass
+
+    def give_up():
+        raise GivesUp
+
+    with pytest.raises(GivesUp):
+        locked(tmp_path / "out", "me", while_held=give_up).__enter__()
+    waits = []
+
+    def wait():
+        waits.append(len(waits))
+        if len(waits) == 3:
+            holder.communicate()
+
+    with locked(tmp_path / "out", "me", while_held=wait):
+        assert json.loads((tmp_path / ".out.lock").read_text())["process"] == os.getpid()
+    assert waits == [0, 1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_of_many_that_start_at_once_one_gets_it(tmp_path):
     barrier, held, refused, release = threading.Barrier(8), [], [], threading.Event()
 

@@ -18,11 +18,11 @@ from bigbird.checkpoints import places, settings
 from bigbird.checkpoints.native import STATE_FILE
 from bigbird.checkpoints.published import TF_POINTER, Checkpoint
 from bigbird.config import BigBirdEncoderConfig
-from bigbird.manifests import ConversionManifest, DatasetManifest
+from bigbird.manifests import ConversionManifest, DatasetManifest, ModelManifest
 from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import check_seal
-from bigbird.support.text_files import decode, parse_json
+from bigbird.support.text_files import decode, parse_json, parse_json_object, shown
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.text.files import Examined, Store, examine_vocabulary, find_vocabulary
 
@@ -106,13 +106,11 @@ def head_facts(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
         InputError: a file that says so cannot be read.
     """
     if checkpoint.kind != "bigbird":
-        named = checkpoint.settings.get("id2label")
-        labels = [named[key] for key in sorted(named, key=int)] if isinstance(named, dict) else []
         told = {theirs: ours for ours, theirs in settings.PROBLEM_TYPES.items()}
         kind = told.get(str(checkpoint.settings.get("problem_type")), "")
         special = {key: checkpoint.settings.get(key) for key in settings.SPECIAL_IDS}
         return HeadFacts(
-            tuple(map(str, labels)),
+            _labels(checkpoint),
             kind,
             kinds.head_of(checkpoint.kind),
             "cls",
@@ -124,20 +122,50 @@ def head_facts(path: str, checkpoint: Checkpoint, store: Store | None = None) ->
     names = store.names(folder)
     if RUN_CONFIG_FILE not in names:
         return _facts_of_conversion(folder, names, store)
-    manifest: dict[str, Any] = {}
+    manifest = ModelManifest()
     if MANIFESTS["model"] in names:  # of a run that has ended
-        file = f"{folder}/{MANIFESTS['model']}"
-        manifest = parse_json(decode(store.read(file), file, "a model's manifest"), file, "a model's manifest")
-        check_seal(file, manifest, "model manifest")
+        file, what = f"{folder}/{MANIFESTS['model']}", "a model's manifest"
+        value = parse_json_object(decode(store.read(file), file, what), file, what)
+        check_seal(file, value, "model manifest")
+        manifest = ModelManifest.checked(value, file)
     file = f"{folder}/{RUN_CONFIG_FILE}"
-    task = parse_yaml_mapping(decode(store.read(file), file, "YAML"), file, "a configuration").get("task", {})
-    model = task.get("model", {})
-    labels = manifest.get("labels") or []
-    kind = task.get("kind") or ("single" if labels else "number" if manifest.get("num_classes") == 1 else "")
+    task = _section(parse_yaml_mapping(decode(store.read(file), file, "YAML"), file, "a configuration"), "task", file)
+    model = _section(task, "model", file)
+    labels = manifest.labels or []
+    kind = task.get("kind") or ("single" if labels else "number" if manifest.num_classes == 1 else "")
     # TriviaQA's, which has no such key, is a span's with a layer under it.
     head = model.get("head") or ("triviaqa" if "output/kernel" in checkpoint.weights else "model_garden")
-    scale = (task.get("number_mean", 0.0), task.get("number_deviation", 1.0)) if kind == "number" else None
-    return HeadFacts(tuple(labels), kind, head, model.get("pooling", "cls"), scale=scale)
+    scale = (_number(task, "number_mean", 0.0, file), _number(task, "number_deviation", 1.0, file))
+    return HeadFacts(tuple(labels), kind, head, model.get("pooling", "cls"), scale=scale if kind == "number" else None)
+
+
+def _labels(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The classes' names in Hugging Face's config.json, in order."""
+    named = checkpoint.settings.get("id2label")
+    if not isinstance(named, dict):
+        return ()
+    for key in named:
+        if not key.isdecimal() or len(key) > 9:
+            raise InputError(
+                f"{checkpoint.source}: {checkpoint.settings_file}: id2label has the key {shown(key, 40)}; expected the number of each class, "
+                'as in {"0": "no", "1": "yes"}. Correct the file'
+            )
+    return tuple(str(named[key]) for key in sorted(named, key=int))
+
+
+def _section(tree: Mapping[str, Any], key: str, file: str) -> dict[str, Any]:
+    """A section of our configuration, empty where it is not there."""
+    value = tree.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"{file}: {key} is {shown(value, 40)}; expected a mapping")
+    return value or {}
+
+
+def _number(task: Mapping[str, Any], key: str, default: float, file: str) -> float:
+    value = task.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{file}: task.{key} is {shown(value, 40)}; expected a number")
+    return value
 
 
 def _facts_of_conversion(folder: str, names: set[str], store: Store) -> HeadFacts:

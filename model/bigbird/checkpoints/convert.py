@@ -147,7 +147,7 @@ def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
             f"the model's random blocks follow the Model Garden's rule; {code} code takes others at lengths other than 1,024, 2,048, 3,072 "
             "and 4,096"
         )
-    usual = (5 + 2 * encoder.num_rand_blocks) * encoder.block_size
+    usual = encoder.least_full_attention
     if encoder.attention.implementation != "dense" and encoder.full_attention_threshold > usual:
         told.append(
             f"the model attends fully up to {encoder.full_attention_threshold:,} tokens, {code} code only up to {usual:,}"

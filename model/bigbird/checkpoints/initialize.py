@@ -207,7 +207,7 @@ def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderCon
 def _full_lengths(said: dict[str, Any], config: BigBirdEncoderConfig) -> list[tuple[str, Any, Any]]:
     """`full_attention_max_length` on both sides, if it makes a difference: null is as long as the random blocks need."""
     key, ours = "full_attention_max_length", config.full_attention_max_length
-    default = (5 + 2 * config.num_rand_blocks) * config.block_size
+    default = config.least_full_attention
     same = key not in said or (said[key] or default) == (ours or default)
     return [] if same else [(key, said[key], ours)]
 

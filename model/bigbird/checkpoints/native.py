@@ -58,15 +58,14 @@ def save_checkpoint(
     max_to_keep: int,
 ) -> Path:
     """Writes the checkpoint of `state["step"]` and removes the oldest beyond `max_to_keep`."""
-    parent = Path(model_dir) / CHECKPOINTS
-    folder = parent / f"step-{state['step']:08d}"
+    folder = step_folder(model_dir, state["step"])
     before = _whole_state(folder)
     if before is not None and before.checksums is not None:  # the same weights; only what is known about them is new
         _write_state(folder, state, before.checksums)
         return folder
     _write(folder, {file: _arrays(variables) for file, variables in _files(model, optimizer).items()}, state)
     for step in list_checkpoints(model_dir)[:-max_to_keep]:
-        _remove(parent / f"step-{step:08d}")
+        _remove(step_folder(model_dir, step))
     return folder
 
 
@@ -131,10 +130,15 @@ def list_checkpoints(model_dir: str | os.PathLike[str]) -> list[int]:
     return sorted(int(match[1]) for match, folder in matches if match and (folder / STATE_FILE).exists())
 
 
+def step_folder(model_dir: str | os.PathLike[str], step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return Path(model_dir) / CHECKPOINTS / f"step-{step:08d}"
+
+
 def newest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
     """The folder of the newest checkpoint; its files are not looked at."""
     steps = list_checkpoints(model_dir)
-    return Path(model_dir) / CHECKPOINTS / f"step-{steps[-1]:08d}" if steps else None
+    return step_folder(model_dir, steps[-1]) if steps else None
 
 
 def latest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
@@ -145,7 +149,7 @@ def latest_checkpoint(model_dir: str | os.PathLike[str]) -> Path | None:
     """
     problems: list[str] = []
     for step in reversed(list_checkpoints(model_dir)):
-        folder = Path(model_dir) / CHECKPOINTS / f"step-{step:08d}"
+        folder = step_folder(model_dir, step)
         try:
             check_checkpoint(folder)
         except InputError as error:

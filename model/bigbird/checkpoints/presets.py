@@ -14,9 +14,10 @@ from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig, load_experiment, replace
+from bigbird.manifests import ModelManifest
 from bigbird.support.artifacts import MANIFESTS, RUN_RECORD, TRAINED_IN_RUN
 from bigbird.support.errors import InputError
-from bigbird.support.text_files import decode, parse_json
+from bigbird.support.text_files import decode, parse_json_object
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.registry import family_of
 from bigbird.text.files import read_vocabulary
@@ -115,14 +116,13 @@ def _trained_arguments(kind: type, path: str) -> dict[str, Any] | None:
     if not {MANIFESTS["model"], RUN_CONFIG_FILE} <= Disk().names(folder):
         return None
     tree = parse_yaml_mapping(_text(f"{folder}/{RUN_CONFIG_FILE}"), f"{folder}/{RUN_CONFIG_FILE}", "a configuration")
-    manifest = parse_json(
-        _text(f"{folder}/{MANIFESTS['model']}"), f"{folder}/{MANIFESTS['model']}", "a model's manifest"
-    )
+    file, what = f"{folder}/{MANIFESTS['model']}", "a model's manifest"
+    manifest = ModelManifest.checked(parse_json_object(_text(file), file, what), file)
     # The kernel cannot be had everywhere, and is no part of the head.
     task = load_experiment(
         overrides=[tree, {"runtime": {"backend": "tensorflow"}, "task": {"model": _WITHOUT_KERNEL}}]
     ).task
-    model: Any = family_of(task).build_model(task, num_classes=manifest.get("num_classes"), dtype="float32")
+    model: Any = family_of(task).build_model(task, num_classes=manifest.num_classes, dtype="float32")
     same = type(model) is kind
     others = ("name", "trainable", "dtype", "config", "first_bias")  # weights stand in for the last
     return {name: value for name, value in model.get_config().items() if name not in others} if same else None

@@ -22,7 +22,7 @@ from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
 from bigbird.support.safe_paths import inside
-from bigbird.support.text_files import decode, parse_json
+from bigbird.support.text_files import decode, parse_json_object, shown
 
 SHARDS_FILE = "model.safetensors.index.json"  # Hugging Face's
 BERT_POSITIONS = 512  # of every published BERT; what says nothing of its kind and has no more is one
@@ -334,7 +334,12 @@ def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoi
     config = _read_json(f"{folder}/{CONFIG_FILE}") if CONFIG_FILE in files else {}
     shards = [native.MODEL_FILE]
     if SHARDS_FILE in files:
-        shards = sorted(set(_read_json(f"{folder}/{SHARDS_FILE}").get("weight_map", {}).values()))
+        shard_of = _read_json(f"{folder}/{SHARDS_FILE}").get("weight_map")
+        if not isinstance(shard_of, dict):
+            raise InputError(
+                f"{folder}/{SHARDS_FILE}: weight_map is {shown(shard_of, 40)}; expected the file of each weight, a JSON object"
+            )
+        shards = sorted(set(map(str, shard_of.values())))
         outside = [name for name in shards if "/" in name or name not in files]
         if outside:
             raise InputError(f"{folder}/{SHARDS_FILE}: names {', '.join(outside)}, which the folder does not hold")
@@ -347,11 +352,8 @@ def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoi
 
 
 def _read_json(path: str) -> dict[str, Any]:
-    expected = "a JSON object in UTF-8"
-    value = parse_json(decode(places.read(path), path, expected), path, expected, place="{source}")
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: holds {type(value).__name__}; expected a JSON object")
-    return value
+    expected = "JSON in UTF-8"
+    return parse_json_object(decode(places.read(path), path, expected), path, expected, place="{source}")
 
 
 _OLD_NORM, _NORM = re.compile(r"(?<=LayerNorm\.)(gamma|beta)$"), {"gamma": "weight", "beta": "bias"}
@@ -396,7 +398,8 @@ def _other_heads(kind: names.Theirs, stored: dict[str, np.ndarray], inner: str, 
         if own is not None and words is not None and not np.array_equal(own, words):
             others |= {name for name in stored if name.startswith(decoder.removesuffix("decoder"))}
     if kind in names.BERTS:  # a classifier of tokens or of choices, not of whole texts
-        architectures = config.get("architectures") or ["ForSequenceClassification"]
+        stated = config.get("architectures")
+        architectures = stated if stated and isinstance(stated, list) else ["ForSequenceClassification"]
         of_texts = any(str(name).endswith("ForSequenceClassification") for name in architectures)
         pooled = kind != "hugging_face_bert" or f"{inner}pooler.dense.weight" in stored
         if not (of_texts and pooled):

@@ -10,6 +10,8 @@ from bigbird.config.model import (
     Head,
     PlainModelConfig,
     Pooling,
+    check_encoder_pooler,
+    full_attention_blocks,
 )
 from bigbird.config.overrides import parse_override
 from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Positive, Section
@@ -50,6 +52,8 @@ __all__ = [
     "Section",
     "Task",
     "TrainerConfig",
+    "check_encoder_pooler",
+    "full_attention_blocks",
     "load_experiment",
     "parse_override",
     "read_yaml",

@@ -16,6 +16,14 @@ SIZES: dict[str, dict[str, int]] = {
 }
 
 
+def full_attention_blocks(num_rand_blocks: int) -> int:
+    """Blocks up to which attention is full at least: only longer inputs have room for every random block.
+
+    The new plan's random blocks lie within the first so many.
+    """
+    return 5 + 2 * num_rand_blocks
+
+
 class AttentionConfig(Section):
     """How attention is computed, which the weights do not depend on but for `dense`."""
 
@@ -96,7 +104,7 @@ class BigBirdEncoderConfig(Section):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
-        least = (5 + 2 * self.num_rand_blocks) * self.block_size
+        least = self.least_full_attention
         if self.full_attention_max_length is not None and self.full_attention_max_length < least:
             raise ValueError(
                 f"full_attention_max_length {self.full_attention_max_length} is below {least} = (5 + 2 * num_rand_blocks) * "
@@ -119,7 +127,12 @@ class BigBirdEncoderConfig(Section):
             return self.max_position_embeddings
         if self.full_attention_max_length is not None:
             return self.full_attention_max_length
-        return (5 + 2 * self.num_rand_blocks) * self.block_size
+        return self.least_full_attention
+
+    @property
+    def least_full_attention(self) -> int:
+        """What `full_attention_max_length` is by default and at least, in tokens."""
+        return full_attention_blocks(self.num_rand_blocks) * self.block_size
 
 
 class EncoderConfig(Section):
@@ -129,6 +142,14 @@ class EncoderConfig(Section):
 
 Head = Literal["model_garden", "hugging_face"]
 Pooling = Literal["cls", "mean"]
+
+
+def check_encoder_pooler(use_encoder_pooler: bool, head: Head, pooling: Pooling) -> None:
+    """Raises ValueError where a classifier's head would not use the encoder's pooler as it is asked to."""
+    if head == "hugging_face" and use_encoder_pooler:
+        raise ValueError("use_encoder_pooler goes with head: model_garden; Hugging Face's head has its own layer")
+    if pooling == "mean" and use_encoder_pooler:
+        raise ValueError("use_encoder_pooler goes with pooling: cls; the encoder's pooler sees the first token only")
 
 
 class PlainModelConfig(Section):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Positive, Section
+from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Pattern, Positive, Section
 
 
 class PolynomialDecay(Section):
@@ -47,8 +47,9 @@ class AdamWConfig(Section):
     weight_decay_rate: Amount = Field(
         0.01, description="share of a weight that a step takes away, times the learning rate"
     )
-    exclude_from_weight_decay: list[str] = Field(
-        ["LayerNorm", "layer_norm", "bias"], description="parts of names of weights that do not decay"
+    exclude_from_weight_decay: list[Pattern] = Field(
+        ["LayerNorm", "layer_norm", "bias"],
+        description="regular expressions; weights in whose path one is found do not decay",
     )
     beta_1: Fraction = Field(0.9, description="decay of the gradients' mean")
     beta_2: Fraction = Field(0.999, description="decay of the squared gradients' mean")
@@ -143,7 +144,7 @@ class RuntimeConfig(Section):
         "one_device", description="TensorFlow's: over which devices and machines a batch is spread"
     )
     tpu: str = Field("", description="name or address of a TPU; local is this machine's")
-    num_gpus: Count | None = Field(None, description="default: all that the machine has")
+    num_gpus: Count | None = Field(None, description="of each machine; default: all that it has")
     worker_hosts: str = Field("", description="host:port of every worker, comma-separated, the same on each")
     task_index: Integer = Field(-1, description="this worker's place in worker_hosts")
     mixed_precision_dtype: Literal["float32", "bfloat16"] = Field(

@@ -143,6 +143,17 @@ def checksum(files: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
+def check_not_empty(files: Sequence[str]) -> None:
+    """Refuses files without any record: nothing is learnt from them, and an endless stream looks for one for ever.
+
+    Raises:
+        InputError: each of them is empty.
+    """
+    if all(_is_file(file) and not tf.io.gfile.stat(file).length for file in files):
+        shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more files" if len(files) > 3 else "")
+        raise InputError(f"{shown or 'no file'}: no record; expected one at least. Preprocess input that has examples")
+
+
 def count_records(files: Sequence[str]) -> int:
     """Records in TFRecord files; reads them all."""
     return int(tf.data.TFRecordDataset(list(files)).reduce(np.int64(0), lambda count, _: count + 1))
@@ -195,6 +206,7 @@ def training_dataset(
         raise InputError(
             f"task.train_data.global_batch_size {data.global_batch_size} is not a multiple of the {rows.replicas} replicas"
         )
+    check_not_empty(files)
     epochs = tf.data.Dataset.counter(0, 1).flat_map(lambda epoch: _epoch(files, data, seed, epoch))
     numbered = _group(epochs, task, sizes, drop_remainder=True).skip(skip).enumerate(start=skip)
     if without:

@@ -6,15 +6,15 @@ Shapes: B batch, L tokens, H hidden size, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import keras
 from keras import ops
 
-from bigbird.config import BigBirdEncoderConfig, Head, Pooling
+from bigbird.config import BigBirdEncoderConfig, Head, Pooling, check_encoder_pooler
 from bigbird.layers.dropout import dropout
 from bigbird.layers.types import Tensor
-from bigbird.models.encoder import BigBirdEncoder, activation, as_config, initializer
+from bigbird.models.encoder import BigBirdEncoder, activation, as_config, check_choice, initializer
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import head_seed, training_seed
 
@@ -35,6 +35,9 @@ class BigBirdClassifier(FromPreset, keras.Model):
         first_bias: what the logits' bias starts at, one number for each class; default 0.
         name: of the model.
         kwargs: Keras' own of a model: dtype ("float32", "mixed_bfloat16"), trainable.
+
+    Raises:
+        ValueError: there is no such head or pooling, or the encoder's pooler does not go with them.
 
     Example:
         >>> import keras
@@ -62,6 +65,9 @@ class BigBirdClassifier(FromPreset, keras.Model):
         name: str = "bigbird_classifier",
         **kwargs: Any,
     ):
+        check_choice("head", head, get_args(Head))
+        check_choice("pooling", pooling, get_args(Pooling))
+        check_encoder_pooler(use_encoder_pooler, head, pooling)
         super().__init__(name=name, **kwargs)
         self.config, self.head, self.pooling = as_config(config), head, pooling
         config, dtype = self.config, self.dtype_policy

@@ -6,7 +6,7 @@ Shapes: B batch, L tokens, H hidden size, N heads, D head size, F intermediate s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -36,6 +36,12 @@ _ACTIVATIONS = {
 def as_config(config: BigBirdEncoderConfig | Mapping[str, Any]) -> BigBirdEncoderConfig:
     """A configuration, of itself or of its values by name, as Keras keeps them in files."""
     return BigBirdEncoderConfig.model_validate(config)
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises ValueError where an argument of a model has a value that there is not."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
 
 
 def attention_pattern(config: BigBirdEncoderConfig) -> BlockPattern:

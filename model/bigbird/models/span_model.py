@@ -6,7 +6,7 @@ Shapes: B batch, L tokens, H hidden size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
@@ -14,7 +14,7 @@ from keras import ops
 from bigbird.config import BigBirdEncoderConfig, Head
 from bigbird.layers.dropout import dropout
 from bigbird.layers.types import Tensor
-from bigbird.models.encoder import BigBirdEncoder, activation, as_config, initializer
+from bigbird.models.encoder import BigBirdEncoder, activation, as_config, check_choice, initializer
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import head_seed, training_seed
 
@@ -35,6 +35,9 @@ class BigBirdSpanModel(FromPreset, keras.Model):
         name: of the model.
         kwargs: Keras' own of a model: dtype ("float32", "mixed_bfloat16"), trainable.
 
+    Raises:
+        ValueError: there is no such head.
+
     Example:
         >>> import numpy as np
         >>> from bigbird import BigBirdEncoderConfig, BigBirdSpanModel
@@ -54,6 +57,7 @@ class BigBirdSpanModel(FromPreset, keras.Model):
         name: str = "bigbird_span",
         **kwargs: Any,
     ):
+        check_choice("head", head, (*get_args(Head), "triviaqa"))
         super().__init__(name=name, **kwargs)
         self.config, self.head = as_config(config), head
         config, dtype = self.config, self.dtype_policy

@@ -111,13 +111,16 @@ class Held:
 
 
 @contextmanager
-def locked(folder: str | os.PathLike[str], what: str, *, inside: bool = False) -> Iterator[Held]:
+def locked(
+    folder: str | os.PathLike[str], what: str, *, inside: bool = False, while_held: Callable[[], None] | None = None
+) -> Iterator[Held]:
     """Holds a folder's lock while the block runs.
 
     Args:
         folder: the folder that the block writes; need not exist yet.
         what: who writes it, for others' messages: "training".
         inside: keeps the lock file in the folder, which then must exist; else beside it, for folders that are replaced.
+        while_held: called again and again until no other process holds it; None refuses at once.
 
     Raises:
         LockLost: at the end of the block: another process has taken the lock over.
@@ -126,13 +129,12 @@ def locked(folder: str | os.PathLike[str], what: str, *, inside: bool = False) -
     """
     folder = Path(folder).resolve()
     path = folder / ".lock" if inside else folder.with_name(f".{folder.name}.lock")
-    descriptor = _take(path, folder)
+    descriptor = _take(path, folder) if while_held is None else _take_when_free(path, folder, while_held)
     holder = this_holder(what)
 
     def is_ours(found: dict[str, Any] | None) -> bool:
-        return found is not None and (
-            not found or is_holder(found, holder)
-        )  # one that a full disk has cut says nothing
+        """Also where it says nothing, as a full disk has cut it."""
+        return found is not None and (not found or is_holder(found, holder))
 
     def renew(renewals: int) -> None:
         found = _found(path)
@@ -188,6 +190,14 @@ def _take(path: Path, folder: Path) -> int:
                 os.close(descriptor)
             raise
         return descriptor
+
+
+def _take_when_free(path: Path, folder: Path, while_held: Callable[[], None]) -> int:
+    while True:
+        try:
+            return _take(path, folder)
+        except InputError:
+            while_held()
 
 
 def _lock(descriptor: int) -> bool | None:

@@ -167,6 +167,20 @@ def parse_json(
         raise InputError(f"{source}: not valid JSON ({error}); expected {expected}") from None
 
 
+def parse_json_object(
+    text: str, source: str, expected: str, *, place: str = "{source}:{line}:{column}"
+) -> dict[str, Any]:
+    """The object of a JSON text. Arguments and exceptions as `parse_json`.
+
+    Raises:
+        InputError: also where the value is no object.
+    """
+    value = parse_json(text, source, expected, place=place)
+    if not isinstance(value, dict):
+        raise InputError(f"{cut(source, 500)}: holds {type(value).__name__}; expected {expected}, a JSON object")
+    return value
+
+
 def read_json_lines(path: str | os.PathLike[str], expected: str) -> Iterator[tuple[int, Any]]:
     """Yields (number from 1, value) for every line of a file of JSON lines that is not blank.
 

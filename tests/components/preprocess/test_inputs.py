@@ -139,7 +139,15 @@ def test_a_model_that_is_not_registered_is_told(days, registry):
         resolve_inputs({"data": f"{days}/{{date}}"}, "registry:other", TIME, PROJECT, REGION)
 
 
-def test_a_registered_model_of_an_unknown_origin_is_told(days, registry, tmp_path):
-    (tmp_path / "saved_model" / "signature.json").write_text("{}")
-    with pytest.raises(InputError, match=r"signature\.json does not say which trained model it was exported from"):
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("{}", r"signature\.json does not say which trained model it was exported from"),
+        ('{"trained_model": ["a"]}', r"signature\.json does not say which trained model"),
+        ("[]", r"signature\.json: holds list; expected the manifest of the registered SavedModel, a JSON object"),
+    ],
+)
+def test_a_registered_model_of_an_unknown_origin_is_told(days, registry, tmp_path, manifest, message):
+    (tmp_path / "saved_model" / "signature.json").write_text(manifest)
+    with pytest.raises(InputError, match=message):
         resolve_inputs({"data": f"{days}/{{date}}"}, "registry:bigbird-sst2", TIME, PROJECT, REGION)

@@ -80,6 +80,19 @@ def test_a_run_goes_back_to_its_newest_whole_checkpoint_and_says_which_it_left_o
     assert (model / "history.json").read_bytes() == (unbroken / "history.json").read_bytes()
 
 
+def test_a_finished_run_started_again_with_another_setting_stays_as_it_is(trained, tmp_path, capsys):
+    tree, dataset, finished = trained
+    model = tmp_path / "model"
+    shutil.copytree(finished, model)
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    manifest = _train({**tree, "trainer": {**tree["trainer"], "max_to_keep": 2}}, dataset, model)
+    assert "already trained to step 12; nothing to do" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
+    assert {"config.yaml", "vocab.model", "history.json"} <= manifest.checksums.keys()
+    manifest.check_files(model)
+    assert native.load_model(model)[2].trainer.max_to_keep == 5  # as the stages after training open it
+
+
 def test_a_run_without_a_whole_checkpoint_is_refused_and_nothing_is_changed(copied):
     tree, dataset, model, _ = copied
     for folder in (model / "checkpoints").iterdir():
@@ -191,7 +204,6 @@ def test_a_second_training_of_a_folder_is_refused_and_names_the_first(copied):
     with locked(model, "training", inside=True):
         with pytest.raises(InputError, match=r"model: is being written by training, process \d+ on"):
             _train(tree, dataset, model)
-        tree["trainer"]["train_steps"] = 12
 
 
 def test_a_training_that_lost_its_lock_writes_no_checkpoint(trained, tmp_path):

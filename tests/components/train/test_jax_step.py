@@ -6,15 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from bigbird.checkpoints import native
-from bigbird.config import load_experiment
+from bigbird.config import RuntimeConfig, load_experiment
 from bigbird.optimization import build_schedule
 from bigbird.support.errors import InputError
+from bigbird_components.train.jax_devices import chosen
 from bigbird_components.train.tensorflow_step import TensorFlowSteps
 from bigbird_components.train.train import train
 from tests.loopback import free_port
@@ -183,7 +185,7 @@ def test_devices_and_processes_give_the_losses_of_one_device_on_the_same_global_
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:1"
     workers = []
     for index in range(2):
-        shared = {**configured, "runtime": {"worker_hosts": hosts, "task_index": index}}
+        shared = {**configured, "runtime": {"worker_hosts": hosts, "task_index": index, "num_gpus": 0}}
         workers.append(_on_jax(_DEVICES, json.dumps([shared, *files, ["multi_worker_mirrored"]])))
     (first,), (second,) = (worker() for worker in workers)
     one, eight = _on_jax(_DEVICES, json.dumps([configured, *files, ["one_device", "mirrored"]]), devices=8)()
@@ -192,6 +194,32 @@ def test_devices_and_processes_give_the_losses_of_one_device_on_the_same_global_
     assert one["ids"] == eight["ids"] == [a + b for a, b in zip(first["ids"], second["ids"], strict=True)]
     for run in (eight, first, second):
         _assert_same_run(run, one)
+
+
+def _gpus(*counts):
+    """The GPUs of workers with so many each, as JAX describes them: without order, with numbers of their worker."""
+    devices = [(worker, 1000 * worker + i) for worker, count in enumerate(counts) for i in range(count)]
+    return [SimpleNamespace(platform="gpu", process_index=worker, id=i) for worker, i in reversed(devices)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "wanted", "expected"),
+    [
+        ((2, 2), None, [0, 1, 1000, 1001]),
+        ((2, 2), 2, [0, 1, 1000, 1001]),
+        ((2, 2, 2), 1, [0, 1000, 2000]),
+        ((4,), 3, [0, 1, 2]),
+    ],
+)
+def test_each_worker_trains_on_as_many_gpus_as_are_asked_for(counts, wanted, expected):
+    runtime = RuntimeConfig(distribution_strategy="multi_worker_mirrored", num_gpus=wanted)
+    assert [device.id for device in chosen(_gpus(*counts), runtime)] == expected
+
+
+def test_a_worker_with_fewer_gpus_than_are_asked_for_is_named():
+    runtime = RuntimeConfig(distribution_strategy="multi_worker_mirrored", num_gpus=2)
+    with pytest.raises(InputError, match=r"runtime\.num_gpus is 2 but JAX finds 1 on worker 1; lower it"):
+        chosen(_gpus(2, 1), runtime)
 
 
 _WITHOUT_TENSORFLOW = """

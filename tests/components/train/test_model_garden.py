@@ -177,9 +177,12 @@ def test_the_glue_command_line_with_padded_records(tmp_path):
     assert [entry["step"] for entry in validated] == [3, 6]
     assert all(entry["accuracy"] * 21 == pytest.approx(round(entry["accuracy"] * 21)) for entry in validated)
     assert (tmp_path / "model" / "best_ckpt" / "state.json").exists()
-    # Padding is no token: the padded records are read at the length of what is in them.
-    speeds = [entry for entry in history if entry["kind"] == "train"]
-    assert speeds and "padded to 64 tokens" in result.stderr
+    # Padding is no token. Six batches of 8 are each of the 40 records once, and 8 of them again.
+    assert "padded to 64 tokens" in result.stderr
+    lengths = [sum(features.decode(record)["input_mask"]) for record in features.read_records(train)]
+    (speed,) = read_json(tmp_path / "model" / "speed.json", "speeds")
+    tokens = 6 * speed["tokens_per_second"] / speed["steps_per_second"]
+    assert 8 * min(lengths) < tokens - sum(lengths) < 8 * max(lengths) < 8 * LENGTH
 
     on_tpu = _run(
         tmp_path,

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 from bigbird.checkpoints.native import latest_checkpoint
 from bigbird.config import load_experiment
 from bigbird.records import features
+from bigbird.support.errors import InputError
 from bigbird.tasks.statistics import Statistics
 from bigbird_components.train.sources import resolve
 from bigbird_components.train.train import train
@@ -71,6 +72,28 @@ def test_lengths_that_are_given_or_with_which_the_run_began_stay(measured, tree,
     assert _resolved(tree(), measured, tmp_path, buckets=[40, 64]).task.bucket_lengths == [40, 64]
     # Of a run with other inputs, which cannot be resumed in any case.
     assert _resolved(tree(), measured, tmp_path, buckets=[16, 128]).task.bucket_lengths == [16, 24, 64]
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "dataset folder"])
+@pytest.mark.parametrize("steps", [0, 12])
+def test_a_split_without_any_record_is_refused_before_training(measured, tree, tmp_path, split, bare, steps):
+    """It hung: the endless stream looked for a record for ever."""
+    folder = tmp_path / "dataset"
+    shutil.copytree(measured, folder)
+    (folder / f"{split}-00000-of-00001.tfrecord").write_bytes(b"")
+    manifest = json.loads((folder / "dataset.json").read_text())
+    manifest["splits"][split] |= {"records": 0, "examples": 0}
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    configured = tree(steps)
+    configured["trainer"]["epochs"] = None if steps else 1.0
+    if bare:
+        configured["task"]["model"]["num_classes"] = 2
+        for name in ("train", "validation"):
+            configured["task"][f"{name}_data"]["input_path"] = str(folder / f"{name}-*.tfrecord")
+    expected = rf"{split}-00000-of-00001\.tfrecord: no record; expected one at least"
+    with pytest.raises(InputError, match=expected):
+        _resolved(configured, folder, tmp_path)
 
 
 def _buckets(model_dir):

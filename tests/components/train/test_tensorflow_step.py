@@ -227,6 +227,15 @@ def _environment():
             {"distribution_strategy": "multi_worker_mirrored", "worker_hosts": "a:1,b:1", "task_index": 2},
             "runtime.task_index is 2; expected 0 to 1",
         ),
+        (
+            {
+                "distribution_strategy": "multi_worker_mirrored",
+                "worker_hosts": "a:1,b:1",
+                "task_index": 0,
+                "num_gpus": 1,
+            },
+            "runtime.num_gpus is 1 but this worker has 0, and with multi_worker_mirrored TensorFlow takes all",
+        ),
     ],
 )
 def test_a_machine_that_is_not_there_is_refused(steps, monkeypatch, runtime, message):

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bigbird.checkpoints.native import save_best
@@ -10,8 +11,11 @@ from bigbird.config import load_experiment
 from bigbird.models import build_model
 from bigbird.support.artifacts import write_manifest
 from bigbird.support.errors import InputError
+from bigbird.tasks.classification.encoding import MOST_WINDOWS
 from bigbird_components.preprocess.preprocess import preprocess
+from bigbird_components.train.interruption import Interruption
 from bigbird_components.train.sources import Split
+from bigbird_components.train.steps import Prediction
 from bigbird_components.train.train import train
 from bigbird_components.train.validation import Validator
 from bigbird_components.train.validation_modes import _initialize_whole
@@ -130,8 +134,16 @@ def test_a_metric_of_another_task_is_refused(kind, metric, known):
 
 
 @pytest.mark.parametrize("kind", ["glue", "classification"])
-def test_a_recipes_name_of_a_metric_is_known(kind):
-    _validator(kind, best_checkpoint_eval_metric="cls_accuracy")
+def test_a_recipes_name_of_a_metric_is_ours(kind):
+    """The Model Garden's recipes say cls_accuracy."""
+    ids, labels = MOST_WINDOWS * np.arange(4), np.array([0, 1, 1, 0])
+    answered = np.eye(2, dtype=np.float32)[[0, 1, 0, 0]]  # three of four are right
+    prediction = Prediction(ids, np.ones(4), {"logits": answered}, None, labels)
+    validator = _validator(kind, best_checkpoint_eval_metric="cls_accuracy")
+    validator._steps = SimpleNamespace(predictions=lambda *_, **__: [prediction])
+    validated = validator(Interruption())
+    assert validated.value == validated.metrics["accuracy"] == 0.75
+    assert "cls_accuracy" not in validated.metrics
 
 
 @pytest.mark.parametrize("name", ["head", "pooling"])

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from bigbird.tasks.classification import metrics
+from bigbird.tasks.classification import metrics, scoring
 
 CASES = range(200)
 pytestmark = pytest.mark.filterwarnings("error")
@@ -180,15 +180,23 @@ def test_numbers(seed):
     errors = predicted - gold
     ranks = [stats.rankdata(values) for values in (gold, predicted)]
     expected = {
+        "r2": math.nan if flat[0] else 1 - (errors**2).sum() / ((gold - gold.mean()) ** 2).sum(),
         "mean_absolute_error": float(np.abs(errors).mean()),
         "root_mean_squared_error": math.sqrt((errors**2).mean()),
-        "r2": math.nan if flat[0] else 1 - (errors**2).sum() / ((gold - gold.mean()) ** 2).sum(),
         "pearson": math.nan if any(flat) else float(np.corrcoef(gold, predicted)[0, 1]),
         "spearman": math.nan if any(flat) else float(np.corrcoef(*ranks)[0, 1]),
     }
     assert tuple(expected) == metrics.NUMBERS
     check(result.values, result.undefined, expected)
     assert result.per_label == {}
+
+
+def test_the_first_metric_of_each_kind_decides_and_more_of_it_is_better():
+    assert {kind: names[0] for kind, names in scoring.METRICS.items()} == {
+        "single": "accuracy", "multi": "micro_f1", "number": "r2",
+    }  # fmt: skip
+    assert scoring.METRICS["number"] == metrics.NUMBERS
+    assert not {names[0] for names in scoring.METRICS.values()} & metrics.LOWER_IS_BETTER
 
 
 def test_a_hand_worked_table():

@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from bigbird.config import full_attention_blocks
+
 # google-research applies its old plan at these lengths only; the Model Garden at every length it can serve.
 OLD_PLAN_LENGTHS_GOOGLE_RESEARCH = (1024, 2048, 3072, 4096)
 
@@ -62,10 +64,11 @@ def random_blocks(pattern: BlockPattern, length: int, layer: int) -> np.ndarray:
         ValueError: the length is no multiple of the block size or too short to hold every random block.
     """
     blocks, rest = divmod(length, pattern.block_size)
-    if rest or blocks <= 5 + 2 * pattern.num_rand_blocks:
+    full = full_attention_blocks(pattern.num_rand_blocks)
+    if rest or blocks <= full:
         raise ValueError(
             f"length {length} must be a multiple of the block size {pattern.block_size} "
-            f"and more than {5 + 2 * pattern.num_rand_blocks} blocks; shorter inputs attend fully"
+            f"and more than {full} blocks; shorter inputs attend fully"
         )
     random = np.random.RandomState(layer)
     if pattern.uses_old_plan(length):
@@ -106,7 +109,7 @@ def _new_plan(random: np.random.RandomState, pattern: BlockPattern, blocks: int)
     Never the globals of that stretch, the row's window, or the pair of the stretch's second and second-last block.
     (The published code has two more cases for inputs too short to reach here: those attend fully.)
     """
-    r, end = pattern.num_rand_blocks, 5 + 2 * pattern.num_rand_blocks
+    r, end = pattern.num_rand_blocks, full_attention_blocks(pattern.num_rand_blocks)
     plan = np.zeros((pattern.num_heads, blocks, r), np.int32)
     for row in range(1, blocks):
         forbidden = {0, end - 1, row - 1, row, row + 1}

@@ -18,6 +18,7 @@ from bigbird.config import (
     Positive,
     Section,
     Task,
+    check_encoder_pooler,
 )
 from bigbird.tasks.classification.data_section import TableData
 
@@ -42,12 +43,7 @@ class ClassifierModelConfig(Section):
 
     @model_validator(mode="after")
     def _check_head(self) -> ClassifierModelConfig:
-        if self.head == "hugging_face" and self.use_encoder_pooler:
-            raise ValueError("use_encoder_pooler goes with head: model_garden; Hugging Face's head has its own layer")
-        if self.pooling == "mean" and self.use_encoder_pooler:
-            raise ValueError(
-                "use_encoder_pooler goes with pooling: cls; the encoder's pooler sees the first token only"
-            )
+        check_encoder_pooler(self.use_encoder_pooler, self.head, self.pooling)
         return self
 
 

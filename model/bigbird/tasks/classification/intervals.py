@@ -395,9 +395,9 @@ _SEVERAL_LABELS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Statis
     "calibration_error": lambda gold, scores, _: _calibration_error(scores, gold),
 }
 _NUMBERS: dict[str, Callable[[np.ndarray, np.ndarray], Statistic]] = {
+    "r2": _r2,
     "mean_absolute_error": lambda gold, predicted: _mean(np.abs(gold - predicted)),
     "root_mean_squared_error": _root_mean_square,
-    "r2": _r2,
     "pearson": _pearson,
     "spearman": _spearman,
 }

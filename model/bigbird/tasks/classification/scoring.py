@@ -26,8 +26,7 @@ from bigbird.tasks.evaluation import Collector, Evaluation
 METRICS: dict[ResolvedKind, tuple[str, ...]] = {
     "single": metric.ONE_LABEL,
     "multi": metric.SEVERAL_LABELS,
-    # Of errors in a unit nobody knows which are good; 0 is the mean's R2, 1 is perfect.
-    "number": ("r2", *(name for name in metric.NUMBERS if name != "r2")),
+    "number": metric.NUMBERS,
 }
 """Kind of answer -> its metrics; the first picks the best checkpoint."""
 _ANSWERS: dict[ResolvedKind, str] = {"single": "label", "multi": "labels", "number": "number"}

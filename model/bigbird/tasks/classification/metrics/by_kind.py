@@ -23,7 +23,8 @@ from bigbird.tasks.classification.metrics.checks import (
 from bigbird.tasks.classification.metrics.per_label import matthews_corrcoef_of, metrics_of_labels
 from bigbird.tasks.classification.metrics.undefined import Undefined, computed, quiet
 
-# The metrics of all examples together, by kind of answer. The first of each decides where nothing else is asked for.
+# The metrics of all examples together, by kind of answer. The first of each decides where nothing else is asked for, such as
+# which checkpoint is the best.
 ONE_LABEL = (
     "accuracy",
     "macro_f1",
@@ -47,7 +48,8 @@ SEVERAL_LABELS = (
     "log_loss",
     "calibration_error",
 )
-NUMBERS = ("mean_absolute_error", "root_mean_squared_error", "r2", "pearson", "spearman")
+# Of errors in a unit nobody knows which are good; an R2 of 0 is the mean's, 1 is perfect.
+NUMBERS = ("r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman")
 LOWER_IS_BETTER = frozenset(
     {"hamming_loss", "log_loss", "calibration_error", "mean_absolute_error", "root_mean_squared_error"}
 )
