@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from bigbird.checkpoints.beside import Carried, vocabulary_of
+from bigbird.checkpoints.published import layout_of
 from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes
 from bigbird.support.errors import InputError
+from bigbird.support.safe_paths import resolved
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import TABLE_KEYS, Inputs
 from bigbird.tasks.registry import family_of_task
@@ -141,7 +143,7 @@ def _last(path: str) -> str:
 
 def _canonical(path: Path) -> Path:
     """Absolute and without links or `..`, so that it is the same inside a container; a file keeps its own name."""
-    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+    return resolved(path) if path.is_dir() else resolved(path.parent) / path.name
 
 
 class RemoteFiles:
@@ -260,20 +262,14 @@ class RemoteFiles:
                     raise InputError(f"{problem}; a run above its threshold registers one, under --model-name")
                 self.warnings.append(f"{problem} yet")
             return path
-        address = self._address(option, path)
+        address = self._address(option, path).rstrip("/")
         if address:
-            inside = self._names(address)
-            beside = self._names(address.rpartition("/")[0])
-            base = address.rstrip("/").rpartition("/")[2]
-            known = (
-                checkpoint_kind(inside)
-                if inside
-                else checkpoint_kind({n for n in beside if n == base or n.startswith(f"{base}.")})
-            )
+            names = self._names(address)
+            known = layout_of(address, names, lambda file: self._size(file) is not None)
             if known is None and self._not_yet(path, f"{option} {path}: no checkpoint there yet"):
                 return path
             if known is None:
-                shown = ", ".join(sorted(inside or beside)[:10]) or "nothing"
+                shown = ", ".join(sorted(names or self._names(address.rpartition("/")[0]))[:10]) or "nothing"
                 raise InputError(
                     f"{option} {path}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), "
                     f"or a Hugging Face folder (config.json, model.safetensors); found {shown}"
@@ -346,22 +342,3 @@ class _Bucket:
     def read(self, file: str) -> bytes:
         """A file's content."""
         return self._content(with_date(file, self._day))
-
-
-def checkpoint_kind(names: set[str]) -> str | None:
-    """What kind of checkpoint files of these names are; None where they are none that is read.
-
-    Raises:
-        InputError: they are pickles only.
-    """
-    if names & {"model.json", "checkpoints"}:
-        return "bigbird"
-    if "config.json" in names and names & {"model.safetensors", "model.safetensors.index.json"}:
-        return "hugging_face"
-    if any(name.endswith((".index", ".safetensors")) for name in names):
-        return "tensorflow" if any(name.endswith(".index") for name in names) else "safetensors"
-    if any(name.endswith((".bin", ".pt", ".pth")) for name in names):
-        raise InputError(
-            "the checkpoint is a pickle, which can run any code and is never loaded; expected .safetensors"
-        )
-    return None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.serving.text_model import BATCH, load_model
-from bigbird.support.artifacts import folder_here
 from bigbird.support.errors import InputError
+from bigbird.support.safe_paths import folder_here
 from bigbird.support.text_files import read_json_lines, read_lines
 from bigbird.tasks.tables.files import is_table
 

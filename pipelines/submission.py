@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bigbird.manifests import EvaluationManifest
 from bigbird.support.errors import InputError
+from bigbird.support.temporary_names import temporary_sibling
 from bigbird.support.text_files import decode, shown, split_lines
 from bigbird.tasks.classification.glue import GLUE_TASKS, GlueSpec
 
@@ -69,7 +69,7 @@ def write_submission(evaluations: tuple[Path, ...], output: Path, *, partial: bo
         raise InputError("the submission is not whole; --partial writes it all the same:\n  " + "\n  ".join(problems))
     for problem in problems:
         _log.warning(problem)
-    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_sibling(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:

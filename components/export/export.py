@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from bigbird.manifests import DatasetManifest, SavedModelManifest, SignatureFacts, TensorFacts
 from bigbird.serving.saved_model import as_recorded
 from bigbird.storage import check_output
-from bigbird.support.artifacts import new_folder, write_json
+from bigbird.support.artifacts import write_json
 from bigbird.support.console import hidden_native_stderr
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import new_folder
 from bigbird.support.paths import plain_path
 from bigbird.version import provenance
 from bigbird_components.export.request import recorded_request

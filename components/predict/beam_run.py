@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from bigbird_components.beam_options import is_local, local_runner, quiet_beam, 
 from bigbird_components.predict.answering import JobFiles, answer_shards, outcome_name
 from bigbird_components.predict.rows import RowRange
 from bigbird_components.predict.whole_files import write_json
+from bigbird_components.watching import watching
 
 
 class AnswerShard(beam.DoFn):
@@ -100,29 +100,9 @@ def _run(
         told_failures(options),
         hidden_native_stderr() if runner is not None else contextlib.nullcontext(),
         quiet_beam(),
-        _watched(answered, progress, 1.0 if runner is not None else 10.0),
+        # Shards may be answered in other processes or machines.
+        watching(lambda: progress.update(answered(), "rows"), 1.0 if runner is not None else 10.0),
         beam.Pipeline(runner=runner, options=options) as pipeline,
     ):
         created = pipeline | "Shards" >> beam.Create(list(shards), reshuffle=False)
         created | "Spread" >> beam.Reshuffle() | "Answer" >> beam.ParDo(AnswerShard(files))
-
-
-@contextlib.contextmanager
-def _watched(answered: Callable[[], int], progress: Progress, every_s: float) -> Iterator[None]:
-    """Looks for answers, since a runner may do its work in other processes or machines."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(every_s):
-            with contextlib.suppress(
-                InputError, ServiceError, OSError
-            ):  # the next look may do; the workers tell what lasts
-                progress.update(answered(), "rows")
-
-    watcher = threading.Thread(target=watch, name="progress", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()

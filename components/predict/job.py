@@ -13,9 +13,10 @@ from pydantic import Field, StrictInt
 
 from bigbird import storage
 from bigbird.manifests import InputFacts, Part, PredictionsManifest, checked
-from bigbird.support.artifacts import MANIFESTS, check_replaceable
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import check_seal, facts_of_file
+from bigbird.support.new_folders import check_replaceable
 from bigbird.support.text_files import decode, parse_json
 from bigbird_components.output_files import make_folder
 from bigbird_components.predict.answering import JobFiles, outcome_name

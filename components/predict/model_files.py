@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +24,6 @@ def local_model(location: str) -> Iterator[Path]:
     if not storage.is_remote(location):
         yield Path(location)
         return
-    storage.service_of(location)
-    location = find_in_bucket(location)
-    with tempfile.TemporaryDirectory(prefix="bigbird-model-") as name:
-        storage.download(location, Path(name))
-        yield Path(name)
+    storage.service_of(location)  # refuses what is no address, before it is asked for anything
+    with storage.local_copy(find_in_bucket(location)) as folder:
+        yield folder

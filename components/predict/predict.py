@@ -15,7 +15,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +30,7 @@ from bigbird.support.artifacts import json_bytes
 from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.integrity import Facts, facts_of_file
-from bigbird.support.locks import locked
+from bigbird.support.locks import Held, locked
 from bigbird.support.text_files import amount, shown
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage, find_tables
 from bigbird.tasks.tables.reading import column_names
@@ -101,7 +101,7 @@ def predict(
     storage.check_output(output, [table, model])
     tables = _outside(find_tables([table], section, files).tables, output, table)
     given = {name: list(names) for name, names in (columns or {}).items()}
-    with _locked(output):
+    with _locked(output) as held:
         facts, fields = _model(model)
         settings = {
             **section.model_dump(),
@@ -133,7 +133,7 @@ def predict(
             shards = [RowRange(*shard) for shard in state.shards or ()]
             job_files = JobFiles(model, facts.digest, job.work)
             _answer(job, job_files, shards, options)
-            return _finish(job, job_files, shards, state, to, model, facts)
+            return _finish(job, job_files, shards, state, to, model, facts, held.check)
         except (KeyboardInterrupt, SystemExit):
             _log.info(f"{output}: the same command goes on with what is not answered yet")
             raise
@@ -188,7 +188,7 @@ _OWN = (
 )  # fmt: skip
 
 
-def _locked(output: str) -> AbstractContextManager[None]:
+def _locked(output: str) -> AbstractContextManager[Held]:
     if storage.is_remote(output):
         return storage.locked_in_bucket(output, "bigbird predict")
     place = Path(output).resolve()
@@ -303,9 +303,17 @@ def _answer(job: Output, files: JobFiles, shards: Sequence[RowRange], options: A
 
 
 def _finish(
-    job: Output, files: JobFiles, shards: Sequence[RowRange], state: JobState, to: str, model: str, facts: ModelFacts
+    job: Output,
+    files: JobFiles,
+    shards: Sequence[RowRange],
+    state: JobState,
+    to: str,
+    model: str,
+    facts: ModelFacts,
+    check_lock: Callable[[], None],
 ) -> PredictionsManifest:
     """Puts the answers together and makes the folder whole."""
+    check_lock()
     outcomes = [json.loads(storage.read_bytes(files.outcome(shard))) for shard in shards]
     parts = [files.part(shard) for shard in shards]
     for shard, part, outcome in zip(shards, parts, outcomes, strict=True):
@@ -341,6 +349,7 @@ def _finish(
         rows_per_second=round(answered / seconds, 1) if seconds else 0.0,
         **provenance(),
     ).sealed(checksums)
+    check_lock()
     job.whole(json_bytes(manifest.to_json()))
     _say(manifest, job.folder)
     return manifest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 from bigbird import storage
 from bigbird.support.artifacts import json_bytes
 from bigbird.support.integrity import HashingFile
+from bigbird.support.temporary_names import parse_temporary, temporary_sibling
 
 BLOCK = 1 << 20  # bytes copied at once
-_HALF_WRITTEN = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -30,7 +29,7 @@ def new_file(path: str) -> Iterator[HashingFile]:
             yield HashingFile(file)
         return
     place = Path(path)
-    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_sibling(place)
     try:
         with temporary.open("wb") as file:
             yield HashingFile(file)
@@ -44,8 +43,8 @@ def new_file(path: str) -> Iterator[HashingFile]:
 
 def is_half_written(name: str, ours: re.Pattern[str]) -> bool:
     """Whether a killed `new_file` left a file of this name, where the whole one's matches `ours`."""
-    match = _HALF_WRITTEN.fullmatch(name)
-    return match is not None and ours.fullmatch(match[1]) is not None
+    found = parse_temporary(name)
+    return found is not None and found.kind == "tmp" and ours.fullmatch(found.name) is not None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bigbird.support.console import Progress
 from bigbird_components.preprocess import storage
 from bigbird_components.preprocess.worker_pool import Workers
+from bigbird_components.watching import watching
 
 if TYPE_CHECKING:
     from bigbird_components.preprocess.shards import Encoding, Shard
@@ -44,19 +44,14 @@ def shard_progress(shards: list[Shard], done_folder: str, *, local: bool) -> Ite
     examples = {shard.done.rpartition("/")[2]: shard.examples for shard in shards}
     progress = Progress("encode", sum(examples.values()))
     progress.update(0, f"examples in {len(shards)} files", force=True)
-    finished = threading.Event()
 
-    def watch() -> None:
-        while not finished.wait(0.3 if local else 10.0):
-            progress.update(sum(examples.get(name, 0) for name in storage.list_names(done_folder)), "examples")
+    def look() -> None:
+        progress.update(sum(examples.get(name, 0) for name in storage.list_names(done_folder)), "examples")
 
-    watcher = threading.Thread(target=watch, name="progress", daemon=True)
-    watcher.start()
     try:
-        yield
+        with watching(look, 0.3 if local else 10.0):
+            yield
     finally:
-        finished.set()
-        watcher.join()
         progress.finish()
 
 

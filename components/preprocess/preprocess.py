@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def preprocess(
         file, content = read_vocabulary(vocabulary, VocabularyFiles())
         own = Vocabulary(content, lower_case, name=file)
     bad = BadRecords(max_bad_records)
-    with storage.output_folder(target, overwrite=overwrite) as folder:
+    with storage.output_folder(target, overwrite=overwrite) as (folder, check):
         storage.make_folder(storage.join(folder, storage.WORK))
         if own is not None:
             storage.write_bytes(storage.join(folder, own.file), own.serialized)
@@ -130,13 +130,14 @@ def preprocess(
             statistics, checksums = encoder.encode(splits, labels)
         checksums[pieces.file] = integrity.facts_of_bytes(pieces.serialized)
         checksums |= {storage.name(split.path): split.facts for split in splits if _keeps_lines(family, split.split)}
-        storage.delete([storage.join(folder, storage.WORK)])
+        check()
+        storage.delete_work(folder)
         stated = _stated(task, splits, statistics, settings, labels)
         if reading is not None:
             stated |= {"metrics": list(reading.metrics), **reading.facts}
         stated["vocabulary"] = _vocabulary_facts(pieces, trained_here=own is None)
         manifest = DatasetManifest(**stated, rejected=len(bad.rejected), **provenance())
-        manifest = _write_texts(folder, manifest, bad, checksums)
+        manifest = _write_texts(folder, manifest, bad, checksums, check)
     _say(manifest, output, time.monotonic() - started)
     return manifest
 
@@ -310,9 +311,9 @@ def _vocabulary_facts(vocabulary: Vocabulary, *, trained_here: bool) -> Vocabula
 
 
 def _write_texts(
-    folder: str, manifest: DatasetManifest, bad: BadRecords, checksums: dict[str, Facts]
+    folder: str, manifest: DatasetManifest, bad: BadRecords, checksums: dict[str, Facts], check: Callable[[], None]
 ) -> DatasetManifest:
-    """rejected.jsonl, report.html and, last, the manifest; gives the manifest as written."""
+    """rejected.jsonl, report.html and, last and after a check, the manifest; gives the manifest as written."""
 
     def write(name: str, text: str) -> None:
         content = text.encode("utf-8", "backslashreplace")
@@ -324,6 +325,7 @@ def _write_texts(
         write("rejected.jsonl", lines)
     write("report.html", summary_page(manifest, bad.rejected))
     manifest = manifest.sealed(checksums)
+    check()
     storage.write_bytes(storage.join(folder, MANIFESTS["dataset"]), json_bytes(manifest.to_json()))
     return manifest
 

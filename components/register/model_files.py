@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 from bigbird import storage
 from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
-
-MOUNT = Path("/gcs")  # where Vertex AI mounts buckets
 
 
 @contextmanager
@@ -34,19 +31,13 @@ def local_folder(uri: str, only: str = "") -> Iterator[Path]:
         yield Path(uri)
         return
     storage.service_of(uri)
-    bucket, prefix = storage.split(uri.rstrip("/"))
-    if not prefix:
+    uri = uri.rstrip("/")
+    if not storage.split(uri)[1]:
         raise InputError(f"{uri}: is a whole bucket; expected a folder in it")
-    mounted = MOUNT / bucket / prefix
-    if uri.startswith("gs://") and mounted.is_dir():
-        yield mounted
+    place = storage.mounted(uri)
+    if place is not None:
+        yield place
         return
-    with tempfile.TemporaryDirectory() as folder:
-        _download(uri.rstrip("/"), Path(folder), only)
-        yield Path(folder)
-
-
-def _download(uri: str, folder: Path, only: str) -> None:
     progress = Progress(f"download {uri}")
 
     def show(done: int, entries: list[storage.Entry]) -> None:
@@ -54,5 +45,6 @@ def _download(uri: str, folder: Path, only: str) -> None:
         if done:
             progress.update(done)
 
-    storage.download(uri, folder, only=only, progress=show)
-    progress.finish()
+    with storage.local_copy(uri, only=only, progress=show) as folder:
+        progress.finish()
+        yield folder

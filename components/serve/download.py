@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +36,7 @@ def local_model(location: str) -> Iterator[Path]:
             megabytes = round(sum(entry.size for entry in entries) / 1e6, 1)
             log("copying the model", location=location, files=len(entries), megabytes=megabytes)
 
-    with tempfile.TemporaryDirectory(prefix="bigbird-model-") as name:
-        started = time.monotonic()
-        storage.download(location, Path(name), progress=tell)
+    started = time.monotonic()
+    with storage.local_copy(location, progress=tell) as folder:
         log("copied the model", seconds=round(time.monotonic() - started, 1))
-        yield Path(name)
+        yield folder

@@ -70,7 +70,8 @@ class Interruption:
         def note(number: int, _: FrameType | None) -> None:
             self.signal = number
             restore()
-            _say("stopping after this step; once more to stop at once")
+            again = "press Ctrl-C again to end" if number == signal.SIGINT else "a second signal ends"
+            _say(f"stopping after this step; {again} it at once")
             if self._agreed is not None:
                 os.kill(os.getpid(), signal.SIGTERM)  # which the workers' agreement listens to
 

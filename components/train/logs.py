@@ -8,6 +8,7 @@ from typing import Any
 from bigbird.support.artifacts import read_json, write_json
 
 Entries = list[dict[str, Any]]
+LOG_FILES = HISTORY, SPEED = "history.json", "speed.json"
 
 
 class Logs:
@@ -27,9 +28,9 @@ class Logs:
         self._speed: Entries = []
         self.history: Entries = [] if history is None else list(history)
         if enabled and history is None:
-            self.history = _read(self._folder / "history.json", "history of the run")
+            self.history = _read(self._folder / HISTORY, "history of the run")
         if enabled:
-            self._speed = _read(self._folder / "speed.json", "speed of the run")
+            self._speed = _read(self._folder / SPEED, "speed of the run")
         self.truncate(step)
 
     def truncate(self, step: int) -> None:
@@ -51,10 +52,10 @@ class Logs:
         self.history = [entry for entry in self.history if (entry["kind"], entry["step"]) != (kind, step)]
         self.history.append({"kind": kind, "step": step, **figures})
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_json(self._folder / "history.json", self.history)
+        write_json(self._folder / HISTORY, self.history)
         if speed:
             self._speed = [*(entry for entry in self._speed if entry["step"] != step), {"step": step, **speed}]
-            write_json(self._folder / "speed.json", self._speed)
+            write_json(self._folder / SPEED, self._speed)
         for name, value in {**figures, **(speed or {})}.items():
             self._writer.add_scalar(f"{kind}/{name}", value, step)
         self._writer.flush()

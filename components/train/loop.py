@@ -42,12 +42,14 @@ class LoopPlan:
         schedule: the learning rate, for the log.
         model_dir: where checkpoints go.
         validate: scores the weights as they are; None does not validate.
+        check_lock: called before a checkpoint is written; raises `LockLost` where another process trains in the folder by now.
     """
 
     trainer: TrainerConfig
     schedule: WarmupDecay
     model_dir: Path
     validate: Validate | None
+    check_lock: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,7 @@ class TrainingLoop:
             self.state.best = {"step": self.state.step, "value": value, "metrics": metrics, "decisions": decide()}
             if self.steps.is_chief:
                 folder = self.plan.model_dir / self.plan.trainer.best_checkpoint_export_subdir
+                self.plan.check_lock()
                 native.save_best(folder, self.steps.model, self.state.to_json())
         shown = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
         note = "  (best so far)" if self.state.best and self.state.best["step"] == self.state.step else ""
@@ -287,6 +290,7 @@ class TrainingLoop:
         if self.steps.is_chief and self._saved != self.state.step:
             self.state.sums, self.state.history = self._interval.sums(), self._logs.history
             keep = self.plan.trainer.max_to_keep
+            self.plan.check_lock()
             native.save_checkpoint(
                 self.plan.model_dir, self.steps.model, self.steps.optimizer, self.state.to_json(), max_to_keep=keep
             )

@@ -16,8 +16,9 @@ from bigbird.data.buckets import choose_buckets
 from bigbird.data.dataset import check_not_empty, count_batches, count_records, find_files, split_files
 from bigbird.data.record_checks import check_records
 from bigbird.manifests import DatasetManifest
-from bigbird.support.artifacts import MANIFESTS, inside
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
+from bigbird.support.safe_paths import inside
 from bigbird.tasks.registry import family_of
 from bigbird_components.run_configuration import epochs_to_train
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ from bigbird.data.dataset import checksum
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import build_schedule
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, folder_here, inside, resolved
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.console import format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
+from bigbird.support.new_folders import remove_left_over
+from bigbird.support.safe_paths import folder_here, inside, resolved
 from bigbird.text.files import STORED as VOCABULARY_FILES
 from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
 from bigbird_components.train.backend import build_steps
 from bigbird_components.train.interruption import Interruption
+from bigbird_components.train.logs import HISTORY, LOG_FILES
 from bigbird_components.train.loop import LoopPlan, TrainingLoop
 from bigbird_components.train.sources import MODES, Mode, Sources, resolve
 from bigbird_components.train.start import with_start
@@ -74,11 +78,12 @@ def train(
         experiment, sources = resolve(experiment, dataset, mode, Path(scratch), _buckets_before(model_dir))
         if mode == "continuous_eval":  # beside a run in mode train, which has the folder's own lock
             model_dir.mkdir(parents=True, exist_ok=True)
-            with locked(model_dir / "validation", "continuous validation"):
-                return validate_continuously(experiment, sources, model_dir, interruption)
+            with locked(model_dir / "validation", "continuous validation") as held:
+                return validate_continuously(experiment, sources, model_dir, interruption, held.check)
         if mode == "eval":
-            with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else nullcontext():
-                return validate_once(experiment, sources, model_dir, interruption, checkpoint)
+            with locked(model_dir, "validation", inside=True) if model_dir.is_dir() else nullcontext() as held:
+                check_lock = held.check if held else lambda: None
+                return validate_once(experiment, sources, model_dir, interruption, checkpoint, check_lock)
         return _Run(experiment, sources, model_dir, interruption, checkpoint).train()
 
 
@@ -89,8 +94,7 @@ _OWN_NAMES = (
     "validation",
     "config.yaml",
     *VOCABULARY_FILES,
-    "history.json",
-    "speed.json",
+    *LOG_FILES,
     "model.json",
 )
 
@@ -135,6 +139,7 @@ class _Run:
                 "its peak. Set warmup_steps and decay_steps of trainer.optimizer_config to null, to have them follow the run's length"
             )
         self._interruption, self._checkpoint = interruption, checkpoint
+        self._check_lock: Callable[[], None] = lambda: None
         self.steps = build_steps(experiment, self.schedule, self.files, interruption)
 
     def train(self) -> ModelManifest:
@@ -142,7 +147,7 @@ class _Run:
         with ExitStack() as stack:
             if self.steps.is_chief:  # the only one that writes
                 self.model_dir.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.model_dir, "training", inside=True))
+                self._check_lock = stack.enter_context(locked(self.model_dir, "training", inside=True)).check
             return self._train()
 
     def _train(self) -> ModelManifest:
@@ -156,7 +161,7 @@ class _Run:
         self._announce(state)
         split = self.sources.validation
         validator = None if split is None else Validator(self.steps, self.experiment, split)
-        plan = LoopPlan(self.experiment.trainer, self.schedule, self.model_dir, validator)
+        plan = LoopPlan(self.experiment.trainer, self.schedule, self.model_dir, validator, self._check_lock)
         loop = TrainingLoop(self.steps, plan, state, self._interruption)
         loop.run()
         return self._finish(loop.state)
@@ -169,7 +174,7 @@ class _Run:
         if folder is not None:
             check_setup(self.model_dir, native.read_state(folder).setup, setup)
         if self.steps.is_chief:
-            native.remove_unfinished(self.model_dir)
+            self._remove_unfinished()
         if folder is not None:
             state = State.of(native.restore_checkpoint(folder, self.steps.model, self.steps.optimizer))
             self._restore_best(state)
@@ -177,6 +182,14 @@ class _Run:
         self._initialize()
         self.steps.optimizer.start_averages()
         return State(setup=setup)
+
+    def _remove_unfinished(self) -> None:
+        """Removes what killed trainings left; a continuous validation beside this one may be writing what is its own."""
+        native.remove_unfinished(self.model_dir)
+        ours = [*LOG_FILES, MANIFESTS["model"]]
+        if self.sources.validation is not None:  # else the best checkpoint is the continuous validation's
+            ours.append(self.experiment.trainer.best_checkpoint_export_subdir)
+        remove_left_over(self.model_dir, ours)
 
     def _prepare_folder(self) -> None:
         """Writes what the run needs beside its checkpoints. Training goes on, so the folder is not whole until it ends."""
@@ -294,10 +307,9 @@ class _Run:
             **provenance(),
         )
         if self.steps.is_chief:
-            files = (
-                file for file in ("config.yaml", *VOCABULARY_FILES, "history.json") if (self.model_dir / file).exists()
-            )
+            files = (file for file in ("config.yaml", *VOCABULARY_FILES, HISTORY) if (self.model_dir / file).exists())
             checksums = {file: integrity.facts_of_file(self.model_dir / file) for file in files}
+            self._check_lock()
             manifest = manifest.write(self.model_dir, checksums)
         _say(f"trained {state.step:,} steps in {format_duration(state.seconds)}: {self.model_dir}")
         return manifest

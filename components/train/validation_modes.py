@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import WarmupDecay
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside, write_json
+from bigbird.support.artifacts import MANIFESTS, write_json
 from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
+from bigbird.support.new_folders import remove_left_over
+from bigbird.support.safe_paths import inside
 from bigbird_components.train.backend import build_steps
 from bigbird_components.train.interruption import Interruption
-from bigbird_components.train.logs import Logs
+from bigbird_components.train.logs import HISTORY, LOG_FILES, Logs
 from bigbird_components.train.loop import is_better
 from bigbird_components.train.sources import Sources
 from bigbird_components.train.steps import TrainingSteps
@@ -42,6 +44,7 @@ def validate_once(
     model_dir: Path,
     interruption: Interruption,
     checkpoint: Checkpoint | None = None,
+    check_lock: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Metrics of the newest checkpoint, or without one of task.init_checkpoint, head and all.
 
@@ -51,6 +54,7 @@ def validate_once(
         model_dir: the model folder.
         interruption: how the run is stopped.
         checkpoint: what was read from task.init_checkpoint already.
+        check_lock: called before anything is written; raises `LockLost` where another process writes the folder by now.
 
     Returns:
         What validation.json then holds.
@@ -73,6 +77,7 @@ def validate_once(
         step = native.restore_checkpoint(folder, steps.model).step
     result = _measure(_validator(steps, experiment, sources), sources, step, interruption)
     if steps.is_chief:
+        check_lock()
         write_json(model_dir / VALIDATION_FILE, result)
         Logs(model_dir, sys.maxsize).write("validation", step, result["metrics"])
         _tell_of_history(model_dir)
@@ -83,17 +88,21 @@ def _tell_of_history(model_dir: Path) -> None:
     """Notes the new history.json in the manifest of a run that has ended."""
     if (model_dir / MANIFESTS["model"]).exists():
         manifest = ModelManifest.read(model_dir)
-        facts = {"history.json": integrity.facts_of_file(model_dir / "history.json")}
+        facts = {HISTORY: integrity.facts_of_file(model_dir / HISTORY)}
         manifest.write(model_dir, (manifest.checksums or {}) | facts)
 
 
 def validate_continuously(
-    experiment: Experiment, sources: Sources, model_dir: Path, interruption: Interruption
+    experiment: Experiment,
+    sources: Sources,
+    model_dir: Path,
+    interruption: Interruption,
+    check_lock: Callable[[], None],
 ) -> dict[str, Any]:
     """Validates each new checkpoint of a run in mode train, keeps the best, and ends with the run's last.
 
     The figures go to validation/ in the model folder, as the run itself writes history.json and logs/. When the run's
-    model.json is there, it is told of the best checkpoint.
+    model.json is there, it is told of the best checkpoint. `check_lock` is as in `validate_once`.
 
     Returns:
         What validation.json then holds: the last checkpoint's figures.
@@ -108,6 +117,9 @@ def validate_continuously(
         )
     steps = build_steps(experiment, _NO_TRAINING, [], interruption)
     validator = _validator(steps, experiment, sources)
+    if steps.is_chief:
+        remove_left_over(model_dir, (VALIDATION_FILE, trainer.best_checkpoint_export_subdir))
+        remove_left_over(model_dir / "validation", LOG_FILES)
     logs = Logs(model_dir / "validation", trainer.train_steps, enabled=steps.is_chief)
     best = _kept(inside(model_dir, trainer.best_checkpoint_export_subdir, "trainer.best_checkpoint_export_subdir"))
     result: dict[str, Any] = {}
@@ -125,6 +137,7 @@ def validate_continuously(
         if better:
             best = {name: result[name] for name in ("step", "value", "metrics", "decisions")}
         if steps.is_chief:
+            check_lock()
             logs.write("validation", result["step"], result["metrics"])
             write_json(model_dir / VALIDATION_FILE, result)
             if better:
@@ -133,7 +146,7 @@ def validate_continuously(
                 )
                 native.save_best(folder, steps.model, {**state.content(), "best": best})
     if steps.is_chief:
-        _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption)
+        _tell_manifest(model_dir, trainer.best_checkpoint_export_subdir, best, interruption, check_lock)
     return result
 
 
@@ -165,7 +178,13 @@ def _new_checkpoints(model_dir: Path, last: int, timeout: int, interruption: Int
             time.sleep(POLL_S)
 
 
-def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, interruption: Interruption) -> None:
+def _tell_manifest(
+    model_dir: Path,
+    subdir: str,
+    best: dict[str, Any] | None,
+    interruption: Interruption,
+    check_lock: Callable[[], None],
+) -> None:
     """Adds the best checkpoint to the run's model.json, which it writes before it gives the folder's lock back."""
     if best is None:
         return
@@ -180,7 +199,7 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
         said = True
         time.sleep(POLL_S)
 
-    with locked(model_dir, "continuous validation", inside=True, while_held=wait):
+    with locked(model_dir, "continuous validation", inside=True, while_held=wait) as held:
         if not (model_dir / MANIFESTS["model"]).exists():
             _log.warning(
                 f"{model_dir}: training has not ended, as there is no {MANIFESTS['model']}, which was to name {subdir} as the best "
@@ -191,6 +210,8 @@ def _tell_manifest(model_dir: Path, subdir: str, best: dict[str, Any] | None, in
         told = manifest.with_values(
             metrics=best["metrics"], best_step=best["step"], best=subdir, decisions=best["decisions"]
         )
+        check_lock()
+        held.check()
         told.write(model_dir, manifest.checksums or {})
 
 

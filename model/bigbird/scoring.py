@@ -19,8 +19,8 @@ import numpy as np
 from bigbird.config import Task
 from bigbird.manifests import DatasetManifest
 from bigbird.records import features
-from bigbird.support.artifacts import inside
 from bigbird.support.errors import InputError, TrainingDiverged
+from bigbird.support.safe_paths import inside
 from bigbird.support.text_files import read_json_lines
 from bigbird.tasks.evaluation import Evaluation
 from bigbird.tasks.family import AnsweringFamily

@@ -10,8 +10,9 @@ from itertools import count
 from pathlib import Path
 
 from bigbird.config.overrides import changed_keys
-from bigbird.support.artifacts import RUN_RECORD, resolved
+from bigbird.support.artifacts import RUN_RECORD
 from bigbird.support.errors import InputError
+from bigbird.support.safe_paths import resolved
 from bigbird_pipelines.local_runs.plan import RunPlan
 from bigbird_pipelines.local_runs.record import has_ended, read_record
 
@@ -45,7 +46,7 @@ def unended_run(name: str | None, runs: Path) -> Path:
     Raises:
         InputError: there is no such run.
     """
-    runs = runs.resolve()
+    runs = resolved(runs)
     if name is None:
         found = sorted(runs.glob(f"*/{RUN_RECORD}"), key=lambda file: file.stat().st_mtime, reverse=True)
         folder = next((file.parent for file in found if not has_ended(read_record(file.parent))), None)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.manifests import EvaluationManifest
 from bigbird.support import integrity
-from bigbird.support.artifacts import RUN_RECORD, resolved, write_json
+from bigbird.support.artifacts import RUN_RECORD, write_json
 from bigbird.support.errors import InputError
 from bigbird.support.locks import locked
+from bigbird.support.safe_paths import resolved
 from bigbird.version import provenance
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.local_runs.folder import prepare_folder, unended_run
@@ -52,9 +53,9 @@ def run_locally(platform: LocalPlatform, own: Mapping[str, Any], *, resume: bool
         try:
             facts = {"inputs": plan.fingerprint(), **begun_on(platform, own)}
             plan.folder.parent.mkdir(parents=True, exist_ok=True)
-            with locked(plan.folder, "bigbird run"):
+            with locked(plan.folder, "bigbird run") as held:
                 if prepare_folder(plan, overwrite=options["overwrite"], named=resume or options["name"] is not None):
-                    _run(plan, images, place, facts)
+                    _run(plan, images, place, facts, held.check)
                     return
         except OSError as error:
             if error.filename is None or not Path(error.filename).is_relative_to(plan.folder.parent):
@@ -63,8 +64,18 @@ def run_locally(platform: LocalPlatform, own: Mapping[str, Any], *, resume: bool
         plan = make_plan(**options)  # another run took the name that was free a moment ago
 
 
-def _run(plan: RunPlan, images: Images | None, place: Place, facts: Mapping[str, Any]) -> None:
-    """Runs a plan in its folder, which is locked; `facts` are more for its record: of the inputs and the platform."""
+def _run(
+    plan: RunPlan, images: Images | None, place: Place, facts: Mapping[str, Any], check_lock: Callable[[], None]
+) -> None:
+    """Runs a plan in its folder, which is locked.
+
+    Args:
+        plan: the plan.
+        images: of its steps.
+        place: where they run.
+        facts: more for its record: of the inputs and the platform.
+        check_lock: raises `LockLost` where another process runs it by now.
+    """
     from bigbird_pipelines.finetune import build_pipeline
     from bigbird_pipelines.local_runs.summary import print_summary
     from bigbird_pipelines.platforms import local_steps
@@ -112,5 +123,6 @@ def _run(plan: RunPlan, images: Images | None, place: Place, facts: Mapping[str,
         "metric": None if evaluation.primary is None else evaluation.primary.to_json(),
         "exported": "export" in finished.seconds,
     }
+    check_lock()
     write_json(plan.folder / RUN_RECORD, integrity.sealed(record | outcome))
     print_summary(finished, plan.arguments["metric_threshold"])

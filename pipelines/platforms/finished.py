@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, check_files, delete, read_json, read_manifest, write_json
+from bigbird.support.artifacts import MANIFESTS, check_files, read_json, read_manifest, write_json
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import delete
 from bigbird.version import provenance
 
 FOLDER = ".finished"

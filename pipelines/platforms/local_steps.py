@@ -25,8 +25,9 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.serving.saved_model import IN_RUN
-from bigbird.support.artifacts import MANIFESTS, delete, read_json, remove_left_over
+from bigbird.support.artifacts import MANIFESTS, read_json
 from bigbird.support.console import EXIT_INTERRUPTED, EXIT_TERMINATED, format_duration
+from bigbird.support.new_folders import delete, remove_left_over
 from bigbird_components.lifeline import LIFELINE
 from bigbird_components.stage import FAILURE_FILE
 from bigbird_pipelines.platforms.finished import RESUMABLE, Finished
@@ -40,7 +41,8 @@ OUTPUTS = {
     "evaluation": Path("evaluate/evaluation"),
     "saved_model": IN_RUN,
 }
-INTERRUPT_PATIENCE_S = 30.0  # what an interrupted step gets to tidy up
+INTERRUPT_PATIENCE_S = 30.0  # what a step gets to tidy up where the machine is taken away: after SIGTERM
+TELL_AFTER_S = 5.0  # when the user hears that a step is still stopping
 # KFP's artifacts without a file: their values travel in the step's own record.
 _WITHOUT_FILE = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
 
@@ -134,7 +136,7 @@ def remove_unfinished(folder: Path) -> None:
         goes_on = kind == RESUMABLE and (output / CHECKPOINTS).is_dir()
         if output.exists() and not goes_on and not (output / MANIFESTS[kind]).exists():
             delete(output)
-        remove_left_over(output.parent, output.name)
+        remove_left_over(output.parent, [output.name])
         delete(output.with_name(f".{output.name}.lock"))
 
 
@@ -247,6 +249,34 @@ def _our_ways(steps: PipelineSteps, place: Place, log: Any) -> Iterator[None]:
         warnings.filterwarnings("ignore", module=r"kfp\.")
         stack.enter_context(contextlib.redirect_stdout(log))
         yield
+
+
+def stop_step(
+    send: Callable[[signal.Signals], None], wait: Callable[[float | None], bool], reason: BaseException
+) -> None:
+    """Interrupts a step, waits for it to tidy up, and ends it if it does not.
+
+    After Ctrl-C it has as long as it takes: training finishes its update and writes a checkpoint. A second one ends it at once.
+
+    Args:
+        send: sends the step a signal; does nothing where it has ended.
+        wait: waits for its end for so many seconds, None without limit; tells whether it has ended.
+        reason: what ended the wait for the step: KeyboardInterrupt, or SystemExit by SIGTERM.
+    """
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        send(signal.SIGINT)
+        if isinstance(reason, KeyboardInterrupt):
+            ended = wait(TELL_AFTER_S)
+            if not ended:
+                _log.info("waiting until the step has stopped; press Ctrl-C again to end it at once")
+                ended = wait(None)
+        else:
+            ended = wait(INTERRUPT_PATIENCE_S)
+        if ended:
+            return
+    send(signal.SIGKILL)
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        wait(INTERRUPT_PATIENCE_S)
 
 
 @contextlib.contextmanager

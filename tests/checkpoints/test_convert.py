@@ -17,8 +17,9 @@ from bigbird.checkpoints.settings import from_params
 from bigbird.config import load_experiment, replace
 from bigbird.manifests import ConversionManifest
 from bigbird.models import build_model
-from bigbird.support.artifacts import new_folder, write_manifest
+from bigbird.support.artifacts import write_manifest
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import new_folder
 from bigbird_pipelines.cli import cli
 
 RECORDINGS = Path(__file__).parent / "recordings"

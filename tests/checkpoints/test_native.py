@@ -73,7 +73,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 
 def test_a_folder_without_its_state_is_no_checkpoint_and_left_overs_go(tmp_path):
     (tmp_path / "checkpoints" / "step-00000007").mkdir(parents=True)
-    left_over = tmp_path / "checkpoints" / ".step-00000008.1234.tmp"
+    left_over = tmp_path / "checkpoints" / ".step-00000008.0123abcd.tmp"
     left_over.mkdir()
     assert native.list_checkpoints(tmp_path) == []
     assert native.latest_checkpoint(tmp_path) is None
@@ -97,6 +97,22 @@ def test_the_best_checkpoint_is_replaced(tmp_path):
     other = _model(3)
     assert native.restore_checkpoint(tmp_path / "best", other).content() == {"step": 2}
     _assert_equal(_weights(other), _weights(_model(2)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best"]
+
+
+def test_a_best_checkpoint_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    native.save_best(tmp_path / "best", _model(1), {"step": 1})
+    really = os.replace
+
+    def replace(source, target):
+        if Path(source).name.endswith(".tmp") and Path(source).is_dir():
+            raise PermissionError(errno.EACCES, "no")
+        really(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(PermissionError):
+        native.save_best(tmp_path / "best", _model(2), {"step": 2})
+    assert native.check_checkpoint(tmp_path / "best").step == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best"]
 
 

@@ -75,6 +75,19 @@ def wait(model: dsl.Output[dsl.Model]) -> None:
 
 
 @dsl.component(base_image="IMAGE", install_kfp_package=False)
+def stop_slowly(seconds: float) -> None:
+    import sys
+    import time
+
+    try:
+        print("ready", file=sys.stderr, flush=True)
+        time.sleep(120)
+    finally:
+        time.sleep(seconds)
+        print("tidied", file=sys.stderr, flush=True)
+
+
+@dsl.component(base_image="IMAGE", install_kfp_package=False)
 def tell(note: dsl.Output[dsl.Artifact]) -> None:
     import logging
     import os
@@ -281,6 +294,30 @@ def test_an_interruption_stops_the_container_and_leaves_nothing_half_written(
     assert running == [str(folder)]
     assert (folder / "wait/tidied").exists()
     assert not (folder / "wait/model").exists()
+    assert containers(engine, tmp_path) == []
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["Ctrl-C", "Ctrl-C twice"])
+def test_a_container_has_as_long_as_it_takes_to_stop_until_a_second_ctrl_c(run, engine, tmp_path, monkeypatch, again):
+    monkeypatch.setattr(local_steps, "INTERRUPT_PATIENCE_S", 0.5)
+    monkeypatch.setattr(local_steps, "TELL_AFTER_S", 0.5)
+    log = tmp_path / "run/logs/stop-slowly.log"
+
+    def interrupt():
+        until = time.monotonic() + 60
+        while not (log.exists() and b"ready" in log.read_bytes()) and time.monotonic() < until:
+            time.sleep(0.05)
+        for _ in range(1 + again):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(stop_slowly, seconds=60.0 if again else 3.0)
+    thread.join()
+    assert (b"tidied" in log.read_bytes()) != again and time.monotonic() - started < 40
     assert containers(engine, tmp_path) == []
 
 

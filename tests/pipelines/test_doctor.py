@@ -1,5 +1,6 @@
 """`bigbird doctor` against a project on this machine in which one thing after the other is wrong."""
 
+import json
 import re
 
 import pytest
@@ -94,6 +95,24 @@ def test_images_of_this_machine_fail_as_a_run_with_them_is_refused(healthy, bigb
     )
     assert '-> make images push REGISTRY=… IMAGES="preprocess train-tpu evaluate export register serve", then' in output
     assert "unknown  image serve: docker.io/x-serve" in bigbird("doctor", "--image-prefix", "docker.io/x").stdout
+
+
+def test_an_image_is_looked_up_by_its_tag_or_digest_and_one_without_either_fails(
+    healthy, bigbird, cloud, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("BIGBIRD_IMAGE_PREFIX", raising=False)
+    monkeypatch.delenv("BIGBIRD_IMAGE_TAG", raising=False)
+    stages = ("preprocess", "train-tpu", "evaluate", "export", "register", "serve")
+    names = {stage: f"europe-west4-docker.pkg.dev/my-project/images/bigbird-{stage}" for stage in stages}
+    cloud.routes.append((r"GET /v2/my-project/images/bigbird-[a-z]+/manifests/sha256:[0-9a-f]+", lambda *_: {}))
+    images = {stage: f"{name}:0123456789ab" for stage, name in names.items()} | {
+        "train-tpu": names["train-tpu"], "evaluate": f"{names['evaluate']}@sha256:ab", "export": f"{names['export']}:1@sha256:ab",
+    }  # fmt: skip
+    (tmp_path / "images.json").write_text(json.dumps(images))
+    output = bigbird("doctor", "--images", str(tmp_path / "images.json"), code=2).stdout
+    assert f"FAILED   image train: {names['train-tpu']}: names no tag or digest" in output
+    for stage in ("preprocess", "evaluate", "export"):
+        assert f"ok       image {stage}: {images[stage]}" in output
 
 
 @pytest.mark.parametrize("name", ["apis", "quota"])

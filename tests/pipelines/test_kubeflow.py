@@ -297,11 +297,21 @@ def test_pause_resume_trigger_show_and_delete(kubeflow, bigbird):
     assert kubeflow.recurring == {}
 
 
+@pytest.mark.parametrize("days", ["0", "0,6", "1-5", "*/7", "0-6/7"])
+def test_days_of_the_week_that_kubeflow_knows_are_sent(kubeflow, bigbird, days):
+    bigbird(*MONDAYS, "--cron", f"0 3 * * {days}")
+    (stored,) = kubeflow.recurring.values()
+    assert stored["trigger"]["cron_schedule"]["cron"] == f"0 0 3 * * {days}"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ((*MONDAYS, "--time-zone", "Europe/Paris"), "CRON_SCHEDULE_TIMEZONE"),
-        ((*MONDAYS, "--cron", "0 3 * * 7"), "write Sunday as 0"),
+        *(
+            ((*MONDAYS, "--cron", f"0 3 * * {days}"), "write Sunday as 0")
+            for days in ("7", "0-7", "6,7", "5-7", "1,7", "1-7/2")
+        ),
         (("submit", *SST2, "--strategy", "flex-start"), "works only on Vertex AI; expected standard or spot"),
         (("submit", *SST2, "--margin", "0.1"), "--margin: nothing is registered on Kubeflow"),
         ((*MONDAYS, "--catch-up", "--data", "gs://bucket/{date}/SST-2"), "--catch-up cannot be combined with {date}"),

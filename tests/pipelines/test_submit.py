@@ -372,14 +372,30 @@ def test_a_vocabulary_in_the_bucket_is_read_and_taken(cloud, bigbird, vocabulary
     assert job_of(cloud).runtime_config.parameter_values["vocabulary"] == "gs://bucket/vocab.model"
 
 
-def test_a_pickle_is_refused_by_name(cloud, bigbird):
-    cloud.objects["gs://bucket/hf/pytorch_model.bin"] = b""
-    assert "pickle" in bigbird("submit", *SST2, "--init-checkpoint", "gs://bucket/hf", code=2).stderr
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "weights.pkl"])
+@pytest.mark.parametrize("given", ["gs://bucket/hf", "gs://bucket/hf/"])
+def test_a_pickle_is_refused_by_name(cloud, bigbird, file, given):
+    cloud.objects[f"gs://bucket/hf/{file}"] = b""
+    for path in (given, f"gs://bucket/hf/{file}"):
+        told = bigbird("submit", *SST2, "--init-checkpoint", path, code=2).stderr
+        assert "is a pickle, which can run any code" in told
+
+
+@pytest.mark.parametrize("file", ["optimizer.safetensors", "foo.safetensors"])
+def test_what_training_does_not_read_is_refused(cloud, bigbird, file):
+    cloud.objects[f"gs://bucket/ours/{file}"] = b""
+    for path in ("gs://bucket/ours", "gs://bucket/ours/foo"):
+        told = bigbird("submit", *SST2, "--init-checkpoint", path, code=2).stderr
+        assert "no checkpoint there" in told and f"found {file}" in told
 
 
 @pytest.mark.parametrize(
     ("given", "files"),
     [("gs://bucket/bert/model.ckpt-0", ["bert/model.ckpt-0.index", "bert/model.ckpt-0.data-00000-of-00001"]),
+     ("gs://bucket/bert/x.data-00000-of-00001", ["bert/x.index", "bert/x.data-00000-of-00001"]),
+     ("gs://bucket/bert/", ["bert/checkpoint"]),
+     ("gs://bucket/weights.safetensors", ["weights.safetensors"]),
+     ("gs://bucket/shards", ["shards/model.safetensors.index.json"]),
      ("gs://bucket/hf", ["hf/config.json", "hf/model.safetensors"]),
      ("gs://bucket/ours", ["ours/model.json"])],
 )  # fmt: skip

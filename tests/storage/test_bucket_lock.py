@@ -71,6 +71,23 @@ def test_a_lock_that_nobody_renews_is_taken_over(s3_only, monkeypatch, capsys):
     assert storage.list_names(s3_only) == []
 
 
+def test_who_did_not_renew_a_lock_learns_that_another_has_taken_it(s3_only, monkeypatch):
+    monkeypatch.setattr(locks, "WATCH_S", 0.3)
+    monkeypatch.setattr(locks, "RENEW_S", 60.0)  # as of a machine that is suspended
+    folder = f"{s3_only}/dataset"
+
+    def hold_both():
+        with locked_in_bucket(folder, "the first") as first, locked_in_bucket(folder, "the second") as second:
+            second.check()
+            with pytest.raises(locks.LockLost, match=r"dataset: was taken over by the second, process \d+ on"):
+                first.check()
+            second.check()
+
+    with pytest.raises(locks.LockLost, match=r"dataset: was taken over by the second"):
+        hold_both()
+    assert storage.list_names(s3_only) == []
+
+
 def test_of_two_that_start_at_once_one_gets_it(s3_only):
     barrier, outcomes, ended = threading.Barrier(2), [], threading.Event()
 

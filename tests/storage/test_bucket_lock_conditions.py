@@ -2,13 +2,13 @@
 
 import json
 import threading
-from types import SimpleNamespace
+from contextlib import suppress
 
 import pytest
 
 from bigbird.storage import trouble
 from bigbird.storage.backends import backend
-from bigbird.storage.bucket_lock import _renew, _take, locked_in_bucket
+from bigbird.storage.bucket_lock import _renewed, _take, locked_in_bucket
 from bigbird.support import locks
 from bigbird.support.errors import InputError, ServiceError
 from tests.loopback import Answer, LoopbackServer
@@ -128,30 +128,56 @@ def test_a_lock_whose_answer_was_lost_is_ours(bucket, capsys):
 @pytest.mark.parametrize("times", [1, 100])  # found at the next attempt, or at the next renewal
 def test_a_renewal_whose_answer_was_lost_is_ours_and_the_next_ones_go_on(bucket, monkeypatch, times):
     monkeypatch.setattr(trouble, "PATIENCE_S", 0.2)
-    place = f"gs://bucket/{ADDRESS}"
-    lock, holder = backend(place), {**locks.this_holder("training"), "token": "1"}
-    last = [_take(lock, place, "gs://bucket/folder/dataset", holder)]
-    rounds = iter([False, False, False, True])
-
-    def wait(_):
+    place, folder = f"gs://bucket/{ADDRESS}", "gs://bucket/folder/dataset"
+    lock, holder = backend(place), locks.this_holder("training")
+    version = _take(lock, place, folder, holder)
+    bucket.trouble("POST", times, status=503, handled=True)
+    for renewals in (1, 2, 3):
+        with suppress(ServiceError):
+            version = _renewed(lock, place, folder, holder, version, renewals)
         bucket.troubles.clear()
-        if bucket.objects[ADDRESS][0] == 1:
-            bucket.trouble("POST", times, status=503, handled=True)
-        return next(rounds)
-
-    _renew(lock, place, holder, last, SimpleNamespace(wait=wait))
-    version, content = bucket.objects[ADDRESS]
-    assert (last, json.loads(content)["renewals"]) == ([str(version)], 3)
+    found, content = bucket.objects[ADDRESS]
+    assert (version, json.loads(content)["renewals"]) == (str(found), 3)
 
 
-def test_a_lock_that_another_has_taken_is_not_renewed(bucket):
-    place = f"gs://bucket/{ADDRESS}"
-    lock, holder = backend(place), {**locks.this_holder("training"), "token": "1"}
-    last = [_take(lock, place, "gs://bucket/folder/dataset", holder)]
-    other = bucket.objects[ADDRESS] = 7, json.dumps({**holder, "token": "2", "renewals": 0}).encode()
-    rounds = iter([False, True])
-    _renew(lock, place, holder, last, SimpleNamespace(wait=lambda _: next(rounds)))
-    assert (last, bucket.objects[ADDRESS]) == (["1"], other)
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_lock_that_another_has_taken_is_told_and_not_touched(bucket, gone):
+    other = 7, json.dumps({**locks.this_holder("preprocessing"), "host": "elsewhere", "renewals": 0}).encode()
+    told = "another process, which has ended" if gone else r"preprocessing, process \d+ on elsewhere since"
+
+    def hold():
+        with locked_in_bucket("gs://bucket/folder/dataset", "training") as held:
+            held.check()
+            bucket.objects[ADDRESS] = other
+            if gone:
+                del bucket.objects[ADDRESS]
+            for _ in range(2):
+                with pytest.raises(locks.LockLost, match=f"gs://bucket/folder/dataset: was taken over by {told}"):
+                    held.check()
+
+    with pytest.raises(locks.LockLost, match=told):
+        hold()
+    assert bucket.objects == ({} if gone else {ADDRESS: other})
+
+
+def test_a_lock_that_was_lost_is_told_when_the_block_ends(bucket):
+    other = 7, json.dumps({"what": "preprocessing", "host": "elsewhere"}).encode()
+    with pytest.raises(locks.LockLost, match="was taken over by preprocessing"):
+        with locked_in_bucket("gs://bucket/folder/dataset", "training"):
+            bucket.objects[ADDRESS] = other
+    assert bucket.objects == {ADDRESS: other}
+
+
+def test_a_service_that_cannot_be_asked_leaves_it_open_who_holds_a_lock(bucket, monkeypatch):
+    monkeypatch.setattr(trouble, "PATIENCE_S", 0.1)
+    with locked_in_bucket("gs://bucket/folder/dataset", "training") as held:
+        bucket.trouble("POST", 100, status=503)
+        with pytest.raises(ServiceError, match=r"\.dataset\.lock: Cloud Storage cannot be asked"):
+            held.check()
+        bucket.troubles.clear()
+        held.check()
+        bucket.trouble("POST", 100, status=503)  # what was written is whole: no failure at the end
+    assert bucket.objects == {}
 
 
 def test_a_bucket_that_refuses_is_the_services_error(bucket):

@@ -3,6 +3,7 @@
 import pytest
 
 from bigbird import storage
+from bigbird.storage import services
 from bigbird.support.errors import InputError
 
 
@@ -34,3 +35,11 @@ def test_paths_are_joined_as_they_are_written():
     assert storage.join("gs://bucket/x/", "/a", "b c") == "gs://bucket/x/a/b c"
     assert storage.split("s3://bucket/x/a.csv") == ("bucket", "x/a.csv")
     assert (storage.name("s3://bucket/x/a.csv"), storage.name("x/a.csv")) == ("a.csv", "a.csv")
+
+
+def test_a_mounted_bucket_is_found_by_its_address_and_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(services, "MOUNT", str(tmp_path))
+    (tmp_path / "bucket/folder").mkdir(parents=True)
+    assert storage.mounted("gs://bucket/folder") == tmp_path / "bucket/folder"
+    assert storage.for_workers(f"{tmp_path}/bucket/folder") == "gs://bucket/folder"
+    assert storage.mounted("gs://bucket/other") is None and storage.mounted("s3://bucket/folder") is None

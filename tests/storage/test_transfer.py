@@ -45,6 +45,14 @@ def test_every_object_in_the_folder_is_copied_and_nothing_else(model, tmp_path, 
     assert done == [0, 1, 2, 3, 4]
 
 
+def test_a_copy_of_a_folder_goes_with_its_block(model):
+    with storage.local_copy(model, only="signature.json") as folder:
+        assert [path.name for path in folder.iterdir()] == ["signature.json"]
+    assert not folder.exists()
+    with pytest.raises(InputError, match="ftp://bucket/m: cannot be reached from here"):
+        storage.local_copy("ftp://bucket/m").__enter__()
+
+
 def test_one_file_of_a_folder_is_copied(model, tmp_path):
     storage.download(model, tmp_path, only="signature.json")
     assert contents(tmp_path) == {"signature.json": b"{}"}

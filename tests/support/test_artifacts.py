@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bigbird.support.artifacts import move_folder, new_folder, read_json, read_manifest, write_json
+from bigbird.support.artifacts import read_json, read_manifest, write_json
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import move_folder, new_folder
+from bigbird.support.safe_paths import inside, resolved
 
 
 def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path):
@@ -87,6 +89,20 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_hidden_files_of_the_users_own_beside_the_folder_stay_and_what_a_killed_process_left_goes(tmp_path):
+    for name in (".out.tmp", ".out.old", ".out.notes.tmp", ".other.0123abcd.tmp"):
+        (tmp_path / name).write_text("mine")
+    for name in (".out.0123abcd.tmp", ".out.89abcdef.old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".out.89abcdef.old" / "model.json").write_text("moved aside")
+    with pytest.raises(InputError, match="already holds files"):
+        new_folder(tmp_path / "out").__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".other.0123abcd.tmp", ".out.notes.tmp", ".out.old", ".out.tmp", "out",
+    ]  # fmt: skip
+    assert (tmp_path / "out" / "model.json").read_text() == "moved aside"
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["to a folder", "to nothing yet"])
 def test_a_link_is_followed(tmp_path, there):
     real, link = tmp_path / "real", tmp_path / "link"
@@ -97,6 +113,25 @@ def test_a_link_is_followed(tmp_path, there):
         (folder / "a").write_text("1")
     assert link.is_symlink() and (real / "a").read_text() == "1"
     assert {file.name for file in tmp_path.iterdir()} == {"real", "link"}
+
+
+@pytest.mark.parametrize("path", ["a", "a/out", "c/../a", "itself"])
+def test_links_in_a_circle_are_told(tmp_path, path):
+    for name, target in (("a", "b"), ("b", "a"), ("itself", "itself")):
+        (tmp_path / name).symlink_to(target)
+    for ask in (resolved, lambda place: new_folder(place).__enter__(), lambda place: inside(tmp_path, path, "best")):
+        with pytest.raises(InputError, match=r"is a link that leads back to itself|leads out of"):
+            ask(tmp_path / path)
+    (tmp_path / "dangling").symlink_to("nothing yet")
+    assert resolved(tmp_path / "dangling") == tmp_path.resolve() / "nothing yet"
+
+
+def test_a_circle_is_told_where_python_leaves_it_as_it_is(tmp_path, monkeypatch):
+    """As Python 3.13 does."""
+    monkeypatch.setattr(Path, "resolve", lambda path, strict=False: path.absolute())
+    (tmp_path / "a").symlink_to("a")
+    with pytest.raises(InputError, match=r"a/out: is a link that leads back to itself"):
+        resolved(tmp_path / "a" / "out")
 
 
 @pytest.mark.parametrize("target", [".", "..", "inner/.."])

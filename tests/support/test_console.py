@@ -184,7 +184,7 @@ def test_hiding_works_where_python_has_no_stderr(monkeypatch):
 
 _WRITING = """
 import sys, time
-from bigbird.support.artifacts import new_folder
+from bigbird.support.new_folders import new_folder
 from bigbird.support.console import run_command
 
 def write():

@@ -6,8 +6,9 @@ import random
 import pytest
 
 from bigbird.support import integrity
-from bigbird.support.artifacts import check_files, inside, read_json, read_manifest, write_json, write_manifest
+from bigbird.support.artifacts import check_files, read_json, read_manifest, write_json, write_manifest
 from bigbird.support.errors import DamagedError, InputError
+from bigbird.support.safe_paths import inside
 
 VALUES = {
     "task": "sst2", "labels": ["0", "naïve"], "splits": {"train": {"records": 12, "lengths": [[16, 3], [24, 9]]}}, "loss": 0.1,

@@ -1,5 +1,6 @@
 """One writer at a time."""
 
+import fcntl
 import json
 import os
 import signal
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bigbird.support import locks
-from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
-from bigbird.support.locks import locked
+from bigbird.support.locks import LockLost, locked
+from bigbird.support.new_folders import new_folder
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -141,3 +142,88 @@ def test_a_holder_renews_its_lock(tmp_path, monkeypatch):
                 return
             threading.Event().wait(0.01)
     pytest.fail("the lock was not renewed")
+
+
+def test_a_holder_learns_that_another_machine_has_taken_its_lock(tmp_path):
+    file = tmp_path / ".out.lock"
+    told = r"out: was taken over by training, process 1 on elsewhere since 2026-01-31T04:00"
+
+    def hold():
+        with locked(tmp_path / "out", "me") as held:
+            held.check()
+            _foreign(file)
+            for _ in range(2):
+                with pytest.raises(LockLost, match=told):
+                    held.check()
+
+    with pytest.raises(LockLost, match=told):
+        hold()
+    assert json.loads(file.read_text())["host"] == "elsewhere"  # is left to who holds it
+
+
+@pytest.mark.parametrize("error", [None, OSError("no such file"), KeyError("x")])
+def test_a_lock_that_was_lost_is_told_when_the_block_ends(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(locks, "RENEW_S", 0.01)
+
+    def hold():
+        with locked(tmp_path / "out", "me") as held:
+            (tmp_path / ".out.lock").unlink()
+            while not held._lost:
+                threading.Event().wait(0.01)
+            if error:
+                raise error
+
+    with pytest.raises(LockLost, match="was taken over by another process, which has ended"):
+        hold()
+
+
+def test_a_lock_file_that_a_full_disk_has_cut_is_still_ours(tmp_path):
+    with locked(tmp_path / "out", "me") as held:
+        (tmp_path / ".out.lock").write_text("{")
+        held.check()
+        assert json.loads((tmp_path / ".out.lock").read_text())["renewals"] == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+SUSPENDED = """
+import fcntl, sys
+from pathlib import Path
+from bigbird.support import locks
+from bigbird.support.new_folders import new_folder
+
+def flock(*_):
+    raise OSError("this file system has no locks")
+
+fcntl.flock, locks.RENEW_S = flock, 0.05
+with new_folder(sys.argv[1]) as folder:
+    (folder / "dataset.json").write_text("the first's")
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_process_that_was_suspended_does_not_replace_what_another_has_written(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError("this file system has no locks")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(locks, "WATCH_S", 0.5)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "model")}
+    suspended = subprocess.Popen(
+        [sys.executable, "-c", SUSPENDED, str(tmp_path / "out")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+    )  # fmt: skip
+    try:
+        assert suspended.stdout.readline() == "held\n"
+        suspended.send_signal(signal.SIGSTOP)
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "dataset.json").write_text("the second's")
+            suspended.send_signal(signal.SIGCONT)
+            _, told = suspended.communicate("go on\n", timeout=60)
+            assert suspended.returncode == 1 and "LockLost" in told
+            assert f"out: was taken over by the step that writes out, process {os.getpid()} on" in told
+    finally:
+        suspended.kill()
+        suspended.wait()
+    assert (tmp_path / "out" / "dataset.json").read_text() == "the second's"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

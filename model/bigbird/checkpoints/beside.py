@@ -16,7 +16,7 @@ from typing import Any, cast, get_args
 from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import places, settings
 from bigbird.checkpoints.native import STATE_FILE
-from bigbird.checkpoints.published import Checkpoint
+from bigbird.checkpoints.published import TF_POINTER, Checkpoint
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest, DatasetManifest, ModelManifest
 from bigbird.support.artifacts import MANIFESTS
@@ -29,7 +29,6 @@ from bigbird.text.files import Examined, Store, examine_vocabulary, find_vocabul
 _log = logging.getLogger(__name__)
 
 RUN_CONFIG_FILE = "config.yaml"
-_TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
 # Where a manifest describes it.
 _VOCABULARY_IN = {"model": ("dataset", "vocabulary"), "checkpoint": ("vocabulary",), "dataset": ("vocabulary",)}
 
@@ -248,7 +247,7 @@ def _settings_file(path: str, store: Store) -> str:
             if name in store.names(folder):
                 return f"{folder}/{name}"
     run = _above(found[0])  # the Model Garden keeps its best checkpoints in a folder of the run's
-    return f"{run}/{settings.PARAMS_FILE}" if {settings.PARAMS_FILE, _TF_POINTER} <= store.names(run) else ""
+    return f"{run}/{settings.PARAMS_FILE}" if {settings.PARAMS_FILE, TF_POINTER} <= store.names(run) else ""
 
 
 def vocabulary_of(path: str, store: Store | None = None) -> Carried | None:

@@ -18,8 +18,8 @@ from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest
 from bigbird.storage import check_output
-from bigbird.support.artifacts import new_folder
 from bigbird.support.errors import InputError
+from bigbird.support.new_folders import new_folder
 from bigbird.support.paths import plain_path
 from bigbird.support.text_files import decode
 from bigbird.text.files import Examined, examine_vocabulary

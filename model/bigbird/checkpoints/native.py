@@ -17,7 +17,6 @@ import logging
 import os
 import re
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,15 +27,11 @@ from bigbird.checkpoints import places
 from bigbird.config import Experiment, load_experiment, replace
 from bigbird.manifests import CheckpointState, ModelManifest, checked
 from bigbird.support import integrity
-from bigbird.support.artifacts import (
-    delete,
-    inside,
-    move_folder,
-    read_json,
-    remove_left_over,
-    write_json,
-)
+from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.errors import DamagedError, InputError
+from bigbird.support.new_folders import delete, put_in_place, remove_left_over
+from bigbird.support.safe_paths import inside
+from bigbird.support.temporary_names import temporary_sibling
 
 if TYPE_CHECKING:
     import keras
@@ -89,18 +84,13 @@ def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[st
     from safetensors.numpy import save_file
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_sibling(folder)
     temporary.mkdir()
     try:
         for name, arrays in files.items():
             save_file(arrays, temporary / name)
         _write_state(temporary, state, integrity.facts_of_folder(temporary))
-        old = folder.with_name(f".{folder.name}.old")
-        delete(old)
-        if folder.exists():
-            move_folder(folder, old, whole=(STATE_FILE,))
-        move_folder(temporary, folder, whole=(STATE_FILE,))
-        delete(old)
+        put_in_place(temporary, folder, whole=(STATE_FILE,))
     finally:
         delete(temporary)
 
@@ -119,7 +109,7 @@ def _whole_state(folder: Path) -> CheckpointState | None:
 
 def _remove(folder: Path) -> None:
     """Deletes a checkpoint, which is gone for readers at once."""
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    aside = temporary_sibling(folder)
     try:
         os.replace(folder, aside)
     except OSError:  # a file system that renames no folders: without its state it is no checkpoint any more
@@ -195,10 +185,12 @@ def check_checkpoint(folder: str | os.PathLike[str]) -> CheckpointState:
 
 
 def remove_unfinished(model_dir: str | os.PathLike[str]) -> None:
-    """Removes what an interrupted write or removal left behind; the caller holds the folder's lock."""
+    """Removes what interrupted writes and removals left of the training checkpoints; the caller trains in the folder.
+
+    What lies beside `checkpoints` may be another process': a validation runs beside training.
+    """
     checkpoints = Path(model_dir) / CHECKPOINTS
-    for parent in (Path(model_dir), checkpoints):
-        remove_left_over(parent)
+    remove_left_over(checkpoints)
     for folder in checkpoints.iterdir() if checkpoints.is_dir() else ():
         if _STEP_FOLDER.fullmatch(folder.name) and not (folder / STATE_FILE).exists():
             delete(folder)

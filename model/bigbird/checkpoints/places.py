@@ -68,11 +68,11 @@ def readable(prefix: str, *, only: str | None = None) -> Iterator[str]:
         with plain_path(prefix) as plain:
             yield plain
         return
-    with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch:
-        if only is not None:
+    if only is not None:
+        with tempfile.TemporaryDirectory(prefix="bigbird-") as scratch:
             (Path(scratch) / only).write_bytes(storage.read_bytes(f"{prefix}/{only}"))
             yield scratch
-            return
-        folder, _, name = prefix.rpartition("/")
-        storage.download(folder, Path(scratch), only=f"{name}.")
-        yield f"{scratch}/{name}"
+        return
+    folder, _, name = prefix.rpartition("/")
+    with storage.local_copy(folder, only=f"{name}.") as copy:
+        yield f"{copy}/{name}"

@@ -7,6 +7,7 @@ Nothing here unpickles: PyTorch's own files are refused. Paths may be in a bucke
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,15 @@ from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.settings import BERT_CONFIG_FILE, CONFIG_FILE, PARAMS_FILE
 from bigbird.manifests import ConversionManifest
 from bigbird.support import integrity
-from bigbird.support.artifacts import MANIFESTS, inside
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
+from bigbird.support.safe_paths import inside
 from bigbird.support.text_files import decode, parse_json_object, shown
 
 SHARDS_FILE = "model.safetensors.index.json"  # Hugging Face's
 BERT_POSITIONS = 512  # of every published BERT; what says nothing of its kind and has no more is one
+TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 # Optimizer slots and counters, of TF1's AdamWeightDecay, Adafactor and BERT's own optimizers.
 _SLOT = re.compile(r"(^|/)(adam_[mv]|Adam(_\d+)?|Adafactor\w*|AdamWeightDecayOptimizer\w*|global_step)(/|$)")
@@ -78,33 +81,63 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
         InputError: nothing there, a pickle, or a file that is not whole.
     """
     path = path.rstrip("/") or path
-    if path.endswith(_PICKLES):
-        raise _pickle(path)
     _check_conversion(path)
-    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
-    if places.exists(f"{prefix}.index"):
-        return _read_tensorflow(prefix, num_heads)
+    files = places.listdir(path) if places.isdir(path) else set()
+    layout = layout_of(path, files, places.exists)
+    if layout == "tensorflow":
+        return _read_tensorflow(_prefix(path), num_heads)
+    if layout == "hugging_face":
+        return _read_hugging_face(path, files, num_heads)
+    if layout == "bigbird":
+        return _read_safetensors(find_weights(path), num_heads)
+    if layout == "safetensors":
+        return _read_safetensors(path, num_heads)
+    newest = _newest_prefix(path, files) if layout == "tensorflow_folder" else None
+    if newest is not None:
+        return _read_tensorflow(newest, num_heads)
     if places.isdir(path):
-        files = places.listdir(path)
-        if SHARDS_FILE in files or (native.MODEL_FILE in files and CONFIG_FILE in files):
-            return _read_hugging_face(path, files, num_heads)
-        if files & {"model.json", native.CHECKPOINTS, native.MODEL_FILE}:
-            return _read_safetensors(find_weights(path), num_heads)
-        newest = _newest_prefix(path, files)
-        if newest is not None:
-            return _read_tensorflow(newest, num_heads)
-        if any(name.endswith(_PICKLES) for name in files):
-            raise _pickle(path)
         raise InputError(
             f"{path}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), or a "
             f"Hugging Face folder ({CONFIG_FILE}, model.safetensors); found {', '.join(sorted(files)[:10]) or 'nothing'}"
         )
-    if path.endswith(".safetensors"):
-        return _read_safetensors(path, num_heads)
     raise InputError(
         f"{path}: no checkpoint there; expected a folder, a .safetensors file, or the prefix of TensorFlow's "
-        f"{prefix}.index and {prefix}.data-00000-of-00001"
+        f"{_prefix(path)}.index and {_prefix(path)}.data-00000-of-00001"
     )
+
+
+Layout = Literal["bigbird", "hugging_face", "safetensors", "tensorflow", "tensorflow_folder"]
+
+
+def layout_of(path: str, files: Collection[str], exists: Callable[[str], bool]) -> Layout | None:
+    """How the files of a checkpoint lie, told by names alone; None where there are none that are read.
+
+    Args:
+        path: as given to `read_checkpoint`, without a slash at its end.
+        files: the names of what lies directly in it; none where it is no folder.
+        exists: tells whether there is a file of a path.
+
+    Raises:
+        InputError: a pickle, or a folder that holds nothing else.
+    """
+    if path.endswith(_PICKLES):
+        raise _pickle(path)
+    if exists(f"{_prefix(path)}.index"):
+        return "tensorflow"
+    if SHARDS_FILE in files or {native.MODEL_FILE, CONFIG_FILE} <= set(files):
+        return "hugging_face"
+    if {MANIFESTS["model"], native.CHECKPOINTS, native.MODEL_FILE} & set(files):
+        return "bigbird"
+    if TF_POINTER in files or any(name.endswith(".index") for name in files):
+        return "tensorflow_folder"
+    if any(name.endswith(_PICKLES) for name in files):
+        raise _pickle(path)
+    return "safetensors" if path.endswith(".safetensors") and exists(path) else None
+
+
+def _prefix(path: str) -> str:
+    """What the names of a TensorFlow checkpoint's files begin with, of which a path may be one."""
+    return re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
 
 
 def find_weights(folder: str) -> str:
@@ -161,8 +194,8 @@ def _newest_prefix(folder: str, files: set[str]) -> str | None:
     """The prefix that the folder's `checkpoint` file names, or that of its only .index file."""
     import tensorflow as tf
 
-    if "checkpoint" in files:
-        with places.readable(folder, only="checkpoint") as plain:
+    if TF_POINTER in files:
+        with places.readable(folder, only=TF_POINTER) as plain:
             state = tf.train.get_checkpoint_state(plain)
         newest = state.model_checkpoint_path if state else ""
         if newest.startswith(f"{plain}/"):

@@ -22,9 +22,10 @@ import tensorflow as tf
 from bigbird.config import DataConfig, Task, replace
 from bigbird.data.record_checks import check_records
 from bigbird.manifests import DatasetManifest
-from bigbird.support.artifacts import MANIFESTS, inside
+from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.paths import plain_path
+from bigbird.support.safe_paths import inside
 from bigbird.tasks.registry import family_of
 
 AUTOTUNE = tf.data.AUTOTUNE

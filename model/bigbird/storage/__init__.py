@@ -7,7 +7,7 @@ refuses: `trouble`.
 """
 
 from bigbird.storage.bucket_lock import locked_in_bucket
-from bigbird.storage.files import create, delete, exists, is_file, open_file, read_bytes, write_bytes
+from bigbird.storage.files import create, delete, delete_objects, exists, is_file, open_file, read_bytes, write_bytes
 from bigbird.storage.listing import Entry, entry_of, fingerprint, list_files, list_names, matches_here, names_in_bucket
 from bigbird.storage.outputs import check_output, holds
 from bigbird.storage.services import (
@@ -17,11 +17,12 @@ from bigbird.storage.services import (
     is_reachable,
     is_remote,
     join,
+    mounted,
     name,
     service_of,
     split,
 )
-from bigbird.storage.transfer import download
+from bigbird.storage.transfer import download, local_copy
 
 __all__ = [
     "FORMS",
@@ -30,6 +31,7 @@ __all__ = [
     "check_output",
     "create",
     "delete",
+    "delete_objects",
     "download",
     "entry_of",
     "exists",
@@ -42,8 +44,10 @@ __all__ = [
     "join",
     "list_files",
     "list_names",
+    "local_copy",
     "locked_in_bucket",
     "matches_here",
+    "mounted",
     "name",
     "names_in_bucket",
     "open_file",

@@ -7,9 +7,7 @@ object anew every few seconds. One that does not change belongs to nobody any mo
 from __future__ import annotations
 
 import json
-import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,7 +22,7 @@ from bigbird.support.errors import InputError, ServiceError
 
 
 @contextmanager
-def locked_in_bucket(folder: str, what: str) -> Iterator[None]:
+def locked_in_bucket(folder: str, what: str) -> Iterator[locks.Held]:
     """Holds the lock of a folder of a bucket while the block runs.
 
     Args:
@@ -32,6 +30,7 @@ def locked_in_bucket(folder: str, what: str) -> Iterator[None]:
         what: who writes it, for others' messages.
 
     Raises:
+        LockLost: at the end of the block: another process has taken the lock over.
         InputError: another process holds it; names the process. Or there is no such bucket.
         ServiceError: the bucket refuses, or cannot be reached.
     """
@@ -39,21 +38,22 @@ def locked_in_bucket(folder: str, what: str) -> Iterator[None]:
         raise InputError(f"{folder}: is a whole bucket; expected a folder in it")
     above, _, name = folder.rstrip("/").rpartition("/")
     place = f"{above}/.{name}.lock"
-    holder = {**locks.this_holder(what), "token": uuid.uuid4().hex}
+    holder = locks.this_holder(what)
     with _told(folder):
         lock = backend(place)
         version = _take(lock, place, folder, holder)
-    ended = threading.Event()
-    last = [version]
-    renewing = threading.Thread(target=_renew, args=(lock, place, holder, last, ended), name="lock", daemon=True)
-    renewing.start()
+
+    def renew(renewals: int) -> None:
+        nonlocal version
+        version = _renewed(lock, place, folder, holder, version, renewals)
+
     try:
-        yield
+        held = locks.Held(renew)
+        with held.renewed():
+            yield held
     finally:
-        ended.set()
-        renewing.join()
         with suppress(ServiceError, OSError), explained(place, writing=True):
-            lock.delete_if(place, last[0])
+            lock.delete_if(place, version)
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _take(lock: Any, place: str, folder: str, holder: dict[str, Any]) -> str:
             expected = ""
             continue
         expected = found.version
-        if _is_holder(other, holder):  # the answer to an earlier attempt was lost
+        if locks.is_holder(other, holder):  # the answer to an earlier attempt was lost
             return expected
         if _is_renewed(place, folder, other, expected):
             raise locks.refusal(folder, other)
@@ -111,19 +111,24 @@ def _content(holder: dict[str, Any], renewals: int) -> bytes:
     return json.dumps({**holder, "renewals": renewals}).encode()
 
 
-def _renew(lock: Any, place: str, holder: dict[str, Any], last: list[str], ended: threading.Event) -> None:
-    renewals = 0
-    while not ended.wait(locks.RENEW_S):
-        renewals += 1
-        with suppress(InputError, ServiceError, OSError), explained(place, writing=True):  # the next time may do
-            try:
-                last[0] = str(lock.write_if(place, _content(holder, renewals), last[0]))
-            except Exception as error:
-                found = entry_of(place) if is_conflict(error) else None
-                if found is None or not _is_holder(locks.parse_holder(read_bytes(place)), holder):
-                    raise
-                last[0] = found.version  # the answer to an earlier attempt was lost, which did renew it
+def _renewed(lock: Any, place: str, folder: str, holder: dict[str, Any], version: str, renewals: int) -> str:
+    """Writes the lock object of a version anew; gives its new version.
 
-
-def _is_holder(found: dict[str, Any], holder: dict[str, Any]) -> bool:
-    return {**found, "renewals": 0} == {**holder, "renewals": 0}
+    Raises:
+        LockLost: it is another's, or gone.
+        ServiceError: the bucket refuses, or cannot be reached.
+    """
+    with explained(place, writing=True):
+        try:
+            return str(lock.write_if(place, _content(holder, renewals), version))
+        except Exception as error:
+            if not (is_conflict(error) or isinstance(error, FileNotFoundError)):
+                raise
+        found = entry_of(place)
+        try:
+            other = locks.parse_holder(read_bytes(place))
+        except InputError:  # it is gone
+            other = {}
+        if found is None or not locks.is_holder(other, holder):
+            raise locks.lost(folder, other)
+        return found.version  # the answer to an earlier attempt was lost, which did renew it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -198,17 +199,28 @@ def delete(paths: list[str]) -> None:
 
 
 def _delete_objects(path: str) -> None:
-    here = backend(path)
     names = [entry.path for entry in list_files(path, marks=True)]
     if not path.endswith("/"):
         names.append(path)
+    delete_objects(names)
+
+
+def delete_objects(addresses: Sequence[str]) -> None:
+    """Deletes objects of one bucket; those that are gone already are of no account.
+
+    Raises:
+        ServiceError: the bucket refuses.
+    """
+    if not addresses:
+        return
+    here = backend(addresses[0])
 
     def delete_one(name: str) -> None:
         with suppress(FileNotFoundError), explained(name, writing=True):
             here.rm_file(name)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(delete_one, names))
+        list(pool.map(delete_one, addresses))
 
 
 def _missing(path: str) -> InputError:

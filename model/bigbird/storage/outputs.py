@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bigbird.storage.services import for_workers, is_remote
-from bigbird.support.artifacts import resolved
 from bigbird.support.errors import InputError
+from bigbird.support.safe_paths import resolved
 
 
 def check_output(target: str, inputs: Sequence[str]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from bigbird.support.errors import InputError
 
-# Vertex AI mounts buckets of Cloud Storage here; remote workers have no such mount.
-_MOUNT = "/gcs/"
+MOUNT = "/gcs"
+"""Where Vertex AI mounts buckets of Cloud Storage; remote workers have no such mount."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,14 @@ def service_of(address: str) -> Service:
 
 def for_workers(path: str) -> str:
     """The name under which other machines find a mounted bucket's file."""
-    return f"gs://{path.removeprefix(_MOUNT)}" if path.startswith(_MOUNT) else path
+    mount = f"{MOUNT}/"
+    return f"gs://{path.removeprefix(mount)}" if path.startswith(mount) else path
+
+
+def mounted(address: str) -> Path | None:
+    """The folder under which a bucket's folder is mounted here; None where it is not."""
+    place = Path(MOUNT, address.removeprefix("gs://"))
+    return place if address.startswith("gs://") and place.is_dir() else None
 
 
 def split(address: str) -> tuple[str, str]:

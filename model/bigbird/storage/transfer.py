@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bigbird.storage.backends import THREADS, backend
 from bigbird.storage.listing import Entry, list_files
+from bigbird.storage.services import service_of
 from bigbird.storage.trouble import explained
 from bigbird.support.errors import InputError
 
 _PART = 32 * 2**20  # bytes of a file that are asked for at once
+
+
+Progress = Callable[[int, list[Entry]], None]
+
+
+@contextmanager
+def local_copy(location: str, *, only: str = "", progress: Progress = lambda *_: None) -> Iterator[Path]:
+    """Yields a temporary folder with what a folder of a bucket holds; it goes with the block. Arguments and errors as `download`."""
+    service_of(location)  # refuses what is no address, before it is asked for anything
+    with tempfile.TemporaryDirectory(prefix="bigbird-") as name:
+        download(location, Path(name), only=only, progress=progress)
+        yield Path(name)
 
 
 def download(
@@ -23,7 +38,7 @@ def download(
     folder: Path,
     *,
     only: str = "",
-    progress: Callable[[int, list[Entry]], None] = lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> None:
     """Copies the objects in a folder of a bucket, and checks sizes and, where the service says them, checksums.
 

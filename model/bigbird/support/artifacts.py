@@ -1,22 +1,18 @@
-"""Folders that stages hand to each other: whole or absent, with a manifest written last, one writer at a time."""
+"""Folders that stages hand to each other: the manifest that is written last makes one whole, and JSON is written in one step."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import re
-import shutil
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bigbird.support import integrity
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts
-from bigbird.support.locks import locked
+from bigbird.support.safe_paths import folder_here
+from bigbird.support.temporary_names import temporary_sibling
 from bigbird.support.text_files import parse_json, read_text
 
 # What each stage, a conversion, a check and the answers to a table leave behind: the manifest that makes its folder whole.
@@ -33,46 +29,11 @@ MANIFESTS = {
 # A run's folder: what marks it, and where its trained model is.
 RUN_RECORD, TRAINED_IN_RUN = "run.json", "train/model"
 
-# What a file system answers that cannot rename a folder; EMFILE is Cloud Storage FUSE's, which Vertex AI mounts at /gcs.
-_NO_RENAME = (errno.EMFILE, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV)
-
-
-def move_folder(source: Path, target: Path, whole: Collection[str] = tuple(MANIFESTS.values())) -> None:
-    """Gives a folder another name, in one step where the file system can; else its files are copied, then deleted.
-
-    Args:
-        source: the folder.
-        target: its new name; absent, or an empty folder.
-        whole: names of the files that make the folder whole; copied last, so that no reader takes half of it for all.
-    """
-    try:
-        os.replace(source, target)
-        return
-    except OSError as error:
-        if error.errno not in _NO_RENAME:
-            raise
-    try:
-        _copy_folder(source, target, whole)
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
-    shutil.rmtree(source)
-
-
-def _copy_folder(source: Path, target: Path, last: Collection[str]) -> None:
-    """Copies contents only: such file systems have no modes or times to set."""
-    target.mkdir(exist_ok=True)
-    for path in sorted(source.iterdir(), key=lambda path: path.name in last):
-        if path.is_dir():
-            _copy_folder(path, target / path.name, last)
-        else:
-            shutil.copyfile(path, target / path.name)
-
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON, replacing `path` in one step so that no reader sees half a file."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_sibling(path)
     try:
         temporary.write_bytes(json_bytes(value))
         os.replace(temporary, path)
@@ -170,156 +131,3 @@ def check_files(
         DamagedError: one is missing, damaged or was changed.
     """
     integrity.check_files(folder, manifest, f"write the {kind} folder again, or restore the file", names)
-
-
-def inside(root: str | os.PathLike[str], name: object, what: str) -> Path:
-    """A path that a file or a setting names, which must lie inside its folder, links followed.
-
-    Args:
-        root: the folder.
-        name: the path inside it.
-        what: what names it, for the message: "best_checkpoint_export_subdir".
-
-    Raises:
-        InputError: it is no relative path, or leads out of the folder.
-    """
-    root = Path(root)
-    if not isinstance(name, str) or not name or "\0" in name or Path(name).is_absolute():
-        raise InputError(f"{what}: is {str(name)[:100]!r}; expected the name of a file or folder inside {root}")
-    path = root / name
-    if (
-        ".." in Path(name).parts
-        or not path.resolve().is_relative_to(root.resolve())
-        or path.resolve() == root.resolve()
-    ):
-        raise InputError(f"{what}: {name[:100]!r} leads out of {root}; expected the name of a file or folder inside it")
-    return path
-
-
-def check_replaceable(folder: str, names: Sequence[str], overwrite: bool) -> None:
-    """Refuses an output folder whose replacement the user did not ask for, or that no stage wrote.
-
-    Args:
-        folder: the output folder, for the message.
-        names: what it holds.
-        overwrite: whether the user asked for its replacement.
-
-    Raises:
-        InputError: it holds files, and `overwrite` is not set or no manifest is among them.
-    """
-    if names and not overwrite:
-        raise InputError(f"{folder}: already holds files; give an empty or new folder, or pass --overwrite")
-    if names and not set(names) & set(MANIFESTS.values()):
-        raise InputError(
-            f"{folder}: holds files but none of {', '.join(MANIFESTS.values())}, so no stage wrote it and "
-            "--overwrite leaves it alone; give an empty or new folder"
-        )
-
-
-@contextmanager
-def new_folder(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Yields a temporary sibling of `target` that becomes `target` if the block succeeds and vanishes if not.
-
-    An empty folder at `target` is replaced (pipeline runners make one). Anything else is kept unless
-    `overwrite`, in which case a stage's old folder goes only once the new one is whole; a folder that no stage
-    wrote, one without a manifest, is never replaced. A link is followed.
-    A mounted volume or the current folder, which could not be replaced, is refused before any work is done, and so is a
-    folder that another process is writing. What a killed process left beside it is deleted.
-
-    Raises:
-        InputError: `target` exists and holds something, cannot be made or replaced, or is being written.
-    """
-    given = target
-    with ExitStack() as stack:
-        try:
-            target = _output_place(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(target, f"the step that writes {target.name}"))
-            remove_left_over(target.parent, target.name)
-            names = [file.name for file in target.iterdir()] if target.is_dir() else []
-        except OSError as error:
-            raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
-        check_replaceable(str(given), names, overwrite)
-        yield from _filled(given, target)
-
-
-def folder_here(given: str | os.PathLike[str], remedy: str) -> Path:
-    """A folder's path; `InputError` for the address of one in a bucket, which `Path` would make a folder "gs:" here of."""
-    if "://" in os.fspath(given):
-        raise InputError(f"{given}: expected a folder of this machine; {remedy}")
-    return Path(given)
-
-
-def resolved(path: str | os.PathLike[str]) -> Path:
-    """A path with links followed, also to what is not there yet; `InputError` where they lead in a circle."""
-    try:
-        return Path(path).resolve()
-    except RuntimeError:
-        raise InputError(
-            f"{path}: is a link that leads back to itself; expected a folder, or a place for a new one"
-        ) from None
-
-
-def _output_place(given: str | os.PathLike[str]) -> Path:
-    """Where a folder is to be written, links followed; `InputError` where none can be replaced."""
-    target = resolved(folder_here(given, "copy it there afterwards"))
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{given}: is a file; expected a folder to write to")
-    if Path.cwd().is_relative_to(target):
-        raise InputError(f"{given}: is the current folder, or one above it; give the output a folder of its own")
-    if os.path.ismount(target):
-        raise InputError(f"{given}: is a mounted volume, which cannot be replaced; give a folder inside it")
-    return target
-
-
-def _filled(given: str | os.PathLike[str], target: Path) -> Iterator[Path]:
-    """Yields the temporary folder, then puts it in its place."""
-    mark = f".{target.name}.{uuid.uuid4().hex[:8]}"
-    temporary, replaced = target.with_name(f"{mark}.tmp"), target.with_name(f"{mark}.old")
-    try:
-        temporary.mkdir()
-    except OSError as error:
-        raise InputError(f"{given}: cannot be made ({error}); give another output folder") from None
-    try:
-        yield temporary
-        if target.is_dir():
-            move_folder(target, replaced)  # a folder that cannot be moved fails here, before anything is deleted
-        move_folder(temporary, target)
-    finally:
-        if replaced.exists() and not target.exists():
-            move_folder(replaced, target)
-        shutil.rmtree(replaced, ignore_errors=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def remove_left_over(parent: Path, name: str | None = None) -> None:
-    """Deletes what killed processes left of folders and files that they were writing; the caller holds the lock.
-
-    What was moved aside when its replacement was about to take its place is put back.
-
-    Args:
-        parent: the folder to look in.
-        name: of the folder that was being written; None for everything in `parent`.
-    """
-    for path in sorted(parent.iterdir()) if parent.is_dir() else ():
-        match = _LEFT_OVER.fullmatch(path.name)
-        if match is None or (name is not None and match["name"] != name):
-            continue
-        target = parent / match["name"]
-        if match["kind"] == "old" and not target.exists():
-            move_folder(path, target)
-        else:
-            delete(path)
-
-
-# How temporary siblings are called: see `new_folder` and `write_json`.
-_LEFT_OVER = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.(?P<kind>tmp|old)", re.DOTALL)
-
-
-def delete(path: Path) -> None:
-    """Deletes a file, a link or a folder with all it holds, as far as it can be."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)

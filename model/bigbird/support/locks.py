@@ -3,6 +3,9 @@
 The lock is an advisory one of the operating system (flock), which ends with its process however that ends. Processes of other
 machines, and file systems that have no such locks between machines (Cloud Storage FUSE), are told by the file itself: its
 holder renews it every few seconds, so a lock file that does not change belongs to nobody any more.
+
+A holder that could not renew its lock for a while, as its machine was suspended or its network away, may have lost it to
+another process. It learns so by `Held.check`, before it writes what makes its folder whole.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bigbird.support.errors import InputError
+from bigbird.support.errors import InputError, ServiceError
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +37,83 @@ _MOST_ATTEMPTS = 100  # after which a file system is taken to number its files a
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of this machine since it started, the same in its containers
 
 
+class LockLost(InputError):
+    """Another process has taken a lock over that this one held."""
+
+
+class Held:
+    """A lock that this process holds.
+
+    Args:
+        renew: renews it, given how often it was renewed, this time included. Raises `LockLost` where another process holds it, and
+            another error where it cannot be renewed now.
+    """
+
+    def __init__(self, renew: Callable[[int], None]):
+        self._renew, self._renewals = renew, 0
+        self._one_at_a_time = threading.Lock()
+        self._lost = ""
+
+    def check(self) -> None:
+        """Renews the lock, so that it is this process' for a while to come. Call it before writing what makes a folder whole.
+
+        Raises:
+            LockLost: another process has taken it over, and writes the folder.
+            ServiceError, OSError: that cannot be found out.
+        """
+        with self._one_at_a_time:
+            if not self._lost:
+                self._renewals += 1
+                try:
+                    self._renew(self._renewals)
+                except LockLost as error:
+                    self._lost = str(error)
+            if self._lost:
+                raise LockLost(self._lost)
+
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renews the lock every few seconds while the block runs.
+
+        Raises:
+            LockLost: it was lost when the block ended; an error that ended it is taken for a consequence, as the other process
+                has replaced and deleted files.
+        """
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(RENEW_S):
+                with suppress(Exception):  # the next time may do; one that is lost is told by `check`
+                    self.check()
+
+        renewing = threading.Thread(target=renew, name="lock", daemon=True)
+        renewing.start()
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, OSError):
+                self._look()
+            if self._lost and not isinstance(error, LockLost):
+                raise LockLost(self._lost) from error
+            raise
+        else:
+            self._look()
+            if self._lost:
+                raise LockLost(self._lost)
+        finally:
+            ended.set()
+            renewing.join()
+
+    def _look(self) -> None:
+        """Finds out whether it was lost, where that can be."""
+        with suppress(LockLost, ServiceError, OSError):
+            self.check()
+
+
 @contextmanager
 def locked(
     folder: str | os.PathLike[str], what: str, *, inside: bool = False, while_held: Callable[[], None] | None = None
-) -> Iterator[None]:
+) -> Iterator[Held]:
     """Holds a folder's lock while the block runs.
 
     Args:
@@ -46,6 +123,7 @@ def locked(
         while_held: called again and again until no other process holds it; None refuses at once.
 
     Raises:
+        LockLost: at the end of the block: another process has taken the lock over.
         InputError: another process holds it; names the process.
         OSError: no lock file can be made there.
     """
@@ -53,18 +131,27 @@ def locked(
     path = folder / ".lock" if inside else folder.with_name(f".{folder.name}.lock")
     descriptor = _take(path, folder) if while_held is None else _take_when_free(path, folder, while_held)
     holder = this_holder(what)
-    ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(descriptor, holder, ended), name="lock", daemon=True)
+
+    def is_ours(found: dict[str, Any] | None) -> bool:
+        """Also where it says nothing, as a full disk has cut it."""
+        return found is not None and (not found or is_holder(found, holder))
+
+    def renew(renewals: int) -> None:
+        found = _found(path)
+        if not is_ours(found):
+            raise lost(folder, found)
+        with suppress(OSError):  # a full disk must not end the work
+            _write(descriptor, holder, renewals)
+
     try:
         _write(descriptor, holder, 0)
-        renewing.start()
-        yield
+        held = Held(renew)
+        with held.renewed():
+            yield held
     finally:
-        ended.set()
-        if renewing.is_alive():
-            renewing.join()
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            if is_ours(_found(path)):
+                path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -75,6 +162,7 @@ def this_holder(what: str) -> dict[str, Any]:
         "process": os.getpid(),
         "host": socket.gethostname(),
         "boot": _boot(),
+        "token": uuid.uuid4().hex,
         "since": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }
 
@@ -161,6 +249,37 @@ def refusal(folder: str | Path, holder: dict[str, Any]) -> InputError:
     )
 
 
+def lost(folder: str | Path, holder: dict[str, Any] | None) -> LockLost:
+    """What to tell who held the lock of a folder.
+
+    Args:
+        folder: the folder.
+        holder: who holds it now; None or empty where nobody does, as that process has ended.
+    """
+    who = "another process, which has ended, or its lock was deleted"
+    if holder:
+        who = (
+            f"{holder.get('what')}, process {holder.get('process')} on {holder.get('host')} since {holder.get('since')}"
+        )
+    return LockLost(
+        f"{folder}: was taken over by {who}; this process did not renew its lock for {WATCH_S:g} s (was the machine suspended, or its "
+        "network away?) and stops. Start it again once the other has ended"
+    )
+
+
+def is_holder(found: dict[str, Any], holder: dict[str, Any]) -> bool:
+    """Whether what a lock says of its holder is of this one, however often it was renewed."""
+    return {**found, "renewals": 0} == {**holder, "renewals": 0}
+
+
+def _found(path: Path) -> dict[str, Any] | None:
+    """Who holds a lock file; empty where that cannot be read from it, None where there is none."""
+    try:
+        return parse_holder(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
 def _read(descriptor: int) -> dict[str, Any]:
     return parse_holder(os.pread(descriptor, 4096, 0))
 
@@ -179,14 +298,6 @@ def _write(descriptor: int, holder: dict[str, Any], renewals: int) -> None:
     os.pwrite(descriptor, content, 0)
     os.ftruncate(descriptor, len(content))
     os.fsync(descriptor)  # for other machines: Cloud Storage FUSE uploads only now
-
-
-def _renew(descriptor: int, holder: dict[str, Any], ended: threading.Event) -> None:
-    renewals = 0
-    while not ended.wait(RENEW_S):
-        renewals += 1
-        with suppress(OSError):  # a full disk must not end the work
-            _write(descriptor, holder, renewals)
 
 
 def _boot() -> str:

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 import uuid
@@ -24,8 +25,9 @@ from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
 from bigbird.support.log import logging_environment
+from bigbird.support.safe_paths import resolved
 from bigbird_pipelines.images import Images
-from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps, stop_step
 from bigbird_pipelines.platforms.platform import Finding
 
 _log = logging.getLogger(__name__)
@@ -199,9 +201,15 @@ def _find(client: Any, image: str) -> None:
 
 
 def _reachable(path: Path) -> Iterator[Path]:
-    """What to mount so that a file, or a folder's files, can be read: also where links lead, as in a download cache."""
+    """What to mount so that a file, or a folder's files, can be read: also where links lead, as in a download cache.
+
+    Raises:
+        InputError: links lead in a circle.
+    """
     yield path
     for place in path.iterdir() if path.is_dir() else (path,):
+        if place.is_symlink():
+            resolved(place)  # in a circle the walk below would have no end
         while place.is_symlink():
             target = place.parent.resolve() / place.readlink()
             place = target.parent.resolve() / target.name
@@ -286,8 +294,8 @@ def _watch(container: Any, log: BinaryIO) -> Ended:
         raise
     try:
         container.wait(timeout=None)
-    except (KeyboardInterrupt, SystemExit):
-        _stop(container)
+    except (KeyboardInterrupt, SystemExit) as error:
+        _stop(container, error)
         raise
     finally:
         copying.join(timeout=INTERRUPT_PATIENCE_S)  # its output ends with the container
@@ -305,12 +313,14 @@ def _told(error: Exception) -> str:
 
 
 def _copy(output: Iterable[tuple[bytes | None, bytes | None]], log: BinaryIO) -> None:
+    """Copies a step's output to its end. Where the disk is full or the terminal gone it is read all the same, or the step would wait."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for out, err in output:
-        log.write((out or b"") + (err or b""))
-        log.flush()
-        if err:
-            sys.stderr.write(decoder.decode(err))
+        with contextlib.suppress(OSError):
+            log.write((out or b"") + (err or b""))
+            log.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(decoder.decode(err or b""))
             sys.stderr.flush()
 
 
@@ -323,14 +333,23 @@ def _without_shell(command: Sequence[str]) -> list[str]:
     return command
 
 
-def _stop(container: Any) -> None:
-    """Interrupts a step, waits for it to tidy up, and ends it."""
+def _stop(container: Any, reason: BaseException) -> None:
+    """Stops a step."""
     import requests
     from docker.errors import DockerException
 
-    for number in ("SIGINT", "SIGKILL"):
-        with contextlib.suppress(DockerException):  # it has ended by itself
-            container.kill(signal=number)
-        with contextlib.suppress(DockerException, requests.exceptions.RequestException, KeyboardInterrupt, SystemExit):
-            container.wait(timeout=INTERRUPT_PATIENCE_S)
-            return
+    def send(number: signal.Signals) -> None:
+        with contextlib.suppress(DockerException, requests.exceptions.RequestException):  # it has ended by itself
+            container.kill(signal=number.name)
+
+    def wait(seconds: float | None) -> bool:
+        try:
+            container.wait(timeout=seconds)
+        except (
+            DockerException,
+            requests.exceptions.RequestException,
+        ):  # it has not ended, or the engine cannot be asked
+            return False
+        return True
+
+    stop_step(send, wait, reason)

@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -207,7 +208,8 @@ class KubeflowService:
                 f"--time-zone {timing.time_zone}: Kubeflow reads every schedule in the time zone of its controller, UTC unless "
                 "CRON_SCHEDULE_TIMEZONE says otherwise there; expected UTC, and the hours in it"
             )
-        if timing.cron.split()[4].strip() in ("7", "0-7", "1-7"):
+        ranges = re.sub(r"/\d+", "", timing.cron.split()[4])  # a step may be larger than a day's number
+        if any(int(day) > 6 for day in re.findall(r"\d+", ranges)):
             raise InputError(
                 f"--cron {timing.cron!r}: Kubeflow counts the days of the week from 0 to 6; write Sunday as 0"
             )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
-from bigbird_pipelines.platforms.local_steps import INTERRUPT_PATIENCE_S, Ended, PipelineSteps
+from bigbird_pipelines.platforms.local_steps import Ended, PipelineSteps, stop_step
 
 # What the four stages import, and the distribution to name when it is absent.
 REQUIRED = {
@@ -73,19 +73,26 @@ def execute(command: Sequence[str], environment: Mapping[str, str], log: BinaryI
     )
     try:
         return Ended(process.wait())
-    except BaseException:
-        _stop(process)
+    except BaseException as error:
+        _stop(process, error)
         raise
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Interrupts a step and everything it started, waits for it to tidy up, and ends what remains."""
-    for number, patience in ((signal.SIGINT, INTERRUPT_PATIENCE_S), (signal.SIGKILL, None)):
+def _stop(process: subprocess.Popen[bytes], reason: BaseException) -> None:
+    """Stops a step and everything it started."""
+
+    def send(number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt, SystemExit):
-            process.wait(patience)
-            return
+
+    def wait(seconds: float | None) -> bool:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    stop_step(send, wait, reason)
 
 
 def _command_with_this_python(full_command: list[str], executable: str) -> list[str]:

@@ -221,7 +221,11 @@ def _image(cloud: _Cloud, settings: TeamSettings, stage: str, image: str, push: 
     host, _, path = image.partition("/")
     if not host.endswith("-docker.pkg.dev"):
         return Finding(check, None, f"{image}: lies in no Artifact Registry, so it is not looked up", push)
-    name, reference = path.split("@", 1) if "@" in path else path.rsplit(":", 1)
+    tagged, _, digest = path.partition("@")
+    name, _, tag = tagged.partition(":")
+    reference = digest or tag
+    if not reference:
+        return Finding(check, False, f"{image}: names no tag or digest, so it may be other code tomorrow", push)
     base = settings.api_endpoint if settings.api_endpoint.startswith("http://") else f"https://{host}"
     status, answer = cloud(
         base, "GET", f"/v2/{name}/manifests/{quote(reference, safe=':')}", headers={"Accept": _MANIFESTS}

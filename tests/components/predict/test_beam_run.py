@@ -1,7 +1,5 @@
 """Answering on Beam where it goes wrong: what a worker finds reaches the user as it is. Nothing here loads a model."""
 
-import threading
-
 import pytest
 
 from bigbird.support.console import Progress
@@ -61,21 +59,3 @@ def test_a_bug_keeps_its_traceback_though_an_earlier_start_failed(answer, files,
     monkeypatch.setattr(beam_run, "answer_shards", fail)
     with pytest.raises(Exception, match="ZeroDivisionError"):
         answer()
-
-
-def test_a_look_that_fails_does_not_end_the_looks():
-    looks, shown = [], threading.Event()
-
-    def answered():
-        looks.append(1)
-        if len(looks) < 3:
-            raise ServiceError("gs://b: cannot be reached")
-        return 2
-
-    class Shows:
-        def update(self, done, detail):
-            assert done == 2
-            shown.set()
-
-    with beam_run._watched(answered, Shows(), 0.001):
-        assert shown.wait(10)

@@ -257,6 +257,24 @@ def test_two_commands_do_not_write_one_folder(classified, table, tmp_path):
         predict(str(classified / "saved_model"), table(5), str(tmp_path / "out"))
 
 
+def test_answers_of_a_job_that_another_process_has_taken_over_are_not_put_in_place(
+    classified, table, tmp_path, monkeypatch
+):
+    from bigbird.support.locks import LockLost
+    from bigbird_components.predict import predict as module
+
+    answer_shards = module.answer_shards
+
+    def taken_over(place, shards, told):
+        answer_shards(place, shards, told)
+        (tmp_path / ".out.lock").write_text('{"what": "bigbird predict", "process": 1, "host": "elsewhere"}')
+
+    monkeypatch.setattr(module, "answer_shards", taken_over)
+    with pytest.raises(LockLost, match="out: was taken over by bigbird predict, process 1 on elsewhere"):
+        predict(str(classified / "saved_model"), table(5), str(tmp_path / "out"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["work"]
+
+
 # ---------------------------------------------------------------------------------------------------------- Beam
 
 

@@ -1,15 +1,21 @@
 """From a bucket into a bucket, on servers that others wrote: the bytes are those of folders here."""
 
 import gzip
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bigbird import storage
+from bigbird.support import locks
 from bigbird.support.errors import InputError
 from bigbird.tasks.tables.files import find_tables, table_storage
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.tasks.triviaqa.family import _evidence_folder
+from bigbird_components.preprocess import preprocess as stage_module
 from bigbird_components.preprocess import storage as stage_storage
 from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.preprocess.reading import find_sources
@@ -78,7 +84,72 @@ def test_what_an_interrupted_run_left_in_its_folder_of_work_is_replaced(bucket):
     for path in left:
         storage.write_bytes(path, b"")
     with output_folder(f"{bucket}/new", overwrite=False):
-        assert storage.list_files(f"{bucket}/new", marks=True) == []
+        assert [entry.path for entry in storage.list_files(f"{bucket}/new", marks=True)] == [
+            f"{bucket}/new/work/unfinished.txt"
+        ]
+    assert storage.list_files(f"{bucket}/new", marks=True) == []
+
+
+KILLED = """
+import os, signal, sys
+from bigbird_components.preprocess import storage
+with storage.output_folder(sys.argv[1], overwrite=False) as (folder, _):
+    for name in ("vocab.model", "train-00000-of-00002.tfrecord", "validation.examples.jsonl", "work/done/train-00000-of-00002.tfrecord.json"):
+        storage.write_bytes(storage.join(folder, name), b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_killed_run_left_is_replaced_and_files_of_others_beside_it_never(bucket, monkeypatch, overwrite):
+    monkeypatch.setattr(locks, "WATCH_S", 0.5)
+    table, output = f"{bucket}/tables/rows.csv", f"{bucket}/killed-{overwrite}/dataset"
+    storage.write_bytes(table, TABLE.encode())
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", KILLED, output], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = storage.list_files(output)
+    assert len(left) == 5
+    storage.write_bytes(f"{output}/notes.txt", b"mine")
+    with pytest.raises(InputError, match=r"dataset: is what .* killed left, and holds notes\.txt besides"):
+        make(table, output, overwrite=overwrite)
+    assert [entry.path for entry in storage.list_files(output)] == sorted(
+        [f"{output}/notes.txt", *(entry.path for entry in left)]
+    )
+    storage.delete([f"{output}/notes.txt"])
+    make(table, output, overwrite=overwrite)
+    names = storage.list_names(output, folders=True)
+    assert "dataset.json" in names and "work" not in names and "train-00000-of-00002.tfrecord" not in names
+
+
+def test_what_another_process_has_taken_over_is_neither_made_whole_nor_deleted(bucket, monkeypatch):
+    """As after a machine was suspended. The emulator of Cloud Storage takes no conditions, so that its locks are never lost."""
+    if bucket.startswith("gs://"):
+        pytest.skip("the emulator takes no conditions")
+    table, output, theirs = f"{bucket}/tables/rows.csv", f"{bucket}/taken/dataset", b'{"what": "preprocessing"}'
+    storage.write_bytes(table, TABLE.encode())
+    really = stage_module.run_shards
+
+    def taken_over(*arguments):
+        really(*arguments)
+        storage.write_bytes(f"{bucket}/taken/.dataset.lock", theirs)
+
+    monkeypatch.setattr(stage_module, "run_shards", taken_over)
+    with pytest.raises(locks.LockLost, match="dataset: was taken over by preprocessing"):
+        make(table, output)
+    assert storage.read_bytes(f"{bucket}/taken/.dataset.lock") == theirs
+    names = storage.list_names(output, folders=True)
+    assert "dataset.json" not in names and "work" in names and "vocab.model" in names
+
+
+def test_files_without_the_mark_are_not_taken_for_an_interrupted_runs(bucket):
+    for name in ("work/train.examples.jsonl", "train-00000-of-00001.tfrecord"):
+        storage.write_bytes(f"{bucket}/other/{name}", b"mine")
+    storage.write_bytes(f"{bucket}/file/work", b"mine")
+    for folder in ("other", "file"):
+        with pytest.raises(InputError, match="no stage wrote it"):
+            output_folder(f"{bucket}/{folder}", overwrite=True).__enter__()
+    assert len(storage.list_files(f"{bucket}/other")) == 2 and storage.read_bytes(f"{bucket}/file/work") == b"mine"
 
 
 def test_the_official_files_of_a_task_are_found_below_the_folder_that_is_given(bucket):

@@ -8,11 +8,11 @@ import pytest
 
 from bigbird.manifests import DatasetManifest
 from bigbird.serving.saved_model import Predictor
+from bigbird.storage import services
 from bigbird.support.artifacts import read_json, write_manifest
 from bigbird.support.errors import InputError, ServiceError
 from bigbird.support.integrity import content
 from bigbird.tasks.metrics import accuracy
-from bigbird_components.register import model_files
 from bigbird_components.register.answers import measure
 from bigbird_components.register.register import register
 from tests.components.register.conftest import arguments
@@ -116,7 +116,7 @@ def test_a_mounted_bucket_is_read_where_it_is(champion, newer, classified, tmp_p
     given, expected = newer
     (tmp_path / "gcs/bucket/champion").mkdir(parents=True)
     (tmp_path / "gcs/bucket/champion/saved_model").symlink_to(classified / "saved_model")
-    monkeypatch.setattr(model_files, "MOUNT", tmp_path / "gcs")
+    monkeypatch.setattr(services, "MOUNT", str(tmp_path / "gcs"))
     registration = register(**given)
     assert registration["champion"]["value"] == round(expected, 6) and registration["default"]
     assert not champion.asked("/storage/")

@@ -1,6 +1,8 @@
 """What is damaged is named and never used, and a folder has one writer."""
 
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,12 +12,12 @@ from bigbird.checkpoints import native
 from bigbird.config import load_experiment
 from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.errors import DamagedError, InputError
-from bigbird.support.locks import locked
+from bigbird.support.locks import LockLost, locked
 from bigbird_components.train.train import train
 
 
-def _train(tree, dataset, model_dir):
-    return train(load_experiment("bigbird/glue", overrides=[tree]), model_dir, dataset=str(dataset))
+def _train(tree, dataset, model_dir, mode="train_and_eval"):
+    return train(load_experiment("bigbird/glue", overrides=[tree]), model_dir, mode, dataset=str(dataset))
 
 
 def _flip(file, place=-3):
@@ -155,11 +157,31 @@ def test_what_a_kill_while_writing_or_pruning_leaves_is_removed(copied):
     shutil.copytree(steps / "step-00000004", steps / "step-00000002")
     (steps / "step-00000002/state.json").unlink()
     (model / ".history.json.0123abcd.tmp").write_text("[")
-    (model / "best").rename(model / ".best.old")  # killed between moving it aside and putting the new one there
+    (model / "best").rename(
+        model / ".best.0123abcd.old"
+    )  # killed between moving it aside and putting the new one there
     _train(tree, dataset, model)
     assert sorted(path.name for path in steps.iterdir()) == [f"step-{step:08d}" for step in (4, 8, 12)]
     assert not [path.name for path in model.iterdir() if path.name.startswith(".")]
     native.check_checkpoint(model / "best")
+
+
+def test_training_and_a_continuous_validation_beside_it_leave_each_others_unfinished_files(copied):
+    tree, dataset, model, _ = copied
+    of_training = [model / "checkpoints/.step-00000016.0123abcd.tmp", model / ".history.json.0123abcd.tmp"]
+    of_validation = [model / ".best.0123abcd.tmp", model / ".validation.json.0123abcd.tmp"]
+
+    def left():
+        return [path.name for path in (*of_training, *of_validation) if path.exists()]
+
+    for path in (*of_training, *of_validation):
+        path.mkdir() if path.name.startswith((".step", ".best")) else path.write_text("[")
+    _train(tree, dataset, model, "train")
+    assert left() == [path.name for path in of_validation]
+    for path in of_training:
+        path.mkdir()
+    _train(tree, dataset, model, "continuous_eval")
+    assert left() == [path.name for path in of_training]
 
 
 @pytest.mark.slow
@@ -182,6 +204,26 @@ def test_a_second_training_of_a_folder_is_refused_and_names_the_first(copied):
     with locked(model, "training", inside=True):
         with pytest.raises(InputError, match=r"model: is being written by training, process \d+ on"):
             _train(tree, dataset, model)
+
+
+def test_a_training_that_lost_its_lock_writes_no_checkpoint(trained, tmp_path):
+    """As after a machine was suspended, while another one took the folder over."""
+    tree, dataset, _ = trained
+    lock, other = tmp_path / "model/.lock", '{"what": "training", "process": 1, "host": "elsewhere"}'
+
+    def take_over():
+        until = time.monotonic() + 60
+        while not (lock.exists() and lock.read_text()) and time.monotonic() < until:
+            time.sleep(0.01)
+        lock.write_text(other)
+
+    taking = threading.Thread(target=take_over)
+    taking.start()
+    with pytest.raises(LockLost, match=r"model: was taken over by training, process 1 on elsewhere"):
+        _train(tree, dataset, tmp_path / "model")
+    taking.join()
+    assert native.list_checkpoints(tmp_path / "model") == [] and lock.read_text() == other
+    assert not {"best", "model.json"} & {path.name for path in (tmp_path / "model").iterdir()}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import pytest
 
-from bigbird_pipelines.platforms.docker.containers import _ACCESS, _access_to_buckets
+from bigbird.support.errors import InputError
+from bigbird_pipelines.images import Images
+from bigbird_pipelines.platforms.docker.containers import _ACCESS, Containers, _access_to_buckets, _copy, _reachable
 
 BOTH = ["sh", "-ec", "...", "--executor_input", '{"data": "gs://bucket/a.csv", "vocabulary": "s3://bucket/vocab.txt"}']
 
@@ -55,3 +57,24 @@ def test_a_step_that_names_no_bucket_gets_nothing_and_one_that_does_only_what_is
     assert _access_to_buckets(["python3", "--data", "/data/table.csv"]) == ({}, [])
     assert _access_to_buckets(["python3", "--data", "s3://bucket/table.csv"]) == ({"AWS_ACCESS_KEY_ID": "given"}, [])
     assert _access_to_buckets(["python3", "--data", "gs://bucket/table.csv"]) == ({"GOOGLE_CLOUD_PROJECT": "given"}, [])
+
+
+def test_what_links_lead_to_is_mounted_and_links_in_a_circle_are_told(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "real").write_text("found")
+    (data / "first").symlink_to("../second")
+    (tmp_path / "second").symlink_to("real")
+    assert list(_reachable(data)) == [data, tmp_path / "second", tmp_path / "real"]
+    (data / "a").symlink_to("b")
+    (data / "b").symlink_to("a")
+    for path, named in ((data, "data/[ab]"), (data / "a", "data/a")):
+        with pytest.raises(InputError, match=rf"{named}: is a link that leads back to itself"):
+            Containers(Images.named(tag="x"), [path])
+
+
+def test_a_steps_output_is_read_to_its_end_on_a_full_disk(capsys):
+    output = iter([(b"out", None), (None, b"told "), (b"x", "später\n".encode()[:4]), (None, "später\n".encode()[4:])])
+    with open("/dev/full", "wb", buffering=0) as full:
+        _copy(output, full)
+    assert list(output) == [] and capsys.readouterr().err == "told später\n"

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kfp import dsl
 
 from bigbird.support.log import configure_logging
 from bigbird_pipelines.platforms import local_steps
+from bigbird_pipelines.platforms.local import processes
 from bigbird_pipelines.platforms.local.processes import Processes
 
 ROOT = Path(__file__).parents[3]
@@ -229,3 +231,57 @@ def test_an_interruption_stops_the_step_and_leaves_nothing_half_written(tmp_path
         os.kill(step, 0)
     assert (folder / "wait/tidied").exists()
     assert not (folder / "wait/model").exists()
+
+
+STOPPING = """
+import signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGINT, lambda *_: time.sleep(float(sys.argv[1])) or Path(sys.argv[2]).touch() or sys.exit(130))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def _interrupted_step(tmp_path, takes, signals):
+    """Sends this process signals while a step runs that takes so many seconds to stop.
+
+    Gives whether the step had its time, what ended the wait for it, and the seconds from the first signal on.
+    """
+    log, tidied, since = tmp_path / "log", tmp_path / "tidied", []
+
+    def send():
+        until = time.monotonic() + 60
+        while not (log.exists() and log.read_text()) and time.monotonic() < until:
+            time.sleep(0.01)
+        since.append(time.monotonic())
+        for pause, number in signals:
+            time.sleep(pause)
+            os.kill(os.getpid(), number)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    with log.open("wb") as file, local_steps._stopped_in_good_order():
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
+            processes.execute([sys.executable, "-c", STOPPING, str(takes), str(tidied)], {}, file)
+        seconds = time.monotonic() - since[0]
+    sending.join()
+    return tidied.exists(), ended.type, seconds
+
+
+def test_after_ctrl_c_a_step_has_as_long_as_it_takes_to_stop(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(local_steps, "INTERRUPT_PATIENCE_S", 0.2)
+    monkeypatch.setattr(local_steps, "TELL_AFTER_S", 0.1)
+    assert _interrupted_step(tmp_path, 2, [(0, signal.SIGINT)])[:2] == (True, KeyboardInterrupt)
+    assert "press Ctrl-C again to end it at once" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_ends_a_step_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(local_steps, "TELL_AFTER_S", 0.1)
+    tidied, ended, seconds = _interrupted_step(tmp_path, 30, [(0, signal.SIGINT), (1, signal.SIGINT)])
+    assert (tidied, ended) == (False, KeyboardInterrupt) and seconds < 15
+
+
+def test_after_sigterm_a_step_has_a_limited_time_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(local_steps, "INTERRUPT_PATIENCE_S", 0.5)
+    tidied, ended, seconds = _interrupted_step(tmp_path, 30, [(0, signal.SIGTERM)])
+    assert (tidied, ended) == (False, SystemExit) and seconds < 15
