@@ -23,8 +23,8 @@ import click
 import results
 import script
 
-from bigbird.support.console import format_duration
 from bigbird.support.errors import InputError
+from bigbird.support.progress import format_duration
 from bigbird.version import revision
 
 HERE = Path(__file__).parent

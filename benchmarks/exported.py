@@ -26,7 +26,8 @@ import fresh
 import samples
 import script
 
-from bigbird.support.console import Progress, load_tensorflow
+from bigbird.support.progress import Progress
+from bigbird.support.tensorflow_start import load_tensorflow
 
 BATCH, MAX_LENGTH = 32, 1024
 DOCUMENT_WORDS = 720  # about 1,000 pieces

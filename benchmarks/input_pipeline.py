@@ -259,7 +259,7 @@ def input_alone(dataset: str, scratch: Path, demand: float) -> None:
 @click.option("--turns", default=2, show_default=True, help="Times that each length is measured.")
 def main(data: str | None, vocabulary: str | None, turns: int) -> None:
     """Measure epochs in buckets against padded ones."""
-    from bigbird.support.console import load_tensorflow
+    from bigbird.support.tensorflow_start import load_tensorflow
 
     load_tensorflow()
     with tempfile.TemporaryDirectory(prefix="bigbird-") as folder:

@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 import script
 
-from bigbird.support.console import load_tensorflow
+from bigbird.support.tensorflow_start import load_tensorflow
 
 WORDS = "the old red mill stands by a river and birds fly over green fields while rain falls softly again".split()
 

@@ -26,7 +26,7 @@ import click
 import samples
 import script
 
-from bigbird.support.console import Progress
+from bigbird.support.progress import Progress
 
 ROOT = Path(__file__).parents[1]
 CORES = 2

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bigbird.support.console import run_command
+from bigbird.support.commands import run_command
 
 
 def run(command: click.Command) -> None:

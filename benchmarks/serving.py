@@ -31,7 +31,8 @@ import fresh
 import samples
 import script
 
-from bigbird.support.console import Progress, load_tensorflow
+from bigbird.support.progress import Progress
+from bigbird.support.tensorflow_start import load_tensorflow
 
 ROOT = Path(__file__).parents[1]
 SEED = 7

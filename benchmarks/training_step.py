@@ -23,7 +23,7 @@ from typing import Any
 import click
 import script
 
-from bigbird.support.console import Progress
+from bigbird.support.progress import Progress
 
 HERE = Path(__file__).parent
 PEERS = HERE.parent / "build" / "peers"

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bigbird.support.console import explained
+from bigbird.support.commands import explained
 from bigbird.support.errors import InputError, ServiceError
 
 _log = logging.getLogger(__name__)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from bigbird.support.addresses import without_passwords
-from bigbird.support.console import EXIT_INTERRUPTED, explained, load_tensorflow, stoppable
+from bigbird.support.commands import EXIT_INTERRUPTED, explained, stoppable
 from bigbird.support.log import configure_logging
 from bigbird.support.scratch import scratch_folder
+from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_components.lifeline import end_with_starter
 
 # Where a failed stage leaves {"message": ...}, if its runner asks for it; the local runner does.

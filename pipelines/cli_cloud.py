@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bigbird.support.console import run_command
+from bigbird.support.commands import run_command
 from bigbird.support.errors import InputError
 from bigbird_components.command_line import Command, flag
 from bigbird_components.table_flags import table_options

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bigbird.checkpoints.names import TARGETS
-from bigbird.support.console import run_command
+from bigbird.support.commands import run_command
 from bigbird.support.errors import InputError
 from bigbird.tasks.registry import samples
 from bigbird_components.command_line import Command, flag

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bigbird.support.console import run_command
+from bigbird.support.commands import run_command
 from bigbird.support.errors import InputError
 from bigbird.tasks.table_options import COMMON
 from bigbird_components.command_line import Command

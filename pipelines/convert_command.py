@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bigbird.support.console import load_tensorflow
+from bigbird.support.tensorflow_start import load_tensorflow
 
 
 def convert_command(source: str, output: Path, to: Any, **options: Any) -> None:

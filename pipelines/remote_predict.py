@@ -10,8 +10,8 @@ from typing import Any
 
 from bigbird import storage
 from bigbird.support.addresses import without_passwords
-from bigbird.support.console import format_duration
 from bigbird.support.errors import InputError, ServiceError, ServiceUnreachable
+from bigbird.support.progress import format_duration
 from bigbird.tasks.tables.files import TableStorage, find_tables
 from bigbird.tasks.tables.section import TableFormat
 from bigbird_components.model_names import REGISTRY

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bigbird.support.addresses import without_passwords
-from bigbird.support.console import EXIT_CODES, EXIT_DOES_NOT_FIT, format_duration
+from bigbird.support.commands import EXIT_CODES, EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError, ServiceUnreachable
+from bigbird.support.progress import format_duration
 from bigbird_components.runs import Run, Step
 from bigbird_pipelines.platforms.platform import Placement
 from bigbird_pipelines.platforms.service import PipelineService

@@ -233,10 +233,10 @@ def test_the_keys_page_has_every_key_once_with_type_default_and_meaning():
 
 
 def test_the_exit_codes_page_has_the_codes():
-    from bigbird.support import console
+    from bigbird.support import commands
 
     text = (ROOT / "docs/reference/exit_codes.md").read_text(encoding="utf-8")
-    codes = {value for name, value in vars(console).items() if name.startswith("EXIT_") and isinstance(value, int)}
+    codes = {value for name, value in vars(commands).items() if name.startswith("EXIT_") and isinstance(value, int)}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE)} == codes | {0, 1}
 
 

@@ -181,7 +181,7 @@ def _environment() -> dict[str, str]:
 
 LIGHT = (
     "bigbird", "bigbird.manifests",
-    "bigbird.support.artifacts", "bigbird.config", "bigbird.support.console", "bigbird.records.features", "bigbird.support.paths", "bigbird.reports.report", "bigbird.serving.saved_model",
+    "bigbird.support.artifacts", "bigbird.config", "bigbird.support.commands", "bigbird.support.progress", "bigbird.support.tensorflow_start", "bigbird.records.features", "bigbird.support.paths", "bigbird.reports.report", "bigbird.serving.saved_model",
     "bigbird.tasks.classification.dataset", "bigbird.tasks.official_files", "bigbird.tasks.classification.glue.family", "bigbird.tasks.pretraining.family", "bigbird.tasks.registry",
     "bigbird.serving.model_facts", "bigbird.storage", "bigbird.tasks.squad.family", "bigbird.tasks.token_labels.dataset", "bigbird.tasks.token_labels.family", "bigbird.tasks.token_labels.report", "bigbird.tasks.token_labels.scoring", "bigbird.tasks.triviaqa.family", "bigbird.text.vocabulary",
     "bigbird.tasks.classification.baselines", "bigbird.tasks.classification.decisions", "bigbird.tasks.classification.intervals",

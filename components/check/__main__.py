@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bigbird.support.console import run_command
+from bigbird.support.commands import run_command
 from bigbird.tasks.registry import checked_task_names
 from bigbird_components.command_line import Command
 from bigbird_components.table_flags import data_section, table_options

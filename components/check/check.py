@@ -24,9 +24,9 @@ from bigbird.manifests import (
     TextLengths,
 )
 from bigbird.storage import check_output, is_remote, join
-from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import ChecksFailed, InputError
 from bigbird.support.new_folders import new_folder
+from bigbird.support.progress import Progress, format_duration
 from bigbird.support.text_files import shown
 from bigbird.tasks.raw_input import Inputs
 from bigbird.tasks.registry import answering_family, checked_task_names, data_section_keys, family_of_task

@@ -7,7 +7,8 @@ from typing import Literal
 import click
 
 from bigbird.manifests import EvaluationManifest
-from bigbird.support.console import load_tensorflow, run_command
+from bigbird.support.commands import run_command
+from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_components.command_line import Command
 from bigbird_components.evaluate.wording import interval_words, lower_is_better, verdict, with_interval
 

@@ -13,9 +13,9 @@ from bigbird.layers.types import Tensor
 from bigbird.manifests import DatasetManifest, EvaluationManifest, ModelManifest
 from bigbird.scoring import Scorer
 from bigbird.storage import check_output
-from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import InputError
 from bigbird.support.new_folders import new_folder
+from bigbird.support.progress import Progress, format_duration
 from bigbird.support.text_files import shown
 from bigbird.tasks.evaluation import Evaluation
 from bigbird.tasks.family import AnsweringFamily

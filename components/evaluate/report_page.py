@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bigbird.manifests import DatasetManifest, EvaluationManifest, ModelManifest
 from bigbird.reports import report
-from bigbird.support.console import format_duration
+from bigbird.support.progress import format_duration
 from bigbird.tasks.evaluation import Evaluation
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bigbird.support.console import load_tensorflow, run_command
+from bigbird.support.commands import run_command
+from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_components.command_line import Command
 
 

@@ -12,8 +12,8 @@ from bigbird.manifests import DatasetManifest, SavedModelManifest, SignatureFact
 from bigbird.serving.saved_model import as_recorded
 from bigbird.storage import check_output
 from bigbird.support.artifacts import write_json
-from bigbird.support.console import hidden_native_stderr
 from bigbird.support.errors import InputError
+from bigbird.support.native_stderr import hidden_native_stderr
 from bigbird.support.new_folders import new_folder
 from bigbird.support.paths import plain_path
 from bigbird.version import provenance

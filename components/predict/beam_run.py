@@ -10,8 +10,10 @@ from typing import Any
 import apache_beam as beam
 
 from bigbird import storage
-from bigbird.support.console import EXIT_CODES, EXIT_INPUT, Progress, explained, hidden_native_stderr
+from bigbird.support.commands import EXIT_CODES, EXIT_INPUT, explained
 from bigbird.support.errors import InputError, ServiceError
+from bigbird.support.native_stderr import hidden_native_stderr
+from bigbird.support.progress import Progress
 from bigbird_components.beam_options import is_local, local_runner, quiet_beam, told_failures
 from bigbird_components.predict.answering import JobFiles, answer_shards, outcome_name
 from bigbird_components.predict.rows import RowRange

@@ -27,10 +27,10 @@ from bigbird import storage
 from bigbird.manifests import DatasetManifest, PredictionsManifest
 from bigbird.serving.model_facts import ModelFacts, read_facts
 from bigbird.support.artifacts import json_bytes
-from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.integrity import Facts, facts_of_file
 from bigbird.support.locks import Held, locked
+from bigbird.support.progress import Progress, format_duration
 from bigbird.support.text_files import amount, shown
 from bigbird.tasks.tables.files import LOCAL, Table, TableStorage, find_tables
 from bigbird.tasks.tables.reading import column_names

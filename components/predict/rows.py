@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import HashingFile
+from bigbird.support.progress import Progress
 from bigbird.tasks.records import BadRecords, name_of
 from bigbird.tasks.tables.files import Table, TableStorage
 from bigbird.tasks.tables.problems import Mistakes, quoted_name

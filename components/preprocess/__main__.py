@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bigbird.support.console import run_command
+from bigbird.support.commands import run_command
 from bigbird.tasks.registry import task_names
 from bigbird_components.command_line import Command
 from bigbird_components.table_flags import OPTIONS, data_section, table_options

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bigbird.support.console import hidden_native_stderr
+from bigbird.support.native_stderr import hidden_native_stderr
 from bigbird_components import beam_options
 from bigbird_components.beam_options import is_local, local_runner, quiet_beam, told_failures
 from bigbird_components.preprocess.local_shards import processes_for, shard_progress

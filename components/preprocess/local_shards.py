@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from bigbird.support.console import Progress
+from bigbird.support.progress import Progress
 from bigbird_components.preprocess import storage
 from bigbird_components.preprocess.worker_pool import Workers
 from bigbird_components.watching import watching

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts, HashingFile
+from bigbird.support.progress import Progress
 from bigbird.tasks.family import TaskFamily
 from bigbird.tasks.official_files import official_files
 from bigbird.tasks.raw_input import Inputs, Item, Reading, Source

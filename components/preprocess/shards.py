@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bigbird.records import features
-from bigbird.support.console import explained
+from bigbird.support.commands import explained
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import Facts, HashingFile
 from bigbird.tasks.preprocessing import LineRange, Preprocessing

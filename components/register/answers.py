@@ -11,8 +11,8 @@ import numpy as np
 from bigbird.manifests import DatasetManifest
 from bigbird.scoring import read_examples
 from bigbird.serving.saved_model import Predictor
-from bigbird.support.console import Progress, format_duration
 from bigbird.support.errors import InputError
+from bigbird.support.progress import Progress, format_duration
 from bigbird.tasks.registry import answering_family
 
 BATCH = 16  # examples sent to the model at once

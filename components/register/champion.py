@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError, ServiceError
+from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_components.register.challenger import Challenger
 from bigbird_components.register.labels import label_value, metric_label, metric_of, rounded
 from bigbird_components.register.model_files import local_folder

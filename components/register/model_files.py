@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bigbird import storage
-from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
+from bigbird.support.progress import Progress
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bigbird.support.console import run_command
+from bigbird.support.commands import run_command
 from bigbird_components.command_line import Command
 
 

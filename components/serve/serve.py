@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from bigbird.manifests import SavedModelManifest
 from bigbird.serving.saved_model import Predictor, named_probabilities
-from bigbird.support.console import load_tensorflow
 from bigbird.support.scratch import delete_scratch_folders
+from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_components.serve.app import ServerState, build_app
 from bigbird_components.serve.batching import Answer, Batcher, Example
 from bigbird_components.serve.connection import Clients

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from bigbird.config import load_experiment
-from bigbird.support.console import load_tensorflow, run_command
+from bigbird.support.commands import run_command
+from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird.tasks.registry import experiment_types
 from bigbird_components.command_line import Command
 

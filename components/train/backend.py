@@ -24,7 +24,7 @@ def check_backend(name: str) -> None:
     found = keras.backend.backend()
     if found != name:
         raise InputError(
-            f"runtime.backend is {name} but Keras was imported with {found} in this process; call bigbird.support.console."
+            f"runtime.backend is {name} but Keras was imported with {found} in this process; call bigbird.support.tensorflow_start."
             f"load_tensorflow({name!r}) before anything imports Keras, or start Python with KERAS_BACKEND={name}"
         )
 

@@ -26,7 +26,7 @@ def train_component(image: str) -> BaseComponent:
         from typing import Any
 
         from bigbird.config.overrides import join_overrides
-        from bigbird.support.console import load_tensorflow
+        from bigbird.support.tensorflow_start import load_tensorflow
         from bigbird_components.run_configuration import resolve_experiment
         from bigbird_components.stage import run_stage
 

@@ -11,8 +11,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from bigbird.config import RuntimeConfig
-from bigbird.support.console import hidden_native_stderr
 from bigbird.support.errors import InputError
+from bigbird.support.native_stderr import hidden_native_stderr
 from bigbird_components.train.jax_update import AXIS
 from bigbird_components.train.workers import configured_workers
 

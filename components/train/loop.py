@@ -16,8 +16,8 @@ from bigbird.checkpoints import native
 from bigbird.config import TrainerConfig
 from bigbird.layers.types import Tensor
 from bigbird.optimization import WarmupDecay
-from bigbird.support.console import Progress
 from bigbird.support.errors import TrainingDiverged
+from bigbird.support.progress import Progress
 from bigbird.support.text_files import amount
 from bigbird_components.train.input_wait import InputWait, waited
 from bigbird_components.train.interruption import Interrupted, Interruption

@@ -20,10 +20,10 @@ from bigbird.manifests import ModelManifest
 from bigbird.optimization import build_schedule
 from bigbird.support import integrity
 from bigbird.support.artifacts import MANIFESTS
-from bigbird.support.console import format_duration
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
 from bigbird.support.new_folders import remove_left_over
+from bigbird.support.progress import format_duration
 from bigbird.support.safe_paths import folder_here, inside, resolved
 from bigbird.text.files import STORED as VOCABULARY_FILES
 from bigbird.text.vocabulary import Vocabulary

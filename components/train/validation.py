@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from bigbird.config import Experiment
 from bigbird.manifests import DatasetManifest
 from bigbird.scoring import Scorer, default_metric
-from bigbird.support.console import Progress
 from bigbird.support.errors import InputError
+from bigbird.support.progress import Progress
 from bigbird.tasks.registry import family_of
 from bigbird_components.train.interruption import Interruption
 from bigbird_components.train.sources import Split

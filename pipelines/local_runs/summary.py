@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bigbird.manifests import DatasetManifest, EvaluationManifest
-from bigbird.support.console import format_duration
+from bigbird.support.progress import format_duration
 from bigbird.support.text_files import read_json_lines
 from bigbird_components.command_line import flag
 from bigbird_components.evaluate.wording import with_interval

@@ -26,8 +26,9 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from bigbird.checkpoints.native import CHECKPOINTS
 from bigbird.serving.saved_model import IN_RUN
 from bigbird.support.artifacts import MANIFESTS, read_json
-from bigbird.support.console import EXIT_INTERRUPTED, EXIT_TERMINATED, format_duration
+from bigbird.support.commands import EXIT_INTERRUPTED, EXIT_TERMINATED
 from bigbird.support.new_folders import delete, remove_left_over
+from bigbird.support.progress import format_duration
 from bigbird_components.lifeline import LIFELINE
 from bigbird_components.stage import FAILURE_FILE
 from bigbird_pipelines.platforms.finished import RESUMABLE, Finished

@@ -11,7 +11,7 @@ from typing import Any
 
 from bigbird.config import Experiment, replace, with_sections
 from bigbird.config.overrides import join_overrides
-from bigbird.support.console import EXIT_DOES_NOT_FIT
+from bigbird.support.commands import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
 from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.files import LocalFiles

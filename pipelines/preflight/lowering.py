@@ -12,7 +12,7 @@ from typing import Any
 
 from bigbird.config import Experiment, load_experiment, replace, with_sections
 from bigbird.support.artifacts import read_json
-from bigbird.support.console import load_tensorflow
+from bigbird.support.tensorflow_start import load_tensorflow
 
 REQUEST, LOWERED = "request.json", "step.hlo"
 # A replica of a TPU takes the whole step compiled and on one device, as XLA does here.

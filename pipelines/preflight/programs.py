@@ -14,7 +14,7 @@ from typing import Any
 
 from bigbird.config import Experiment
 from bigbird.support.artifacts import read_json, write_json
-from bigbird.support.console import Progress, format_duration
+from bigbird.support.progress import Progress, format_duration
 from bigbird_pipelines.machines import Machine
 from bigbird_pipelines.preflight.compiler import COMPILED, ENVIRONMENT
 from bigbird_pipelines.preflight.lowering import REQUEST

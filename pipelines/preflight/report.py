@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bigbird.config import ENCODER_KEY
-from bigbird.support.console import format_duration
+from bigbird.support.progress import format_duration
 from bigbird_pipelines.machines import GIB
 from bigbird_pipelines.preflight.job import RunEstimate
 from bigbird_pipelines.preflight.programs import Program

@@ -13,8 +13,8 @@ from typing import Any
 
 from bigbird.config import Experiment, load_experiment, replace
 from bigbird.support.artifacts import read_json, write_json
-from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError
+from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_pipelines.preflight.compiler import COMPILED, figures, out_of_memory
 from bigbird_pipelines.preflight.lowering import REQUEST, batch_shapes
 

@@ -51,7 +51,7 @@ def test_its_compiler_takes_the_sharded_step_with_the_kernel(
 
 def test_without_a_tpu_it_says_so(engine):
     code = (
-        "import json; from bigbird.support.console import load_tensorflow; load_tensorflow('jax'); "
+        "import json; from bigbird.support.tensorflow_start import load_tensorflow; load_tensorflow('jax'); "
         "from bigbird.config import RuntimeConfig; from bigbird.support.errors import InputError; "
         "from bigbird_components.train.jax_devices import build_mesh\n"
         "try: build_mesh(RuntimeConfig(backend='jax', distribution_strategy='tpu', tpu='local'))\n"

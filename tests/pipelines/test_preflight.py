@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bigbird.support.artifacts import write_json
-from bigbird.support.console import EXIT_DOES_NOT_FIT
+from bigbird.support.commands import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
 from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines import cli

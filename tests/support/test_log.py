@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bigbird.support.console import Progress, run_command
+from bigbird.support.commands import run_command
 from bigbird.support.errors import InputError
 from bigbird.support.log import configure_logging, logging_environment
+from bigbird.support.progress import Progress
 from bigbird_components.command_line import Command
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +113,7 @@ def test_a_variable_with_another_value_is_refused(configured):
 def test_whoever_imports_the_packages_hears_warnings_alone():
     code = "import logging; log = logging.getLogger('bigbird.x'); log.info('no'); log.warning('yes')"
     done = subprocess.run(
-        [sys.executable, "-c", f"import bigbird.support.console; {code}"],
+        [sys.executable, "-c", f"import bigbird.support.commands; {code}"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "model")}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr == "yes\n"

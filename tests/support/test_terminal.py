@@ -15,7 +15,9 @@ import pytest
 MODEL = str(Path(__file__).parents[2] / "model")
 PROGRAM = """
 import logging, os, signal, sys, time
-from bigbird.support.console import Progress, hidden_native_stderr, run_command
+from bigbird.support.commands import run_command
+from bigbird.support.native_stderr import hidden_native_stderr
+from bigbird.support.progress import Progress
 
 clock = iter(range(0, 10**6, 60))
 time.monotonic = lambda: next(clock)  # a minute passes between two looks at it

@@ -13,9 +13,10 @@ import numpy as np
 from bigbird import storage
 from bigbird.manifests import SavedModelManifest
 from bigbird.support.artifacts import MANIFESTS, RUN_RECORD
-from bigbird.support.console import hidden_native_stderr, load_tensorflow
 from bigbird.support.errors import InputError
+from bigbird.support.native_stderr import hidden_native_stderr
 from bigbird.support.paths import plain_path
+from bigbird.support.tensorflow_start import load_tensorflow
 
 IN_RUN = Path("export/saved_model")  # where a run has it
 SHORT = 40  # characters of a value that a message shows

@@ -8,9 +8,9 @@ from typing import Any
 
 from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities, open_saved_model
 from bigbird.support.artifacts import MANIFESTS
-from bigbird.support.console import load_tensorflow
 from bigbird.support.errors import InputError
 from bigbird.support.safe_paths import folder_here
+from bigbird.support.tensorflow_start import load_tensorflow
 
 BATCH = 16  # examples that the model reads at once
 CHARACTERS_AT_ONCE = 1 << 18

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.support.artifacts import write_json
-from bigbird.support.console import format_duration
 from bigbird.support.errors import InputError
+from bigbird.support.progress import format_duration
 from bigbird.tasks.classification.encoding import Layout, encode_documents
 from bigbird.tasks.classification.family import FAMILY
 from bigbird.tasks.registry import families

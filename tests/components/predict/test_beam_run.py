@@ -2,8 +2,8 @@
 
 import pytest
 
-from bigbird.support.console import Progress
 from bigbird.support.errors import InputError, ServiceError
+from bigbird.support.progress import Progress
 from bigbird_components.beam_options import parse_options
 from bigbird_components.predict import beam_run
 from bigbird_components.predict.answering import JobFiles

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 _TRAIN = """
 import json, sys
 from pathlib import Path
-from bigbird.support.console import load_tensorflow
+from bigbird.support.tensorflow_start import load_tensorflow
 tree, dataset, folder, devices = json.loads(sys.argv[1])
 backend = tree["runtime"]["backend"]
 load_tensorflow(backend)

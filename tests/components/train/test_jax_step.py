@@ -67,7 +67,7 @@ def _on_jax(program, *arguments, devices=1, **environment):
 
 _RUNS = """
 import json, sys
-from bigbird.support.console import load_tensorflow
+from bigbird.support.tensorflow_start import load_tensorflow
 load_tensorflow("jax")
 from bigbird.checkpoints import native
 from bigbird.config import load_experiment
@@ -143,7 +143,7 @@ def test_jax_trains_as_tensorflow_does_and_each_continues_the_others_checkpoints
 
 _DEVICES = """
 import json, sys
-from bigbird.support.console import load_tensorflow
+from bigbird.support.tensorflow_start import load_tensorflow
 load_tensorflow("jax")
 from bigbird.config import load_experiment
 from bigbird.optimization import build_schedule
@@ -268,7 +268,7 @@ def test_a_backend_that_keras_was_not_imported_with_is_refused(dataset, settings
 
 _REFUSED = """
 import json, sys
-from bigbird.support.console import load_tensorflow
+from bigbird.support.tensorflow_start import load_tensorflow
 load_tensorflow("jax")
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
