@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
+import tensorflow as tf
 
 from bigbird.text.sentence_piece import UNKNOWN_RUN, train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
-
-tf = pytest.importorskip("tensorflow")
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 NASTY = [

@@ -5,11 +5,10 @@ import unicodedata
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bigbird.text.vocabulary import Vocabulary
 from tests.vocabularies import word_piece, xlm_roberta
-
-tf = pytest.importorskip("tensorflow")
 
 NASTY = [
     "", " ", "   ", "\t", "\n\r\n", "\x00", "\x1f", "a\tb\nc\r\nd", "  two  spaces  ", "tab\tat end\t", "ant", "Ant, bee.",
