@@ -20,7 +20,7 @@ from bigbird_components.predict.predict import predict
 from bigbird_pipelines.cli import cli
 from tests.components.predict.conftest import almost, answers_of, texts_of
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bigbird.support.errors import InputError
 from bigbird_components.train.sources import resolve
 from bigbird_components.train.train import train
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 SIZES = {"hidden_size": 64, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 128, "block_size": 16}
 

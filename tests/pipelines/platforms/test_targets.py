@@ -25,7 +25,7 @@ from bigbird_pipelines.remote import compiled
 from bigbird_pipelines.team_settings import TeamSettings
 from tests.cloud import TRAINERS
 
-pytestmark = pytest.mark.slow  # slow: it compiles some forty pipelines, about 10 s in all
+pytestmark = pytest.mark.slow  # it compiles some forty pipelines, about 10 s in all
 
 GROUPS = ("condition", "exit-handler")
 SETTINGS = TeamSettings(project="my-project", region="europe-west4", bucket="gs://bucket/runs")
