@@ -28,14 +28,18 @@ def pytest_addoption(parser):
     parser.addoption("--repeats", type=int, default=3, help="how often a failure that must never be missed is provoked")
 
 
-# Of a test's name: packed by gzip, with the time of packing in it, so that two processes do not agree on the tests.
-_PACKED_NOW = re.compile(r"\\x1f\\x8b\\x08\\x00(?!\\x00\\x00\\x00\\x00|-)")
+# gzip's header with a time in it, inside a test's id. Data that gzip packs contains the time, so the processes that share
+# the tests would collect different ids, and pytest-xdist would refuse them.
+_GZIP_WITH_TIME = re.compile(r"\\x1f\\x8b\\x08\\x00(?!\\x00\\x00\\x00\\x00|-)")
 
 
 def pytest_collection_modifyitems(config, items):
     for item in items:
-        if _PACKED_NOW.search(item.nodeid):
-            raise pytest.UsageError(f"{item.nodeid[:200]}: packed bytes are part of the name; give the case an id")
+        if _GZIP_WITH_TIME.search(item.nodeid):
+            raise pytest.UsageError(
+                f"{item.nodeid[:200]}: the id contains gzip data, which differs in each process; give the case an id "
+                "(pytest.param(…, id=…)), or pack with gzip.compress(…, mtime=0)"
+            )
     if not config.getoption("--long"):
         long = pytest.mark.skip(reason="NOT RUN without --long: takes long, or wants a quiet machine")
         for item in items:
@@ -52,7 +56,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish(session):
-    """What was imported stays to the end, so that no collection of garbage looks through it again: a second each."""
+    """Calls gc.freeze: the garbage collector leaves out what the imports made, which took it a second each time."""
     gc.collect()
     gc.freeze()
 

@@ -20,6 +20,8 @@ from docs.scripts import attention_picture, generated
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 COMMANDS = ("bash", "python")
+# What the commands of a page must print: where they end with 0 whatever happened, as after `|| echo`.
+PRINTED = {"docs/how_to/check_data.md": "ended with 6\n"}
 # Pages whose commands are run one after the other in one folder, since the later ones need what the first one made.
 TUTORIAL = ("docs/tutorials/own_documents.md", "docs/how_to/stages.md")
 
@@ -113,9 +115,13 @@ def test_a_block_is_run_or_says_why_not(page):
     ids=name_of,
 )
 def test_a_pages_commands_run(page, folder):
-    for block in blocks(page):
-        if block.is_run:
-            run(block, folder)
+    printed = "".join(run(block, folder) for block in blocks(page) if block.is_run)
+    assert PRINTED.get(name_of(page), "") in printed
+
+
+def test_a_command_that_may_fail_says_how_it_ended_and_that_is_looked_at():
+    pages = {name_of(page) for page in PAGES for block in blocks(page) if block.is_run and "||" in block.text}
+    assert pages == PRINTED.keys()
 
 
 @pytest.mark.long
@@ -173,7 +179,15 @@ def documented_fields() -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def pages_with(language: str) -> list[Path]:
+    return [page for page in PAGES if any(block.language == language for block in blocks(page))]
+
+
+def test_pages_show_configurations_and_settings():
+    assert len(pages_with("yaml")) >= 4 and len(pages_with("toml")) >= 4
+
+
+@pytest.mark.parametrize("page", sorted({*pages_with("yaml"), *pages_with("toml")}), ids=name_of)
 def test_configurations_and_settings_on_pages_are_valid(page):
     from bigbird.config import load_experiment
     from bigbird_pipelines.team_settings import TeamSettings
@@ -253,7 +267,6 @@ def test_pictures_are_small_and_used():
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
-    pytest.importorskip("mkdocs", reason="NOT RUN without mkdocs, which make install brings")
     site = tmp_path / "site"
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],

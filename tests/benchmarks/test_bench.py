@@ -16,9 +16,11 @@ def _scripts_find_their_neighbours(monkeypatch):
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """The module, with scripts of the test's own in a folder of theirs."""
+    """The module, with scripts of the test's own in a folder of theirs; before each it looks at the machine for a moment only."""
     import bench
 
+    other_work = bench.other_work
+    monkeypatch.setattr(bench, "other_work", lambda: other_work(0.01))
     monkeypatch.setattr(bench, "HERE", tmp_path)
     monkeypatch.setattr(bench, "SCRIPTS", ("first", "second"))
     return bench
@@ -37,7 +39,6 @@ def _sections(file):
     return {part.split("\n", 1)[0]: part for part in file.read_text(encoding="utf-8").split("## ")}
 
 
-@pytest.mark.slow
 def test_rows_stand_with_bar_command_machine_and_date_and_a_missed_bar_is_plain(bench, tmp_path, capsys):
     _script(tmp_path, "first", _row("fast", 2.0, ">= 1.5"), _row("slow", 1.4, ">= 1.5"))
     _script(tmp_path, "second", _row("small", 4.0, "<= 4.3"), _row("large", 5.0, "<= 4.3"), _row("free", 7))
@@ -60,7 +61,6 @@ def test_rows_stand_with_bar_command_machine_and_date_and_a_missed_bar_is_plain(
     assert str(tmp_path) not in (tmp_path / "results.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_a_script_run_again_replaces_its_rows_and_the_others_stay(bench, tmp_path):
     import results
 
@@ -74,7 +74,6 @@ def test_a_script_run_again_replaces_its_rows_and_the_others_stay(bench, tmp_pat
     assert [row.what for run in runs.values() for row in run.rows] == ["new", "kept"]
 
 
-@pytest.mark.slow
 def test_a_script_that_fails_leaves_its_earlier_figures_and_the_command_says_so(bench, tmp_path):
     _script(tmp_path, "first", _row("old", 1.0))
     _script(tmp_path, "second", _row("other", 3.0))
@@ -90,7 +89,6 @@ def test_a_script_that_fails_leaves_its_earlier_figures_and_the_command_says_so(
     assert "| old |" in written and "| other |" in written and "new" not in written
 
 
-@pytest.mark.slow
 def test_only_the_named_scripts_run_and_an_error_ends_with_code_1(bench, tmp_path, monkeypatch):
     import click
 
@@ -101,6 +99,15 @@ def test_only_the_named_scripts_run_and_an_error_ends_with_code_1(bench, tmp_pat
     result = CliRunner().invoke(bench.main, ["--only", "first", "--output", str(tmp_path)])
     assert ran == [(["first"], tmp_path)]
     assert result.exit_code == 1 and "error: first: failed" in result.output
+
+
+def test_other_work_is_the_share_of_time_that_no_core_was_idle_or_waiting(monkeypatch):
+    import bench
+
+    assert 0 <= bench.other_work(0.1) <= 1
+    times = iter([[100] * 8, [110, 100, 105, 160, 120, 100, 105, 100]])
+    monkeypatch.setattr(bench, "_times", lambda: next(times))
+    assert bench.other_work(0) == pytest.approx(0.2)  # 80 of 100 ticks idle or waiting
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,6 @@ def test_how_far_a_bar_is_passed():
     assert Row("no bar", 0.9, "x").ratio is None
 
 
-@pytest.mark.slow
 def test_the_picture_says_what_is_met_and_missed(bench, tmp_path):
     from matplotlib.image import imread
 

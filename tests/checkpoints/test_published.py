@@ -79,7 +79,7 @@ def loss_and_gradients(ours, inputs):
 
 
 @pytest.mark.parametrize("kind", ["model_garden", "hugging_face"])
-def test_the_others_computed_the_same_values_and_gradients(kind):
+def test_outputs_and_gradients_are_those_recorded_from_other_implementations(kind):
     folder, sizes, lengths = recorded(kind)
     for length in lengths:
         arrays = dict(np.load(folder / f"outputs_{length}.npz"))

@@ -18,7 +18,7 @@ from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_pipelines.predict import predict_command
 from tests.components.conftest import finish, train_small
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 ODD = "run [1] a*b? {x} [!c], 'q' \"d\" %41 #h é東\n\\e"
 RECORDING = Path(__file__).parents[1] / "checkpoints" / "recordings"

@@ -16,7 +16,7 @@ from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.register.answers import measure
 from bigbird_components.train.train import train
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 NAMES = ["anna kern", "paul weber", "mia lang", "otto braun"]
 FILLER = "the old river runs by a mill and trees grow under dark skies while birds sing of rain".split()

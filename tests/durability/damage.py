@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -48,7 +49,7 @@ def resume(copies: Copies) -> None:
     newest = native.newest_checkpoint(copies.model)
     found = native.latest_checkpoint(copies.model)
     if found != newest:
-        raise InputError(f"{newest}: left out")
+        raise InputError("; ".join(native._said))  # what the log told
 
 
 def evaluate(copies: Copies) -> None:
@@ -134,27 +135,22 @@ def damage(stages: Path, kind: str, rng: random.Random, trial: Path, *, cut: boo
     for name in ("dataset", "model", "evaluation", "saved_model"):
         shutil.copytree(stages / name, trial / name)
     copies.out.mkdir()
-    found = sorted((trial / part).glob(pattern))
-    file = (
-        found[-1] if pattern.startswith("checkpoints") else rng.choice(found)
-    )  # the newest checkpoint is the one that is read
+    files = sorted((trial / part).glob(pattern))
+    file = files[-1] if pattern.startswith("checkpoints/") else rng.choice(files)  # the newest checkpoint is read
     before = file.read_bytes()
-    after = before[: rng.randrange(len(before))] if cut else _flipped(before, rng)
-    if file.suffix == ".tfrecord" and cut and rng.random() < 0.5:  # between two records
-        after = before[: rng.choice(_bounds(before)[:-1])]
+    after = before
+    while _value(file, after) == _value(file, before):  # a flipped bit may turn a blank of JSON into another one
+        after = _cut(file, before, rng) if cut else _flipped(before, rng)
     file.write_bytes(after)
     try:
         read(copies)
     except InputError as error:
-        found = str(error)
-        problems = (
-            [] if file.name in found or file.parent.name in found else [f"the message does not name it: {found[:200]}"]
-        )
+        message = str(error)
+        problems = [] if file.name in message else [f"the message does not name {file.name}: {message[:200]}"]
     except Exception as error:  # noqa: BLE001 - what must not happen
         problems = [f"{type(error).__name__}: {str(error)[:300]}"]
     else:
-        same = file.suffix == ".json" and _value(after) == _value(before)  # a blank between two values is no value
-        problems = [] if same else ["it was used"]
+        problems = ["it was used"]
     shutil.rmtree(trial)
     return [f"{kind}: {problem}" for problem in problems]
 
@@ -163,6 +159,12 @@ def _flipped(content: bytes, rng: random.Random) -> bytes:
     changed = bytearray(content)
     changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
     return bytes(changed)
+
+
+def _cut(file: Path, content: bytes, rng: random.Random) -> bytes:
+    if file.suffix == ".tfrecord" and rng.random() < 0.5:  # between two records
+        return content[: rng.choice(_bounds(content)[:-1])]
+    return content[: rng.randrange(len(content))]
 
 
 def _bounds(content: bytes) -> list[int]:
@@ -174,8 +176,9 @@ def _bounds(content: bytes) -> list[int]:
     return bounds
 
 
-def _value(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content
+def _value(file: Path, content: bytes) -> Any:
+    """What a file says: the value of JSON, else its bytes."""
+    if file.suffix == ".json":
+        with contextlib.suppress(ValueError):
+            return json.loads(content)
+    return content

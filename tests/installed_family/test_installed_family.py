@@ -13,7 +13,7 @@ import pytest
 from bigbird.tasks.registry import OWN
 from tests.components.serve.conftest import RunningServer
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(__file__).parent / "package"

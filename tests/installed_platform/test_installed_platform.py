@@ -1,4 +1,7 @@
-"""A platform that an installed package brings: compiled for, sent to, watched, scheduled and checked, and no file of ours touched."""
+"""A platform that an installed package brings: compiled for, sent to, watched, scheduled and checked, and no file of ours touched.
+
+The names of the platform, its machine and its options are invented: see package/shelf/__init__.py.
+"""
 
 import json
 import os
@@ -104,9 +107,9 @@ def test_a_schedule_is_made_listed_triggered_and_deleted(bigbird, tmp_path):
 
 
 def test_a_platform_of_this_machine_runs_by_its_flag(bigbird, tmp_path):
-    told = bigbird("run", "--bench", "--tool", "vice", "--backend", "jax", code=2).stderr
-    assert told == "error: the bench has no vice for jax\n" and not (tmp_path / "runs").exists()
-    assert "--tool is given without --bench; it is about the bench" in bigbird("run", "--tool", "vice", code=2).stderr
+    told = bigbird("run", "--bench", "--tool", "hammer", "--backend", "jax", code=2).stderr
+    assert told == "error: the bench has no hammer for jax\n" and not (tmp_path / "runs").exists()
+    assert "--tool is given without --bench; it is about the bench" in bigbird("run", "--tool", "hammer", code=2).stderr
     assert "--docker and --bench are both given" in bigbird("run", "--bench", "--docker", code=2).stderr
     assert bigbird("doctor", "--target", "bench").stdout.endswith("ok       bench: stands\n")
     sent = bigbird("compile", "--target", "bench", code=2).stderr
@@ -143,7 +146,7 @@ def test_what_does_not_go_with_it_is_refused(bigbird, words, told):
         ("shelf.platform:DRAWERS", "it is a tuple; expected an instance of LocalPlatform or RemotePlatform of"),
         ("bigbird_pipelines.platforms.vertex.platform:PLATFORM", "the name 'vertex' is another platform's; expected a new one"),
         ("shelf.wrong:CROWDED", "the option 'dataflow' is another platform's; expected a new one"),
-        ("shelf.wrong:LOST", "its default_machine 'loom' is none of its machines"),
+        ("shelf.wrong:LOST", "its default_machine 'no-such-machine' is none of its machines"),
         ("shelf.wrong:UNTITLED", "it has no title"),
     ],
 )  # fmt: skip

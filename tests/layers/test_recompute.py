@@ -11,7 +11,7 @@ from bigbird.layers.recompute import _other, after
 
 @pytest.mark.parametrize("xla", [None, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("upstream", [0.0, -3.5, np.inf, np.nan], ids=str)
-def test_what_waits_is_unchanged_whatever_arrives(upstream, xla):
+def test_a_value_that_waits_for_another_is_unchanged_whatever_that_one_is(upstream, xla):
     x = np.array([1.5, -0.25, np.inf], "float32")
     for function in (after, _other):
         run = tf.function(function, jit_compile=xla)

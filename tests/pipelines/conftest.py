@@ -26,7 +26,7 @@ def stack_without_source_lines():
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once():
-    """A pipeline is compiled once for equal targets, not again in every command; test_targets compiles each anew."""
+    """A pipeline is compiled once for equal targets, not again in every command; test_targets compiles its own."""
     compile_anew, specs = remote.compiled, {}
 
     def compiled(target):

@@ -70,7 +70,7 @@ def test_columns_become_overrides_and_tell_the_task(folder, capsys):
 def test_files_folders_and_patterns_tell_the_task_and_are_mounted(folder, capsys, path, inputs):
     made = plan("--data", path)
     assert made.arguments["task"] == "classification"
-    assert made.inputs == [(folder / inputs).resolve()] or made.inputs == [folder / inputs]
+    assert made.inputs == [folder / inputs]
     assert capsys.readouterr().err == f"--task is taken to be classification, as --data {path} names a table\n"
 
 

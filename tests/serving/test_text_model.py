@@ -15,7 +15,7 @@ from bigbird.text.vocabulary import Vocabulary
 from bigbird_pipelines.predict import predict_command
 from tests.components.conftest import _answer, classified, made_once  # noqa: F401 - fixtures
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["a great bird", "awful river 東京 then  away", "lovely " * 90]

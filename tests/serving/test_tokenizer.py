@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
+import tensorflow as tf
 
 from bigbird.text.sentence_piece import UNKNOWN_RUN, train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
-
-tf = pytest.importorskip("tensorflow")
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 NASTY = [
@@ -93,7 +92,7 @@ def _assert_equal(texts, vocabulary, graph, library):
     assert [library.encode(vocabulary.clean(text)) for text in texts] == ours
 
 
-def test_sentences(source, tokenizers, record_property):
+def test_sentences_are_cut_into_the_same_pieces(source, tokenizers, record_property):
     vocabulary, graph, library = tokenizers
     sentences = source[1]
     _assert_equal(sentences, vocabulary, graph, library)
@@ -109,7 +108,7 @@ def test_sentences(source, tokenizers, record_property):
     print(f"{len(sentences):,} sentences equal, {len(plain):,} of them to plain SentencePiece")
 
 
-def test_nasty_strings(tokenizers):
+def test_odd_strings_are_cut_into_the_same_pieces(tokenizers):
     vocabulary, graph, library = tokenizers
     _assert_equal(NASTY, vocabulary, graph, library)
     forged = {vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id}
@@ -137,14 +136,14 @@ def test_a_long_run_of_unknown_characters_is_cut_at_the_same_places(tokenizers, 
     assert vocabulary.clean(f"{run}bee{run}") == f"{run}bee{run}"
 
 
-def test_random_characters(tokenizers):
+def test_random_characters_are_cut_into_the_same_pieces(tokenizers):
     rng = np.random.default_rng(0)
     planes = [(0x20, 0x7F), (0, 0x3000), (0x3000, 0xD800), (0xE000, 0x20000)]
     texts = ["".join(map(chr, rng.integers(*planes[i % len(planes)], size=rng.integers(1, 60)))) for i in range(2000)]
     _assert_equal(texts, *tokenizers)
 
 
-def test_a_megabyte(source, tokenizers):
+def test_a_text_of_a_megabyte_is_cut_into_the_same_pieces(source, tokenizers):
     text, sentences = [], source[1]
     while sum(map(len, text)) < 1_000_000:
         text += sentences[:1000]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bigbird.config import load_experiment
 from bigbird.manifests import DatasetManifest, ModelManifest
@@ -10,8 +11,6 @@ from bigbird.support.artifacts import write_json
 from bigbird.tasks.registry import family_of_task
 from bigbird.text.sentence_piece import train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
-
-tf = pytest.importorskip("tensorflow")
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 SIZES = {"hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "block_size": 16}

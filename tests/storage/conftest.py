@@ -14,12 +14,22 @@ def servers():
         yield {"gs": google, "s3": s3}
 
 
+def _new_folder(service, servers, monkeypatch):
+    for variable, value in servers[service].items():
+        monkeypatch.setenv(variable, value)
+    return f"{service}://{buckets.BUCKET}/{uuid.uuid4().hex}"
+
+
 @pytest.fixture(params=["gs", "s3"])
 def bucket(request, servers, monkeypatch):
     """A new folder's address in the bucket of each service."""
-    for variable, value in servers[request.param].items():
-        monkeypatch.setenv(variable, value)
-    return f"{request.param}://{buckets.BUCKET}/{uuid.uuid4().hex}"
+    return _new_folder(request.param, servers, monkeypatch)
+
+
+@pytest.fixture
+def s3_bucket(servers, monkeypatch):
+    """A new folder's address in the bucket of S3 alone."""
+    return _new_folder("s3", servers, monkeypatch)
 
 
 @pytest.fixture(params=["here", "gs", "s3"])
@@ -28,6 +38,4 @@ def place(request, servers, monkeypatch, tmp_path):
     if request.param == "here":
         (tmp_path / "folder").mkdir()
         return str(tmp_path / "folder")
-    for variable, value in servers[request.param].items():
-        monkeypatch.setenv(variable, value)
-    return f"{request.param}://{buckets.BUCKET}/{uuid.uuid4().hex}"
+    return _new_folder(request.param, servers, monkeypatch)

@@ -21,13 +21,6 @@ def short(monkeypatch):
     monkeypatch.setattr(locks, "RENEW_S", 0.05)
 
 
-@pytest.fixture
-def s3_only(bucket):
-    if not bucket.startswith("s3://"):
-        pytest.skip("the emulator takes no conditions")
-    return bucket
-
-
 def test_the_lock_is_an_object_that_goes_with_its_holder(bucket):
     with locked_in_bucket(f"{bucket}/dataset/", "preprocessing"):
         assert json.loads(storage.read_bytes(f"{bucket}/.dataset.lock"))["what"] == "preprocessing"
@@ -48,33 +41,33 @@ def test_a_bucket_that_does_not_exist_is_told(bucket):
         locked_in_bucket(bucket.replace("://bucket", "://other"), "preprocessing").__enter__()
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_folder(s3_only):
-    folder = f"{s3_only}/dataset"
+def test_a_second_process_is_refused_and_told_who_holds_the_folder(s3_bucket):
+    folder = f"{s3_bucket}/dataset"
     with locked_in_bucket(folder, "the first"):
         with pytest.raises(InputError, match=rf"{folder}: is being written by the first, process \d+ on"):
             _enter_as_another(folder)
-        with locked_in_bucket(f"{s3_only}/other", "the third"):
-            assert len(storage.list_names(s3_only)) == 2
-    assert storage.list_names(s3_only) == []
+        with locked_in_bucket(f"{s3_bucket}/other", "the third"):
+            assert len(storage.list_names(s3_bucket)) == 2
+    assert storage.list_names(s3_bucket) == []
 
 
 def _enter_as_another(folder):
     locked_in_bucket(folder, "the second").__enter__()
 
 
-def test_a_lock_that_nobody_renews_is_taken_over(s3_only, monkeypatch, capsys):
+def test_a_lock_that_nobody_renews_is_taken_over(s3_bucket, monkeypatch, capsys):
     monkeypatch.setattr(locks, "WATCH_S", 0.3)
-    storage.write_bytes(f"{s3_only}/.dataset.lock", json.dumps({"what": "training", "host": "elsewhere"}).encode())
-    with locked_in_bucket(f"{s3_only}/dataset", "preprocessing"):
-        assert json.loads(storage.read_bytes(f"{s3_only}/.dataset.lock"))["what"] == "preprocessing"
+    storage.write_bytes(f"{s3_bucket}/.dataset.lock", json.dumps({"what": "training", "host": "elsewhere"}).encode())
+    with locked_in_bucket(f"{s3_bucket}/dataset", "preprocessing"):
+        assert json.loads(storage.read_bytes(f"{s3_bucket}/.dataset.lock"))["what"] == "preprocessing"
     assert "was being written by training on elsewhere; watching" in capsys.readouterr().err
-    assert storage.list_names(s3_only) == []
+    assert storage.list_names(s3_bucket) == []
 
 
-def test_who_did_not_renew_a_lock_learns_that_another_has_taken_it(s3_only, monkeypatch):
+def test_who_did_not_renew_a_lock_learns_that_another_has_taken_it(s3_bucket, monkeypatch):
     monkeypatch.setattr(locks, "WATCH_S", 0.3)
     monkeypatch.setattr(locks, "RENEW_S", 60.0)  # as of a machine that is suspended
-    folder = f"{s3_only}/dataset"
+    folder = f"{s3_bucket}/dataset"
 
     def hold_both():
         with locked_in_bucket(folder, "the first") as first, locked_in_bucket(folder, "the second") as second:
@@ -85,16 +78,16 @@ def test_who_did_not_renew_a_lock_learns_that_another_has_taken_it(s3_only, monk
 
     with pytest.raises(locks.LockLost, match=r"dataset: was taken over by the second"):
         hold_both()
-    assert storage.list_names(s3_only) == []
+    assert storage.list_names(s3_bucket) == []
 
 
-def test_of_two_that_start_at_once_one_gets_it(s3_only):
+def test_of_two_that_start_at_once_one_gets_it(s3_bucket):
     barrier, outcomes, ended = threading.Barrier(2), [], threading.Event()
 
     def begin(number):
         barrier.wait()
         try:
-            with locked_in_bucket(f"{s3_only}/dataset", f"writer {number}"):
+            with locked_in_bucket(f"{s3_bucket}/dataset", f"writer {number}"):
                 outcomes.append("held")
                 ended.wait(30)
         except InputError:

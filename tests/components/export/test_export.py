@@ -18,7 +18,7 @@ from bigbird.support.integrity import content
 from bigbird_components.export import export as export_stage
 from bigbird_components.export.export import export
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 BATCH = 7
 

@@ -10,15 +10,17 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 import bigbird
 from bigbird.manifests import PredictionsManifest
 from bigbird.support.errors import DamagedError, InputError
 from bigbird_components.predict import rows as rows_module
 from bigbird_components.predict.predict import predict
+from bigbird_pipelines.cli import cli
 from tests.components.predict.conftest import almost, answers_of, texts_of
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 
 @pytest.fixture
@@ -120,25 +122,30 @@ def test_questions_are_answered(answered, tmp_path):
 # -------------------------------------------------------------------------------------------------- interruptions
 
 
-def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(classified, table, tmp_path, command):
-    rng, file, killed = random.Random(3), table(300), tmp_path / "killed"
+def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(classified, table, tmp_path, command, monkeypatch):
+    rng, model, file, killed = random.Random(3), classified / "saved_model", table(300), tmp_path / "killed"
     with open(file, "a", encoding="utf-8") as lines:
         lines.write("bad,,0,\n")
-    words = ["--model", classified / "saved_model", file, "--id", "name", "--keep-all", "--max-bad-records", "2"]
-    whole = command(*words, "--output", tmp_path / "whole")
-    assert whole.communicate() and whole.returncode == 0
-    for answered in (0, 1, rng.randint(2, 8), 10):  # of ten shards, when the process is killed
-        process = command(*words, "--output", killed)
-        while process.poll() is None and len(list(killed.glob("work/part-*.json"))) < answered:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.1))
+    monkeypatch.setattr(rows_module, "ROWS", 32)  # as in the command: ten shards
+    words = ["--model", str(model), file, "--id", "name", "--keep-all", "--max-bad-records", "2", "--output"]
+    whole = CliRunner().invoke(cli, ["predict", *words, str(tmp_path / "whole")])
+    assert whole.exit_code == 0, whole.output
+    answered = [0]  # shards that were answered when the process was killed
+    for least in (1, rng.randint(3, 8), 10):
+        process = command(*words, killed)
+        while process.poll() is None and len(list(killed.glob("work/part-*.json"))) < least:
+            time.sleep(0.005)
+        if least == 10:  # while the answers are put together
+            time.sleep(rng.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        _, told = process.communicate()
+        assert answered[-1] == 0 or f"{32 * answered[-1]} of 300 rows were answered before" in told
+        answered.append(len(list(killed.glob("work/part-*.json"))))
         if (killed / "summary.json").exists():  # it had ended before
             break
-    again = command(*words, "--output", killed)
-    _, told = again.communicate()
-    assert again.returncode == 0 or "already holds files" in told
+    assert any(0 < count < 10 for count in answered), answered
+    _, told = command(*words, killed).communicate()
+    assert "rows were answered before" in told or "already holds files" in told
     for name in ("predictions.jsonl", "rejected.jsonl"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert sorted(path.name for path in killed.iterdir()) == ["predictions.jsonl", "rejected.jsonl", "summary.json"]

@@ -10,7 +10,7 @@ from bigbird_components.predict.predict import predict
 from tests import buckets
 from tests.components.predict.conftest import answers_of
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 
 @pytest.fixture(params=["gs", "s3"])

@@ -17,7 +17,7 @@ from bigbird_components.register.answers import measure
 from bigbird_components.register.register import register
 from tests.components.register.conftest import arguments
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 
 def _measured(stages):

@@ -1,7 +1,8 @@
-"""Clients that mean no good, as a process of their own: `python crowd.py PORT SLOW MALFORMED SECONDS SEED`.
+"""Slow and faulty clients of a server, as a process of their own: `python crowd.py PORT SLOW MALFORMED SECONDS SEED`.
 
-Slow clients send half a request or a byte now and then, and come again when they are sent away; others send what is no
-request of the service. Prints one line of JSON: what became of them.
+SLOW clients send half a request, or a byte a second, and connect again when the server closes the connection. Meanwhile
+MALFORMED requests are sent, one after the other over SECONDS, each of which the server must refuse with a certain status.
+Prints one line of JSON: how the slow connections ended, and which malformed requests were answered otherwise.
 """
 
 import collections
@@ -17,7 +18,7 @@ import time
 
 POST = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
 GET = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-REST = (0.5, 1.5)  # seconds after which a slow client that was sent away comes again, each in its own time
+REST = (0.5, 1.5)  # a slow client connects again after so many seconds, drawn at random
 
 SLOW = {  # name -> (what is sent at once, whether a byte a second follows)
     "says nothing": (b"", False),
@@ -37,7 +38,7 @@ def _instances(text):
     return _with_body(b'{"instances": [' + text + b"]}")
 
 
-MALFORMED = {  # name -> (made from a random generator, status)
+MALFORMED = {  # name -> (function of a random generator that makes the bytes, status of the answer)
     "noise": (lambda rng: rng.randbytes(rng.randint(1, 500)) + b"\x00\r\n\r\n", 400),
     "TLS": (lambda rng: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(64) + b"\r\n\r\n", 400),
     "blank lines": (lambda rng: b"\r\n" * rng.randint(2, 9), 400),
@@ -87,7 +88,7 @@ MALFORMED = {  # name -> (made from a random generator, status)
 
 
 def send(port, data):
-    """Sends bytes and no more; returns the status and the body, which is read to the end of the connection."""
+    """Sends bytes, and then that nothing follows; returns the answer's status and body, or 0 and what came instead."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -100,7 +101,7 @@ def send(port, data):
 
 
 def is_reason(body):
-    """Whether a body is `{"error": a reason that can be read}`."""
+    """Whether a body is `{"error": TEXT}`, with a text of 1 to 1,000 characters."""
     try:
         (pair,) = json.loads(body).items()
     except (ValueError, AttributeError):
@@ -109,14 +110,21 @@ def is_reason(body):
 
 
 class SlowClient:
-    """One that comes, keeps the server waiting, is sent away, and comes again."""
+    """A client that holds a connection open with half a request until the server closes it, and then connects again.
+
+    Args:
+        port: the server's.
+        kind: a key of `SLOW`.
+        ends: kind -> status, or "closed" -> seconds that each connection lasted; filled in here.
+        rng: chooses how long it waits before it connects again.
+    """
 
     def __init__(self, port, kind, ends, rng):
         self._port, self._kind, self._ends, self._rng = port, kind, ends, rng
         self.connection, self._begun, self._next, self._received = None, 0.0, 0.0, b""
 
     def step(self, now):
-        """Does what is due."""
+        """Connects, or sends the next byte, where it is time to."""
         begin, drips = SLOW[self._kind]
         try:
             if self.connection is None:
@@ -132,7 +140,7 @@ class SlowClient:
             self.end(now)
 
     def read(self, now):
-        """Takes what came, or the end."""
+        """Reads what the server sent; counts the connection where it has ended."""
         try:
             data = self.connection.recv(65536)
         except BlockingIOError:
@@ -144,7 +152,7 @@ class SlowClient:
             self.end(now)
 
     def end(self, now):
-        """Counts the end, and its answer."""
+        """Closes the connection and notes its answer and how long it lasted."""
         if self.connection:
             self.connection.close()
         answer = self._received.split(b" ")[1].decode() if self._received else "closed"
@@ -171,6 +179,7 @@ def be_slow(port, count, over, ends, rng):
 
 
 def main(port, slow, malformed, seconds, seed):
+    """Runs the slow clients in a thread and sends the malformed requests in this one; prints the outcome."""
     ends = collections.defaultdict(lambda: collections.defaultdict(list))
     over, rng, wrong, busy = threading.Event(), random.Random(seed), [], 0
     thread = threading.Thread(target=be_slow, args=(port, slow, over, ends, random.Random(seed)))

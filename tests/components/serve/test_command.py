@@ -1,6 +1,7 @@
-"""Options that cannot be are refused before anything is loaded."""
+"""Options that cannot be, and what cannot be served, are refused before anything is loaded."""
 
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_a_setting_that_cannot_be_is_refused_by_name(arguments, environment, mes
     result = CliRunner().invoke(main, arguments, env=environment)
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
+
+
+def test_what_cannot_be_served_is_one_message_and_code_2(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for model, port, message in (
+            ("absent", 0, "no such folder"),
+            ("model", 0, "it is a model folder"),
+            ("absent", taken.getsockname()[1], "cannot be listened on (Address already in use)"),
+        ):
+            result = CliRunner().invoke(main, ["--model", str(tmp_path / model), "--port", str(port)])
+            assert result.exit_code == 2 and message in result.stderr
+            assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
 
 
 def test_by_hand_it_listens_on_this_machine_alone_and_in_the_image_on_every_interface():

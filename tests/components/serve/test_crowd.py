@@ -1,4 +1,4 @@
-"""Clients that mean no good, hundreds at once and with few file descriptors, do not get in the way of the others."""
+"""Hundreds of slow and faulty clients at once, and few file descriptors: other clients are answered as before."""
 
 import json
 import random
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.integration
 FILES = 256  # file descriptors of the server
 PLACES = FILES - 64
 CLIENTS = 4
-PAUSE = 0.02  # seconds between two requests of a client that behaves
+PAUSE = 0.02  # seconds between two requests of a well-behaved client
 
 
 def _behave(server, seconds):
-    """Clients that behave: their latencies in seconds, and how often they had to come again.
+    """Well-behaved clients: their latencies in seconds, and how often they got 503 and had to connect again.
 
     Each keeps its connection for ten requests. Every answer must be right, or 503.
     """
@@ -78,7 +78,9 @@ def _crowd(server, *arguments):
         pytest.param(300, 5000, 120, 0.0, marks=pytest.mark.long),
     ],
 )
-def test_malformed_requests_and_slow_clients_get_in_nobodys_way(classified, serving, slow, malformed, seconds, slack):
+def test_beside_malformed_requests_and_slow_clients_others_are_answered_as_fast(
+    classified, serving, slow, malformed, seconds, slack
+):
     limits = ("--header-s", "4", "--body-s", "6", "--grace-s", "5")
     with serving("--model", classified / "saved_model", *limits, files=FILES) as server:
         server.until("ready")

@@ -28,28 +28,30 @@ _TRAIN = """
 import json, sys
 from pathlib import Path
 from bigbird.support.tensorflow_start import load_tensorflow
-tree, dataset, folder, devices = json.loads(sys.argv[1])
-backend = tree["runtime"]["backend"]
+trees, dataset, folders = json.loads(sys.argv[1])
+backend = trees[0]["runtime"]["backend"]
 load_tensorflow(backend)
-if backend == "tensorflow" and devices > 1:
+if backend == "tensorflow":
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import shutil
 from bigbird.config import load_experiment
 from bigbird.support.log import configure_logging
 from bigbird_components.train.train import train
 configure_logging()
-whole, resumed = Path(folder) / "whole", Path(folder) / "resumed"
 
-def run(model_dir):
+def run(tree, model_dir):
     train(load_experiment("bigbird/glue", overrides=[tree]), model_dir, "train_and_eval", dataset)
 
-run(whole)
-shutil.copytree(whole, resumed)  # what a run leaves that was killed before its checkpoint of step 9
-(resumed / "model.json").unlink()
-shutil.rmtree(resumed / "checkpoints" / "step-00000009")
-run(resumed)
+for tree, folder in zip(trees, folders):
+    whole, resumed = Path(folder) / "whole", Path(folder) / "resumed"
+    run(tree, whole)
+    shutil.copytree(whole, resumed)  # what a run leaves that was killed before its checkpoint of step 9
+    (resumed / "model.json").unlink()
+    shutil.rmtree(resumed / "checkpoints" / "step-00000009")
+    run(tree, resumed)
+    print("-- END --", file=sys.stderr, flush=True)
 """
 
 
@@ -78,35 +80,39 @@ def together(settings):
     return build
 
 
-def _run(tree, dataset, folder, devices):
+def _run(trees, dataset, folders):
+    """Trains each configuration into its folder, in a process that has two devices; returns what was told of each."""
     result = subprocess.run(
-        [sys.executable, "-c", _TRAIN, json.dumps([tree, str(dataset), str(folder), devices])],
+        [sys.executable, "-c", _TRAIN, json.dumps([trees, str(dataset), list(map(str, folders))])],
         cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
         env={
             **os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3",
-            "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
         },
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
-    return result.stderr
+    return result.stderr.split("-- END --\n")[:-1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "devices", "runtime"),
+    ("backend", "cases"),  # on one device and on two
     [
-        ("tensorflow", 1, {}),
-        ("tensorflow", 2, {"mixed_precision_dtype": "bfloat16"}),
-        ("jax", 1, {"mixed_precision_dtype": "bfloat16"}),
-        ("jax", 2, {}),
+        ("tensorflow", [(1, {}), (2, {"mixed_precision_dtype": "bfloat16"})]),
+        ("jax", [(1, {"mixed_precision_dtype": "bfloat16"}), (2, {})]),
     ],
 )
-def test_all_together_resume_to_the_bit_and_end_at_the_same_step(
-    dataset, together, tmp_path, backend, devices, runtime
+def test_with_all_of_them_a_resumed_run_ends_at_the_same_step_with_the_same_bits(
+    dataset, together, tmp_path, backend, cases
 ):
-    told = _run(together(backend, devices, **runtime), dataset, tmp_path, devices)
-    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    trees = [together(backend, devices, **runtime) for devices, runtime in cases]
+    folders = [tmp_path / str(devices) for devices, _ in cases]
+    for (devices, _), told, folder in zip(cases, _run(trees, dataset, folders), folders, strict=True):
+        assert f"on {'one device' if devices == 1 else '2 replicas'}" in told
+        _assert_resumed_as_whole(told, folder / "whole", folder / "resumed")
 
+
+def _assert_resumed_as_whole(told, whole, resumed):
     # No metric rises by more than 1: step 3 is to be beaten, steps 6 and 9 do not.
     assert told.count("early stopping at step 9 of 30: in 2 validations the metric did not improve on 0.") == 2
     assert (

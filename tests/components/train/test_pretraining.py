@@ -15,7 +15,7 @@ from bigbird.support.errors import InputError
 from bigbird_components.train.sources import resolve
 from bigbird_components.train.train import train
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 SIZES = {"hidden_size": 64, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 128, "block_size": 16}
 
@@ -52,6 +52,12 @@ def pretrained(dataset, tmp_path_factory):
     return folder, train(_experiment(), folder, "train_and_eval", str(dataset))
 
 
+@pytest.fixture(scope="module")
+def measured(pretrained, dataset):
+    """The metrics of its newest checkpoint, as mode eval measures them."""
+    return train(_experiment(), pretrained[0], "eval", str(dataset))["metrics"]
+
+
 def test_the_masked_words_are_learnt(pretrained):
     folder, manifest = pretrained
     validated = [entry for entry in read_json(folder / "history.json", "history") if entry["kind"] == "validation"]
@@ -83,13 +89,12 @@ def test_fine_tuning_starts_from_it(pretrained, dataset, tmp_path, settings, cap
 
 
 @pytest.mark.parametrize("kind", ["google_research", "hugging_face"])
-def test_pre_training_goes_on_from_a_published_head(pretrained, dataset, tmp_path, kind):
+def test_pre_training_goes_on_from_a_published_head(pretrained, measured, dataset, tmp_path, kind):
     """The head goes along both ways: mode eval measures the converted weights as it measures ours."""
     theirs = convert(str(latest_checkpoint(pretrained[0])), str(tmp_path / "theirs"), kind).checkpoint
-    ours = train(_experiment(), pretrained[0], "eval", str(dataset))
     # These two kinds have 2 token types where we have 16; pre-training uses the first alone.
-    measured = train(_experiment(init_checkpoint=str(theirs)), tmp_path / "model", "eval", str(dataset))
-    assert measured["metrics"] == pytest.approx(ours["metrics"])
+    found = train(_experiment(init_checkpoint=str(theirs)), tmp_path / "model", "eval", str(dataset))
+    assert found["metrics"] == pytest.approx(measured)
 
 
 def test_masks_are_drawn_anew_in_each_pass_and_are_the_same_however_training_goes_on(dataset, tmp_path):

@@ -100,19 +100,25 @@ def _buckets(model_dir):
     return load_experiment(config_files=[model_dir / "config.yaml"]).task.bucket_lengths
 
 
-def _weights(model_dir):
-    return load_file(latest_checkpoint(model_dir) / "model.safetensors")
+def _tensors(model_dir):
+    """Every tensor of the newest checkpoint, the optimizer's included."""
+    folder = latest_checkpoint(model_dir)
+    return {
+        f"{file}/{name}": value
+        for file in ("model", "optimizer")
+        for name, value in load_file(folder / f"{file}.safetensors").items()
+    }
 
 
 @pytest.mark.slow
-def test_the_choice_is_recorded_and_a_run_goes_on_with_it_or_with_what_it_began_with(measured, tree, tmp_path):
-    def go(settings, folder):
-        train(_experiment(settings), tmp_path / folder, "train", dataset=str(measured))  # it validates nothing: faster
+def test_a_longer_run_goes_on_from_a_finished_one_with_its_lengths(measured, tree, tmp_path):
+    def go(settings, folder, mode="train"):  # which validates nothing: faster
+        return train(_experiment(settings), tmp_path / folder, mode, dataset=str(measured))
 
-    go(tree(), "new")
+    go(tree(), "new", "train_and_eval")
     assert _buckets(tmp_path / "new") == [16, 24, 64]
-    go(tree(24), "new")
-    go(tree(24), "whole")
+    assert go(tree(24), "new", "train_and_eval")["steps"] == 24
+    go(tree(24), "whole", "train_and_eval")
     # One that was begun when lengths doubled: its checkpoint says so.
     earlier = tree(bucket_lengths=[64])
     go(earlier, "earlier")
@@ -120,8 +126,9 @@ def test_the_choice_is_recorded_and_a_run_goes_on_with_it_or_with_what_it_began_
     go(tree(24, bucket_lengths=[64]), "given")
     assert _buckets(tmp_path / "new") == [16, 24, 64] and _buckets(tmp_path / "earlier") == [64]
     for resumed, unbroken in (("new", "whole"), ("earlier", "given")):
-        expected = _weights(tmp_path / unbroken)
-        for name, value in _weights(tmp_path / resumed).items():
+        found, expected = _tensors(tmp_path / resumed), _tensors(tmp_path / unbroken)
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
     result = train(_experiment(tree(24)), tmp_path / "earlier", "eval", dataset=str(measured))
     assert result["step"] == 24

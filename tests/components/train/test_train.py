@@ -271,20 +271,6 @@ def test_a_run_set_up_otherwise_is_refused_and_nothing_is_changed(dataset, other
     assert after == before
 
 
-@pytest.mark.slow
-def test_a_longer_run_goes_on_from_a_finished_one(dataset, settings, tmp_path):
-    def tree(steps):
-        rate = {"polynomial": {"initial_learning_rate": 0.01, "decay_steps": 40}}
-        config = {"learning_rate": rate, "warmup": {"polynomial": {"warmup_steps": 4}}}
-        return settings(trainer={"train_steps": steps, "optimizer_config": config})
-
-    _train(tree(12), dataset, tmp_path / "grown")
-    manifest = _train(tree(24), dataset, tmp_path / "grown")
-    assert manifest["steps"] == 24
-    _train(tree(24), dataset, tmp_path / "whole")
-    _assert_same_tensors(tmp_path / "whole", tmp_path / "grown")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

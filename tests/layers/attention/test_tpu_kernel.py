@@ -8,7 +8,7 @@ from bigbird.layers.attention.pattern import block_counts
 from bigbird_pipelines.preflight.compiler import ENVIRONMENT
 from tests.layers.attention.kernels import BASE, LAYER, SMALL_BLOCKS, TINY, TWO_GROUPS, compare, run_process
 
-pytestmark = pytest.mark.slow  # what its tests share takes long to make
+pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
 
 
 @pytest.mark.parametrize(("length", "together"), [(160, 3), (272, 2)])

@@ -76,7 +76,7 @@ def several_labels_texts(examples):
     return [" ".join([FILLER, *(c for c, has in zip(CLUES, row, strict=True) if has)]) for row in gold], gold
 
 
-def test_several_labels():
+def test_of_several_labels_one_baseline_answers_the_most_frequent_set_and_one_learns_from_words():
     training, training_gold = several_labels_texts(120)
     texts, gold = several_labels_texts(60)
     found = by_name(baselines.several_labels_baselines(training, training_gold, texts, gold, LABELS))
@@ -102,7 +102,7 @@ def test_labels_that_none_or_all_have_in_training_are_answered_so():
     assert found["tfidf"].metrics.per_label["politics"]["f1"] == 1.0
 
 
-def test_numbers():
+def test_of_numbers_one_baseline_answers_the_mean_and_one_learns_from_words():
     training, training_labels = one_label_texts(80)
     texts, labels = one_label_texts(40)
     numbers = np.array([10.0, 20.0, 60.0])

@@ -36,7 +36,7 @@ def notices(found):
 # ---------------------------------------------------------------------------------------------- kinds
 
 
-def test_one_label(write, dataset):
+def test_one_label_in_each_record_is_found_told_and_split(write, dataset):
     path = write("a.csv", table(["pos", "neg", "pos", "neg", "pos"] * 20))
     found = dataset(files=path)
     assert (found.kind, found.labels) == ("single", ["neg", "pos"])
@@ -141,7 +141,7 @@ def test_another_splits_label_that_is_no_number_is_told_where_training_holds_num
         dataset(**{"train": train, split: more})
 
 
-def test_a_given_number(write, dataset):
+def test_numbers_are_read_where_the_kind_is_number(write, dataset):
     found = dataset(files=write("a.csv", table(["1", " 2.5 ", "-3e1", "04"] * 5)), kind="number")
     assert [example.label for _, example in examples(found)][:4] == [1.0, 2.5, -30.0, 4.0]
 
@@ -365,7 +365,7 @@ def test_json_numbers_that_are_none(write, dataset, value):
     )
 
 
-def test_numbers_in_place_of_labels(write, dataset):
+def test_numbers_in_place_of_labels_are_refused(write, dataset):
     path = write("a.csv", table([f"{number}.5" for number in range(300)]))
     assert refused(dataset, files=path, kind="single") == (
         "column 'label' has 300 different numbers in 300 training records, such as '0.5', '1.5', '2.5' and 297 more; expected labels "

@@ -98,7 +98,7 @@ def test_the_width_is_that_of_the_normal_approximation():
     assert (found.low + found.high) / 2 == pytest.approx(0.8, abs=half / 5)
 
 
-def test_numbers_too():
+def test_the_width_for_numbers_is_that_of_the_normal_approximation_too():
     rng = np.random.default_rng(3)
     gold = rng.normal(size=4000)
     found = intervals.number_interval("mean_absolute_error", gold, gold + rng.normal(size=4000))

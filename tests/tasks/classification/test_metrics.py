@@ -111,7 +111,7 @@ def calibration_by_hand(confidence, right, bins=15):
 
 
 @pytest.mark.parametrize("seed", CASES)
-def test_one_label(seed):
+def test_metrics_of_one_label_are_those_of_their_formulas(seed):
     gold, probabilities = one_label_case(seed)
     labels = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
@@ -138,7 +138,7 @@ def test_one_label(seed):
 
 
 @pytest.mark.parametrize("seed", CASES)
-def test_several_labels(seed):
+def test_metrics_of_several_labels_are_those_of_their_formulas(seed):
     gold, probabilities, thresholds = several_labels_case(seed)
     predicted = probabilities >= thresholds
     result = metrics.several_labels_metrics(gold, probabilities, thresholds, names(gold.shape[1]))
@@ -165,7 +165,7 @@ def test_several_labels(seed):
 
 
 @pytest.mark.parametrize("seed", CASES)
-def test_numbers(seed):
+def test_metrics_of_numbers_are_those_of_their_formulas(seed):
     rng = np.random.default_rng(seed)
     examples = int(rng.choice([1, 2, 3, 10, 60]))
     gold, predicted = rng.normal(5, 3, (2, examples))

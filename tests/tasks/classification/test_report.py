@@ -34,7 +34,7 @@ def tables(section):
     return found
 
 
-def test_one_label():
+def test_the_report_on_one_label_has_its_sections_and_figures():
     labels = ("a", "b", "<script>alert(1)</script>")
     results, tokens = outcome("single", 300, labels, decided=True)
     found = sections(results, tokens)
@@ -95,7 +95,7 @@ def test_decisions_before_and_after():
     assert "Nothing was chosen" in sections(results, tokens)["From outputs to answers"]
 
 
-def test_several_labels():
+def test_the_report_on_several_labels_has_thresholds_and_the_surest_mistakes():
     results, tokens = outcome("multi", 300, ("a", "b", "c"), decided=True)
     found = sections(results, tokens)
     ((header, *rows),) = tables(found["By label"])
@@ -113,7 +113,7 @@ def test_several_labels():
     assert distances == pytest.approx(sorted(distances, reverse=True), abs=0.01)
 
 
-def test_numbers():
+def test_the_report_on_numbers_has_its_sections_and_the_largest_errors():
     results, tokens = outcome("number", 200)
     found = sections(results, tokens)
     assert list(found) == ["Answers against the right numbers", "Mean absolute error by length", "Largest errors"]

@@ -1,1 +1,5 @@
-"""A platform in a package of its own: a folder of this machine in which runs lie as files. It runs nothing, but tells every state."""
+"""A platform in a package of its own, for the tests: it sends nothing anywhere, but keeps runs as files in a folder.
+
+All its names are invented, so that none is taken for a real service's: the platform is "the shelf", its one machine an
+"abacus", its option --drawer. bench.py has another, of this machine: "the bench", with the option --tool.
+"""

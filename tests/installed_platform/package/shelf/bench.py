@@ -1,4 +1,4 @@
-"""A platform of this machine, which has no tools yet."""
+"""An invented platform of this machine, which refuses every run: see the package."""
 
 from typing import ClassVar
 

@@ -15,7 +15,7 @@ class Crowded(Shelf):
 
 class Lost(Shelf):
     name = "lost"
-    default_machine = "loom"
+    default_machine = "no-such-machine"
 
 
 class Untitled(RemotePlatform):
