@@ -7,6 +7,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform
 
 from bigbird.support.errors import InputError
+from bigbird_components.gate import NO_THRESHOLD
 from bigbird_components.notify import notify as module
 from bigbird_components.notify.notify import announce, message, notify, post
 from bigbird_components.platforms import kubeflow
@@ -120,7 +121,7 @@ def test_the_metric_is_announced_where_the_exit_task_is_not_told_of_it(webhook, 
         "run: http://kfp/#/runs/details/id-1"
     )
     assert body["metrics"] == {"accuracy": 0.93}
-    announce("weekly", "id-1", "", "matthews_corrcoef", -0.5, -1.0, True)
+    announce("weekly", "id-1", "", "matthews_corrcoef", -0.5, NO_THRESHOLD, True)
     assert webhook.requests[1].body["text"] == (
         "BigBird run weekly: evaluated\nmatthews_corrcoef -0.5000; no threshold was set, so it is exported"
     )

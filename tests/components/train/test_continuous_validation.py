@@ -63,7 +63,7 @@ def test_the_best_is_named_once_training_ends_however_long_that_takes(tmp_path, 
     training = threading.Thread(target=end_training)
     training.start()
     assert holds.wait(10)
-    _tell_manifest(tmp_path, "best", BEST, Interruption())
+    _tell_manifest(tmp_path, "best", BEST, Interruption(), lambda: None)
     training.join()
     manifest = ModelManifest.read(tmp_path)
     assert (manifest.best, manifest.best_step, manifest.steps) == ("best", 8, 12)
@@ -73,7 +73,7 @@ def test_the_best_is_named_once_training_ends_however_long_that_takes(tmp_path, 
 
 
 def test_a_run_that_was_stopped_before_its_end_is_told_with_what_to_do(tmp_path, capsys):
-    _tell_manifest(tmp_path, "best", BEST, Interruption())
+    _tell_manifest(tmp_path, "best", BEST, Interruption(), lambda: None)
     told = capsys.readouterr().err
     assert "training has not ended, as there is no model.json, which was to name best as the best checkpoint" in told
     assert "Start training again with the same model_dir" in told
