@@ -367,7 +367,7 @@ def test_a_fine_tuned_checkpoint_brings_its_head(kind, task, of, caplog):
     changes = {name: sizes[name] for name in ("block_size", "num_rand_blocks") if kind == "model_garden"}
     model = of.from_preset(RECORDINGS / kind / task, **changes)
     assert model.head == kind
-    assert not [message for message in caplog.messages if "fresh" in message]
+    assert not [message for message in caplog.messages if "starts fresh" in message]
     answers = dict(np.load(RECORDINGS / kind / "answers.npz"))
     found = model({name: answers[name] for name in ("input_word_ids", "input_mask", "input_type_ids")})
     real = answers["input_mask"].astype(bool)
@@ -394,7 +394,7 @@ def test_a_converted_model_of_ours_brings_its_head(given, tmp_path, caplog):
         found = BigBirdClassifier.from_preset(path)
         assert {name: getattr(found, name) for name in given} == given
         np.testing.assert_array_equal(found(inputs())["logits"], model(inputs())["logits"])
-    assert not [message for message in caplog.messages if "fresh" in message]
+    assert not [message for message in caplog.messages if "starts fresh" in message]
     (name,) = given
     for path in (tmp_path / "run", ours):
         caplog.clear()
