@@ -39,7 +39,7 @@ run: $(STAMP) ## Run the whole pipeline on the sample: make run [TASK=glue|squad
 test: $(STAMP) ## Run the tests that take seconds: make test [WORKERS=4] [ARGS="tests/test_layout.py -x"]
 	$(PYTEST) -m "not slow and not integration" $(ARGS)
 
-test-all: $(STAMP) ## Run all tests, whole pipelines too, three quarters of an hour: make test-all [WORKERS=4] [ARGS=...]
+test-all: $(STAMP) ## Run all tests, whole pipelines too, in twenty minutes to three quarters of an hour: make test-all [WORKERS=4] [ARGS=...]
 	$(PYTEST) $(ARGS)
 
 test-docker: IMAGES += register serve train-tpu train-jax-tpu

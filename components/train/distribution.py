@@ -50,9 +50,8 @@ def _gpus(wanted: int | None) -> list[str]:
 
 def _check_all_gpus(wanted: int | None) -> None:
     """Refuses a number that MultiWorkerMirroredStrategy, which takes all of a machine, would pass over."""
-    found = len(
-        tf.config.list_physical_devices("GPU")
-    )  # which, unlike the logical ones, do not start TensorFlow's devices
+    # Physical ones: to list the logical ones starts TensorFlow's devices.
+    found = len(tf.config.list_physical_devices("GPU"))
     if wanted is not None and wanted != found:
         raise InputError(
             f"runtime.num_gpus is {wanted} but this worker has {found}, and with multi_worker_mirrored TensorFlow takes all; leave "

@@ -345,11 +345,8 @@ def _stop(container: Any, reason: BaseException) -> None:
     def wait(seconds: float | None) -> bool:
         try:
             container.wait(timeout=seconds)
-        except (
-            DockerException,
-            requests.exceptions.RequestException,
-        ):  # it has not ended, or the engine cannot be asked
-            return False
+        except (DockerException, requests.exceptions.RequestException):
+            return False  # it has not ended, or the engine cannot be asked
         return True
 
     stop_step(send, wait, reason)

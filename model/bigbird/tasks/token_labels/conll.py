@@ -180,11 +180,10 @@ class _Document:
 
     def _other_width(self, columns: list[str], line: str) -> str:
         """What is wrong with a line that has more or fewer columns than the first."""
-        tab = " Is a tab between the columns, and a blank in a token? Set delimiter to a tab (--delimiter)"
-        return (
-            f"has {len(columns)} column{'s'[: len(columns) != 1]}, and line {self._width_line} has {self._width}; expected as many on each line."
-            f"{tab if self._section.delimiter is None and chr(9) in line else ''}"
-        )
+        hint = ""
+        if self._section.delimiter is None and "\t" in line:
+            hint = " Is a tab between the columns, and a blank in a token? Set delimiter to a tab (--delimiter)"
+        return f"has {amount(len(columns), 'column')}, and line {self._width_line} has {self._width}; expected as many on each line.{hint}"
 
     def _columns(self, columns: list[str]) -> tuple[str, str, str]:
         """A line's token and tag, or what is wrong with it."""
@@ -196,7 +195,7 @@ class _Document:
                     "",
                     "",
                     (
-                        f"has {len(columns)} column{'s'[: len(columns) != 1]}, and {key} is {at}; expected a token and its tag with "
+                        f"has {amount(len(columns), 'column')}, and {key} is {at}; expected a token and its tag with "
                         f"{'blanks' if self._section.delimiter is None else repr(self._section.delimiter)} between. Name the column with {key} "
                         f"(--{key.replace('_', '-')}), what separates columns with delimiter (--delimiter)"
                     ),
