@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
         self._ends_at = time.monotonic() + self._grace_s
         self._service.phase = "draining"
         for listener in self._listeners:
-            listener.close()
+            await listener.close()
         self._clients.hurry(min(HURRY_S, self._grace_s / 2))
         until = time.monotonic() + min(LINGER_S, self._grace_s / 4)
         while (self._arriving or self.server_state.connections) and time.monotonic() < until and not self.force_exit:
