@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ from bigbird import storage
 from bigbird.serving.model_facts import read_facts
 from bigbird.serving.text_model import CHARACTERS_AT_ONCE, load_model
 from bigbird.support.errors import InputError
-from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family
 from bigbird_components.output_files import open_range
 from bigbird_components.predict.flattening import flattened
@@ -101,10 +101,10 @@ def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[i
     def take() -> None:
         nonlocal ended
         rows, batch, answers = running.popleft()
-        rows.add(batch, answers.result(), asked.family)
+        rows.add(batch, answers.result(), asked)
         told(len(batch))
         if rows.complete:
-            rows.write(files, asked, ended)
+            rows.write(files, ended)
             ended = time.monotonic()
 
     try:
@@ -125,10 +125,11 @@ class _ShardRows:
 
     def __init__(self, files: JobFiles, shard: RowRange):
         with open_range(files.rows, shard.start, shard.size) as lines:
-            self._rows = [json.loads(line) for line in lines]
+            self._rows = json.loads(b"[%b]" % b",".join(lines))  # at once: a third of the time that line by line takes
         self._shard = shard
         self._renamed: dict[str, str] | None = None
         self._labels: Counter[str] = Counter()
+        self._cut: int | None = 0
         self._written: list[bytes] = [b""] * len(self._rows)
         self._missing = len(self._rows)
 
@@ -140,13 +141,15 @@ class _ShardRows:
         """What the model is given of some rows."""
         return [self._rows[i]["fields"] for i in batch]
 
-    def add(self, batch: Sequence[int], answers: Sequence[Mapping[str, Any]], family: AnsweringFamily) -> None:
+    def add(self, batch: Sequence[int], answers: Sequence[Mapping[str, Any]], asked: _Asked) -> None:
         """Takes the answers of some rows."""
+        if self._renamed is None:
+            self._renamed = names_beside(list(self._rows[batch[0]]["kept"]), answers[0])
         for i, answer in zip(batch, answers, strict=True):
-            if self._renamed is None:
-                self._renamed = names_beside(list(self._rows[i]["kept"]), answer)
-            self._labels.update(family.labels_of(answer))
             self._written[i] = _line(self._rows[i], self._renamed, answer)
+        self._labels.update(chain.from_iterable(map(asked.family.labels_of, answers)))
+        cut = asked.count_cut(self.fields(batch))
+        self._cut = None if cut is None or self._cut is None else self._cut + cut
         self._missing -= len(batch)
 
     @property
@@ -154,19 +157,18 @@ class _ShardRows:
         """Whether all rows are answered."""
         return not self._missing
 
-    def write(self, files: JobFiles, asked: _Asked, since: float) -> None:
+    def write(self, files: JobFiles, since: float) -> None:
         """Writes the two files.
 
         Args:
             files: of the job.
-            asked: the model.
             since: when the shard before was written, by the monotonic clock.
         """
         with new_file(files.part(self._shard)) as file:
             file.write(b"".join(self._written))
         outcome = {
             "rows": len(self._rows),
-            "cut": asked.count_cut([row["fields"] for row in self._rows]),
+            "cut": self._cut,
             "labels": dict(sorted(self._labels.items())),
             "renamed": {name: other for name, other in (self._renamed or {}).items() if name != other},
             "seconds": round(time.monotonic() - since, 3),
@@ -238,22 +240,25 @@ class _Asked:
         """How many examples the model does not read all of; None where its files do not say how it reads.
 
         Texts are cut into pieces once more for it, which takes as long as all else that is done here with a short one. So it is
-        done only for those that may be too long: a text has no more pieces than bytes, and one.
+        done only for those that may be too long: a text has no more pieces than bytes, and one. Where the longest texts of all
+        are not, no example is looked at.
+
+        Args:
+            examples: of like length.
         """
         vocabulary, dataset = self._vocabulary, self.dataset
         if vocabulary is None or dataset is None:
             return None
-        long = []
-        for example in examples:
-            most = {name: len(text.encode()) + 1 for name, text in example.items()}
-            if self.family.is_cut(most, dataset):
-                long.append(example)
+        names = self.model.fields
+        most = [{name: len(example[name].encode()) + 1 for name in names} for example in examples]
+        if not self.family.is_cut({name: max(each[name] for each in most) for name in names}, dataset):
+            return 0
+        long = [example for example, each in zip(examples, most, strict=True) if self.family.is_cut(each, dataset)]
         counts = {
-            name: [len(pieces) for pieces in vocabulary.encode([example[name] for example in long])]
-            for name in self.model.fields
+            name: [len(pieces) for pieces in vocabulary.encode([example[name] for example in long])] for name in names
         }
         rows = zip(*counts.values(), strict=True)
-        return sum(self.family.is_cut(dict(zip(counts, row, strict=True)), dataset) for row in rows)
+        return sum(self.family.is_cut(dict(zip(names, row, strict=True)), dataset) for row in rows)
 
 
 _loading = threading.Lock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
@@ -14,6 +14,23 @@ from bigbird.tasks.tables.problems import no_such_column
 
 OPTIONS = {"text_a": "text", "text_b": "text_b", "question": "question", "context": "context"}
 """Input of a model -> the option, with underscores, that names its column; other inputs' columns are called as they are."""
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """What the command's options say of columns.
+
+    Attributes:
+        texts: option, as `OPTIONS` has it -> columns; several become one text.
+        id: column of the rows' names.
+        keep: columns to carry through.
+        keep_all: carries all through that are read for nothing else.
+    """
+
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    id: str | None = None
+    keep: Sequence[str] = ()
+    keep_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ class RowColumns:
 
     def of_table(self) -> Columns:
         """What reading a table takes."""
-        keys = {name: OPTIONS.get(field, field) for field, names in self.fields.items() for name in names}
+        keys = {name: OPTIONS.get(text, text) for text, names in self.fields.items() for name in names}
         if self.id is not None:
             keys.setdefault(self.id, "id")
         optional = frozenset(name for name in self.keep if name not in keys and name not in self.required)
@@ -46,11 +63,7 @@ class RowColumns:
 
 def choose_columns(
     fields: Sequence[str],
-    given: Mapping[str, Sequence[str]],
-    *,
-    id_column: str | None,
-    keep: Sequence[str],
-    keep_all: bool,
+    given: ColumnOptions,
     table: Table,
     names: Sequence[str],
     more_names: Sequence[str],
@@ -60,10 +73,7 @@ def choose_columns(
 
     Args:
         fields: the model's inputs.
-        given: option, as `OPTIONS` has it -> columns.
-        id_column: column of the rows' names.
-        keep: columns to carry through.
-        keep_all: carries all through that are read for nothing else.
+        given: what the options say.
         table: the first file, for messages.
         names: its columns.
         more_names: of the other files.
@@ -72,8 +82,8 @@ def choose_columns(
     Raises:
         InputError: an option is not this model's, or a column is missing.
     """
-    options = {field: OPTIONS.get(field, field) for field in fields}
-    for option, columns in given.items():
+    options = {name: OPTIONS.get(name, name) for name in fields}
+    for option, columns in given.texts.items():
         if columns and option not in options.values():
             flags = " and ".join(f"--{name.replace('_', '-')}" for name in options.values())
             raise InputError(
@@ -81,18 +91,18 @@ def choose_columns(
                 f"{' and '.join(fields)}"
             )
     chosen = {
-        field: list(given.get(option) or _usual(field, option, table, names, dataset))
-        for field, option in options.items()
+        name: list(given.texts.get(option) or _usual(name, option, table, names, dataset))
+        for name, option in options.items()
     }
     used = [name for columns in chosen.values() for name in columns]
     for name in used:
         if used.count(name) > 1:
             raise InputError(f"the column {shown(name)} is named for two texts, or twice; expected a column for each")
-    kept = list(dict.fromkeys(keep))
-    if keep_all:
-        others = [name for name in (*names, *more_names) if name not in used and name != id_column]
+    kept = list(dict.fromkeys(given.keep))
+    if given.keep_all:
+        others = [name for name in (*names, *more_names) if name not in used and name != given.id]
         kept = list(dict.fromkeys([*kept, *others]))
-    return RowColumns(chosen, id_column, kept, frozenset(keep))
+    return RowColumns(chosen, given.id, kept, frozenset(given.keep))
 
 
 def _usual(

@@ -37,10 +37,10 @@ from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.version import provenance
 from bigbird_components.predict.answering import JobFiles, answer_shards
-from bigbird_components.predict.columns import RowColumns, choose_columns
+from bigbird_components.predict.columns import ColumnOptions, RowColumns, choose_columns
 from bigbird_components.predict.job import Identity, JobState, Output, digest_of, input_facts
 from bigbird_components.predict.model_files import local_model
-from bigbird_components.predict.rows import RowRange, read_rows
+from bigbird_components.predict.rows import RowRange, TableInput, read_rows
 from bigbird_components.predict.tables import FORMATS, write_table
 from bigbird_components.predict.whole_files import copy, new_file
 
@@ -99,22 +99,24 @@ def predict(
         if storage.is_remote(path):
             storage.service_of(path)
     storage.check_output(output, [table, model])
-    tables = _outside(find_tables([table], section, files).tables, output, table)
-    given = {name: list(names) for name, names in (columns or {}).items()}
+    source = TableInput(_outside(find_tables([table], section, files).tables, output, table), section, files)
+    given = ColumnOptions(
+        {name: list(names) for name, names in (columns or {}).items()}, id_column, list(keep), keep_all
+    )
     with _locked(output) as held:
         facts, fields = _model(model)
         settings = {
             **section.model_dump(),
-            "columns": given,
-            "id": id_column,
-            "keep": list(keep),
-            "keep_all": keep_all,
+            "columns": given.texts,
+            "id": given.id,
+            "keep": given.keep,
+            "keep_all": given.keep_all,
             "max_bad_records": max_bad_records,
         }
         identity = Identity(
             version=provenance()["version"],
             model_digest=facts.digest,
-            input=input_facts([each.path for each in tables]),
+            input=input_facts([each.path for each in source.tables]),
             settings=settings,
         )
         job = Output(output)
@@ -125,15 +127,15 @@ def predict(
         try:
             if state.shards is None:
                 try:
-                    chosen = _choose(tables, section, files, fields, facts.dataset, given, id_column, keep, keep_all)
-                    state = _read(job, state, tables, section, files, chosen, max_bad_records)
+                    chosen = _choose(source, fields, facts.dataset, given)
+                    state = _read(job, state, source, chosen, max_bad_records)
                 except InputError:
                     job.abandon()
                     raise
             shards = [RowRange(*shard) for shard in state.shards or ()]
             job_files = JobFiles(model, facts.digest, job.work)
             _answer(job, job_files, shards, options)
-            return _finish(job, job_files, shards, state, to, model, facts, held.check)
+            return _finish(job, job_files, shards, state, to, facts, held.check)
         except (KeyboardInterrupt, SystemExit):
             _log.info(f"{output}: the same command goes on with what is not answered yet")
             raise
@@ -213,55 +215,28 @@ def _model(model: str) -> tuple[ModelFacts, Sequence[str]]:
 
 
 def _choose(
-    tables: Sequence[Table],
-    section: TableFormat,
-    files: TableStorage,
-    fields: Sequence[str],
-    dataset: DatasetManifest | None,
-    given: Mapping[str, Sequence[str]],
-    id_column: str | None,
-    keep: Sequence[str],
-    keep_all: bool,
+    table: TableInput, fields: Sequence[str], dataset: DatasetManifest | None, given: ColumnOptions
 ) -> RowColumns:
-    names = column_names(tables[0], section, files)
-    more = [name for each in tables[1:] for name in column_names(each, section, files)] if keep_all else []
-    chosen = choose_columns(
-        fields,
-        given,
-        id_column=id_column,
-        keep=keep,
-        keep_all=keep_all,
-        table=tables[0],
-        names=names,
-        more_names=more,
-        dataset=dataset,
-    )
+    first, *others = table.tables
+    names = column_names(first, table.section, table.storage)
+    more = [name for each in others if given.keep_all for name in column_names(each, table.section, table.storage)]
+    chosen = choose_columns(fields, given, first, names, more, dataset)
     for field, used in chosen.fields.items():
         _log.info(f"{field} is read from {' and '.join(shown(name, 60) for name in used)}")
     return chosen
 
 
-def _read(
-    job: Output,
-    state: JobState,
-    tables: Sequence[Table],
-    section: TableFormat,
-    files: TableStorage,
-    chosen: RowColumns,
-    max_bad_records: int,
-) -> JobState:
+def _read(job: Output, state: JobState, table: TableInput, chosen: RowColumns, max_bad_records: int) -> JobState:
     job_files = JobFiles("", "", job.work)
     shards, rejected = read_rows(
-        tables,
-        section,
+        table,
         chosen,
-        files,
         max_bad_records=max_bad_records,
         rows_file=job_files.rows,
         rejected_file=job_files.rejected,
     )
-    if input_facts([each.path for each in tables]) != state.identity.input:
-        raise InputError(f"{tables[0].path}: was changed while it was read; give a file that nobody writes")
+    if input_facts([each.path for each in table.tables]) != state.identity.input:
+        raise InputError(f"{table.tables[0].path}: was changed while it was read; give a file that nobody writes")
     read = JobState(
         identity=state.identity,
         shards=[list(shard) for shard in shards],
@@ -308,7 +283,6 @@ def _finish(
     shards: Sequence[RowRange],
     state: JobState,
     to: str,
-    model: str,
     facts: ModelFacts,
     check_lock: Callable[[], None],
 ) -> PredictionsManifest:
@@ -334,7 +308,7 @@ def _finish(
     cuts = [outcome["cut"] for outcome in outcomes]
     manifest = PredictionsManifest(
         task=facts.task,
-        model=model,
+        model=files.model,
         model_digest=facts.digest,
         job=digest_of(state.identity),
         input=state.identity.input,

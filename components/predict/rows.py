@@ -45,6 +45,20 @@ class RowRange(NamedTuple):
     rows: int
 
 
+class TableInput(NamedTuple):
+    """The files of a table.
+
+    Attributes:
+        tables: in order.
+        section: how they are written.
+        storage: where they are.
+    """
+
+    tables: Sequence[Table]
+    section: TableFormat
+    storage: TableStorage
+
+
 class RejectedRows(Mistakes):
     """Bad rows: the first are kept for the message, all that are allowed are written to a file."""
 
@@ -61,10 +75,8 @@ class RejectedRows(Mistakes):
 
 
 def read_rows(
-    tables: Sequence[Table],
-    section: TableFormat,
+    table: TableInput,
     columns: RowColumns,
-    storage: TableStorage,
     *,
     max_bad_records: int,
     rows_file: str,
@@ -73,10 +85,8 @@ def read_rows(
     """Reads and checks all rows before the first one is answered.
 
     Args:
-        tables: the files, in order.
-        section: how they are written.
+        table: its files.
         columns: what is read of them.
-        storage: where they are.
         max_bad_records: rows that may be rejected.
         rows_file: gets a line for each good row: `fields` (input -> text), `id`, `kept` (column -> value) and `place`.
         rejected_file: gets a line for each bad one: `file`, `where`, `problem` and `record`.
@@ -93,7 +103,7 @@ def read_rows(
     with ExitStack() as stack:
         target = stack.enter_context(new_file(rows_file))
         bad = RejectedRows(max_bad_records, stack.enter_context(new_file(rejected_file)))
-        for row in _rows(tables, section, columns, storage, bad):
+        for row in _rows(table, columns, bad):
             line = _line(row)
             target.write(line)
             size, rows, done = size + len(line), rows + 1, done + 1
@@ -107,35 +117,34 @@ def read_rows(
         progress.finish()
         bad.check(done)
         if not done:
-            where = quoted_name(tables[0].path) + (f" and {len(tables) - 1:,} more" if len(tables) > 1 else "")
+            more = len(table.tables) - 1
+            where = quoted_name(table.tables[0].path) + (f" and {more:,} more" if more else "")
             found = "none of its rows can be used" if bad.counted else "has no row below its columns' names"
             raise InputError(f"{where}: {found}; expected at least one row to answer")
     return shards, bad.counted
 
 
-def _rows(
-    tables: Sequence[Table], section: TableFormat, columns: RowColumns, storage: TableStorage, bad: BadRecords
-) -> Iterator[dict[str, Any]]:
+def _rows(table: TableInput, columns: RowColumns, bad: BadRecords) -> Iterator[dict[str, Any]]:
     """The good rows."""
     wanted = columns.of_table()
     names = list(wanted.keys)
     place = {name: number for number, name in enumerate(names)}
     texts = [(field, list(used), [place[name] for name in used]) for field, used in columns.fields.items()]
     kept = [(name, place[name]) for name in columns.keep]
-    for table in tables:
-        whole = name_of(table.path, 10 * len(table.path))  # messages cut long names; ids must differ
-        for line, values in read_records(table, section, wanted, bad, storage):
+    for file in table.tables:
+        whole = name_of(file.path, 10 * len(file.path))  # messages cut long names; ids must differ
+        for line, values in read_records(file, table.section, wanted, bad, table.storage):
             try:
                 fields = {field: joined_text([values[i] for i in at], used) for field, used, at in texts}
-                where = table.place(line)
+                where = file.place(line)
                 name = (
-                    f"{whole}:{table.where(line)}"
+                    f"{whole}:{file.where(line)}"
                     if columns.id is None
                     else name_value(values[place[columns.id]], columns.id, "id")
                 )
             except BadValueError as problem:
                 record = json.dumps(dict(zip(names, values, strict=True)), default=str)
-                bad.add(quoted_name(table.path), table.where(line), str(problem), record)
+                bad.add(quoted_name(file.path), file.where(line), str(problem), record)
                 continue
             yield {
                 "fields": fields,

@@ -216,7 +216,9 @@ def _plain(values: np.ndarray) -> list[Any]:
 
 
 def _rounded(values: list[Any]) -> list[Any]:
-    return [_rounded(value) if isinstance(value, list) else round(value, 6) for value in values]
+    if values and isinstance(values[0], list):  # then all are: they are an array's
+        return [_rounded(value) for value in values]
+    return [round(value, 6) for value in values]
 
 
 def _texts(values: list[Any]) -> list[Any]:

@@ -10,8 +10,8 @@ from bigbird.tasks.tables.files import LOCAL, find_tables
 from bigbird.tasks.tables.reading import column_names
 from bigbird.tasks.tables.section import TableFormat
 from bigbird_components.predict import rows as rows_module
-from bigbird_components.predict.columns import choose_columns
-from bigbird_components.predict.rows import RowRange, read_rows
+from bigbird_components.predict.columns import ColumnOptions, choose_columns
+from bigbird_components.predict.rows import RowRange, TableInput, read_rows
 from tests import manifests
 
 CSV = 'id,review,shop\na1,good film,one\na2,"dull, long",\n'
@@ -19,15 +19,15 @@ CSV = 'id,review,shop\na1,good film,one\na2,"dull, long",\n'
 
 @pytest.fixture
 def choose(tmp_path):
-    """Function (content, name, fields, options) -> the tables and the columns that are read of them."""
+    """Function (content, name, fields, options) -> the table and the columns that are read of it."""
 
-    def choose(content, name="t.csv", fields=("text_a",), given=None, dataset=None, **options):
+    def choose(content, name="t.csv", fields=("text_a",), given=None, dataset=None, more_names=(), **options):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        tables = find_tables([str(path)], TableFormat()).tables
-        names = column_names(tables[0], TableFormat())
-        options = {"id_column": None, "keep": (), "keep_all": False, "more_names": (), "dataset": dataset, **options}
-        return tables, choose_columns(fields, given or {}, table=tables[0], names=names, **options)
+        table = TableInput(find_tables([str(path)], TableFormat()).tables, TableFormat(), LOCAL)
+        (file,) = table.tables
+        names = column_names(file, TableFormat())
+        return table, choose_columns(fields, ColumnOptions(given or {}, **options), file, names, more_names, dataset)
 
     return choose
 
@@ -37,12 +37,10 @@ def read(choose, tmp_path):
     """Function (as `choose`) -> shards, rows, rejected rows."""
 
     def read(content, *args, max_bad_records=0, **options):
-        tables, columns = choose(content, *args, **options)
+        table, columns = choose(content, *args, **options)
         files = tmp_path / "rows.jsonl", tmp_path / "rejected.jsonl"
-        shards, rejected = read_rows(
-            tables, TableFormat(), columns, LOCAL,
-            max_bad_records=max_bad_records, rows_file=str(files[0]), rejected_file=str(files[1]),
-        )  # fmt: skip
+        written = {"rows_file": str(files[0]), "rejected_file": str(files[1])}
+        shards, rejected = read_rows(table, columns, max_bad_records=max_bad_records, **written)
         good, bad = ([json.loads(line) for line in file.read_text().splitlines()] for file in files)
         assert len(bad) == rejected
         return shards, good, bad
@@ -63,7 +61,7 @@ def read(choose, tmp_path):
     ],
 )
 def test_rows_have_texts_names_kept_columns_and_places(read, tmp_path, name, content):
-    shards, good, bad = read(content, name, given={"text": ["review"]}, id_column="id", keep=["shop", "id"])
+    shards, good, bad = read(content, name, given={"text": ["review"]}, id="id", keep=["shop", "id"])
     assert bad == []
     path = tmp_path / name
     lines = (1, 2) if name.endswith("jsonl") else (2, 3)
@@ -134,7 +132,7 @@ def test_options_that_are_not_the_models_are_refused(choose, given, message):
 
 
 def test_all_columns_are_kept_but_those_that_are_read(choose, read):
-    _, columns = choose("id,text,shop,day\n1,z,s,d\n", keep_all=True, id_column="id", more_names=["day", "hour"])
+    _, columns = choose("id,text,shop,day\n1,z,s,d\n", keep_all=True, id="id", more_names=["day", "hour"])
     assert list(columns.keep) == ["shop", "day", "hour"]
     _, good, _ = read('{"text": "a", "x": 1.5}\n{"text": "b", "y": [1, null, {"z": NaN}]}\n', "t.jsonl", keep_all=True)
     assert [row["kept"] for row in good] == [{"x": 1.5, "y": None}, {"x": None, "y": [1, None, {"z": None}]}]
