@@ -36,9 +36,15 @@ def draw(runs: Sequence[Run], file: Path) -> None:
         if ratio > LONGEST:
             axes.plot(LONGEST, place, marker=">", markersize=11, color=colour, clip_on=False, zorder=3)
         axes.annotate(
-            _figures(row), (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9.5, color=colour,
-            fontweight="bold" if row.verdict == "MISSED" else "normal", annotation_clip=False,
-        )  # fmt: skip
+            _figures(row),
+            (1.02, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9.5,
+            color=colour,
+            fontweight="bold" if row.verdict == "MISSED" else "normal",
+            annotation_clip=False,
+        )
     axes.axvline(1, color=INK, linewidth=1.2, zorder=4)
     axes.set_yticks(places, labels, fontsize=9.5, color=INK)
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, LONGEST) if least <= tick <= most]
@@ -52,8 +58,11 @@ def draw(runs: Sequence[Run], file: Path) -> None:
     met = sum(row.verdict == "met" for row in rows)
     figure.suptitle(
         f"{met} of {len(rows)} bars met. To the right: how many times better than the bar; to the left: missed",
-        fontsize=12, color=INK, x=0.01, ha="left",
-    )  # fmt: skip
+        fontsize=12,
+        color=INK,
+        x=0.01,
+        ha="left",
+    )
     figure.savefig(file, dpi=130, facecolor="white", metadata={"Software": None})
 
 

@@ -46,9 +46,12 @@ def export_classifier(source: samples.Source, folder: Path, max_length: int, **e
     vocabulary = folder / "given.model"
     vocabulary.write_bytes(source.vocabulary)
     preprocess(
-        "sst2", str(folder / "dataset"), validation_file=str(folder / "dev.tsv"), vocabulary=str(vocabulary),
+        "sst2",
+        str(folder / "dataset"),
+        validation_file=str(folder / "dev.tsv"),
+        vocabulary=str(vocabulary),
         max_length=max_length,
-    )  # fmt: skip
+    )
     dataset = read_json(folder / "dataset" / "dataset.json", "manifest")
     config = {"vocab_size": dataset["vocabulary"]["size"], **encoder}
     data = {"seq_length": max_length}

@@ -65,8 +65,12 @@ def measured(name: str, length: int, examples: int) -> Answer:
         try:
             done = subprocess.run(
                 [*command, "--batch", str(examples)],
-                stdout=subprocess.PIPE, stderr=said, text=True, timeout=LIMIT_S, check=False,
-            )  # fmt: skip
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                timeout=LIMIT_S,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return Answer(None, examples, length, f"not done after {LIMIT_S} s")
         said.seek(0)

@@ -183,14 +183,20 @@ def project(dataset: str, scratch: Path, turns: int) -> float:
     steps = ", ".join(f"{n} tokens {seconds[n]:.2f} s x {batches[n]:.0f}" for n in batches)
     spreads = f"{whole.spread(lengths[0]):.0%} at {lengths[0]}, {two.spread(longest):.0%} at {longest}"
     show(
-        "epoch of SST-2, base model, buckets against padding to 1,024", round(padded / bucketed, 1), "x", ">= 8",
+        "epoch of SST-2, base model, buckets against padding to 1,024",
+        round(padded / bucketed, 1),
+        "x",
+        ">= 8",
         f"batch {rows}, {turns} turns, medians; {steps} against {longest} tokens {seconds[longest]:.1f} s (12 layers from 1 and "
         f"2) x {records / rows:.0f}; slowest less fastest step {spreads}",
-    )  # fmt: skip
+    )
     show(
-        "the same with the doubling lengths of records without a manifest", round(padded / epoch(seconds, doubling), 1),
-        "x", None, f"lengths {', '.join(map(str, doubling))}",
-    )  # fmt: skip
+        "the same with the doubling lengths of records without a manifest",
+        round(padded / epoch(seconds, doubling), 1),
+        "x",
+        None,
+        f"lengths {', '.join(map(str, doubling))}",
+    )
     return records / bucketed
 
 
@@ -226,10 +232,13 @@ def whole_run(dataset: str, scratch: Path) -> None:
         steps = epoch({length: timer.median(length) for length in batches}, batches) * share
         foretold[name] = steps + compiled
     show(
-        "the same of a small model, a whole run", round(seconds["padded"] / seconds["buckets"], 1), "x", None,
+        "the same of a small model, a whole run",
+        round(seconds["padded"] / seconds["buckets"], 1),
+        "x",
+        None,
         f"{SMALL_STEPS} steps, tracing included: {seconds['buckets']:.1f} s and {seconds['padded']:.1f} s; single steps foretell "
         f"{foretold['buckets']:.1f} s and {foretold['padded']:.1f} s",
-    )  # fmt: skip
+    )
 
 
 def input_alone(dataset: str, scratch: Path, demand: float) -> None:
@@ -247,10 +256,13 @@ def input_alone(dataset: str, scratch: Path, demand: float) -> None:
     weights = 85e6  # of the base model's layers
     asked = ACCELERATOR / (6 * weights * tokens / records)
     show(
-        "input pipeline alone, against the base model's bucketed steps here", round(rate / demand), "x", ">= 2",
+        "input pipeline alone, against the base model's bucketed steps here",
+        round(rate / demand),
+        "x",
+        ">= 2",
         f"{rate:,.0f} records/s of {tokens / records:.1f} tokens against {demand:.2f}; steps at {ACCELERATOR / 1e12:.0f} "
         f"TFLOP/s would ask for {asked:,.0f}",
-    )  # fmt: skip
+    )
 
 
 @click.command()

@@ -150,8 +150,11 @@ def speed(rounds: int, length: int) -> tuple[str, str]:
         detail = f"{name} {ours.seconds:.2f} s, {peer} {worker.seconds:.2f} s, medians of {rounds} in turns"
         show(
             f"training step, 2 base layers, {length:,} tokens: speed against {who}",
-            worker.seconds / ours.seconds, "x", bar, f"{detail} ({modes})" if names is GARDEN else detail,
-        )  # fmt: skip
+            worker.seconds / ours.seconds,
+            "x",
+            bar,
+            f"{detail} ({modes})" if names is GARDEN else detail,
+        )
     return name, faster(everyone, GARDEN, length)[0]
 
 
@@ -161,8 +164,11 @@ def memory(length: int, ours: str, garden: str) -> None:
     each = ", ".join(f"{name} {peak / 1e9:.2f} GB" for name, peak in peaks.items())
     show(
         f"training step, 4 base layers, {length:,} tokens: peak memory against the Model Garden's",
-        peaks[ours] / peaks[garden], "x", "<= 0.6", f"{ours} against {garden}, each one's faster mode; {each}",
-    )  # fmt: skip
+        peaks[ours] / peaks[garden],
+        "x",
+        "<= 0.6",
+        f"{ours} against {garden}, each one's faster mode; {each}",
+    )
 
 
 def growth(rounds: int, length: int) -> None:
@@ -171,8 +177,11 @@ def growth(rounds: int, length: int) -> None:
     short, long = workers["ours", length], workers["ours", 4 * length]
     show(
         f"training step, 2 base layers: time at {4 * length:,} tokens over {length:,}",
-        long.seconds / short.seconds, "x", "<= 4.3", f"{long} against {short}",
-    )  # fmt: skip
+        long.seconds / short.seconds,
+        "x",
+        "<= 4.3",
+        f"{long} against {short}",
+    )
 
 
 def whole_model(length: int) -> None:
@@ -181,9 +190,12 @@ def whole_model(length: int) -> None:
     answer = worker.answers[-1]
     show(
         f"training step, 12 base layers, {length:,} tokens, gradient checkpointing: whole process",
-        answer["peak"] / 1e9, "GB", "<= 12", f"at its peak, {worker.before / 1e9:.2f} GB of it before the model; "
+        answer["peak"] / 1e9,
+        "GB",
+        "<= 12",
+        f"at its peak, {worker.before / 1e9:.2f} GB of it before the model; "
         f"{answer['seconds']:.1f} s; a word table of 512 rows",
-    )  # fmt: skip
+    )
 
 
 @click.command(epilog="Example: python benchmarks/training_step.py --rounds 3")

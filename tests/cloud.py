@@ -160,9 +160,10 @@ class Cloud(LoopbackServer):
         self._schedule(match[1])
         del self.schedules[match[1]]
         return {
-            "name": f"{PARENT}/operations/1", "done": True,
+            "name": f"{PARENT}/operations/1",
+            "done": True,
             "response": {"@type": "type.googleapis.com/google.protobuf.Empty"},
-        }  # fmt: skip
+        }
 
     def _switch_schedule(self, match: Any, request: Request) -> Any:
         stored = self._schedule(match[1])

@@ -77,12 +77,19 @@ def check_on_jax(tmp_path):
     def check(program, value, given, expected):
         np.savez(tmp_path / "given.npz", **given)
         environment = {
-            **os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT / "model"),
-        }  # fmt: skip
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT / "model"),
+        }
         result = subprocess.run(
             [sys.executable, "-c", program, str(tmp_path), json.dumps(value)],
-            env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert result.returncode == 0, result.stderr[-3000:]
         found = np.load(tmp_path / "found.npz")
         assert set(found) == set(expected)

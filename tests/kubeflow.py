@@ -88,8 +88,11 @@ class Kubeflow(LoopbackServer):
         identifier = f"recurring-{next(self._ids)}"
         status = "ENABLED" if request.body["mode"] == "ENABLE" else "DISABLED"
         self.recurring[identifier] = {
-            **request.body, "recurring_run_id": identifier, "status": status, "created_at": now(),
-        }  # fmt: skip
+            **request.body,
+            "recurring_run_id": identifier,
+            "status": status,
+            "created_at": now(),
+        }
         return self.recurring[identifier]
 
     def _delete_recurring(self, match: Any, _: Request) -> Any:

@@ -116,8 +116,12 @@ def test_a_stage_imports_no_other_stage(stage):
 def test_a_stage_runs_by_its_folders_name_in_a_checkout():
     done = subprocess.run(
         [sys.executable, "-m", "components.train", "--help"],
-        capture_output=True, text=True, cwd=ROOT, env=_environment(), check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=_environment(),
+        check=False,
+    )
     assert (done.returncode, done.stderr, done.stdout[:6]) == (0, "", "Usage:")
 
 

@@ -62,9 +62,17 @@ def xlm_roberta(texts=None, size=150):
     """A SentencePiece model as XLM-R's is: <unk> <s> </s> in front, NFKC."""
     writer = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts or sentences()), model_writer=writer, vocab_size=size, hard_vocab_limit=False,
-        minloglevel=2, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, normalization_rule_name="nmt_nfkc",
-    )  # fmt: skip
+        sentence_iterator=iter(texts or sentences()),
+        model_writer=writer,
+        vocab_size=size,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        normalization_rule_name="nmt_nfkc",
+    )
     return writer.getvalue()
 
 

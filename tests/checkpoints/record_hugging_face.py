@@ -29,10 +29,19 @@ sizes = {
 }  # fmt: skip
 rng = np.random.default_rng(2)
 config = transformers.BigBirdConfig(
-    vocab_size=sizes["vocab_size"], hidden_size=given.hidden, num_hidden_layers=given.layers, num_attention_heads=2,
-    intermediate_size=2 * given.hidden, max_position_embeddings=4096, block_size=64, num_random_blocks=3,
-    hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, attention_type="block_sparse", num_labels=3,
-)  # fmt: skip
+    vocab_size=sizes["vocab_size"],
+    hidden_size=given.hidden,
+    num_hidden_layers=given.layers,
+    num_attention_heads=2,
+    intermediate_size=2 * given.hidden,
+    max_position_embeddings=4096,
+    block_size=64,
+    num_random_blocks=3,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+    attention_type="block_sparse",
+    num_labels=3,
+)
 
 
 def randomize(model, scale=0.2):

@@ -74,14 +74,25 @@ for length in given.lengths:
     for variable, value in zip(encoder.variables, weights, strict=True):
         variable.assign(value)
     if length == given.lengths[0]:
-        optimizer_config = optimization.OptimizationConfig({
-            "optimizer": {"type": "adamw", "adamw": {
-                "weight_decay_rate": 0.01, "exclude_from_weight_decay": ["LayerNorm", "layer_norm", "bias"],
-            }},
-            "learning_rate": {"type": "polynomial", "polynomial": {
-                "initial_learning_rate": 8e-5, "decay_steps": 3699, "end_learning_rate": 0.0,
-            }},
-        })  # fmt: skip
+        optimizer_config = optimization.OptimizationConfig(
+            {
+                "optimizer": {
+                    "type": "adamw",
+                    "adamw": {
+                        "weight_decay_rate": 0.01,
+                        "exclude_from_weight_decay": ["LayerNorm", "layer_norm", "bias"],
+                    },
+                },
+                "learning_rate": {
+                    "type": "polynomial",
+                    "polynomial": {
+                        "initial_learning_rate": 8e-5,
+                        "decay_steps": 3699,
+                        "end_learning_rate": 0.0,
+                    },
+                },
+            }
+        )
         factory = optimization.OptimizerFactory(optimizer_config)
         optimizer = factory.build_optimizer(factory.build_learning_rate())
         optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -182,9 +182,11 @@ def as_tf1(source, target, **config):
         tensors[name] = tf.constant(array.T if kernel else array)
     tensors |= {"global_step": tf.constant(7), "bert/pooler/dense/kernel/adam_m": tf.zeros(3)}
     tf.raw_ops.SaveV2(
-        prefix=str(target / "bert_model.ckpt"), tensor_names=list(tensors), tensors=list(tensors.values()),
+        prefix=str(target / "bert_model.ckpt"),
+        tensor_names=list(tensors),
+        tensors=list(tensors.values()),
         shape_and_slices=[""] * len(tensors),
-    )  # fmt: skip
+    )
     told = json.loads((source / "config.json").read_text())
     keys = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
             "max_position_embeddings", "type_vocab_size")  # fmt: skip

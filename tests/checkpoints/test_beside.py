@@ -352,8 +352,11 @@ def test_ids_of_special_pieces_are_the_vocabularys(run, tmp_path):
         done = convert(str(source), str(tmp_path / f"{file} out"), "hugging_face").checkpoint
         config = json.loads((done / "config.json").read_text())
         assert {name: config[f"{name}_token_id"] for name in ("pad", "bos", "eos", "sep")} == {
-            "pad": vocabulary.pad_id, "bos": vocabulary.cls_id, "eos": vocabulary.sep_id, "sep": vocabulary.sep_id,
-        }  # fmt: skip
+            "pad": vocabulary.pad_id,
+            "bos": vocabulary.cls_id,
+            "eos": vocabulary.sep_id,
+            "sep": vocabulary.sep_id,
+        }
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,13 @@ def test_sizes_and_pattern_are_carried_along(tmp_path):
     params.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": pattern}}}}))
     path = str(SOURCES["google_research"])
     for number, kind in enumerate(("hugging_face", "bigbird", "google_research")):
-        done = convert(path, str(tmp_path / str(number)), kind, num_heads=2 if number == 0 else None,
-                       params=str(params) if number == 0 else None)  # fmt: skip
+        done = convert(
+            path,
+            str(tmp_path / str(number)),
+            kind,
+            num_heads=2 if number == 0 else None,
+            params=str(params) if number == 0 else None,
+        )
         assert done.encoder.model_dump(include=pattern.keys()) == pattern
         assert (done.encoder.hidden_size, done.encoder.num_attention_heads) == (32, 2)
         path = str(done.checkpoint)
@@ -209,8 +214,13 @@ def test_full_attention_is_carried_along_where_the_kind_can_say_it(tmp_path):
     params.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": dense}}}}))
     path = str(SOURCES["google_research"])
     for kind in ("hugging_face", "bigbird", "hugging_face"):
-        done = convert(path, str(tmp_path / f"{kind}{path == str(SOURCES['google_research'])}"), kind, num_heads=2,
-                       params=str(params) if path == str(SOURCES["google_research"]) else None)  # fmt: skip
+        done = convert(
+            path,
+            str(tmp_path / f"{kind}{path == str(SOURCES['google_research'])}"),
+            kind,
+            num_heads=2,
+            params=str(params) if path == str(SOURCES["google_research"]) else None,
+        )
         assert done.encoder.attention.implementation == "dense"
         path = str(done.checkpoint)
     assert json.loads((Path(path) / "config.json").read_text())["attention_type"] == "original_full"
@@ -280,7 +290,9 @@ def test_the_command_says_what_became_of_the_checkpoint(tmp_path):
     assert again.exit_code == 2 and "pass --overwrite" in again.stderr
     assert CliRunner().invoke(cli, [*command, "bigbird", "--overwrite"]).exit_code == 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
-        "conversion.json", "model.safetensors", "params.yaml",
-    ]  # fmt: skip
+        "conversion.json",
+        "model.safetensors",
+        "params.yaml",
+    ]
     manifest = ConversionManifest.read(tmp_path / "out")
     assert [manifest[key] for key in ("from", "to", "weights", "left_out")] == ["model_garden", "bigbird", 43, []]

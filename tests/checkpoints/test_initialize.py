@@ -222,9 +222,11 @@ def test_optimizer_slots_of_every_kind_are_skipped(tmp_path):
     tensors["cls/predictions/transform/bias"] = np.ones(32, "float32")
     names = list(tensors)
     tf.raw_ops.SaveV2(
-        prefix=str(tmp_path / "ckpt"), tensor_names=names, shape_and_slices=[""] * len(names),
+        prefix=str(tmp_path / "ckpt"),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
         tensors=[tf.constant(tensors[name]) for name in names],
-    )  # fmt: skip
+    )
     found, plain = read_checkpoint(str(tmp_path / "ckpt"), 2), read_checkpoint(str(GOOGLE), 2)
     assert found.left_out == []
     assert found.weights.keys() - plain.weights.keys() == {"masked_lm/dense/kernel", "masked_lm/dense/bias"}

@@ -28,14 +28,18 @@ def train_small(experiment_type, stages, length, buckets, steps):
     data = {"seq_length": length, "global_batch_size": 8}
     tree = {
         "task": {
-            "model": {"encoder": {"bigbird": _ENCODER}}, "train_data": data, "validation_data": data,
+            "model": {"encoder": {"bigbird": _ENCODER}},
+            "train_data": data,
+            "validation_data": data,
             "bucket_lengths": buckets,
         },
         "trainer": {
-            "train_steps": steps, "checkpoint_interval": steps, "validation_interval": steps,
+            "train_steps": steps,
+            "checkpoint_interval": steps,
+            "validation_interval": steps,
             "optimizer_config": {"learning_rate": {"polynomial": {"initial_learning_rate": 0.01}}},
         },
-    }  # fmt: skip
+    }
     train(load_experiment(experiment_type, overrides=[tree]), stages / "model", dataset=str(stages / "dataset"))
 
 
@@ -125,9 +129,14 @@ def _answer(stages, task, buckets):
         file = stages / "data" / f"{split}-{'v1.1' if version == 'v1' else 'v2.0'}.json"
         file.write_text(json.dumps({"version": version, "data": articles}), encoding="utf-8")
     preprocess(
-        task, str(stages / "dataset"), input=str(stages / "data"), vocabulary_size=120,
-        max_length=128, doc_stride=40, query_length=16,
-    )  # fmt: skip
+        task,
+        str(stages / "dataset"),
+        input=str(stages / "data"),
+        vocabulary_size=120,
+        max_length=128,
+        doc_stride=40,
+        query_length=16,
+    )
     train_small("bigbird/squad", stages, 128, buckets, 60)
     finish(stages)
 
@@ -143,8 +152,10 @@ def _article(rng, name, version_2):
         found = [] if impossible else [{"text": answer, "answer_start": len(before)}]
         asked.append(
             {
-                "id": f"{name}-{i}", "question": "which colour  was it ?" if not impossible else "who was it ?",
-                "answers": found, "is_impossible": impossible,
+                "id": f"{name}-{i}",
+                "question": "which colour  was it ?" if not impossible else "who was it ?",
+                "answers": found,
+                "is_impossible": impossible,
             }
-        )  # fmt: skip
+        )
     return {"title": name, "paragraphs": [{"context": context, "qas": asked}]}

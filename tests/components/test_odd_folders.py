@@ -93,8 +93,9 @@ def test_a_path_that_is_there_is_no_pattern(tmp_path, monkeypatch):
     assert find_files(["train-?.tfrecord"]) == ["./train-0.tfrecord", "./train-1.tfrecord"]  # as TensorFlow says it
     monkeypatch.chdir(tmp_path)
     assert find_files([f"./{ODD}/train-0.*", f"{ODD}/train-1.*"]) == [
-        f"./{ODD}/train-0.tfrecord", f"{ODD}/train-1.tfrecord",
-    ]  # fmt: skip
+        f"./{ODD}/train-0.tfrecord",
+        f"{ODD}/train-1.tfrecord",
+    ]
 
 
 def test_a_digest_of_files_is_of_those_in_the_folder_that_is_named(tmp_path):

@@ -54,21 +54,33 @@ def chain(request, tmp_path_factory):
     _write_release(root / "release", request.param, 1)
     task = f"triviaqa_{request.param}"
     preprocess(
-        task, str(root / "dataset"), input=str(root / "release"), vocabulary_size=90, max_length=40, doc_stride=20,
+        task,
+        str(root / "dataset"),
+        input=str(root / "release"),
+        vocabulary_size=90,
+        max_length=40,
+        doc_stride=20,
         query_length=12,
-    )  # fmt: skip
+    )
     encoder = {
         "hidden_size": 48, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 96, "block_size": 16,
         "max_position_embeddings": 40, "dropout_rate": 0.0, "attention_dropout_rate": 0.0, "initializer_range": 0.1,
     }  # fmt: skip
     data = {"seq_length": 40, "global_batch_size": 16}
     tree = {
-        "task": {"model": {"encoder": {"bigbird": encoder}}, "train_data": data, "validation_data": data, "bucket_lengths": [40]},
+        "task": {
+            "model": {"encoder": {"bigbird": encoder}},
+            "train_data": data,
+            "validation_data": data,
+            "bucket_lengths": [40],
+        },
         "trainer": {
-            "train_steps": 200, "validation_interval": 100, "checkpoint_interval": 200,
+            "train_steps": 200,
+            "validation_interval": 100,
+            "checkpoint_interval": 200,
             "optimizer_config": {"learning_rate": {"polynomial": {"initial_learning_rate": 3e-3}}},
         },
-    }  # fmt: skip
+    }
     manifest = train(
         load_experiment("bigbird/triviaqa", overrides=[tree]), root / "model", "train_and_eval", str(root / "dataset")
     )

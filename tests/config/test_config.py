@@ -248,8 +248,11 @@ def test_every_problem_is_listed_at_once():
     with pytest.raises(InputError) as caught:
         load_experiment("bigbird/glue", overrides=["trainer.stepz=1,trainer.epochs=-2,runtime.seed=x,task.lr=3"])
     assert [line.split(":")[0] for line in sorted(str(caught.value).splitlines())] == [
-        "runtime.seed", "task.lr", "trainer.epochs", "trainer.stepz",
-    ]  # fmt: skip
+        "runtime.seed",
+        "task.lr",
+        "trainer.epochs",
+        "trainer.stepz",
+    ]
 
 
 @pytest.mark.parametrize(

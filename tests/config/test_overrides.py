@@ -163,6 +163,8 @@ def test_keys_that_two_overrides_set_otherwise():
     before = "task.a=1,task.b={c: 2, d: 3},trainer.e=null,trainer.f=[1]"
     assert changed_keys(before, before) == []
     assert changed_keys(before, "task.a=1,task.b.c=2,task.b.d=4,trainer.f=[1],trainer.g=null") == [
-        "task.b.d", "trainer.e", "trainer.g",
-    ]  # fmt: skip
+        "task.b.d",
+        "trainer.e",
+        "trainer.g",
+    ]
     assert changed_keys("", "task.a=") == ["task.a"]

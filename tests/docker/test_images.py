@@ -23,14 +23,18 @@ def test_an_image_says_what_it_is_and_runs_its_stage_as_nobody_in_particular(eng
     config = engine.inspect(name)["Config"]
     label = "org.opencontainers.image"
     assert config["Labels"] == {
-        f"{label}.title": f"bigbird-{name}", f"{label}.version": package_version(), f"{label}.revision": revision(),
+        f"{label}.title": f"bigbird-{name}",
+        f"{label}.version": package_version(),
+        f"{label}.revision": revision(),
         f"{label}.licenses": "Apache-2.0",
-    }  # fmt: skip
+    }
     assert config["Entrypoint"] == ["bigbird", name.split("-")[0]]
     assert config["User"] == "10001:10001"
     assert engine.python(name, "import json, os; print(json.dumps([os.getuid(), os.getgid(), os.getgroups()]))") == [
-        10001, 10001, [10001],
-    ]  # fmt: skip
+        10001,
+        10001,
+        [10001],
+    ]
 
 
 def test_bigbird_inside_prints_its_version_and_revision(engine, name):

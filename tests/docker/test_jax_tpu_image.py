@@ -37,10 +37,20 @@ def test_its_compiler_takes_the_sharded_step_with_the_kernel(
     }
     (callers_folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     engine(
-        "run", "--rm", "--user", ":".join(map(str, caller)), "-v", f"{callers_folder}:{callers_folder}",
+        "run",
+        "--rm",
+        "--user",
+        ":".join(map(str, caller)),
+        "-v",
+        f"{callers_folder}:{callers_folder}",
         *(option for name, value in ENVIRONMENT.items() for option in ("--env", f"{name}={value}")),
-        "--entrypoint", "python", engine.image("train-jax-tpu"), "-m", "bigbird_pipelines.preflight.sharded", callers_folder,
-    )  # fmt: skip
+        "--entrypoint",
+        "python",
+        engine.image("train-jax-tpu"),
+        "-m",
+        "bigbird_pipelines.preflight.sharded",
+        callers_folder,
+    )
     compiled = json.loads((callers_folder / "compiled.json").read_text(encoding="utf-8"))
     assert compiled["fits"]
     assert compiled["without_estimate"]["custom-call"] == 2  # the kernel, forward and backward

@@ -124,9 +124,18 @@ def test_the_dataflow_worker_holds_what_preprocessing_does_and_starts_by_beams_p
     name = f"bigbird-test-preprocess-dataflow:{TAG}"
     try:
         engine(
-            "build", "--quiet", "--file", ROOT / "docker/preprocess-dataflow.Dockerfile", "--tag", name, "--build-arg",
-            f"BEAM_IMAGE={beam}", "--build-arg", f"OURS={engine.image('preprocess')}", tmp_path,
-        )  # fmt: skip
+            "build",
+            "--quiet",
+            "--file",
+            ROOT / "docker/preprocess-dataflow.Dockerfile",
+            "--tag",
+            name,
+            "--build-arg",
+            f"BEAM_IMAGE={beam}",
+            "--build-arg",
+            f"OURS={engine.image('preprocess')}",
+            tmp_path,
+        )
         done = engine("run", "--rm", name, "--id=1")
         (version,) = re.findall(
             r"^apache-beam==(\S+)", (ROOT / "requirements/preprocess.lock").read_text(), re.MULTILINE

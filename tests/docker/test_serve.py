@@ -75,10 +75,21 @@ def test_it_answers_as_vertex_ai_asks_and_stops_with_everything_answered(
 ):
     callers_folder.chmod(0o755)
     name = container(
-        "--user", f"{caller[0]}:{caller[1]}", "-p", "127.0.0.1::8080", "-v", f"{saved_model}:/model:ro",
-        "-e", "AIP_STORAGE_URI=/model", "-e", "AIP_HTTP_PORT=8080", "-e", "AIP_HEALTH_ROUTE=/v1/models/7",
-        "-e", "AIP_PREDICT_ROUTE=/v1/models/7:predict",
-    )  # fmt: skip
+        "--user",
+        f"{caller[0]}:{caller[1]}",
+        "-p",
+        "127.0.0.1::8080",
+        "-v",
+        f"{saved_model}:/model:ro",
+        "-e",
+        "AIP_STORAGE_URI=/model",
+        "-e",
+        "AIP_HTTP_PORT=8080",
+        "-e",
+        "AIP_HEALTH_ROUTE=/v1/models/7",
+        "-e",
+        "AIP_PREDICT_ROUTE=/v1/models/7:predict",
+    )
     port = _port(engine, name)
     seen = _until_ready(port, "/v1/models/7")
     assert set(seen[:-1]) <= {None, 503}

@@ -21,11 +21,7 @@ def stage(engine, callers_folder, caller):
 
 
 def owners(folder):
-    return {
-        (status.st_uid, status.st_gid)
-        for path in (folder, *folder.rglob("*"))
-        for status in [path.lstat()]
-    }  # fmt: skip
+    return {(status.st_uid, status.st_gid) for path in (folder, *folder.rglob("*")) for status in [path.lstat()]}
 
 
 @pytest.mark.integration
@@ -34,9 +30,16 @@ def test_four_commands_make_a_model_that_the_caller_owns(engine, stage, callers_
     recipe(callers_folder / "recipe.yaml")
     stage("preprocess", "--task", "sst2", "--input", "data", "--output", "out/dataset", "--vocabulary_size", 50)
     stage(
-        "train", "--experiment_type", "bigbird/glue", "--config_file", "recipe.yaml", "--dataset", "out/dataset",
-        "--model_dir", "out/model",
-    )  # fmt: skip
+        "train",
+        "--experiment_type",
+        "bigbird/glue",
+        "--config_file",
+        "recipe.yaml",
+        "--dataset",
+        "out/dataset",
+        "--model_dir",
+        "out/model",
+    )
     stage("evaluate", "--model", "out/model", "--dataset", "out/dataset", "--output", "out/evaluation")
     stage("export", "--model", "out/model", "--dataset", "out/dataset", "--output", "out/saved_model")
     out = callers_folder / "out"
@@ -61,9 +64,20 @@ def test_an_output_that_is_not_mounted_is_refused_with_the_reason(engine, caller
     callers_folder.chmod(0o755)
     mounted = ("-v", f"{folder}:/data:ro")
     done = engine(
-        "run", "--rm", *mounted, engine.image("preprocess"), "--task", "sst2", "--input", "/data", "--output", "dataset",
-        "--vocabulary_size", 50, check=False,
-    )  # fmt: skip
+        "run",
+        "--rm",
+        *mounted,
+        engine.image("preprocess"),
+        "--task",
+        "sst2",
+        "--input",
+        "/data",
+        "--output",
+        "dataset",
+        "--vocabulary_size",
+        50,
+        check=False,
+    )
     assert (done.returncode, done.stderr.count("error:")) == (2, 1)
     assert "/work" in done.stderr and "may not be written to" in done.stderr
 
@@ -75,10 +89,26 @@ def test_docker_stop_ends_training_with_a_checkpoint_to_go_on_from(engine, stage
     stage("preprocess", "--task", "sst2", "--input", "data", "--output", "dataset", "--vocabulary_size", 50)
     name = f"bigbird-test-{os.getpid()}"
     engine(
-        "run", "--detach", "--name", name, "--user", f"{caller[0]}:{caller[1]}", "-v", f"{callers_folder}:/work",
-        engine.image("train"), "--experiment_type", "bigbird/glue", "--config_file", "recipe.yaml", "--dataset", "dataset",
-        "--model_dir", "model", "--params_override", "trainer.epochs=4000",
-    )  # fmt: skip
+        "run",
+        "--detach",
+        "--name",
+        name,
+        "--user",
+        f"{caller[0]}:{caller[1]}",
+        "-v",
+        f"{callers_folder}:/work",
+        engine.image("train"),
+        "--experiment_type",
+        "bigbird/glue",
+        "--config_file",
+        "recipe.yaml",
+        "--dataset",
+        "dataset",
+        "--model_dir",
+        "model",
+        "--params_override",
+        "trainer.epochs=4000",
+    )
     try:
         until = time.monotonic() + 120
         while "train 1/" not in (log := engine("logs", name).stderr) and time.monotonic() < until:

@@ -30,11 +30,28 @@ def test_the_models_tests_pass_on_its_tensorflow(engine):
         "'-o', 'pythonpath=', '-k', 'not jax and not xla and not kernel and not test_api_examples', *sys.argv[1:]]))"
     )
     done = engine(
-        "run", "--rm", "--entrypoint", "python", "-v", f"{lent}:/lent:ro", "-v", f"{ROOT}:/project:ro",
-        "--workdir", "/project", "--env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", "--env", "TPU_SKIP_MDS_QUERY=1",
-        "--tmpfs", "/tmp:exec",
-        engine.image("train-tpu"), "-c", code, *(f"tests/{name}" for name in MODEL_TESTS), check=False,
-    )  # fmt: skip
+        "run",
+        "--rm",
+        "--entrypoint",
+        "python",
+        "-v",
+        f"{lent}:/lent:ro",
+        "-v",
+        f"{ROOT}:/project:ro",
+        "--workdir",
+        "/project",
+        "--env",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
+        "--env",
+        "TPU_SKIP_MDS_QUERY=1",
+        "--tmpfs",
+        "/tmp:exec",
+        engine.image("train-tpu"),
+        "-c",
+        code,
+        *(f"tests/{name}" for name in MODEL_TESTS),
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout.splitlines()[-1]
 

@@ -119,15 +119,21 @@ class Workplace:
 
         def evaluate(trial: Path) -> list[str]:
             return [
-                *python, "bigbird_components.evaluate", f"--model={self.reference / 'model'}",
-                f"--dataset={self.reference / 'dataset'}", f"--output={trial / 'evaluation'}",
-            ]  # fmt: skip
+                *python,
+                "bigbird_components.evaluate",
+                f"--model={self.reference / 'model'}",
+                f"--dataset={self.reference / 'dataset'}",
+                f"--output={trial / 'evaluation'}",
+            ]
 
         def export(trial: Path) -> list[str]:
             return [
-                *python, "bigbird_components.export", f"--model={self.reference / 'model'}",
-                f"--dataset={self.reference / 'dataset'}", f"--output={trial / 'saved_model'}",
-            ]  # fmt: skip
+                *python,
+                "bigbird_components.export",
+                f"--model={self.reference / 'model'}",
+                f"--dataset={self.reference / 'dataset'}",
+                f"--output={trial / 'saved_model'}",
+            ]
 
         def run(trial: Path) -> list[str]:
             return [
@@ -163,9 +169,15 @@ class Workplace:
     def popen(self, command: list[str], trial: Path) -> subprocess.Popen[str]:
         """Starts a command in a session of its own."""
         return subprocess.Popen(
-            command, cwd=ROOT, env=self.environment(trial), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+            command,
+            cwd=ROOT,
+            env=self.environment(trial),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def start(self, command: list[str], trial: Path) -> Outcome:
         """Runs a command to its end."""

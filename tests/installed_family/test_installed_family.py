@@ -30,9 +30,19 @@ def install(folder, entry="moods.family:FAMILY"):
 
 def command(environment, *arguments):
     return subprocess.run(
-        [sys.executable, "-c", "import sys; from bigbird_pipelines.cli import main; sys.argv[0] = 'bigbird'; main()", *map(str, arguments)],
-        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys; from bigbird_pipelines.cli import main; sys.argv[0] = 'bigbird'; main()",
+            *map(str, arguments),
+        ],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
 
 
 def write_diary(file, lines, seed):
@@ -51,8 +61,19 @@ def moods(tmp_path_factory):
     for split, lines in (("train", 80), ("validation", 20)):
         write_diary(folder / "data" / f"{split}.diary", lines, split)
     done = command(
-        environment, "run", "--task", "moods", "--data", folder / "data", "--vocabulary-size", "60", "--runs", folder, "--name", "run"
-    )  # fmt: skip
+        environment,
+        "run",
+        "--task",
+        "moods",
+        "--data",
+        folder / "data",
+        "--vocabulary-size",
+        "60",
+        "--runs",
+        folder,
+        "--name",
+        "run",
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return environment, folder / "run", done.stdout
 

@@ -43,9 +43,19 @@ def bigbird(tmp_path):
 
     def run(*words, code=0):
         done = subprocess.run(
-            [sys.executable, "-c", "import sys; from bigbird_pipelines.cli import main; sys.argv[0] = 'bigbird'; main()", *map(str, words)],
-            cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                "import sys; from bigbird_pipelines.cli import main; sys.argv[0] = 'bigbird'; main()",
+                *map(str, words),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -58,8 +68,12 @@ def test_a_pipeline_is_compiled_for_it(bigbird, tmp_path):
     containers = {name: executor["container"] for name, executor in spec["deploymentSpec"]["executors"].items()}
     limits = {name: container["resources"]["resourceCpuLimit"] for name, container in containers.items()}
     assert limits == {
-        "exec-preprocess": "1", "exec-train": "4", "exec-evaluate": "1", "exec-export": "1", "exec-skip-export": "1",
-    }  # fmt: skip
+        "exec-preprocess": "1",
+        "exec-train": "4",
+        "exec-evaluate": "1",
+        "exec-export": "1",
+        "exec-skip-export": "1",
+    }
     assert containers["exec-train"]["env"] == [{"name": "DRAWER", "value": "lower"}]
     assert containers["exec-train"]["image"] == "registry/bigbird-train:0123456789ab"
 
@@ -78,9 +92,21 @@ def test_a_run_is_sent_and_watched_until_it_succeeds(bigbird, tmp_path):
 
 def test_a_run_that_fails_ends_with_the_steps_code(bigbird, tmp_path):
     done = bigbird(
-        "submit", *SHELF, "--task", "cola", "--data", tmp_path, "--recipe", "small_sst2", "--name", "second", "--wait",
-        "--poll", "0.01", code=3,
-    )  # fmt: skip
+        "submit",
+        *SHELF,
+        "--task",
+        "cola",
+        "--data",
+        tmp_path,
+        "--recipe",
+        "small_sst2",
+        "--name",
+        "second",
+        "--wait",
+        "--poll",
+        "0.01",
+        code=3,
+    )
     assert "error: step 'train' of second failed: it fell off: exit code 3\n  the last line of train\n" in done.stderr
 
 

@@ -40,9 +40,11 @@ def inputs(batch=4, length=LENGTH, *, second=4):
     ids = rng.integers(5, 60, (batch, length)).astype(np.int32)
     ids[:, 1] = second
     return {
-        "input_word_ids": ids, "input_mask": np.ones_like(ids), "input_type_ids": (ids % 2).astype(np.int32),
+        "input_word_ids": ids,
+        "input_mask": np.ones_like(ids),
+        "input_type_ids": (ids % 2).astype(np.int32),
         "masked_lm_positions": np.tile(np.array([1, 9, 100], np.int32), (batch, 1)),
-    }  # fmt: skip
+    }
 
 
 # ------------------------------------------------------------------------------------------------- public names
@@ -209,9 +211,15 @@ def test_a_model_of_ones_own_on_the_encoder_goes_through_a_keras_file_to_another
     np.savez(tmp_path / "inputs.npz", **batch)
     np.save(tmp_path / "outputs.npy", model(batch))
     subprocess.run(
-        [sys.executable, "-c", _IN_A_NEW_PROCESS, *(str(tmp_path / name) for name in ("model.keras", "inputs.npz", "outputs.npy"))],
-        check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "model")},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            _IN_A_NEW_PROCESS,
+            *(str(tmp_path / name) for name in ("model.keras", "inputs.npz", "outputs.npy")),
+        ],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "model")},
+    )
 
 
 # ----------------------------------------------------------------------------------------------- dropout and seeds

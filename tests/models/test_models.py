@@ -18,8 +18,10 @@ ENCODER = {
 def _task(kind, **encoder):
     data = {"seq_length": 128}
     tree = {
-        "model": {"encoder": {"bigbird": {**ENCODER, **encoder}}}, "train_data": data, "validation_data": data,
-    }  # fmt: skip
+        "model": {"encoder": {"bigbird": {**ENCODER, **encoder}}},
+        "train_data": data,
+        "validation_data": data,
+    }
     return load_experiment(f"bigbird/{kind}", overrides=[{"task": tree}]).task
 
 
@@ -42,8 +44,9 @@ def test_outputs_are_float32_logits_whatever_the_arithmetic(dtype):
     assert logits.shape == (3, 3) and logits.dtype == tf.float32
     spans = build_model(_task("squad"), dtype=dtype)(batch)
     assert {name: (value.shape, value.dtype) for name, value in spans.items()} == {
-        "start_logits": ((3, 48), tf.float32), "end_logits": ((3, 48), tf.float32),
-    }  # fmt: skip
+        "start_logits": ((3, 48), tf.float32),
+        "end_logits": ((3, 48), tf.float32),
+    }
 
 
 def test_one_class_is_a_regression():
@@ -227,9 +230,10 @@ def test_the_masked_lm_loss_is_the_mean_over_each_examples_masked_tokens():
     weights = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], np.float32)
     ids = np.array([[7, 8, 9, 0], [10, 0, 0, 0], [11, 12, 13, 14]], np.int32)
     batch = _batch() | {
-        "masked_lm_positions": tf.constant(positions), "masked_lm_ids": tf.constant(ids),
+        "masked_lm_positions": tf.constant(positions),
+        "masked_lm_ids": tf.constant(ids),
         "masked_lm_weights": tf.constant(weights),
-    }  # fmt: skip
+    }
     sequence = model.encoder(batch)["sequence_output"].numpy()
     masked = np.stack([sequence[row, places] for row, places in enumerate(positions)])
     head, table = model.masked_lm, model.encoder.embeddings.word.embeddings.numpy()

@@ -106,8 +106,10 @@ def test_an_image_is_looked_up_by_its_tag_or_digest_and_one_without_either_fails
     names = {stage: f"europe-west4-docker.pkg.dev/my-project/images/bigbird-{stage}" for stage in stages}
     cloud.routes.append((r"GET /v2/my-project/images/bigbird-[a-z]+/manifests/sha256:[0-9a-f]+", lambda *_: {}))
     images = {stage: f"{name}:0123456789ab" for stage, name in names.items()} | {
-        "train-tpu": names["train-tpu"], "evaluate": f"{names['evaluate']}@sha256:ab", "export": f"{names['export']}:1@sha256:ab",
-    }  # fmt: skip
+        "train-tpu": names["train-tpu"],
+        "evaluate": f"{names['evaluate']}@sha256:ab",
+        "export": f"{names['export']}:1@sha256:ab",
+    }
     (tmp_path / "images.json").write_text(json.dumps(images))
     output = bigbird("doctor", "--images", str(tmp_path / "images.json"), code=2).stdout
     assert f"FAILED   image train: {names['train-tpu']}: names no tag or digest" in output

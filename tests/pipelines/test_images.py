@@ -61,9 +61,12 @@ def test_a_compiled_pipeline_pins_the_digests_that_were_pushed(pushed, tmp_path)
     assert result.exit_code == 0, result.output
     executors = yaml.safe_load(output.read_text())["deploymentSpec"]["executors"]
     assert {name: executor["container"]["image"] for name, executor in executors.items()} == {
-        "exec-preprocess": DIGESTS["preprocess"], "exec-train": DIGESTS["train"], "exec-evaluate": DIGESTS["evaluate"],
-        "exec-export": DIGESTS["export"], "exec-skip-export": DIGESTS["evaluate"],
-    }  # fmt: skip
+        "exec-preprocess": DIGESTS["preprocess"],
+        "exec-train": DIGESTS["train"],
+        "exec-evaluate": DIGESTS["evaluate"],
+        "exec-export": DIGESTS["export"],
+        "exec-skip-export": DIGESTS["evaluate"],
+    }
 
 
 def test_the_file_of_digests_holds_several_training_images(pushed):

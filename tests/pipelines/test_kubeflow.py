@@ -17,8 +17,20 @@ TARGET = ("--target", "kubeflow")
 
 
 def test_a_submitted_run_is_in_our_experiment_with_its_parameters(kubeflow, bigbird):
-    result = bigbird("submit", *SST2, "--name", "first", "--epochs", "0.5", "--pipeline-root", "minio://mlpipeline/bigbird",
-                     "--kubernetes-service-account", "runner", "--run-label", "team=search")  # fmt: skip
+    result = bigbird(
+        "submit",
+        *SST2,
+        "--name",
+        "first",
+        "--epochs",
+        "0.5",
+        "--pipeline-root",
+        "minio://mlpipeline/bigbird",
+        "--kubernetes-service-account",
+        "runner",
+        "--run-label",
+        "team=search",
+    )
     (run,) = kubeflow.runs.values()
     assert run["display_name"] == "first"
     assert kubeflow.experiments[run["experiment_id"]]["display_name"] == "bigbird"
@@ -64,8 +76,9 @@ def test_training_goes_to_a_node_of_its_machine(kubeflow, bigbird, name, backend
     assert kubernetes["tolerations"] == [{"key": machine.resource, "operator": "Exists", "effect": "NoSchedule"}]
     if machine.is_tpu:
         assert labels == {
-            "cloud.google.com/gke-tpu-accelerator": machine.node_label, "cloud.google.com/gke-tpu-topology": machine.topology,
-        }  # fmt: skip
+            "cloud.google.com/gke-tpu-accelerator": machine.node_label,
+            "cloud.google.com/gke-tpu-topology": machine.topology,
+        }
     else:
         assert labels == {"cloud.google.com/gke-accelerator": machine.node_label}
 
@@ -100,8 +113,13 @@ def test_a_dry_run_prints_what_is_sent(kubeflow, bigbird):
 
 
 def task(name, state, *, children=(), error="", pod=""):
-    detail = {"display_name": name, "state": state, "pod_name": pod, "start_time": "2026-01-05T03:00:00Z",
-              "child_tasks": [{"pod_name": child} for child in children]}  # fmt: skip
+    detail = {
+        "display_name": name,
+        "state": state,
+        "pod_name": pod,
+        "start_time": "2026-01-05T03:00:00Z",
+        "child_tasks": [{"pod_name": child} for child in children],
+    }
     return {**detail, "error": {"code": 13, "message": error}} if error else detail
 
 

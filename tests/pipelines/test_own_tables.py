@@ -41,10 +41,30 @@ def section_of(made):
 
 def test_columns_become_overrides_and_tell_the_task(folder, capsys):
     made = plan(
-        "--data", "own data é [1]/reviews.csv", "--text", 'a, "b"', "--text", "c=d", "--label", "#1", "--label-separator", ",",
-        "--validation-fraction", "0.2", "--drop-duplicates", "--class-weights", "a,b=2,c=.5", "--max-length", "64",
-        "--long-documents", "windows", "--window-stride", "32", "--override", "task.data.seed=3",
-    )  # fmt: skip
+        "--data",
+        "own data é [1]/reviews.csv",
+        "--text",
+        'a, "b"',
+        "--text",
+        "c=d",
+        "--label",
+        "#1",
+        "--label-separator",
+        ",",
+        "--validation-fraction",
+        "0.2",
+        "--drop-duplicates",
+        "--class-weights",
+        "a,b=2,c=.5",
+        "--max-length",
+        "64",
+        "--long-documents",
+        "windows",
+        "--window-stride",
+        "32",
+        "--override",
+        "task.data.seed=3",
+    )
     assert made.arguments["task"] == "classification"
     assert made.arguments["data"] == f"{folder}/own data é [1]/reviews.csv"
     assert section_of(made) == {
@@ -287,9 +307,12 @@ def test_a_run_whose_tables_fail_a_check_ends_before_preprocessing(folder, capfd
     told = capfd.readouterr().err
     assert "step 'check' failed: the data fail checks that were asked for" in told
     assert "conflict: 1 text with different labels in different rows (first: " in told
-    assert sorted(path.name for path in (folder / "runs" / "one").iterdir() if path.is_dir() and path.name[0] != ".") == [
-        "check", "logs",
-    ]  # fmt: skip
+    assert sorted(
+        path.name for path in (folder / "runs" / "one").iterdir() if path.is_dir() and path.name[0] != "."
+    ) == [
+        "check",
+        "logs",
+    ]
     assert (folder / "runs/one/check/findings/report.html").is_file()
 
 
@@ -319,9 +342,31 @@ def test_what_one_family_alone_has_tells_that_it_is_meant(folder, capsys, words,
 def test_a_familys_own_options_become_its_keys(folder):
     (folder / "d.jsonl").write_text(SPANS)
     made = plan(
-        "--task", "token_labels", "--data", "d.jsonl", "--text", "text", "--spans", "marks", "--span-start", "from", "--span-end", "to", "--span-label",
-        "is", "--units", "pieces", "--window-stride", "48", "--class-weights", "P=2", "--max-length", "64", "--recipe", "small_token_labels",
-    )  # fmt: skip
+        "--task",
+        "token_labels",
+        "--data",
+        "d.jsonl",
+        "--text",
+        "text",
+        "--spans",
+        "marks",
+        "--span-start",
+        "from",
+        "--span-end",
+        "to",
+        "--span-label",
+        "is",
+        "--units",
+        "pieces",
+        "--window-stride",
+        "48",
+        "--class-weights",
+        "P=2",
+        "--max-length",
+        "64",
+        "--recipe",
+        "small_token_labels",
+    )
     assert section_of(made) == {
         "text": "text",
         "spans": "marks",

@@ -84,9 +84,18 @@ def test_where_nothing_answers(kubeflow, invoked, words, host):
 
 def test_where_kubeflow_answers(kubeflow, invoked):
     place = ("--target", "kubeflow", "--host", with_password(kubeflow.url))
-    kubeflow.progress = [("FAILED", [
-        {"display_name": "train", "state": "FAILED", "error": {"message": f"no answer of {with_password('http://a')}"}},
-    ])]  # fmt: skip
+    kubeflow.progress = [
+        (
+            "FAILED",
+            [
+                {
+                    "display_name": "train",
+                    "state": "FAILED",
+                    "error": {"message": f"no answer of {with_password('http://a')}"},
+                },
+            ],
+        )
+    ]
     for words in CALLS:
         result = invoked(*words, *place)
         assert result.exit_code == (1 if "--wait" in words else 0), (words, result.output, result.stderr)

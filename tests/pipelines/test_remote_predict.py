@@ -44,8 +44,9 @@ def test_a_table_is_answered_by_the_default_version_and_the_states_are_told(regi
     job = parsed(aiplatform_v1.BatchPredictionJob, {k: v for k, v in sent.items() if k not in ("state", "createTime")})
     assert job.model == f"{PARENT}/models/7@1"
     assert (job.input_config.instances_format, list(job.input_config.gcs_source.uris)) == (
-        "jsonl", [TABLE, "gs://bucket/mails/2.jsonl"],
-    )  # fmt: skip
+        "jsonl",
+        [TABLE, "gs://bucket/mails/2.jsonl"],
+    )
     assert list(job.instance_config.included_fields) == ["text_a"]
     assert (job.instance_config.instance_type, job.instance_config.key_field) == ("object", "n")
     assert job.output_config.predictions_format == "jsonl"
@@ -67,8 +68,10 @@ def test_a_version_may_be_named(registered, bigbird, version):
     (sent,) = registered.batch_jobs.values()
     assert sent["model"] == f"{PARENT}/models/7@2"
     assert sent["dedicatedResources"] == {
-        "machineSpec": {"machineType": "n1-standard-16"}, "startingReplicaCount": 1, "maxReplicaCount": 3,
-    }  # fmt: skip
+        "machineSpec": {"machineType": "n1-standard-16"},
+        "startingReplicaCount": 1,
+        "maxReplicaCount": 3,
+    }
 
 
 @pytest.mark.parametrize("handled", [False, True])

@@ -36,8 +36,13 @@ def _bigbird(folder, *arguments):
     code = "import sys; from bigbird_pipelines.cli import cli; sys.argv[0] = 'bigbird'; cli()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -66,9 +71,25 @@ def test_a_run_ends_with_a_table_a_report_and_a_model_that_answers(tmp_path, rec
     for split, size in (("train", 160), ("dev", 40)):
         (data / f"{split}.tsv").write_text(_pairs(size, seed=size), encoding="utf-8")
     result = _bigbird(
-        tmp_path, "run", "--task", "rte", "--data", data, "--recipe", recipe, "--name", "first", "--vocabulary_size", 60,
-        "--metric-threshold", 0.3, "--override", "trainer.epochs=3", "--batch-size", 16,
-    )  # fmt: skip
+        tmp_path,
+        "run",
+        "--task",
+        "rte",
+        "--data",
+        data,
+        "--recipe",
+        recipe,
+        "--name",
+        "first",
+        "--vocabulary_size",
+        60,
+        "--metric-threshold",
+        0.3,
+        "--override",
+        "trainer.epochs=3",
+        "--batch-size",
+        16,
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     run = tmp_path / "runs" / "first"
     table = dict(line.split(maxsplit=1) for line in result.stdout.strip().splitlines())
@@ -114,8 +135,9 @@ def test_a_model_of_a_metric_below_zero_is_exported_unless_a_threshold_is_above_
     assert facts["exported"] is True and (tmp_path / "runs/opposite/export/saved_model/signature.json").exists()
 
     model = tmp_path / "runs/opposite/train/model"
-    again = _bigbird(tmp_path, *command, "--name", "on", "--init-checkpoint", model, "--epochs", 1,
-                     "--metric-threshold", -0.5)  # fmt: skip
+    again = _bigbird(
+        tmp_path, *command, "--name", "on", "--init-checkpoint", model, "--epochs", 1, "--metric-threshold", -0.5
+    )
     assert again.returncode == 0, again.stderr[-3000:]
     assert (tmp_path / "runs/on/train/model/vocab.model").read_bytes() == (model / "vocab.model").read_bytes()
     assert "is below the threshold -0.5000" in again.stderr
@@ -145,9 +167,21 @@ def test_diverging_training_ends_the_run_with_3(tmp_path, recipe):
     for split in ("train", "dev"):
         (data / f"{split}.tsv").write_text(_pairs(40, seed=1), encoding="utf-8")
     result = _bigbird(
-        tmp_path, "run", "--task", "rte", "--data", data, "--recipe", recipe, "--name", "diverging",
-        "--vocabulary-size", 60, "--override", "trainer.loss_upper_bound=0.01",
-    )  # fmt: skip
+        tmp_path,
+        "run",
+        "--task",
+        "rte",
+        "--data",
+        data,
+        "--recipe",
+        recipe,
+        "--name",
+        "diverging",
+        "--vocabulary-size",
+        60,
+        "--override",
+        "trainer.loss_upper_bound=0.01",
+    )
     assert result.returncode == 3
     assert "error: step 'train' failed: training diverged at step 1: the loss is" in result.stderr
     assert (tmp_path / "runs" / "diverging" / "preprocess" / "dataset" / "dataset.json").exists()

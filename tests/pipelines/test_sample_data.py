@@ -80,8 +80,10 @@ def test_glue_documents_have_1000_to_2000_tokens_and_a_constant_answer_is_right_
     data, dataset = write_sample("glue", tmp_path / "data", seed), tmp_path / "dataset"
     manifest = preprocess("sst2", str(dataset), input=str(data), max_length=2048)
     assert {split: facts["examples"] for split, facts in manifest["splits"].items()} == {
-        "train": 512, "validation": 128, "test": 16,
-    }  # fmt: skip
+        "train": 512,
+        "validation": 128,
+        "test": 16,
+    }
     assert all(facts["truncated"] == 0 for facts in manifest["splits"].values())
     lengths = _lengths(
         dataset, [row["sentence"] for split in ("train", "dev", "test") for row in _rows(data / f"{split}.tsv")]
@@ -104,9 +106,12 @@ def test_squad_documents_are_one_window_of_1536_that_holds_every_answer_exactly(
     contexts = [paragraph["context"] for article in tree["data"] for paragraph in article["paragraphs"]]
     (tmp_path / "own.model").write_bytes(train_vocabulary(contexts, 8000))
     manifest = preprocess(
-        "squad_v1", str(dataset), validation_file=str(data / "dev-v1.1.json"), vocabulary=str(tmp_path / "own.model"),
+        "squad_v1",
+        str(dataset),
+        validation_file=str(data / "dev-v1.1.json"),
+        vocabulary=str(tmp_path / "own.model"),
         max_length=1536,
-    )  # fmt: skip
+    )
     facts = manifest["splits"]["validation"]
     assert facts["examples"] == facts["records"] == facts["exact_answers"] == facts["answer_windows"] == 160
     assert (facts["lost_answers"], facts["truncated"]) == (0, 0)

@@ -168,10 +168,12 @@ def test_list_and_show_tell_times_and_last_runs(cloud, bigbird):
     (row,) = [line for line in bigbird("schedule", "list").stdout.splitlines() if "weekly" in line]
     assert row.split() == ["weekly", "active", "0", "3", "*", "*", "1", "Europe/Paris", "Mon", "2030-01-07", "02:00"]
     cloud.jobs["run-1"] = {
-        "name": f"{PARENT}/pipelineJobs/run-1", "displayName": "weekly", "state": "PIPELINE_STATE_FAILED",
+        "name": f"{PARENT}/pipelineJobs/run-1",
+        "displayName": "weekly",
+        "state": "PIPELINE_STATE_FAILED",
         "scheduleName": f"{PARENT}/schedules/1",
         "jobDetail": {"taskDetails": [task(1, "train", "FAILED", error="out of memory")]},
-    }  # fmt: skip
+    }
     shown = bigbird("schedule", "show", "weekly").stdout
     assert "times     0 3 * * 1 (Europe/Paris)" in shown
     assert "next run  Mon 2030-01-07 02:00 UTC" in shown
@@ -267,8 +269,10 @@ def test_next_times_end_with_the_last_year_there_is():
 def test_next_times_are_in_the_schedules_time_zone_over_a_change_of_clocks():
     timing = make_timing("30 3 * * *", "Europe/Paris", "2027-03-27", "2027-03-30", False)
     assert [moment.astimezone(datetime.UTC).strftime("%d %H:%M") for moment in next_times(timing, 9)] == [
-        "27 02:30", "28 01:30", "29 01:30",
-    ]  # fmt: skip
+        "27 02:30",
+        "28 01:30",
+        "29 01:30",
+    ]
 
 
 def test_catching_up_is_chosen_at_resuming_on_vertex(cloud, bigbird):
@@ -285,9 +289,22 @@ def test_an_old_schedule_that_was_deleted_although_nobody_said_so_leaves_the_new
 def test_what_a_schedule_needs_later_may_come_later_and_is_warned_about(cloud, bigbird):
     cloud.models = set()
     result = bigbird(
-        "schedule", "create", "daily", "--cron", "0 3 * * *", "--task", "sst2", "--data", "gs://bucket/{date}/SST-2", "--recipe",
-        "small_sst2", "--init-checkpoint", "registry:bigbird-sst2", "--train-file", "gs://bucket/{date}.tsv",
-    )  # fmt: skip
+        "schedule",
+        "create",
+        "daily",
+        "--cron",
+        "0 3 * * *",
+        "--task",
+        "sst2",
+        "--data",
+        "gs://bucket/{date}/SST-2",
+        "--recipe",
+        "small_sst2",
+        "--init-checkpoint",
+        "registry:bigbird-sst2",
+        "--train-file",
+        "gs://bucket/{date}.tsv",
+    )
     for told in ("holds nothing yet", "has no such model yet", "no such file"):
         assert f"{told}" in result.stderr
     assert result.stderr.count("warning: ") == 3

@@ -25,9 +25,11 @@ def custom_job(spec):
     parameters = spec["components"][name]["inputDefinitions"]["parameters"]
     defaults = {n: p["defaultValue"] for n, p in parameters.items() if "defaultValue" in p}
     scheduling = {
-        "timeout": defaults["timeout"], "restart_job_on_worker_restart": defaults["restart_job_on_worker_restart"],
-        "strategy": defaults["strategy"], "max_wait_duration": defaults["max_wait_duration"],
-    }  # fmt: skip
+        "timeout": defaults["timeout"],
+        "restart_job_on_worker_restart": defaults["restart_job_on_worker_restart"],
+        "strategy": defaults["strategy"],
+        "max_wait_duration": defaults["max_wait_duration"],
+    }
     pools = [
         {
             **pool,
@@ -37,20 +39,37 @@ def custom_job(spec):
         for pool in defaults["worker_pool_specs"]
     ]
     body = {
-        "display_name": defaults["display_name"], "labels": defaults["labels"],
+        "display_name": defaults["display_name"],
+        "labels": defaults["labels"],
         "job_spec": {
-            "worker_pool_specs": pools, "scheduling": scheduling, "service_account": defaults["service_account"],
+            "worker_pool_specs": pools,
+            "scheduling": scheduling,
+            "service_account": defaults["service_account"],
             "network": defaults["network"],
         },
-    }  # fmt: skip
+    }
     return parsed(aiplatform_v1.CustomJob, body)
 
 
 def test_a_submitted_run_is_a_pipeline_job_of_the_api(cloud, bigbird):
     result = bigbird(
-        "submit", *SST2, "--name", "first try", "--epochs", "0.5", "--max-length", "128", "--run-label", "team=search", "--margin",
-        "0.01", "--service-account", "runner@my-project.iam.gserviceaccount.com", "--network", "projects/1/global/networks/v",
-    )  # fmt: skip
+        "submit",
+        *SST2,
+        "--name",
+        "first try",
+        "--epochs",
+        "0.5",
+        "--max-length",
+        "128",
+        "--run-label",
+        "team=search",
+        "--margin",
+        "0.01",
+        "--service-account",
+        "runner@my-project.iam.gserviceaccount.com",
+        "--network",
+        "projects/1/global/networks/v",
+    )
     assert list(cloud.jobs) == ["bigbird-first-try"]
     job = job_of(cloud)
     assert job.name == f"{PARENT}/pipelineJobs/bigbird-first-try"
@@ -196,8 +215,12 @@ def test_waiting_tells_each_steps_states_and_the_metrics(cloud, bigbird):
         line.split()[1:] for line in result.stderr.splitlines()
     ]  # without the time of day, and the seconds it took
     assert [" ".join(words).partition(" after ")[0] for words in lines] == [
-        "preprocess running", "preprocess taken from the cache", "train running", "train succeeded", "evaluate succeeded",
-    ]  # fmt: skip
+        "preprocess running",
+        "preprocess taken from the cache",
+        "train running",
+        "train succeeded",
+        "evaluate succeeded",
+    ]
     assert "accuracy 0.9300  baseline 0.5000\nx succeeded\n" in result.stdout
 
 
@@ -205,12 +228,20 @@ def test_waiting_ends_with_the_failed_step_its_error_its_log_and_its_exit_code(c
     error = "The replica workerpool0-0 exited with a non-zero status of 2."
     detail = {"executorDetail": {"customJobDetail": {"job": f"{PARENT}/customJobs/77"}}}
     cloud.progress = [
-        ("PIPELINE_STATE_FAILED", [
-            task(1, "exit-handler-1", "FAILED", error="The DAG failed because some tasks failed. The failed tasks are: [train]."),
-            task(2, "preprocess", "SUCCEEDED", parent=1),
-            task(3, "train", "FAILED", parent=1, error=error, **detail),
-        ])
-    ]  # fmt: skip
+        (
+            "PIPELINE_STATE_FAILED",
+            [
+                task(
+                    1,
+                    "exit-handler-1",
+                    "FAILED",
+                    error="The DAG failed because some tasks failed. The failed tasks are: [train].",
+                ),
+                task(2, "preprocess", "SUCCEEDED", parent=1),
+                task(3, "train", "FAILED", parent=1, error=error, **detail),
+            ],
+        )
+    ]
     cloud.logs = [{"textPayload": "error: recipe: trainer.steps: unknown key\n"}, {"jsonPayload": {"message": "first"}}]
     result = bigbird("submit", *SST2, "--name", "x", "--wait", "--poll", "0.01", code=2)
     assert (
@@ -407,8 +438,21 @@ def test_checkpoints_of_every_kind_are_recognised_by_their_files(cloud, bigbird,
 
 
 def test_a_batch_that_may_not_fit_is_warned_about_and_sent(cloud, bigbird):
-    result = bigbird("submit", "--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "glue_sst2", "--override",
-                     "task.init_checkpoint=", "--max-length", "4096", "--batch-size", "32")  # fmt: skip
+    result = bigbird(
+        "submit",
+        "--task",
+        "sst2",
+        "--data",
+        "gs://bucket/SST-2",
+        "--recipe",
+        "glue_sst2",
+        "--override",
+        "task.init_checkpoint=",
+        "--max-length",
+        "4096",
+        "--batch-size",
+        "32",
+    )
     assert "warning: --machine tpu-v5e-1: a step may need about" in result.stderr
     assert "bigbird preflight" in result.stderr
     assert "use_gradient_checkpointing=true" in result.stderr

@@ -24,9 +24,12 @@ def table(tmp_path):
         run = LocalRun(tmp_path / "run", {"preprocess": 1.0, "train": 2.0, "evaluate": 3.0})
         run.path("evaluation").mkdir(parents=True)
         result = {
-            "task": "own", "split": "validation", "examples": 180, "primary": {"name": "accuracy", "value": 0.967},
+            "task": "own",
+            "split": "validation",
+            "examples": 180,
+            "primary": {"name": "accuracy", "value": 0.967},
             "baseline": {"value": 0.25, "description": "always “a”"},
-        }  # fmt: skip
+        }
         write_manifest(run.path("evaluation"), "evaluation", result | more)
         assert json.loads((run.path("evaluation") / "metrics.json").read_text())["examples"] == 180
         return [tuple(line.split(maxsplit=1)) for line in summary_lines(run, NO_THRESHOLD)]

@@ -35,10 +35,19 @@ def _made():
     rng, writer = random.Random(0), io.BytesIO()
     sentences = [" ".join(rng.choices(WORDS, k=rng.randint(1, 30))) + f", {rng.randint(0, 99)}." for _ in range(2000)]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_writer=writer, vocab_size=200, hard_vocab_limit=False, minloglevel=2,
-        normalization_rule_name="identity", pad_id=0, unk_id=20, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+        sentence_iterator=iter(sentences),
+        model_writer=writer,
+        vocab_size=200,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        normalization_rule_name="identity",
+        pad_id=0,
+        unk_id=20,
+        bos_id=-1,
+        eos_id=-1,
+        pad_piece="<pad>",
         user_defined_symbols=["</s>", "<s>", "[CLS]", "[SEP]", "[MASK]"],
-    )  # fmt: skip
+    )
     return writer.getvalue(), sentences
 
 
@@ -196,10 +205,20 @@ def test_models_of_other_kinds_cut_runs_in_one_way_only():
     writer = io.BytesIO()
     sentences = [f"ant {'7' * n} bee {'-' * n}" for n in range(1, 12)] * 30
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_writer=writer, model_type="bpe", vocab_size=40, hard_vocab_limit=False,
-        minloglevel=2, normalization_rule_name="identity", pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+        sentence_iterator=iter(sentences),
+        model_writer=writer,
+        model_type="bpe",
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        normalization_rule_name="identity",
+        pad_id=0,
+        unk_id=1,
+        bos_id=-1,
+        eos_id=-1,
+        pad_piece="<pad>",
         user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
-    )  # fmt: skip
+    )
     vocabulary = Vocabulary(writer.getvalue())
     assert not vocabulary.orders_runs
     library = sentencepiece.SentencePieceProcessor(model_proto=writer.getvalue())

@@ -104,9 +104,12 @@ def test_what_is_said_of_a_model_is_what_it_reads(trained, tmp_path):
     trained.manifest.write(tmp_path)
     assert read_facts(tmp_path).dataset.max_length == 32
     exported = {
-        "format": 1, "task": trained.task, "buckets": [16, 32], "dataset": trained.dataset.to_json(),
+        "format": 1,
+        "task": trained.task,
+        "buckets": [16, 32],
+        "dataset": trained.dataset.to_json(),
         "signatures": {"serving_default": {"inputs": {}, "outputs": {}}},
-    }  # fmt: skip
+    }
     (tmp_path / "export").mkdir()
     write_json(tmp_path / "export" / "signature.json", exported)
     assert read_facts(tmp_path / "export").dataset.max_length == 32

@@ -98,8 +98,12 @@ def test_hidden_files_of_the_users_own_beside_the_folder_stay_and_what_a_killed_
     with pytest.raises(InputError, match="already holds files"):
         new_folder(tmp_path / "out").__enter__()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".other.0123abcd.tmp", ".out.notes.tmp", ".out.old", ".out.tmp", "out",
-    ]  # fmt: skip
+        ".other.0123abcd.tmp",
+        ".out.notes.tmp",
+        ".out.old",
+        ".out.tmp",
+        "out",
+    ]
     assert (tmp_path / "out" / "model.json").read_text() == "moved aside"
 
 
@@ -235,9 +239,13 @@ def test_where_folders_cannot_be_renamed_they_are_copied_the_manifest_last(tmp_p
             (folder / "zebra.txt").write_text(content)
             (folder / "assets").mkdir()
             (folder / "assets" / "vocab.model").write_text(content)
-        assert {path.relative_to(target).as_posix(): path.read_text() for path in target.rglob("*") if path.is_file()} == {
-            "dataset.json": content, "zebra.txt": content, "assets/vocab.model": content,
-        }  # fmt: skip
+        assert {
+            path.relative_to(target).as_posix(): path.read_text() for path in target.rglob("*") if path.is_file()
+        } == {
+            "dataset.json": content,
+            "zebra.txt": content,
+            "assets/vocab.model": content,
+        }
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
         assert no_folder_can_be_renamed[-1] == "dataset.json"
 

@@ -92,9 +92,11 @@ run_command(write)
 
 def test_sigterm_ends_a_command_with_143_and_leaves_nothing_half_written(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-c", _WRITING, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", _WRITING, str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": MODEL},
-    )  # fmt: skip
+    )
     assert process.stdout.readline() == "writing\n"
     process.terminate()
     assert process.wait(timeout=30) == 143

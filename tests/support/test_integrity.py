@@ -11,9 +11,12 @@ from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.safe_paths import inside
 
 VALUES = {
-    "task": "sst2", "labels": ["0", "naïve"], "splits": {"train": {"records": 12, "lengths": [[16, 3], [24, 9]]}}, "loss": 0.1,
+    "task": "sst2",
+    "labels": ["0", "naïve"],
+    "splits": {"train": {"records": 12, "lengths": [[16, 3], [24, 9]]}},
+    "loss": 0.1,
     "best": None,
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -32,8 +32,11 @@ def holder(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "model")}
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "out")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
     assert process.stdout.readline() == "held\n"
     yield process
     process.kill()
@@ -211,8 +214,12 @@ def test_a_process_that_was_suspended_does_not_replace_what_another_has_written(
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "model")}
     suspended = subprocess.Popen(
         [sys.executable, "-c", SUSPENDED, str(tmp_path / "out")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
     try:
         assert suspended.stdout.readline() == "held\n"
         suspended.send_signal(signal.SIGSTOP)

@@ -114,6 +114,9 @@ def test_whoever_imports_the_packages_hears_warnings_alone():
     code = "import logging; log = logging.getLogger('bigbird.x'); log.info('no'); log.warning('yes')"
     done = subprocess.run(
         [sys.executable, "-c", f"import bigbird.support.commands; {code}"],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "model")}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(ROOT / "model")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stderr == "yes\n"

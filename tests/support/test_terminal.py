@@ -44,8 +44,11 @@ def on_a_terminal(body, width=100, **variables):
     environment = {"PYTHONPATH": MODEL, "PATH": os.environ["PATH"], "TERM": "xterm-256color", **variables}
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM + body],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=its, env=environment,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=its,
+        env=environment,
+    )
     os.close(its)
     sent = b""
     while True:

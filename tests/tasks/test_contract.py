@@ -72,10 +72,13 @@ def made(request, tmp_path_factory):
     data = {"seq_length": LENGTH, "global_batch_size": 4}
     tree = {
         "task": {
-            "model": {"encoder": {"bigbird": ENCODER}}, "train_data": data, "validation_data": data, "bucket_lengths": [16, LENGTH],
+            "model": {"encoder": {"bigbird": ENCODER}},
+            "train_data": data,
+            "validation_data": data,
+            "bucket_lengths": [16, LENGTH],
         },
         "trainer": {"train_steps": 1},
-    }  # fmt: skip
+    }
     family = OWN[request.param]
     experiment, _ = resolve(
         load_experiment(family.experiment_type, overrides=[tree]), str(root / "dataset"), "train_and_eval", root

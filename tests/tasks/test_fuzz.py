@@ -68,9 +68,15 @@ def _triviaqa_tree():
     }  # fmt: skip
     page = {"Filename": "Mill.txt", "Title": "Mill", "DocSource": "Search"}
     entries = [
-        {"QuestionId": f"q{i}", "Question": "Who built it?", "Answer": answer, "EntityPages": [page], "SearchResults": [page]}
+        {
+            "QuestionId": f"q{i}",
+            "Question": "Who built it?",
+            "Answer": answer,
+            "EntityPages": [page],
+            "SearchResults": [page],
+        }
         for i in range(2)
-    ]  # fmt: skip
+    ]
     return {"Data": entries, "Domain": "Web", "Version": 1.0}
 
 
@@ -281,10 +287,19 @@ def _plain_model(**options):
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([CONTEXT, "Who built burnt it? When was x y."] * 20), model_writer=model, vocab_size=400,
-        hard_vocab_limit=False, minloglevel=2, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>",
-        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"], **options,
-    )  # fmt: skip
+        sentence_iterator=iter([CONTEXT, "Who built burnt it? When was x y."] * 20),
+        model_writer=model,
+        vocab_size=400,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        pad_id=0,
+        unk_id=1,
+        bos_id=-1,
+        eos_id=-1,
+        pad_piece="<pad>",
+        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
+        **options,
+    )
     return model.getvalue()
 
 

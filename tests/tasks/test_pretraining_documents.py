@@ -63,9 +63,14 @@ def test_named_splits_are_taken_as_they_are(tmp_path):
     validation = write_table(tmp_path / "b.jsonl", documents(9, start=100))
     out = tmp_path / "dataset"
     preprocess(
-        "pretraining", str(out), train_file=train, validation_file=validation, vocabulary_size=120, max_length=32,
+        "pretraining",
+        str(out),
+        train_file=train,
+        validation_file=validation,
+        vocabulary_size=120,
+        max_length=32,
         section={"text": ["body"]},
-    )  # fmt: skip
+    )
     assert [word for word in words_of(out, "validation") if word.startswith("n")] == [f"n{n}" for n in range(100, 109)]
 
 

@@ -267,7 +267,11 @@ def test_a_record_is_cls_question_sep_window_sep(vocabulary):
     assert record["offset_starts"][: len(query) + 2] == [-1] * (len(query) + 2)
     assert record["offset_ends"][-1] == -1
     assert window.length == len(record["input_ids"])
-    assert {len(record[name]) for name in record if name not in ("unique_ids", "example_id", "start_positions", "end_positions", "is_impossible")} == {window.length}  # fmt: skip
+    assert {
+        len(record[name])
+        for name in record
+        if name not in ("unique_ids", "example_id", "start_positions", "end_positions", "is_impossible")
+    } == {window.length}
 
 
 def test_long_questions_are_cut_and_long_contexts_windowed_within_max_length(vocabulary):

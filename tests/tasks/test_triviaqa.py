@@ -138,9 +138,12 @@ def test_a_list_that_is_none_is_a_bad_record_that_names_it(key):
 def test_messages_and_rejected_records_are_short_however_long_the_values_are():
     long = "x" * 100_000
     entries = [
-        *_wrong("QuestionId", [long]), *_wrong("EntityPages.0.Filename", f"../{long}", f"{long}\n"),
-        *_wrong("Answer", long), *_wrong("EntityPages", [long]), _entry(QuestionId=long, EntityPages=[long]),
-    ]  # fmt: skip
+        *_wrong("QuestionId", [long]),
+        *_wrong("EntityPages.0.Filename", f"../{long}", f"{long}\n"),
+        *_wrong("Answer", long),
+        *_wrong("EntityPages", [long]),
+        _entry(QuestionId=long, EntityPages=[long]),
+    ]
     for entry in entries:
         with pytest.raises(InputError) as refused:
             _parse(_file(entry))
@@ -217,10 +220,19 @@ def test_the_published_vocabularys_own_pieces_are_used_where_there_are():
 
     writer = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([CONTEXT] * 20), model_writer=writer, vocab_size=60, hard_vocab_limit=False, minloglevel=2,
-        pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>", normalization_rule_name="identity",
+        sentence_iterator=iter([CONTEXT] * 20),
+        model_writer=writer,
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        pad_id=0,
+        unk_id=1,
+        bos_id=-1,
+        eos_id=-1,
+        pad_piece="<pad>",
+        normalization_rule_name="identity",
         user_defined_symbols=["[CLS]", "[SEP]", "[MASK]", "<sep_0>", "<empty>"],
-    )  # fmt: skip
+    )
     vocabulary = Vocabulary(writer.getvalue())
     assert len({vocabulary.passage_id, vocabulary.empty_id, vocabulary.sep_id, vocabulary.cls_id}) == 4
 

@@ -32,10 +32,19 @@ def marked_model():
 
     writer = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences()), model_writer=writer, vocab_size=200, hard_vocab_limit=False, minloglevel=2,
-        normalization_rule_name="identity", pad_id=0, unk_id=100, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+        sentence_iterator=iter(sentences()),
+        model_writer=writer,
+        vocab_size=200,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        normalization_rule_name="identity",
+        pad_id=0,
+        unk_id=100,
+        bos_id=-1,
+        eos_id=-1,
+        pad_piece="<pad>",
         user_defined_symbols=["<s>", "[CLS]", "[SEP]", "[MASK]", "7"],
-    )  # fmt: skip
+    )
     return writer.getvalue()
 
 
@@ -220,10 +229,19 @@ def test_with_bytes_among_the_pieces_no_character_is_unknown_and_long_words_stay
 
     writer = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences()), model_writer=writer, vocab_size=600, hard_vocab_limit=False, minloglevel=2,
-        normalization_rule_name="identity", pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, byte_fallback=True,
+        sentence_iterator=iter(sentences()),
+        model_writer=writer,
+        vocab_size=600,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        normalization_rule_name="identity",
+        pad_id=0,
+        unk_id=1,
+        bos_id=-1,
+        eos_id=-1,
+        byte_fallback=True,
         control_symbols=["[CLS]", "[SEP]", "[MASK]"],
-    )  # fmt: skip
+    )
     word = "\u20ac" * 2 * UNKNOWN_RUN
     assert Vocabulary(writer.getvalue()).clean(word) == word
     assert Vocabulary(model).clean(word).count(" ") == 1

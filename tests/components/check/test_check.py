@@ -344,9 +344,15 @@ def test_the_step_leaves_its_page_and_ends_with_the_code(tmp_path, leaky, fail_o
 
     def step():
         check_component("image").python_func(
-            task="classification", **leaky, **values, fail_on=fail_on, settings=json.dumps({"section": {"label": "label"}}),
-            data_version="7", findings=findings, report=report,
-        )  # fmt: skip
+            task="classification",
+            **leaky,
+            **values,
+            fail_on=fail_on,
+            settings=json.dumps({"section": {"label": "label"}}),
+            data_version="7",
+            findings=findings,
+            report=report,
+        )
 
     if code:
         with pytest.raises(SystemExit) as ended:

@@ -53,16 +53,24 @@ def vertex(monkeypatch, webhook):
         server.jobs["run-1"] = {"name": JOB, "displayName": "weekly"}
         metrics = {"metrics": {"artifacts": [{"metadata": {"accuracy": 0.9}}]}}
         server.progress = [
-            ("PIPELINE_STATE_RUNNING", [
-                task(1, "evaluate", "SUCCEEDED", outputs=metrics), task(2, "export", "FAILED", error=ERROR),
-                task(3, "notify", "RUNNING"),
-            ])
-        ]  # fmt: skip
+            (
+                "PIPELINE_STATE_RUNNING",
+                [
+                    task(1, "evaluate", "SUCCEEDED", outputs=metrics),
+                    task(2, "export", "FAILED", error=ERROR),
+                    task(3, "notify", "RUNNING"),
+                ],
+            )
+        ]
         monkeypatch.setenv("BIGBIRD_SECRET_MANAGER", server.url)
         monkeypatch.setattr("google.auth.default", lambda scopes: (AnonymousCredentials(), PROJECT))
         aiplatform.init(
-            project=PROJECT, location=REGION, credentials=AnonymousCredentials(), api_endpoint=server.url, api_transport="rest"
-        )  # fmt: skip
+            project=PROJECT,
+            location=REGION,
+            credentials=AnonymousCredentials(),
+            api_endpoint=server.url,
+            api_transport="rest",
+        )
         yield server
 
 

@@ -14,9 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[3]
 # With shards so small that a short table has several.
 COMMAND = [
-    sys.executable, "-c",
-    "from bigbird_components.predict import rows; rows.ROWS = 32; from bigbird_pipelines.cli import main; main()", "predict",
-]  # fmt: skip
+    sys.executable,
+    "-c",
+    "from bigbird_components.predict import rows; rows.ROWS = 32; from bigbird_pipelines.cli import main; main()",
+    "predict",
+]
 _WORDS = 'great awful the a tree über 東京 bird I\'m , "x" lovely sad'.split()
 
 

@@ -49,11 +49,14 @@ def test_the_answers_are_the_models_in_every_format(classified, table, tmp_path)
 
     flat = [
         {
-            "id": f"n{i}", "shop": "", "label": answer["label"], "logits": answer["logits"],
+            "id": f"n{i}",
+            "shop": "",
+            "label": answer["label"],
+            "logits": answer["logits"],
             **{f"probability.{label}": value for label, value in answer["probabilities"].items()},
         }
         for i, answer in enumerate(answers_of(tmp_path / "a"))
-    ]  # fmt: skip
+    ]
     predict(model, file, str(tmp_path / "b"), to="parquet", **keep)
     assert pq.read_table(tmp_path / "b" / "predictions.parquet").to_pylist() == flat
     predict(model, file, str(tmp_path / "c"), to="csv", **keep)

@@ -67,11 +67,18 @@ def test_rows_have_texts_names_kept_columns_and_places(read, tmp_path, name, con
     lines = (1, 2) if name.endswith("jsonl") else (2, 3)
     assert good == [
         {
-            "fields": {"text_a": "good film"}, "id": "a1", "kept": {"shop": "one", "id": "a1"},
+            "fields": {"text_a": "good film"},
+            "id": "a1",
+            "kept": {"shop": "one", "id": "a1"},
             "place": f"{path}:{lines[0]}",
         },
-        {"fields": {"text_a": "dull, long"}, "id": "a2", "kept": {"shop": "", "id": "a2"}, "place": f"{path}:{lines[1]}"},
-    ]  # fmt: skip
+        {
+            "fields": {"text_a": "dull, long"},
+            "id": "a2",
+            "kept": {"shop": "", "id": "a2"},
+            "place": f"{path}:{lines[1]}",
+        },
+    ]
     assert shards == [RowRange(0, 0, (tmp_path / "rows.jsonl").stat().st_size, 2)]
 
 

@@ -364,8 +364,9 @@ def test_a_link_that_leads_out_of_triviaqas_evidence_is_not_followed(tmp_path, r
     assert manifest["splits"]["train"]["examples"] == 2
     rejected = [json.loads(line) for line in (dataset / "rejected.jsonl").read_text().splitlines()]
     assert [entry["problem"].partition(", which ")[2].split(",")[0] for entry in rejected] == [
-        *["lies outside of the evidence folder"] * 2, *["is not there"] * 3,
-    ]  # fmt: skip
+        *["lies outside of the evidence folder"] * 2,
+        *["is not there"] * 3,
+    ]
     assert all("nobody" not in path.read_bytes().decode("latin-1") for path in dataset.iterdir())
 
 

@@ -95,8 +95,12 @@ def registry(tmp_path, monkeypatch):
             (rf"GET /v1/{PARENT}/models/7@default", lambda *_: model),
         ]
         aiplatform.init(
-            project=PROJECT, location=REGION, credentials=AnonymousCredentials(), api_endpoint=server.url, api_transport="rest"
-        )  # fmt: skip
+            project=PROJECT,
+            location=REGION,
+            credentials=AnonymousCredentials(),
+            api_endpoint=server.url,
+            api_transport="rest",
+        )
         yield server
 
 

@@ -18,9 +18,14 @@ from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.run_configuration import preprocessing_settings
 
 ROWS = [
-    {"the text": f"document {number} says, é, that it is fine", "topics": ["x", "y"][: 1 + number % 2], "score": number / 7, "#": "ab"[number % 2]}
+    {
+        "the text": f"document {number} says, é, that it is fine",
+        "topics": ["x", "y"][: 1 + number % 2],
+        "score": number / 7,
+        "#": "ab"[number % 2],
+    }
     for number in range(60)
-]  # fmt: skip
+]
 
 
 @pytest.fixture

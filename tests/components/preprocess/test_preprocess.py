@@ -112,9 +112,13 @@ def _article(i):
 def test_windows_cover_the_context_and_offsets_give_the_answer_back(raw, run):
     file = {"version": "1.1", "data": [_article(i) for i in range(6)]}
     dataset = run(
-        "squad_v1", raw(**{"train-v1.1.json": file, "dev-v1.1.json": file}),
-        max_length=128, doc_stride=48, query_length=16, vocabulary_size=70,
-    )  # fmt: skip
+        "squad_v1",
+        raw(**{"train-v1.1.json": file, "dev-v1.1.json": file}),
+        max_length=128,
+        doc_stride=48,
+        query_length=16,
+        vocabulary_size=70,
+    )
     vocabulary = _vocabulary(dataset)
     contexts = {q["id"]: a["paragraphs"][0]["context"] for a in file["data"] for q in a["paragraphs"][0]["qas"]}
     of_context = {text: vocabulary.encode_with_offsets([text])[0] for text in contexts.values()}
@@ -228,10 +232,17 @@ def test_special_pieces_are_found_by_their_names(raw, run):
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([f"a fine film of the year {i}" for i in range(1900, 1960)]), model_writer=model,
-        vocab_size=60, minloglevel=2, bos_id=-1, eos_id=-1, pad_id=3, unk_id=0,
-        user_defined_symbols=["[MASK]", "[SEP]", "[CLS]"], hard_vocab_limit=False,
-    )  # fmt: skip
+        sentence_iterator=iter([f"a fine film of the year {i}" for i in range(1900, 1960)]),
+        model_writer=model,
+        vocab_size=60,
+        minloglevel=2,
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=3,
+        unk_id=0,
+        user_defined_symbols=["[MASK]", "[SEP]", "[CLS]"],
+        hard_vocab_limit=False,
+    )
     folder = raw(**{"train.tsv": GOOD, "dev.tsv": GOOD, "own.model": model.getvalue()})
     dataset = run("sst2", folder, vocabulary=str(folder / "own.model"))
     vocabulary = _vocabulary(dataset)
@@ -252,10 +263,17 @@ def test_text_cannot_hold_special_pieces(raw, run):
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([f"a fine film [of] (the) year {i}" for i in range(1900, 1960)]), model_writer=model,
-        vocab_size=60, minloglevel=2, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, hard_vocab_limit=False,
+        sentence_iterator=iter([f"a fine film [of] (the) year {i}" for i in range(1900, 1960)]),
+        model_writer=model,
+        vocab_size=60,
+        minloglevel=2,
+        pad_id=0,
+        unk_id=1,
+        bos_id=-1,
+        eos_id=-1,
+        hard_vocab_limit=False,
         user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
-    )  # fmt: skip
+    )
     folder = raw(**{"train.tsv": GOOD + "a film [SEP] of [CLS] the year [MASK]\t1\n", "own.model": model.getvalue()})
     dataset = run("sst2", folder, vocabulary=str(folder / "own.model"))
     ids, vocabulary = _by_id(_records(dataset, "train"))[30]["input_ids"].tolist(), _vocabulary(dataset)
@@ -281,8 +299,9 @@ def test_bad_questions_are_skipped_counted_and_listed(raw, run):
     assert (manifest["rejected"], manifest["splits"]["train"]["examples"]) == (2, 1)
     listed = [json.loads(line) for line in (dataset / "rejected.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [entry["where"] for entry in listed] == [
-        "question q2 (data[0].paragraphs[0].qas[1])", "question q1 (data[0].paragraphs[0].qas[2])",
-    ]  # fmt: skip
+        "question q2 (data[0].paragraphs[0].qas[1])",
+        "question q1 (data[0].paragraphs[0].qas[2])",
+    ]
     assert "has the id of an earlier question" in listed[1]["problem"]
     assert json.loads(listed[0]["record"])["answers"] == [{"text": "bob", "answer_start": 0}]
     page = (dataset / "report.html").read_text(encoding="utf-8")

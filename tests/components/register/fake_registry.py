@@ -59,10 +59,12 @@ class FakeRegistry(Cloud):
         number = str(len(versions) + 1)
         versions.append(
             {
-                **request.body["model"], "name": f"{PARENT}/models/{identifier}", "versionId": number,
+                **request.body["model"],
+                "name": f"{PARENT}/models/{identifier}",
+                "versionId": number,
                 "versionAliases": sorted(aliases),
             }
-        )  # fmt: skip
+        )
         kind = "type.googleapis.com/google.cloud.aiplatform.v1.UploadModelResponse"
         name = f"{PARENT}/operations/{len(self._operations)}"
         response = {"@type": kind, "model": f"{PARENT}/models/{identifier}", "modelVersionId": number}

@@ -13,7 +13,7 @@ from bigbird_components.register.labels import (
     metric_of,
     rounded,
     run_label,
-)  # fmt: skip
+)
 from bigbird_components.register.register import is_better
 from tests import manifests
 

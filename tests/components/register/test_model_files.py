@@ -20,8 +20,9 @@ def cloud(monkeypatch):
 def test_a_folder_is_downloaded_and_vanishes(cloud, capsys):
     with local_folder("gs://bucket/m/") as folder:
         assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == {
-            "signature.json": b"signature.json", "v": b"variables/v",
-        }  # fmt: skip
+            "signature.json": b"signature.json",
+            "v": b"variables/v",
+        }
     assert not folder.exists()
     assert "download gs://bucket/m 1/2" in capsys.readouterr().err
     assert len(cloud.asked("GET /download/")) == 2

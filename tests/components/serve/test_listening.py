@@ -44,8 +44,11 @@ def test_without_file_descriptors_connections_wait_and_the_log_has_one_line():
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = map(json.loads, done.stdout.splitlines())
     assert line == {
-        "severity": "WARNING", "message": "connections have to wait", "times": 1, "reason": "Too many open files",
-    }  # fmt: skip
+        "severity": "WARNING",
+        "message": "connections have to wait",
+        "times": 1,
+        "reason": "Too many open files",
+    }
 
 
 def test_who_has_connected_when_the_port_closes_is_still_accepted():

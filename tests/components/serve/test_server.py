@@ -37,9 +37,7 @@ def _evaluated(stages):
     lines = (stages / "evaluation" / "predictions.tsv").read_text(encoding="utf-8").splitlines()[1:]
     texts = [example["text_a"] for example in read_examples(stages / "dataset", "validation")]
     rows = [line.split("\t") for line in lines]
-    return [
-        (text, row[1], [float(cell) for cell in row[3:]]) for text, row in zip(texts, rows, strict=True)
-    ]  # fmt: skip
+    return [(text, row[1], [float(cell) for cell in row[3:]]) for text, row in zip(texts, rows, strict=True)]
 
 
 def _same(prediction, label, probabilities):
@@ -343,9 +341,11 @@ def test_at_the_end_of_the_grace_what_was_accepted_and_not_answered_is_counted_a
 
 def test_a_signal_while_loading_ends_at_once_and_vertex_ais_variables_are_followed(classified, serving):
     environment = {
-        "AIP_STORAGE_URI": str(classified / "saved_model"), "AIP_HTTP_PORT": "1", "AIP_HEALTH_ROUTE": "/v1/models/7",
+        "AIP_STORAGE_URI": str(classified / "saved_model"),
+        "AIP_HTTP_PORT": "1",
+        "AIP_HEALTH_ROUTE": "/v1/models/7",
         "AIP_PREDICT_ROUTE": "/v1/models/7:predict",
-    }  # fmt: skip
+    }
     with serving(environment=environment) as server:  # with --port 0, which goes before the variable
         server.until("listening")
         assert server.get("/v1/models/7")[:2] == (503, {"status": "loading"})

@@ -48,10 +48,12 @@ def trained(request, tmp_path_factory):
     tree = {
         "task": {
             "model": {"encoder": {"bigbird": sizes | {"max_position_embeddings": 32, "block_size": 16}}},
-            "train_data": data, "validation_data": data, "bucket_lengths": [16, 32],
+            "train_data": data,
+            "validation_data": data,
+            "bucket_lengths": [16, 32],
         },
         "trainer": {"train_steps": 12, "checkpoint_interval": 4, "validation_interval": 4, "summary_interval": 5},
-    }  # fmt: skip
+    }
     _train(tree, dataset, folder)
     return tree, dataset, folder
 
@@ -140,9 +142,10 @@ def test_a_best_checkpoint_that_cannot_be_had_again_is_forgotten_aloud(copied, c
     state = native.read_state(model / "checkpoints/step-00000008").content()
     state["best"] = {"step": 6, "value": 2.0, "metrics": {"accuracy": 2.0}}
     native._write_state(
-        model / "checkpoints/step-00000008", state,
+        model / "checkpoints/step-00000008",
+        state,
         native.check_checkpoint(model / "checkpoints/step-00000008").checksums,
-    )  # fmt: skip
+    )
     manifest = _train(tree, dataset, model)
     assert "The best step's own checkpoint is gone too" in capsys.readouterr().err
     assert manifest["best_step"] == 12

@@ -84,12 +84,19 @@ def _run(trees, dataset, folders):
     """Trains each configuration into its folder, in a process that has two devices; returns what was told of each."""
     result = subprocess.run(
         [sys.executable, "-c", _TRAIN, json.dumps([trees, str(dataset), list(map(str, folders))])],
-        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
         env={
-            **os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3",
-            "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
         },
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stderr.split("-- END --\n")[:-1]
 

@@ -54,9 +54,14 @@ print(json.dumps({"found": found, "traced": [[n, "ahead" in name] for n, name in
 
 def test_programs_made_before_are_taken_and_those_not_begun_are_not_waited_for():
     done = subprocess.run(
-        [sys.executable, "-c", _AHEAD], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", _AHEAD],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}", "JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
     assert told["shapes"]["16"] == {"input_word_ids": [8, 16], "labels": [8]}

@@ -186,8 +186,13 @@ def test_the_glue_command_line_with_padded_records(tmp_path):
 
     on_tpu = _run(
         tmp_path,
-        [*theirs, f"--params_override={SHRINK}", "--params_override=runtime.distribution_strategy=tpu", "--tpu=no-such-tpu-here"],
-    )  # fmt: skip
+        [
+            *theirs,
+            f"--params_override={SHRINK}",
+            "--params_override=runtime.distribution_strategy=tpu",
+            "--tpu=no-such-tpu-here",
+        ],
+    )
     assert on_tpu.returncode == 2, on_tpu.stderr[-2000:]
     assert "TPU 'no-such-tpu-here' cannot be reached" in on_tpu.stderr and "Traceback" not in on_tpu.stderr
 
@@ -220,8 +225,15 @@ def test_the_squad_command_line_with_raw_json_to_validate_on(tmp_path, vocabular
     manifest = read_json(tmp_path / "model" / "model.json", "manifest")
     assert set(manifest["metrics"]) >= {"f1", "exact_match"} and manifest["dataset"]["task"] == "squad_v1"
     assert (tmp_path / "model" / "vocab.model").read_bytes() == vocab_file.read_bytes()
-    without = _run(tmp_path, ["--experiment_type=bigbird/squad", "--config_file=squad_v1.yaml", "--mode=eval",
-                              f"--params_override={inputs},{SHRINK}"])  # fmt: skip
+    without = _run(
+        tmp_path,
+        [
+            "--experiment_type=bigbird/squad",
+            "--config_file=squad_v1.yaml",
+            "--mode=eval",
+            f"--params_override={inputs},{SHRINK}",
+        ],
+    )
     assert without.returncode == 2 and "task.validation_data.vocab_file must name" in without.stderr
 
 
@@ -230,9 +242,10 @@ def test_continuous_eval_follows_a_run_in_mode_train(tmp_path):
     train = _glue_records(tmp_path / "train.tf_record", 40)
     dev = _glue_records(tmp_path / "eval.tf_record", 21, first=100)
     common = [
-        "--experiment_type=bigbird/glue", "--params_override=task.model.num_classes=3",
+        "--experiment_type=bigbird/glue",
+        "--params_override=task.model.num_classes=3",
         f"--params_override={SHRINK},trainer.train_steps=12,trainer.continuous_eval_timeout=100",
-    ]  # fmt: skip
+    ]
     watcher = subprocess.Popen(
         [sys.executable, "-m", "bigbird_components.train", *common, "--mode=continuous_eval",
          f"--params_override=task.validation_data.input_path={dev}"],
@@ -258,7 +271,12 @@ def test_continuous_eval_follows_a_run_in_mode_train(tmp_path):
 
     nobody = _run(
         tmp_path,
-        [*common, "--mode=continuous_eval", "--model_dir=empty", f"--params_override=task.validation_data.input_path={dev}",
-         "--params_override=trainer.continuous_eval_timeout=1"],
-    )  # fmt: skip
+        [
+            *common,
+            "--mode=continuous_eval",
+            "--model_dir=empty",
+            f"--params_override=task.validation_data.input_path={dev}",
+            "--params_override=trainer.continuous_eval_timeout=1",
+        ],
+    )
     assert nobody.returncode == 2 and "no new checkpoint for 1 s (there is none" in nobody.stderr

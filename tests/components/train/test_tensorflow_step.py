@@ -196,8 +196,13 @@ def test_two_replicas_give_the_losses_of_one_device_on_the_same_global_batch(dat
     arguments = [json.dumps([*files, tree]), *(["xla"] if xla else [])]
     result = subprocess.run(
         [sys.executable, "-c", _TWO_REPLICAS, *arguments],
-        cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     one, two = json.loads(result.stdout.splitlines()[-1])
     assert (one["replicas"], two["replicas"]) == (1, 2)

@@ -142,8 +142,11 @@ def _start_workers(tree, dataset, tmp_path, name):
     hosts, workers = f"127.0.0.1:{free_port()},127.0.0.1:1", []
     for index in range(2):
         tree["runtime"] = {
-            "backend": "jax", "distribution_strategy": "multi_worker_mirrored", "worker_hosts": hosts, "task_index": index,
-        }  # fmt: skip
+            "backend": "jax",
+            "distribution_strategy": "multi_worker_mirrored",
+            "worker_hosts": hosts,
+            "task_index": index,
+        }
         (tmp_path / str(index)).mkdir(exist_ok=True)
         command = _command(tmp_path / str(index), tree, dataset, tmp_path / name)
         workers.append(subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True))

@@ -52,8 +52,12 @@ def _compare(pattern, length, batch=2, scale=1.0):
     query, key, value, upstream, mask = _inputs(length, pattern.num_heads, batch=batch, scale=scale)
     sparse = _value_and_gradients(
         lambda q, k, v, m: block_sparse_attention(q, k, v, m, pattern=pattern, layer=LAYER),
-        query, key, value, mask, upstream,
-    )  # fmt: skip
+        query,
+        key,
+        value,
+        mask,
+        upstream,
+    )
     dense = _value_and_gradients(
         lambda q, k, v, m: _dense(q, k, v, m, pattern, LAYER), query, key, value, mask, upstream
     )
@@ -114,8 +118,12 @@ def test_a_mask_with_holes_given_as_truth_values():
     mask = tf.constant(np.random.default_rng(4).random((2, 250)) < 0.6)
     sparse = _value_and_gradients(
         lambda q, k, v, m: block_sparse_attention(q, k, v, m, pattern=TINY, layer=LAYER),
-        query, key, value, mask, upstream,
-    )  # fmt: skip
+        query,
+        key,
+        value,
+        mask,
+        upstream,
+    )
     dense = _value_and_gradients(lambda q, k, v, m: _dense(q, k, v, m, TINY, LAYER), query, key, value, mask, upstream)
     for found, expected in zip(sparse, dense, strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
@@ -158,8 +166,12 @@ def test_a_row_without_tokens_gives_zeros_and_finite_gradients():
     mask = tf.concat([mask[:1], tf.zeros_like(mask[1:])], axis=0)
     arrays = _value_and_gradients(
         lambda q, k, v, m: block_sparse_attention(q, k, v, m, pattern=TINY, layer=LAYER),
-        query, key, value, mask, upstream,
-    )  # fmt: skip
+        query,
+        key,
+        value,
+        mask,
+        upstream,
+    )
     for array in arrays:
         assert np.isfinite(array).all()
         assert np.abs(array[1]).max() == 0

@@ -97,8 +97,12 @@ def test_an_encoder_on_jax_gives_the_same_with_any_and_with_checkpointing():
     found = run_process(_ENCODERS, {"JAX_PLATFORMS": "cpu"})
     sparse, tpu, gpu = (f"bigbird.layers.attention.{name}" for name in ("block_sparse", "tpu_kernel", "gpu_kernel"))
     assert found["modules"] == {
-        "auto": sparse, "pallas": tpu, "dense": sparse, "gpu auto": gpu, "gpu pallas": gpu,
-    }  # fmt: skip
+        "auto": sparse,
+        "pallas": tpu,
+        "dense": sparse,
+        "gpu auto": gpu,
+        "gpu pallas": gpu,
+    }
     assert all(0 < found["apart"][name] < 1e-4 for name in ("pallas", "gpu auto", "gpu pallas"))
     assert found["apart"]["dense"] > 0.01
     (on_tpu, _), (on_gpu, instead) = found["refused"]

@@ -17,7 +17,7 @@ from tests.layers.attention.kernels import (
     inputs,
     reference,
     values_and_gradients,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(params=[tpu_kernel, gpu_kernel], ids=["tpu", "gpu"])

@@ -56,14 +56,23 @@ def made(folder, kind, *, pairs=False, long_documents="head", **task):
     table(folder / "t.jsonl", kind, pairs=pairs)
     section = {"text": ["body"], "label": "verdict", "kind": kind, "validation_fraction": 0.5}
     manifest = preprocess(
-        "classification", str(folder / "dataset"), str(folder / "t.jsonl"), vocabulary_size=120, max_length=32,
-        section=section | ({"text_b": "other"} if pairs else {}), long_documents=long_documents, window_stride=20,
-    )  # fmt: skip
+        "classification",
+        str(folder / "dataset"),
+        str(folder / "t.jsonl"),
+        vocabulary_size=120,
+        max_length=32,
+        section=section | ({"text_b": "other"} if pairs else {}),
+        long_documents=long_documents,
+        window_stride=20,
+    )
     data = {"seq_length": 32, "global_batch_size": 8}
     tree = {
         "model": {"pooling": "mean", "encoder": {"bigbird": ENCODER | {"vocab_size": manifest["vocabulary"]["size"]}}},
-        "bucket_lengths": [16, 32], "train_data": data, "validation_data": data, **task,
-    }  # fmt: skip
+        "bucket_lengths": [16, 32],
+        "train_data": data,
+        "validation_data": data,
+        **task,
+    }
     config = load_experiment("bigbird/classification", overrides=[{"task": tree}]).task
     config = replace(config, **FAMILY.from_dataset(config, manifest, ""))
     keras.utils.set_random_seed(1)

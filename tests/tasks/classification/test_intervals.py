@@ -59,9 +59,11 @@ def test_counted_examples_are_repeated_ones(seed):
     for name in metrics.SEVERAL_LABELS:
         statistic = intervals._SEVERAL_LABELS[name](gold, scores, scores >= thresholds)
         compare(
-            name, statistic, (gold, scores),
+            name,
+            statistic,
+            (gold, scores),
             lambda g, s, t=thresholds, labels=labels: metrics.several_labels_metrics(g, s, t, labels),
-        )  # fmt: skip
+        )
     gold, predicted = number_data(rng, examples)
     for name in metrics.NUMBERS:
         compare(name, intervals._NUMBERS[name](gold, predicted), (gold, predicted), metrics.number_metrics)

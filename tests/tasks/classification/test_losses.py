@@ -63,8 +63,9 @@ def test_the_mean_over_the_tokens_leaves_padding_out():
     data = {"seq_length": 128}
     config = task(
         model={"pooling": "mean", "num_classes": 3, "encoder": {"bigbird": encoder}},
-        train_data=data, validation_data=data,
-    )  # fmt: skip
+        train_data=data,
+        validation_data=data,
+    )
     model = build_model(config)
     ids = RNG.integers(1, 60, (2, 20)).astype(np.int32)
     mask = np.ones_like(ids)

@@ -193,8 +193,10 @@ def test_metrics_of_numbers_are_those_of_their_formulas(seed):
 
 def test_the_first_metric_of_each_kind_decides_and_more_of_it_is_better():
     assert {kind: names[0] for kind, names in scoring.METRICS.items()} == {
-        "single": "accuracy", "multi": "micro_f1", "number": "r2",
-    }  # fmt: skip
+        "single": "accuracy",
+        "multi": "micro_f1",
+        "number": "r2",
+    }
     assert scoring.METRICS["number"] == metrics.NUMBERS
     assert not {names[0] for names in scoring.METRICS.values()} & metrics.LOWER_IS_BETTER
 

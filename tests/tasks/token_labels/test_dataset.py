@@ -94,11 +94,17 @@ def test_parquet_holds_objects_and_a_test_file_may_have_no_spans(tmp_path, write
     pq.write_table(table, tmp_path / "t.parquet")
     test = write("test.jsonl", json_lines([{"body": "unknown", "name": "x"}]))
     found, lines, _, _ = read(
-        files={"train": str(tmp_path / "t.parquet"), "validation": str(tmp_path / "t.parquet").replace("t.parquet", "v.parquet"), "test": test}
+        files={
+            "train": str(tmp_path / "t.parquet"),
+            "validation": str(tmp_path / "t.parquet").replace("t.parquet", "v.parquet"),
+            "test": test,
+        }
         if pq.write_table(table, tmp_path / "v.parquet") is None
         else {},
-        text=["body"], spans="spans", id="name",
-    )  # fmt: skip
+        text=["body"],
+        spans="spans",
+        id="name",
+    )
     assert lines["train"][0] == {
         "id": 0, "name": "n0", "file": str(tmp_path / "t.parquet"), "line": 1, "text_a": TEXT, "spans": [[0, 4, "P"]],
     }  # fmt: skip

@@ -52,14 +52,23 @@ def made(folder, unit, **task):
     with (folder / "d.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(f"{json.dumps(document(rng))}\n" for _ in range(80))
     manifest = preprocess(
-        "token_labels", str(folder / "dataset"), str(folder / "d.jsonl"), vocabulary_size=200, max_length=LENGTH,
-        section={"validation_fraction": 0.5}, window_stride=20, units=unit,
-    )  # fmt: skip
+        "token_labels",
+        str(folder / "dataset"),
+        str(folder / "d.jsonl"),
+        vocabulary_size=200,
+        max_length=LENGTH,
+        section={"validation_fraction": 0.5},
+        window_stride=20,
+        units=unit,
+    )
     data = {"seq_length": LENGTH, "global_batch_size": 8}
     tree = {
         "model": {"encoder": {"bigbird": ENCODER | {"vocab_size": manifest["vocabulary"]["size"]}}},
-        "bucket_lengths": [16, LENGTH], "train_data": data, "validation_data": data, **task,
-    }  # fmt: skip
+        "bucket_lengths": [16, LENGTH],
+        "train_data": data,
+        "validation_data": data,
+        **task,
+    }
     config = load_experiment("bigbird/token_labels", overrides=[{"task": tree}]).task
     config = replace(config, **FAMILY.from_dataset(config, manifest, ""))
     keras.utils.set_random_seed(1)
