@@ -55,6 +55,7 @@ def export(
     """
     import tensorflow as tf
 
+    from bigbird.layers.own_gradient import without_gradients
     from bigbird.serving.trained import load_trained
 
     check_output(output, [model, *([dataset] if dataset else [])])
@@ -66,7 +67,8 @@ def export(
     with new_folder(output, overwrite=overwrite) as folder, hidden_native_stderr():
         module = trained.module()
         signatures: dict[str, Any] = module.signatures()
-        concrete = {name: function.get_concrete_function() for name, function in signatures.items()}
+        with without_gradients():
+            concrete = {name: function.get_concrete_function() for name, function in signatures.items()}
         fields = tuple(concrete["serving_default"].structured_input_signature[1] or _names(concrete["serving_default"]))
         request = recorded_request(family, dataset, given, fields)
         with plain_path(folder) as plain:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bigbird.manifests import DatasetManifest
 from bigbird.support.errors import InputError
@@ -27,7 +27,7 @@ class ColumnOptions:
         keep_all: carries all through that are read for nothing else.
     """
 
-    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    texts: Mapping[str, Sequence[str]]
     id: str | None = None
     keep: Sequence[str] = ()
     keep_all: bool = False

@@ -182,6 +182,20 @@ def test_its_report_and_predictions_are_written(made, evaluated, tmp_path):
     assert sections and all(isinstance(section, Html) for section in sections)
 
 
+def test_its_exported_model_is_its_signatures_alone(made, model):
+    """A function that the module keeps would be traced and saved beside them, so that the graph would be there twice."""
+    if not isinstance(made.family, AnsweringFamily):
+        pytest.skip(f"{made.family.name} answers nothing: it has no export")
+    vocabulary = Vocabulary(made.folder / "vocab.model")
+    stated = ModelManifest(task=made.task, dataset=made.manifest, labels=made.manifest.labels)
+    module = made.family.serving_module(model, stated, made.experiment.task, vocabulary)
+    assert module.signatures()
+    kept = [
+        name for name, value in vars(module).items() if isinstance(value, tf.types.experimental.PolymorphicFunction)
+    ]
+    assert kept == []
+
+
 def test_its_exported_model_answers_as_evaluation_measures(made, model, evaluated):
     evaluation, _ = evaluated
     vocabulary = Vocabulary(made.folder / "vocab.model")

@@ -9,6 +9,7 @@ from typing import Any
 from keras import ops
 
 from bigbird.layers.fusion import fused
+from bigbird.layers.own_gradient import own_gradient
 from bigbird.layers.types import Tensor
 
 # gelu(x) = x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x³)), which is the tanh form: 1 + tanh(z) = 2 sigmoid(2 z).
@@ -52,7 +53,7 @@ def _below(x: Tensor) -> Tensor:
 def _differentiable(
     value: Callable[[Tensor], Tensor], slope: Callable[[Tensor, Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    @ops.custom_gradient
+    @own_gradient
     def gelu(x: Tensor) -> Tensor:
         """float[...] -> float[...] of its dtype.
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from bigbird.layers.dropout import dropout
 from bigbird.layers.fusion import fused
+from bigbird.layers.own_gradient import own_gradient
 from bigbird.layers.types import Tensor
 
 
@@ -32,7 +33,7 @@ def add_and_norm(
     if seed is None:
         return norm(x + update)
 
-    @ops.custom_gradient
+    @own_gradient
     def run(x: Tensor, update: Tensor, scale: Tensor, shift: Tensor, seed: Tensor) -> Tensor:
         def gradient(*args: Any, upstream: Tensor | None = None) -> Tensor:
             upstream = args[0] if upstream is None else upstream

@@ -10,6 +10,7 @@ import keras
 
 from bigbird.checkpoints.native import load_model
 from bigbird.config import Experiment
+from bigbird.layers.own_gradient import without_gradients
 from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.serving.saved_model import Predictor
 from bigbird.support.errors import InputError
@@ -95,6 +96,7 @@ class TrainedPredictor(Predictor):
         self.trained = load_trained(str(folder))
         self._model = self.trained.module()
         function = self._model.signatures()["serving_default"]
-        concrete = function.get_concrete_function()
+        with without_gradients():
+            concrete = function.get_concrete_function()
         positional, named = concrete.structured_input_signature
         self._answer_with(function, named or [spec.name for spec in positional])

@@ -1,6 +1,7 @@
 """The SavedModel answers raw text as evaluation did, alone, in any batch; and a wrong one is never left behind."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from bigbird.records import features
 from bigbird.scoring import read_examples
@@ -206,6 +208,25 @@ def test_a_saved_model_that_fails_its_check_is_not_left_behind(classified, tmp_p
     with pytest.raises(RuntimeError, match="its label is wrong"):
         export(str(classified / "model"), str(tmp_path / "out"), str(classified / "dataset"))
     assert list(tmp_path.iterdir()) == [failing]
+
+
+def test_a_classifiers_graph_is_saved_once_and_without_gradients(classified):
+    """Else loading takes several times as long, and what it reads stays in memory as long as the process lives."""
+    _check_graph(classified / "saved_model")
+
+
+def test_a_readers_graph_is_saved_once_and_without_gradients(answered):
+    _check_graph(answered / "saved_model")
+
+
+def _check_graph(folder):
+    graph = SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs[0]
+    nodes = [node for function in graph.graph_def.library.function for node in function.node_def]
+    assert len(nodes) > 500 and not [node.name for node in nodes if "_gradient_op_type" in node.attr]
+    saved = [re.sub(r"__inference_|_\d+$", "", name) for name in graph.object_graph_def.concrete_functions]
+    of_tables = {"_creator", "_initializer", "_destroyer"}  # of a resource
+    signatures = read_json(folder / "signature.json", "manifest")["signatures"]
+    assert [name for name in saved if name not in of_tables] == ["signature_wrapper"] * len(signatures)
 
 
 def test_another_datasets_vocabulary_or_task_is_refused(classified, tmp_path):

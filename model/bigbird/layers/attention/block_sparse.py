@@ -23,6 +23,7 @@ from keras import ops
 from bigbird.layers.attention.dense import MASKED
 from bigbird.layers.attention.pattern import BlockPattern, key_blocks
 from bigbird.layers.fusion import fused
+from bigbird.layers.own_gradient import own_gradient
 from bigbird.layers.recompute import after
 from bigbird.layers.types import Tensor
 
@@ -95,7 +96,7 @@ def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int, t
         table = ops.take(ops.convert_to_tensor(blocks), pair % heads, axis=0)  # (M, S)
         return tokens[pair // heads], table, slot_bias
 
-    @ops.custom_gradient
+    @own_gradient
     def attend(query: Tensor, key: Tensor, value: Tensor, tokens: Tensor) -> Tensor:
         pairs = ops.arange(ops.shape(query)[0], dtype="int32")
         scores = _bytes_of_scores(blocks.shape[1:], query)

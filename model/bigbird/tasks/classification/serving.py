@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
+from bigbird.serving.signatures import signature
 from bigbird.serving.tokenizer import GraphTokenizer, first_pieces, repair
 from bigbird.tasks.classification.config import WindowPooling
 from bigbird.tasks.classification.decisions import Decisions
@@ -74,18 +75,18 @@ class Classifier(tf.Module):
         self._classes = len(labels) or 1
         self._labels = tf.constant(list(labels)) if labels else None
         self._decisions, self._number, self._scale = decisions, number, scale
-        text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
-        inputs = [tf.TensorSpec.from_spec(text, name) for name in ("text_a", "text_b")[: 1 + pairs]]
-        function = self._from_pair if pairs else self._from_text
-        self._classify_text = tf.function(function, input_signature=inputs, autograph=False)
-        names = ("input_word_ids", "input_mask", "input_type_ids")
-        self._classify_ids = tf.function(
-            self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names], autograph=False
-        )
+        self._pairs = pairs
 
     def signatures(self) -> dict[str, Callable[..., Tensors]]:
         """The functions to save, by signature name: of texts string[B], or of ids int32[B, L]; each gives arrays [B, ...]."""
-        return {"serving_default": self._classify_text, "ids": self._classify_ids}
+        text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
+        return {
+            "serving_default": signature(
+                self._from_pair if self._pairs else self._from_text,
+                dict.fromkeys(("text_a", "text_b")[: 1 + self._pairs], text),
+            ),
+            "ids": signature(self._from_ids, dict.fromkeys(("input_word_ids", "input_mask", "input_type_ids"), ids)),
+        }
 
     # ------------------------------------------------------------------------------------------------- records
 

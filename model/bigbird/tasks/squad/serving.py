@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
+from bigbird.serving.signatures import signature
 from bigbird.serving.spans import NO_SPAN, BestSpans, best_per_example, best_spans
 from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, character_span, covers_text, first_pieces, repair
 from bigbird.serving.windows import Windows, cut_windows
@@ -74,20 +75,14 @@ class Reader(tf.Module):
             "sep_id": vocabulary.sep_id,
             "end_id": vocabulary.sep_id,
         }
-        text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
-        self._answer = tf.function(
-            self._from_text,
-            input_signature=[tf.TensorSpec.from_spec(text, name) for name in ("question", "context")],
-            autograph=False,
-        )
-        names = ID_INPUTS
-        self._logits = tf.function(
-            self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names], autograph=False
-        )
 
     def signatures(self) -> dict[str, Callable[..., Tensors]]:
         """The functions to save, by signature name: of texts string[B], or of ids int32[B, L]; each gives arrays [B, ...]."""
-        return {"serving_default": self._answer, "ids": self._logits}
+        text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
+        return {
+            "serving_default": signature(self._from_text, {"question": text, "context": text}),
+            "ids": signature(self._from_ids, dict.fromkeys(ID_INPUTS, ids)),
+        }
 
     def _from_text(self, question: tf.Tensor, context: tf.Tensor) -> Tensors:
         context = repair(context)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
+from bigbird.serving.signatures import signature
 from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, repair
 from bigbird.serving.windows import max_context
 from bigbird.tasks.token_labels.decoding import NEVER, Transitions
@@ -73,16 +74,14 @@ class SpanLabeler(tf.Module):
         check_fits(layout.max_length, buckets)
         self._buckets, self._layout, self._transitions = tuple(buckets), layout, transitions
         self._labels, self._tags = tf.constant(list(labels)), 1 + 2 * len(labels)
-        text, ids = tf.TensorSpec([None], tf.string, "text_a"), tf.TensorSpec([None, None], tf.int32)
-        self._label_text = tf.function(self._from_text, input_signature=[text], autograph=False)
-        names = ("input_word_ids", "input_mask", "input_type_ids")
-        self._label_ids = tf.function(
-            self._from_ids, input_signature=[tf.TensorSpec.from_spec(ids, name) for name in names], autograph=False
-        )
 
     def signatures(self) -> dict[str, Callable[..., Tensors]]:
         """The functions to save, by signature name."""
-        return {"serving_default": self._label_text, "ids": self._label_ids}
+        text, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
+        return {
+            "serving_default": signature(self._from_text, {"text_a": text}),
+            "ids": signature(self._from_ids, dict.fromkeys(("input_word_ids", "input_mask", "input_type_ids"), ids)),
+        }
 
     def _from_text(self, text_a: tf.Tensor) -> Tensors:
         text = repair(text_a)
