@@ -25,9 +25,9 @@ pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 
 BATCH = 7
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def loaded():
-    """Function (folder) -> SavedModel, loaded once."""
+    """Function (folder) -> SavedModel, loaded once for all tests here."""
     import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
 
     models = {}
