@@ -421,7 +421,9 @@ class AnsweringFamily(TaskFamily):
 
     @abstractmethod
     def serving_module(self, model: Any, manifest: ModelManifest, config: Task, vocabulary: Vocabulary) -> Any:
-        """The model on raw text, as a tf.Module whose `signatures()` gives the functions to save.
+        """The model on raw text, as a tf.Module whose `signatures()` gives the functions to save, each made by `serving.signatures.signature`.
+
+        None of them is an attribute of the module: TensorFlow would save it a second time.
 
         Outputs have a row for each example. Where an answer is a list of objects, an output called LIST/FIELD has a field of all of
         them, [B, most of an example], padded with 0 and empty texts; one field or more is a text that is never empty.
