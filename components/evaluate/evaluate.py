@@ -214,7 +214,8 @@ def run_model(
     Returns:
         Record id -> length in tokens.
     """
-    from bigbird.data.dataset import evaluation_dataset, explain_bad_records, split_files
+    from bigbird.data.dataset import evaluation_dataset, explain_bad_records
+    from bigbird.data.record_files import split_files
 
     task = replace(task, validation_data={"max_records": 0})  # the limit is training's, for validating often
     family, files = family_of(task), split_files(dataset, manifest, split)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bigbird.config import Task
-from bigbird.data.dataset import split_files
+from bigbird.data.record_files import split_files
 from bigbird.manifests import DatasetManifest
 from bigbird.records import features
 from bigbird.records.features import TOKENS

@@ -13,8 +13,9 @@ from typing import Any, Literal
 from bigbird.config import ENCODER_KEY, PLACEHOLDER, DataConfig, Experiment, replace, with_sections
 from bigbird.config.overrides import merge
 from bigbird.data.buckets import choose_buckets
-from bigbird.data.dataset import check_not_empty, count_batches, count_records, find_files, split_files
+from bigbird.data.dataset import count_batches
 from bigbird.data.record_checks import check_records
+from bigbird.data.record_files import check_not_empty, count_records, find_files, split_files
 from bigbird.manifests import DatasetManifest
 from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError

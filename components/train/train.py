@@ -15,7 +15,7 @@ from bigbird.checkpoints.beside import check_vocabulary
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import PLACEHOLDER, Experiment
-from bigbird.data.dataset import checksum
+from bigbird.data.record_files import checksum
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import build_schedule
 from bigbird.support import integrity

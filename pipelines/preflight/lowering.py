@@ -73,7 +73,7 @@ def batch_shapes(experiment: Experiment, length: int) -> dict[str, tuple[tuple[i
     """The names of a training step's inputs, with an example's shape and the NumPy type that the input pipeline gives."""
     import tensorflow as tf
 
-    from bigbird.data.dataset import batch_parser
+    from bigbird.data.parsing import batch_parser
     from bigbird_components.train.steps import HOST_ONLY
 
     parse = tf.function(batch_parser(experiment.task, experiment.task.train_data, labels=True), autograph=False)

@@ -141,7 +141,7 @@ def test_the_loss_is_of_all_answers_together():
     """The formula, and that a window without an answer points at its last token."""
     import tensorflow as tf
 
-    from bigbird.data.dataset import _marks
+    from bigbird.data.parsing import _marks
     from bigbird.models import per_example_loss
 
     task = load_experiment("bigbird/triviaqa").task

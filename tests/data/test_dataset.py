@@ -8,21 +8,12 @@ import pytest
 import tensorflow as tf
 
 from bigbird.config import load_experiment, replace
-from bigbird.data.dataset import (
-    Rows,
-    checksum,
-    count_batches,
-    count_records,
-    evaluation_dataset,
-    explain_bad_records,
-    find_files,
-    training_dataset,
-)
+from bigbird.data.dataset import Rows, count_batches, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.records import features
 from bigbird.support.errors import InputError
+from tests.data.small_records import LENGTHS, small_record, write_records
 
 BATCH = 4
-LENGTHS = [3, 9, 16, 5, 30, 17, 8, 2, 12, 31, 20, 7, 4, 25, 11, 6, 32, 10, 14, 1]  # of the records 0, 1, 2, ...
 
 
 def _task(kind="bigbird/glue", buckets=(8, 16, 32), **train):
@@ -31,28 +22,6 @@ def _task(kind="bigbird/glue", buckets=(8, 16, 32), **train):
     model = {"encoder": {"bigbird": encoder}} | ({"num_classes": 2} if kind == "bigbird/glue" else {})
     task = {"model": model, "train_data": data, "validation_data": data, "bucket_lengths": list(buckets)}
     return load_experiment(kind, overrides=[{"task": task}]).task
-
-
-def _record(number, length, **changes):
-    record = {
-        "input_ids": [1 + (number + i) % 99 for i in range(length)],
-        "segment_ids": [i % 2 for i in range(length)],
-        "label_ids": [number % 2],
-        "example_id": [number],
-    }
-    return features.encode(record | changes)
-
-
-def _write(path, records):
-    path.write_bytes(b"".join(features.frame(record) for record in records))
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("records")
-    records = [_record(number, length) for number, length in enumerate(LENGTHS)]
-    return [_write(folder / "train-0.tfrecord", records[:12]), _write(folder / "train-1.tfrecord", records[12:])]
 
 
 def _flat(batches):
@@ -147,7 +116,7 @@ def test_a_batch_that_replicas_cannot_share_evenly_is_refused(files):
 
 
 def test_files_without_a_record_are_refused_where_a_stream_would_look_for_one_for_ever(files, tmp_path):
-    empty = [_write(tmp_path / name, []) for name in ("a.tfrecord", "b.tfrecord")]
+    empty = [write_records(tmp_path / name, []) for name in ("a.tfrecord", "b.tfrecord")]
     with pytest.raises(InputError, match=r"a\.tfrecord, .*b\.tfrecord: no record; expected one at least"):
         training_dataset(empty, _task(), seed=1)
     assert _ids(training_dataset([empty[0], files[0]], _task(buckets=(32,)), seed=1), 1)
@@ -214,7 +183,7 @@ def test_evaluation_can_stop_after_some_records(files):
 def test_a_test_split_needs_no_labels(tmp_path):
     file = tmp_path / "test.tfrecord"
     record = {"input_ids": [1, 2], "segment_ids": [0, 0], "example_id": [5]}
-    _write(file, [features.encode(record)])
+    write_records(file, [features.encode(record)])
     batch = next(iter(evaluation_dataset([str(file)], _task(), labels=False)))
     assert "label_ids" not in batch
     assert batch["record_id"].numpy().tolist() == [5] * 4
@@ -230,7 +199,7 @@ def test_padded_records_read_as_unpadded_ones(tmp_path):
     }
     unpadded = {"input_ids": [4, 5, 6], "segment_ids": [0, 1, 1], "label_ids": [1], "example_id": [0]}
     batches = [
-        next(iter(evaluation_dataset([_write(tmp_path / f"{i}.tfrecord", [features.encode(record)])], _task())))
+        next(iter(evaluation_dataset([write_records(tmp_path / f"{i}.tfrecord", [features.encode(record)])], _task())))
         for i, record in enumerate((padded, unpadded))
     ]
     assert batches[0]["input_word_ids"].shape == (4, 8)
@@ -239,7 +208,7 @@ def test_padded_records_read_as_unpadded_ones(tmp_path):
 
 
 def test_regression_labels_are_real_numbers(tmp_path):
-    file = _write(tmp_path / "a.tfrecord", [_record(0, 3, label_ids=[2.5])])
+    file = write_records(tmp_path / "a.tfrecord", [small_record(0, 3, label_ids=[2.5])])
     task = _task()
     task = replace(task, train_data={"label_type": "float"})
     assert next(iter(evaluation_dataset([file], task)))["label_ids"].numpy().tolist() == [2.5] * 4
@@ -257,7 +226,7 @@ def test_squad_records_give_positions_and_the_paragraphs_mask(tmp_path):
         "example_id": b"question",
         "offset_starts": [-1, -1, 0, 4, -1],
     }
-    file = _write(tmp_path / "a.tfrecord", [features.encode(record)])
+    file = write_records(tmp_path / "a.tfrecord", [features.encode(record)])
     batch = next(iter(evaluation_dataset([file], _task("bigbird/squad"))))
     assert sorted(batch) == [
         "end_positions", "input_mask", "input_type_ids", "input_word_ids", "paragraph_mask", "record_id",
@@ -271,27 +240,29 @@ def test_squad_records_give_positions_and_the_paragraphs_mask(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (_record(41, 33), r"record 1 \(id 41\): has 33 tokens; expected at most seq_length 32"),
-        (_record(41, 3, label_ids=[2]), r"record 1 \(id 41\): has label 2; expected 0 to 1"),
-        (_record(41, 3, label_ids=[-1]), r"record 1 \(id 41\): has label -1; expected 0 to 1"),
+        (small_record(41, 33), r"record 1 \(id 41\): has 33 tokens; expected at most seq_length 32"),
+        (small_record(41, 3, label_ids=[2]), r"record 1 \(id 41\): has label 2; expected 0 to 1"),
+        (small_record(41, 3, label_ids=[-1]), r"record 1 \(id 41\): has label -1; expected 0 to 1"),
         (
-            _record(41, 3, label_ids=[0.5]),
+            small_record(41, 3, label_ids=[0.5]),
             r"record 1 \(id 41\): found 1 of type float32 for label_ids; expected one int64",
         ),
         (
-            _record(41, 3, input_ids=[1, 100, 2]),
+            small_record(41, 3, input_ids=[1, 100, 2]),
             r"record 1 \(id 41\): has token id 100; expected ids below vocab_size 100",
         ),
-        (_record(41, 3, segment_ids=[0]), r"record 1 \(id 41\): found {'input_ids': 3, 'segment_ids': 1} values"),
-        (_record(41, 3, example_id=[]), r"record 1: has no example_id"),
-        (_record(41, 0), r"record 1 \(id 41\): found .* 0 tokens"),
+        (small_record(41, 3, segment_ids=[0]), r"record 1 \(id 41\): found {'input_ids': 3, 'segment_ids': 1} values"),
+        (small_record(41, 3, example_id=[]), r"record 1: has no example_id"),
+        (small_record(41, 0), r"record 1 \(id 41\): found .* 0 tokens"),
     ],
     ids=["long", "label", "negative label", "label type", "vocabulary", "lengths", "id", "empty"],
 )
 @pytest.mark.parametrize("buckets", [(32,), (8, 32)])
 def test_a_record_that_cannot_be_used_is_named(tmp_path, buckets, record, message):
     task = _task(buckets=buckets)
-    file = _write(tmp_path / "bad.tfrecord", [_record(0, 3), record, *(_record(i, 3) for i in range(6))])
+    file = write_records(
+        tmp_path / "bad.tfrecord", [small_record(0, 3), record, *(small_record(i, 3) for i in range(6))]
+    )
     with (
         pytest.raises(InputError, match=r"bad\.tfrecord: " + message),
         explain_bad_records([file], task, task.train_data),
@@ -318,24 +289,6 @@ def test_other_errors_pass_through_the_explanation(files):
         raise tf.errors.InvalidArgumentError(None, None, "of the model")
 
 
-def test_files_are_found_by_pattern_list_or_commas(files, tmp_path):
-    folder = str(files[0]).rpartition("/")[0]
-    assert find_files(f"{folder}/train-*.tfrecord") == files
-    assert find_files(f"{files[1]},{files[0]}") == files[::-1]
-    assert find_files(files) == files
-    with pytest.raises(InputError, match=r"nothing-\*': matches no file"):
-        find_files(str(tmp_path / "nothing-*"))
-
-
-def test_records_are_counted_and_contents_change_the_checksum(files, tmp_path):
-    assert count_records(files) == 20
-    copy = tmp_path / "train-0.tfrecord"
-    copy.write_bytes(Path(files[0]).read_bytes())
-    assert checksum([str(copy)]) == checksum(files[:1])
-    _write(copy, [_record(number, length, label_ids=[1]) for number, length in enumerate(LENGTHS[:12])])
-    assert checksum([str(copy)]) != checksum(files[:1])
-
-
 def test_a_target_of_each_token_is_padded_as_the_inputs_are(tmp_path):
     encoder = {"hidden_size": 8, "num_attention_heads": 2, "vocab_size": 100, "max_position_embeddings": 32}
     data = {"seq_length": 32, "global_batch_size": BATCH}
@@ -344,12 +297,12 @@ def test_a_target_of_each_token_is_padded_as_the_inputs_are(tmp_path):
     }  # fmt: skip
     task = load_experiment("bigbird/token_labels", overrides=[{"task": tree}]).task
 
-    def record(number, length, tags):
+    def tagged(number, length, tags):
         values = {"input_ids": [5] * length, "segment_ids": [0] * length, "tag_ids": tags}
         return features.encode(values | {"record_id": [number]})
 
-    records = [record(number, length, [number] * length) for number, length in enumerate((3, 8, 20), 1)]
-    file = _write(tmp_path / "train-0.tfrecord", records)
+    records = [tagged(number, length, [number] * length) for number, length in enumerate((3, 8, 20), 1)]
+    file = write_records(tmp_path / "train-0.tfrecord", records)
     found = {}
     for batch in evaluation_dataset([file], task):
         assert batch["tag_ids"].dtype == "int32" and batch["tag_ids"].shape == batch["input_word_ids"].shape
@@ -358,7 +311,7 @@ def test_a_target_of_each_token_is_padded_as_the_inputs_are(tmp_path):
         ):
             found |= {number: tags} if weight else {}
     assert found == {1: [1] * 3 + [0] * 5, 2: [2] * 8, 3: [3] * 20 + [0] * 12}
-    bad = _write(tmp_path / "train-1.tfrecord", [record(7, 4, [1, 2])])
+    bad = write_records(tmp_path / "train-1.tfrecord", [tagged(7, 4, [1, 2])])
     with (
         pytest.raises(
             InputError, match=r"record 0 \(id 7\): found 2 values for tag_ids; expected one for each of 4 tokens"

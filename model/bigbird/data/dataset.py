@@ -9,29 +9,21 @@ Records stay serialised until their batch is known, so skipping costs little and
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from bigbird.config import DataConfig, Task, replace
+from bigbird.data.parsing import batch_parser, ragged_ints, token_counts
 from bigbird.data.record_checks import check_records
-from bigbird.manifests import DatasetManifest
-from bigbird.support.artifacts import MANIFESTS
-from bigbird.support.errors import DamagedError, InputError
-from bigbird.support.paths import plain_path
-from bigbird.support.safe_paths import inside
-from bigbird.tasks.registry import family_of
+from bigbird.data.record_files import check_not_empty
+from bigbird.support.errors import InputError
 
 AUTOTUNE = tf.data.AUTOTUNE
 CHUNK = 256  # records whose lengths are found together: twenty times as fast as one by one
-# Model inputs whose feature has another name in the records.
-INPUT_NAMES = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
 
 # No function here branches on a tensor, and to look for that takes TensorFlow a second at the start of every training.
 _as_written = tf.autograph.experimental.do_not_convert
@@ -44,119 +36,6 @@ class Rows:
     first: int = 0
     last: int = 1
     replicas: int = 1
-
-
-# ---------------------------------------------------------------------------------------------------- files
-
-
-def find_files(input_path: str | Sequence[str]) -> list[str]:
-    """TFRecord files of one or more paths or patterns (comma-separated, or a list), sorted within each.
-
-    A path that is there is taken as it is, also where it holds characters of a pattern or a comma.
-
-    Raises:
-        InputError: a path matches no file.
-    """
-    if isinstance(input_path, str):
-        paths = [input_path] if _is_file(input_path) else input_path.split(",")
-    else:
-        paths = list(input_path)
-    files: list[str] = []
-    for path in (path if _is_file(path) else path.strip() for path in paths):
-        found = [path] if _is_file(path) else _matches(path)
-        if not found:
-            raise InputError(
-                f"input_path {path!r}: matches no file; expected TFRecord files, patterns or a dataset folder"
-            )
-        files += found
-    return files
-
-
-def _is_file(path: str) -> bool:
-    return bool(path) and tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path)
-
-
-def _matches(pattern: str) -> list[str]:
-    """The files of a pattern; folders in it that are there are taken as they are."""
-    if not pattern:
-        return []
-    folder = "" if "://" in pattern else pattern.rpartition("/")[0]
-    while folder and not Path(folder).is_dir():
-        folder = folder.rpartition("/")[0]
-    with plain_path(folder) as plain:
-        found = [folder + file.removeprefix(plain) for file in tf.io.gfile.glob(plain + pattern.removeprefix(folder))]
-    return sorted(file for file in found if not tf.io.gfile.isdir(file))
-
-
-def split_files(folder: str | Path, manifest: DatasetManifest, split: str) -> list[str]:
-    """The files of a split of a dataset/ folder.
-
-    Raises:
-        InputError: the dataset has no such split, or a file of it is gone, damaged or was changed.
-    """
-    splits = manifest.splits
-    if split not in splits:
-        raise InputError(f"{folder}: has no split {split!r}; it has {', '.join(splits)}")
-    names = splits[split].files
-    where = f"{Path(folder) / MANIFESTS['dataset']}: split {split!r}"
-    files = [str(inside(folder, name, where)) for name in names]
-    for file in files:
-        if not Path(file).exists():
-            raise InputError(f"{file}: no such file, though the dataset's manifest names it for split {split!r}")
-    manifest.check_files(folder, names)
-    if manifest.checksums is None:  # of an earlier version: a file cut between two records shows by their number
-        found = sum(count_frames(file) for file in files)
-        if found != splits[split].records:
-            raise DamagedError(
-                f"{folder}: split {split!r} has {found:,} records; its manifest says {splits[split].records:,}. A file is cut "
-                "short or was replaced; write the dataset again"
-            )
-    return files
-
-
-def count_frames(file: str | Path) -> int:
-    """Records of a TFRecord file by the lengths that stand in it; what they hold is not read.
-
-    Raises:
-        DamagedError: the file ends inside a record.
-    """
-    size, at, count = Path(file).stat().st_size, 0, 0
-    with Path(file).open("rb") as stream:
-        while at < size:
-            stream.seek(at)
-            header = stream.read(8)
-            at += int.from_bytes(header, "little") + 16
-            count += 1
-            if len(header) < 8 or at > size:
-                raise DamagedError(f"{file}: ends inside record {count - 1}; expected a whole TFRecord file")
-    return count
-
-
-def checksum(files: Sequence[str]) -> str:
-    """SHA-256 over names and contents, in order."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{Path(file).name}\0{tf.io.gfile.stat(file).length}\0".encode())
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            while chunk := stream.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def check_not_empty(files: Sequence[str]) -> None:
-    """Refuses files without any record: nothing is learnt from them, and an endless stream looks for one for ever.
-
-    Raises:
-        InputError: each of them is empty.
-    """
-    if all(_is_file(file) and not tf.io.gfile.stat(file).length for file in files):
-        shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more files" if len(files) > 3 else "")
-        raise InputError(f"{shown or 'no file'}: no record; expected one at least. Preprocess input that has examples")
-
-
-def count_records(files: Sequence[str]) -> int:
-    """Records in TFRecord files; reads them all."""
-    return int(tf.data.TFRecordDataset(list(files)).reduce(np.int64(0), lambda count, _: count + 1))
 
 
 @_as_written
@@ -323,7 +202,7 @@ def evaluation_dataset(
     return batches.map(fill, AUTOTUNE, deterministic=True).with_options(_options()).prefetch(AUTOTUNE)
 
 
-# --------------------------------------------------------------------------------------- grouping and parsing
+# -------------------------------------------------------------------------------------------------- grouping
 
 
 def _group(records: tf.data.Dataset, task: Task, sizes: Sequence[int], *, drop_remainder: bool) -> tf.data.Dataset:
@@ -359,110 +238,8 @@ def _places(records: tf.Tensor, task: Task) -> tf.Tensor:
 
 def _lengths(records: tf.Tensor) -> tf.Tensor:
     """Tokens of serialised records, string[n] -> int64[n]: the mask's sum where there is one (padded records)."""
-    parsed = tf.io.parse_example(records, {name: _ints() for name in ("input_ids", "input_mask")})
-    return _token_counts(parsed)
-
-
-def _token_counts(parsed: dict[str, tf.RaggedTensor]) -> tf.Tensor:
-    ids, mask = parsed["input_ids"], parsed["input_mask"]
-    return tf.where(mask.row_lengths() > 0, tf.reduce_sum(mask, axis=1), ids.row_lengths())
-
-
-def _ints() -> tf.io.RaggedFeature:
-    return tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
-
-
-def batch_parser(task: Task, data: DataConfig, *, labels: bool) -> Callable[..., dict[str, tf.Tensor]]:
-    """The function from (string[b] serialised records, int64[] padded length L, int64[b, 2] seeds) to a batch.
-
-    Only masking draws by the seeds; without them it draws by the records' ids, the same every time.
-
-    A batch holds input_word_ids, input_mask (1 = token), input_type_ids and what else a family's records hold for each token, int32[b, L];
-    the targets label_ids int32[b] or float32[b] or, of several labels, float32[b, classes], or start_positions and end_positions int32[b], or
-    answer_starts and answer_ends int32[b, L] with 1 at every answer, or a target of each token int32[b, L], or what `Masker` gives; record_id int64[b]; weight float32[b], 1 each. Padding is 0.
-    """
-    family = family_of(task)
-    table = family.record_features(task)
-    sequences = [feature.name for feature in table if feature.sequence and feature.when == "always"]
-    targets = family.target_features(task) if labels else ()
-    identity = family.identity
-    spec: dict[str, Any] = {name: _ints() for name in (*sequences, "input_mask")}
-    spec[identity] = tf.io.FixedLenFeature([], tf.int64)
-    spec.update(
-        {
-            feature.name: _ints() if feature.many or feature.sequence else tf.io.FixedLenFeature([], feature.dtype)
-            for feature in targets
-        }
-    )
-    of_tokens = [*sequences, *(feature.name for feature in targets if feature.sequence)]
-    classes = getattr(task.model, "num_classes", 0)  # type: ignore[attr-defined]
-    mask = family.masker(data)
-
-    def parse(records: tf.Tensor, length: tf.Tensor, seeds: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        parsed = tf.io.parse_example(records, spec)
-        ids, tokens = parsed["input_ids"], _token_counts(parsed)
-        checks = [
-            tf.debugging.assert_positive(tokens, "record without tokens"),
-            tf.debugging.assert_less_equal(tokens, tf.minimum(length, data.seq_length), "record above seq_length"),
-            tf.debugging.assert_less(tf.reduce_max(ids), np.int64(task.encoder.vocab_size), "id above vocab_size"),
-        ]
-        checks += [
-            tf.debugging.assert_equal(
-                parsed[name].row_lengths(), ids.row_lengths(), f"{name} is not as long as input_ids"
-            )
-            for name in of_tokens
-        ]
-        if classes and any(target.name == "label_ids" and target.dtype == "int64" for target in targets):
-            label_ids = parsed["label_ids"]
-            found = label_ids.flat_values if isinstance(label_ids, tf.RaggedTensor) else label_ids
-            checks.append(tf.debugging.assert_less(found, np.int64(classes), "label above num_classes"))
-            checks.append(tf.debugging.assert_non_negative(found, "label below 0"))
-        with tf.control_dependencies(checks):
-            shape = tf.stack([tf.size(records, tf.int64), length])
-            batch = {
-                INPUT_NAMES.get(name, name): tf.cast(parsed[name].to_tensor(shape=shape), tf.int32)
-                for name in of_tokens
-            }
-        batch["input_mask"] = tf.sequence_mask(tokens, length, tf.int32)
-        for target in targets:
-            if target.sequence:
-                continue
-            if target.classes:
-                batch[target.name] = _indicators(parsed[target.name], target.classes)
-                continue
-            if target.many:  # (the length of the padded records, as their tokens are)
-                batch[target.name] = _marks(parsed[target.name], tokens, length)
-                continue
-            batch[target.name] = tf.cast(parsed[target.name], tf.float32 if target.dtype == "float32" else tf.int32)
-        if mask is not None:
-            if seeds is None:
-                seeds = tf.stack([tf.zeros_like(parsed[identity]), parsed[identity]], axis=1)
-            batch |= mask(batch["input_word_ids"], tokens, seeds)
-        return {**batch, "record_id": parsed[identity], "weight": tf.ones([tf.size(records)])}
-
-    return parse
-
-
-def _indicators(values: tf.RaggedTensor, classes: int) -> tf.Tensor:
-    """1 at each record's classes; float32[b, classes]."""
-    indices = tf.stack([values.value_rowids(), values.flat_values], axis=1)
-    ones = tf.ones([tf.shape(indices)[0]])
-    shape = tf.stack([values.nrows(), np.int64(classes)])
-    return tf.ensure_shape(tf.minimum(tf.scatter_nd(indices, ones, shape), 1.0), [None, classes])
-
-
-def _marks(places: tf.RaggedTensor, tokens: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """1 at each record's places, or where it has none at its last token; int32[b, L]."""
-    rows = places.nrows()
-    indices = tf.concat(
-        [
-            tf.stack([places.value_rowids(), places.flat_values], axis=1),
-            tf.boolean_mask(tf.stack([tf.range(rows), tokens - 1], axis=1), places.row_lengths() == 0),
-        ],
-        axis=0,
-    )
-    ones = tf.ones([tf.shape(indices)[0]], tf.int32)
-    return tf.minimum(tf.scatter_nd(indices, ones, tf.stack([rows, length])), 1)
+    parsed = tf.io.parse_example(records, {name: ragged_ints() for name in ("input_ids", "input_mask")})
+    return token_counts(parsed)
 
 
 def _options() -> tf.data.Options:

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from bigbird.checkpoints.native import save_best
 from bigbird.config import Experiment, load_experiment, replace
-from bigbird.data.dataset import evaluation_dataset, split_files
+from bigbird.data.dataset import evaluation_dataset
+from bigbird.data.record_files import split_files
 from bigbird.manifests import ModelManifest
 from bigbird.models import build_model
 from bigbird.records import features
