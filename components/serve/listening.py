@@ -7,6 +7,7 @@ import ctypes
 import resource
 import socket
 import struct
+import sys
 from collections.abc import Callable
 
 from bigbird.support.errors import InputError
@@ -118,8 +119,7 @@ class Listener:
         that connect all the time, some 8,000 connections a second: accepting all and closing reset some in 8 of 60 ends,
         this way in none of 200.
         """
-        dropping = _drop_first_packets(self._bound)
-        if dropping:
+        if _drop_first_packets(self._bound):
             await asyncio.sleep(HANDSHAKE_S)
         self._loop.remove_reader(self._bound.fileno())
         arrived: list[socket.socket] = []
@@ -135,6 +135,8 @@ def _drop_first_packets(bound: socket.socket) -> bool:
     The filter is classic BPF, as in Documentation/networking/filter.rst of Linux: a socket's filter sees a packet from its
     TCP header on, whose byte 13 has the flags (RFC 9293, 3.1).
     """
+    if sys.platform != "linux":
+        return False
     program = b"".join(
         struct.pack("=HBBI", code, if_true, if_false, value)
         for code, if_true, if_false, value in (
@@ -149,6 +151,6 @@ def _drop_first_packets(bound: socket.socket) -> bool:
         bound.setsockopt(
             socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(held))
         )
-    except OSError:  # another system, or a sandbox that allows none
+    except OSError:  # a sandbox that allows none
         return False
     return True
