@@ -23,6 +23,19 @@ def sentences(words=tuple(WORDS), count=400, seed=0):
     ]
 
 
+def sentence_piece(texts, size, **options):
+    """A SentencePiece model that the library trains, as published ones are numbered: <pad> first, no <s> and </s> of its own."""
+    writer = io.BytesIO()
+    settings = {
+        "hard_vocab_limit": False, "minloglevel": 2, "normalization_rule_name": "identity",
+        "pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "pad_piece": "<pad>",
+    }  # fmt: skip
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=writer, vocab_size=size, **settings | options
+    )
+    return writer.getvalue()
+
+
 def word_piece(words=tuple(WORDS), cased=False):
     """A vocab.txt: special pieces not in front, single characters at a word's beginning and inside, and words."""
     letters = [*"abcdefghijklmnopqrstuvwxyz0123456789", *"\u00e9\u00df\u4e2d\u6587\u03c3\u1112\u1161\u11ab\u0301"]

@@ -71,7 +71,7 @@ def export(
             concrete = {name: function.get_concrete_function() for name, function in signatures.items()}
         fields = tuple(concrete["serving_default"].structured_input_signature[1] or _names(concrete["serving_default"]))
         request = recorded_request(family, dataset, given, fields)
-        with plain_path(folder) as plain:
+        with plain_path(folder) as plain, without_gradients():  # it traces again what a module keeps itself
             tf.saved_model.save(module, plain, signatures=concrete)  # traced once, not again to be saved
         response = signatures["serving_default"](**{name: tf.constant(texts) for name, texts in request.items()})
         (folder / "assets").mkdir(exist_ok=True)

@@ -102,9 +102,7 @@ class Listener:
                 return
             except ConnectionError:  # it is gone already
                 continue
-            except (
-                OSError
-            ) as error:  # no file descriptor is left, or no memory: those that wait are taken when there is
+            except OSError as error:  # no file descriptor or memory is left: they are taken when there is
                 self._log("connections have to wait", "WARNING", reason=error.strerror)
                 self._loop.remove_reader(self._bound.fileno())
                 self._loop.call_later(RETRY_S, self._resume)

@@ -4,7 +4,6 @@ With BIGBIRD_DATA naming a folder that holds a vocabulary `gpt2.model` and GLUE 
 of them too, on every line.
 """
 
-import io
 import os
 import random
 import re
@@ -17,6 +16,7 @@ import tensorflow as tf
 
 from bigbird.text.sentence_piece import UNKNOWN_RUN, train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
+from tests.vocabularies import sentence_piece
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 NASTY = [
@@ -32,23 +32,10 @@ NASTY = [
 
 def _made():
     """A vocabulary whose special pieces match inside text, as the published one's do; and sentences."""
-    rng, writer = random.Random(0), io.BytesIO()
+    rng = random.Random(0)
     sentences = [" ".join(rng.choices(WORDS, k=rng.randint(1, 30))) + f", {rng.randint(0, 99)}." for _ in range(2000)]
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=writer,
-        vocab_size=200,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        normalization_rule_name="identity",
-        pad_id=0,
-        unk_id=20,
-        bos_id=-1,
-        eos_id=-1,
-        pad_piece="<pad>",
-        user_defined_symbols=["</s>", "<s>", "[CLS]", "[SEP]", "[MASK]"],
-    )
-    return writer.getvalue(), sentences
+    model = sentence_piece(sentences, 200, unk_id=20, user_defined_symbols=["</s>", "<s>", "[CLS]", "[SEP]", "[MASK]"])
+    return model, sentences
 
 
 def _trained_here():
@@ -202,25 +189,10 @@ def test_runs_of_one_character_are_cut_alike(with_runs):
 
 
 def test_models_of_other_kinds_cut_runs_in_one_way_only():
-    writer = io.BytesIO()
     sentences = [f"ant {'7' * n} bee {'-' * n}" for n in range(1, 12)] * 30
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=writer,
-        model_type="bpe",
-        vocab_size=40,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        normalization_rule_name="identity",
-        pad_id=0,
-        unk_id=1,
-        bos_id=-1,
-        eos_id=-1,
-        pad_piece="<pad>",
-        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
-    )
-    vocabulary = Vocabulary(writer.getvalue())
+    model = sentence_piece(sentences, 40, model_type="bpe", user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"])
+    vocabulary = Vocabulary(model)
     assert not vocabulary.orders_runs
-    library = sentencepiece.SentencePieceProcessor(model_proto=writer.getvalue())
+    library = sentencepiece.SentencePieceProcessor(model_proto=model)
     texts = ["7" * n for n in range(1, 30)]
     assert [ids.tolist() for ids in vocabulary.encode(texts)] == library.encode(texts)

@@ -21,6 +21,7 @@ from bigbird.tasks.classification import glue
 from bigbird.tasks.records import BadRecords
 from bigbird.text.sentence_piece import train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
+from tests.vocabularies import sentence_piece
 
 EXAMPLES = int(os.environ.get("BIGBIRD_FUZZ_EXAMPLES", "100"))
 SEED = int(os.environ.get("BIGBIRD_FUZZ_SEED", "0"))
@@ -281,26 +282,13 @@ print(done["refused"], done["works"])
 
 
 def _plain_model(**options):
-    import io
-
-    import sentencepiece
-
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([CONTEXT, "Who built burnt it? When was x y."] * 20),
-        model_writer=model,
-        vocab_size=400,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        pad_id=0,
-        unk_id=1,
-        bos_id=-1,
-        eos_id=-1,
-        pad_piece="<pad>",
+    options = {"normalization_rule_name": "nmt_nfkc", **options}
+    return sentence_piece(
+        [CONTEXT, "Who built burnt it? When was x y."] * 20,
+        400,
         user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
         **options,
     )
-    return model.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from bigbird.tasks.records import BadRecords
 from bigbird.tasks.squad import WindowOptions
 from bigbird.text.sentence_piece import train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
+from tests.vocabularies import sentence_piece
 
 CONTEXT = "Barack Obama was born in Honolulu.\nThe Obamas moved; barack-obama's wife is Michelle. Obama wrote books."
 
@@ -214,26 +215,8 @@ def test_windows_are_laid_out_and_labelled(vocabulary):
 
 
 def test_the_published_vocabularys_own_pieces_are_used_where_there_are():
-    import io
-
-    import sentencepiece
-
-    writer = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([CONTEXT] * 20),
-        model_writer=writer,
-        vocab_size=60,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        pad_id=0,
-        unk_id=1,
-        bos_id=-1,
-        eos_id=-1,
-        pad_piece="<pad>",
-        normalization_rule_name="identity",
-        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]", "<sep_0>", "<empty>"],
-    )
-    vocabulary = Vocabulary(writer.getvalue())
+    model = sentence_piece([CONTEXT] * 20, 60, user_defined_symbols=["[CLS]", "[SEP]", "[MASK]", "<sep_0>", "<empty>"])
+    vocabulary = Vocabulary(model)
     assert len({vocabulary.passage_id, vocabulary.empty_id, vocabulary.sep_id, vocabulary.cls_id}) == 4
 
 

@@ -7,6 +7,7 @@ import pytest
 from bigbird.support.errors import InputError
 from bigbird.text.sentence_piece import LOWER_CASE_RULES, UNKNOWN_RUN, train_vocabulary
 from bigbird.text.vocabulary import WHITESPACE, Vocabulary
+from tests.vocabularies import sentence_piece
 
 WORDS = "ant bee cat dog eel fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()
 
@@ -26,26 +27,8 @@ def model():
 @pytest.fixture(scope="module")
 def marked_model():
     """A model whose special pieces match inside text, as the published one's do."""
-    import io
 
-    import sentencepiece
-
-    writer = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences()),
-        model_writer=writer,
-        vocab_size=200,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        normalization_rule_name="identity",
-        pad_id=0,
-        unk_id=100,
-        bos_id=-1,
-        eos_id=-1,
-        pad_piece="<pad>",
-        user_defined_symbols=["<s>", "[CLS]", "[SEP]", "[MASK]", "7"],
-    )
-    return writer.getvalue()
+    return sentence_piece(sentences(), 200, unk_id=100, user_defined_symbols=["<s>", "[CLS]", "[SEP]", "[MASK]", "7"])
 
 
 def test_trained_vocabulary_has_pad_at_zero_and_finds_special_pieces_by_name(model):
@@ -177,6 +160,7 @@ def test_a_vocabulary_without_special_pieces_is_refused_by_name(tmp_path):
         bos_id=-1,
     )
     file = tmp_path / "plain.model"
+    file = tmp_path / "plain.model"
     file.write_bytes(writer.getvalue())
     with pytest.raises(
         InputError, match=r"plain\.model: of \d+ pieces none is <pad> or \[CLS\] or \[SEP\] or \[MASK\]"
@@ -223,25 +207,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_with_bytes_among_the_pieces_no_character_is_unknown_and_long_words_stay_whole(model):
-    import io
-
-    import sentencepiece
-
-    writer = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences()),
-        model_writer=writer,
-        vocab_size=600,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        normalization_rule_name="identity",
-        pad_id=0,
-        unk_id=1,
-        bos_id=-1,
-        eos_id=-1,
-        byte_fallback=True,
-        control_symbols=["[CLS]", "[SEP]", "[MASK]"],
-    )
+    with_bytes = sentence_piece(sentences(), 600, byte_fallback=True, control_symbols=["[CLS]", "[SEP]", "[MASK]"])
     word = "\u20ac" * 2 * UNKNOWN_RUN
-    assert Vocabulary(writer.getvalue()).clean(word) == word
+    assert Vocabulary(with_bytes).clean(word) == word
     assert Vocabulary(model).clean(word).count(" ") == 1

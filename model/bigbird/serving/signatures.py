@@ -13,8 +13,8 @@ def signature(function: Callable[..., Tensors], inputs: Mapping[str, tf.TensorSp
     """A function as `tf.saved_model.save` takes it, made for that alone.
 
     It must be no attribute of the module that is saved: TensorFlow traces and saves such functions as well, beside the
-    signatures, so that the graph is there twice. Without that, the file
-    of a model of one layer was half as long and loaded in 0.4 s instead of 1.0 s.
+    signatures, so that the graph is there twice. Once, the file of a model of one layer was half as long and loaded in 0.4 s
+    instead of 1.0 s.
 
     Args:
         function: gives named arrays.
