@@ -28,7 +28,8 @@ from bigbird_components.predict.whole_files import new_file, write_json
 
 ROWS_AT_ONCE = 64
 
-_AHEAD = 2  # batches that wait for the model or are answered, while another one's answers are written
+_AT_ONCE = 2  # batches that the model answers at once: a small model's leave a core idle while Python hands them over
+_AHEAD = _AT_ONCE + 1  # batches that wait for the model or are answered, while another one's answers are written
 
 ID = "id"
 """What the rows' names are called beside the answers."""
@@ -82,7 +83,8 @@ def outcome_name(number: int) -> str:
 def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[int], None] = lambda _: None) -> None:
     """Answers shards' rows and writes two files for each, the outcome last.
 
-    While the model answers a batch, in a thread, rows are read and answers are written in this one.
+    While the model answers batches, in threads, rows are read and answers are written in this one. Batches that are answered at
+    once hold no more text than one may: long documents are answered a batch after the other, and take no more memory.
 
     Args:
         files: of the job.
@@ -94,14 +96,16 @@ def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[i
         ServiceError: a bucket cannot be read or written.
     """
     asked = _asked(files.model, files.digest)
-    pool = ThreadPoolExecutor(1, "answer")
+    pool = ThreadPoolExecutor(_AT_ONCE, "answer")
     running: deque[tuple[_ShardRows, list[int], Future[list[dict[str, Any]]]]] = deque()
+    held = 0  # characters of those
     ended = time.monotonic()
 
     def take() -> None:
-        nonlocal ended
+        nonlocal ended, held
         rows, batch, answers = running.popleft()
         rows.add(batch, answers.result(), asked)
+        held -= rows.characters(batch)
         told(len(batch))
         if rows.complete:
             rows.write(files, ended)
@@ -111,9 +115,10 @@ def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[i
         for shard in shards:
             rows = _ShardRows(files, shard)
             for batch in rows.batches():
-                running.append((rows, batch, pool.submit(asked.model.answer, rows.fields(batch))))
-                if len(running) > _AHEAD:
+                held += rows.characters(batch)
+                while running and (len(running) > _AHEAD or held > CHARACTERS_AT_ONCE):
                     take()
+                running.append((rows, batch, pool.submit(asked.model.answer, rows.fields(batch))))
         while running:
             take()
     finally:
@@ -126,6 +131,7 @@ class _ShardRows:
     def __init__(self, files: JobFiles, shard: RowRange):
         with open_range(files.rows, shard.start, shard.size) as lines:
             self._rows = json.loads(b"[%b]" % b",".join(lines))  # at once: a third of the time that line by line takes
+        self._lengths = [sum(map(len, row["fields"].values())) for row in self._rows]
         self._shard = shard
         self._renamed: dict[str, str] | None = None
         self._labels: Counter[str] = Counter()
@@ -135,7 +141,11 @@ class _ShardRows:
 
     def batches(self) -> Iterator[list[int]]:
         """The numbers of rows that are answered together."""
-        return _batches([sum(map(len, row["fields"].values())) for row in self._rows])
+        return _batches(self._lengths)
+
+    def characters(self, batch: Sequence[int]) -> int:
+        """Of the texts of some rows."""
+        return sum(self._lengths[i] for i in batch)
 
     def fields(self, batch: Sequence[int]) -> list[dict[str, str]]:
         """What the model is given of some rows."""
