@@ -1,4 +1,4 @@
-"""Asks a SavedModel its recorded request: `python check.py FOLDER`, with tensorflow and tensorflow-text alone.
+"""Asks a SavedModel its recorded request: `echo '"FOLDER"' | python check.py`, with tensorflow and tensorflow-text alone.
 
 Exit code 0 where the answers are the recorded ones, 1 where one is not, which it names.
 """
@@ -48,4 +48,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(json.load(sys.stdin))))

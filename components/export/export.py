@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigbird.manifests import DatasetManifest, SavedModelManifest, SignatureFacts, TensorFacts
@@ -17,12 +14,11 @@ from bigbird.support.native_stderr import hidden_native_stderr
 from bigbird.support.new_folders import new_folder
 from bigbird.support.paths import plain_path
 from bigbird.version import provenance
+from bigbird_components.export.checker import Checker
 from bigbird_components.export.request import recorded_request
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-CHECK = Path(__file__).with_name("check.py")
 
 # How to ask the model, as signature.json says it; needs neither this project nor Keras.
 EXAMPLE = """\
@@ -64,7 +60,7 @@ def export(
     given = None if dataset is None else DatasetManifest.read(dataset)
     if given is not None:
         _check_dataset(trained.dataset, given, str(dataset))
-    with new_folder(output, overwrite=overwrite) as folder, hidden_native_stderr():
+    with Checker() as checker, new_folder(output, overwrite=overwrite) as folder, hidden_native_stderr():
         module = trained.module()
         signatures: dict[str, Any] = module.signatures()
         with without_gradients():
@@ -78,7 +74,7 @@ def export(
         (folder / "assets" / trained.vocabulary.file).write_bytes(trained.vocabulary.serialized)
         write_json(folder / "request.json", request)
         write_json(folder / "response.json", {name: as_recorded(value.numpy()) for name, value in response.items()})
-        _check_by_itself(folder)
+        checker.check(folder)
         described = SavedModelManifest(
             task=trained.task,
             labels=manifest.labels,
@@ -105,18 +101,6 @@ def _check_dataset(trained_on: DatasetManifest, given: DatasetManifest, folder: 
             raise InputError(
                 f"{folder}: its {name} is {found}, but the model was trained on {expected}; pass the model's own dataset"
             )
-
-
-def _check_by_itself(folder: Path) -> None:
-    """Loads the SavedModel in a process that has none of our code, and compares its answers."""
-    with plain_path(folder) as plain:
-        result = subprocess.run(  # noqa: S603 - our own script
-            [sys.executable, "-I", str(CHECK), plain], capture_output=True, text=True, check=False
-        )
-    if result.returncode:
-        raise RuntimeError(
-            f"the SavedModel, loaded by itself, does not answer as it did before: {result.stderr[-2000:]}"
-        )
 
 
 def _names(function: tf.types.experimental.ConcreteFunction) -> list[str]:

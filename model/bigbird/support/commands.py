@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import logging
 import signal
 import sys
@@ -125,6 +127,7 @@ def stoppable() -> Iterator[Stop]:
     handles a signal already is left alone, and so are threads, which get none.
     """
     stop, before = Stop(), {}
+    _end_quickly()
 
     def interrupt(*_: object) -> None:
         stop.code = EXIT_INTERRUPTED
@@ -145,3 +148,9 @@ def stoppable() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_quickly() -> None:
+    """Lets the process end without a last search for what it need not hold: of TensorFlow's graphs that takes a second."""
+    atexit.unregister(gc.freeze)  # once, however often a test calls commands
+    atexit.register(gc.freeze)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from bigbird.scoring import read_examples
 from bigbird.support.artifacts import read_json, write_manifest
 from bigbird.support.errors import InputError
 from bigbird.support.integrity import content
-from bigbird_components.export import export as export_stage
+from bigbird_components.export import checker as checker_module
+from bigbird_components.export.checker import Checker
 from bigbird_components.export.export import export
 
 pytestmark = pytest.mark.slow  # a fixture that its tests share takes more than 10 s
@@ -192,19 +194,26 @@ def test_the_recorded_request_is_the_datasets_and_its_answers_are_checked(classi
     assert request == {"text_a": texts[:4]}
     copy = tmp_path / "saved_model"
     shutil.copytree(classified / "saved_model", copy)
-    command = [sys.executable, "-I", str(export_stage.CHECK), str(copy)]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    with Checker() as checker:
+        checker.check(copy)
     response = read_json(copy / "response.json", "response")
     response["probabilities"][0][0] += 0.01
     (copy / "response.json").write_text(json.dumps(response))
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 1 and "its probabilities is" in result.stderr
+    with Checker() as checker, pytest.raises(RuntimeError, match="its probabilities is"):
+        checker.check(copy)
+
+
+def test_a_check_that_is_not_asked_for_ends_with_its_block():
+    with Checker() as checker:
+        process = checker._process
+        assert process.poll() is None
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_saved_model_that_fails_its_check_is_not_left_behind(classified, tmp_path, monkeypatch):
     failing = tmp_path / "check.py"
     failing.write_text("import sys; sys.exit('its label is wrong')")
-    monkeypatch.setattr(export_stage, "CHECK", failing)
+    monkeypatch.setattr(checker_module, "CHECK", failing)
     with pytest.raises(RuntimeError, match="its label is wrong"):
         export(str(classified / "model"), str(tmp_path / "out"), str(classified / "dataset"))
     assert list(tmp_path.iterdir()) == [failing]
