@@ -14,6 +14,7 @@ import click
 
 from bigbird.config import TREE
 from bigbird.config.overrides import assignment, merge
+from bigbird.support.precision import PRECISIONS
 from bigbird.support.yaml_files import parse_yaml_mapping
 from bigbird.tasks.registry import family_of_task
 from bigbird_components.command_line import flag
@@ -83,6 +84,11 @@ SHORTCUTS = {
             f"{_WARMUP}.polynomial.warmup_steps": None,
             f"{_WARMUP}.linear.warmup_steps": None,
         },
+    ),
+    "precision": Shortcut(
+        click.Choice(PRECISIONS),
+        "What the model computes in; the recipe's by default.",
+        ("runtime.mixed_precision_dtype",),
     ),
 }
 """Name -> option, in the order in which help lists them."""

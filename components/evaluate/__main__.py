@@ -8,6 +8,7 @@ import click
 
 from bigbird.manifests import EvaluationManifest
 from bigbird.support.commands import run_command
+from bigbird.support.precision import PRECISIONS, Precision
 from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_components.command_line import Command
 from bigbird_components.evaluate.wording import interval_words, lower_is_better, verdict, with_interval
@@ -45,6 +46,11 @@ def _lengths(_context: click.Context, _parameter: click.Parameter, value: str | 
     metavar="TOKENS",
     help="Evaluate also where the model may read less of each text, such as 512,1024,2048 tokens.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="What the model computes in; as it was trained by default.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what the output folder holds.")
 def main(
     model: str,
@@ -54,6 +60,7 @@ def main(
     checkpoint: Literal["best", "last"],
     overwrite: bool,
     at_lengths: tuple[int, ...],
+    precision: Precision | None,
 ) -> None:
     """Evaluates a trained model on a split of its dataset."""
 
@@ -61,7 +68,7 @@ def main(
         load_tensorflow()
         from bigbird_components.evaluate.evaluate import evaluate
 
-        manifest = evaluate(model, dataset, output, split, checkpoint, overwrite, at_lengths)
+        manifest = evaluate(model, dataset, output, split, checkpoint, overwrite, at_lengths, precision)
         _summarise(manifest, output)
 
     run_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from bigbird.scoring import Scorer
 from bigbird.storage import check_output
 from bigbird.support.errors import InputError
 from bigbird.support.new_folders import new_folder
+from bigbird.support.precision import Precision, policy, slow_here
 from bigbird.support.progress import Progress, format_duration
 from bigbird.support.text_files import shown
 from bigbird.tasks.evaluation import Evaluation
@@ -23,6 +25,8 @@ from bigbird.tasks.registry import answering_family, family_of, family_of_task, 
 from bigbird.version import provenance
 from bigbird_components.evaluate.lengths import check_can_be_cut, check_lengths, evaluate_at_lengths
 from bigbird_components.evaluate.report_page import evaluation_page
+
+_log = logging.getLogger(__name__)
 
 _SHOWN = 12  # labels in a message
 
@@ -35,6 +39,7 @@ def evaluate(
     checkpoint: Literal["best", "last"] = "best",
     overwrite: bool = False,
     at_lengths: Sequence[int] = (),
+    precision: Precision | None = None,
 ) -> EvaluationManifest:
     """Evaluates a model and writes the evaluation folder.
 
@@ -45,6 +50,7 @@ def evaluate(
         split: of the dataset; default its validation split, or its only one.
         checkpoint: the best by validation, or the last.
         overwrite: replaces what `output` holds.
+        precision: what the model computes in; default as it was trained.
         at_lengths: evaluates also at these lengths, the most tokens of each example that are read; see `lengths`.
 
     Returns:
@@ -70,7 +76,10 @@ def evaluate(
     weights = weights_folder(model, model_manifest, checkpoint)
     with new_folder(output, overwrite=overwrite) as folder:
         started = time.monotonic()
-        loaded, _, experiment = load_model(model, checkpoint)
+        loaded, _, experiment = load_model(model, checkpoint, dtype=precision and policy(precision))
+        precision = precision or experiment.runtime.mixed_precision_dtype
+        if slow := slow_here(precision):
+            _log.warning(f"{slow}; --precision float32 evaluates it in that")
         task = experiment.task
         if at_lengths:
             check_can_be_cut(family, task)
@@ -98,6 +107,7 @@ def evaluate(
         stated = _stated(family, dataset_manifest.task, split, evaluation)
         stated["checkpoint"] = read_state(weights).step
         stated["which"] = which
+        stated["precision"] = precision
         stated["answering_seconds"] = round(answering, 3)
         if at_lengths:
             stated["at_lengths"] = evaluate_at_lengths(

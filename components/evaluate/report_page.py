@@ -138,6 +138,7 @@ def _origin(manifest: EvaluationManifest, model: ModelManifest, dataset: Dataset
         ["model's parameters", f"{model.parameters:,}"],
         ["training steps", f"{model.steps:,}, in {format_duration(model.seconds)}"],
         ["checkpoint", f"{manifest.which}, step {manifest.checkpoint:,}"],
+        *([["computed in", manifest.precision]] if manifest.precision else []),
         ["vocabulary", f"{vocabulary.size:,} pieces, sha256 {vocabulary.sha256[:16]}…"],
         ["longest input allowed", f"{dataset.max_length:,} tokens"],
         ["evaluated in", format_duration(manifest.seconds)],

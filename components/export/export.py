@@ -13,6 +13,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.native_stderr import hidden_native_stderr
 from bigbird.support.new_folders import new_folder
 from bigbird.support.paths import plain_path
+from bigbird.support.precision import Precision
 from bigbird.version import provenance
 from bigbird_components.export.checker import Checker
 from bigbird_components.export.request import recorded_request
@@ -29,7 +30,12 @@ answers = model.signatures["serving_default"]({arguments})
 
 
 def export(
-    model: str, output: str, dataset: str | None = None, overwrite: bool = False, model_uri: str | None = None
+    model: str,
+    output: str,
+    dataset: str | None = None,
+    overwrite: bool = False,
+    model_uri: str | None = None,
+    precision: Precision | None = None,
 ) -> SavedModelManifest:
     """Exports a model folder's best checkpoint.
 
@@ -40,6 +46,7 @@ def export(
         dataset: its dataset folder; must have the model's vocabulary. Its examples become the recorded request.
         overwrite: replaces what `output` holds.
         model_uri: where others find the model folder, as the manifest's `trained_model` says it; default `model`.
+        precision: what the SavedModel computes in; default as it was trained.
 
     Returns:
         The manifest, as written to signature.json.
@@ -55,7 +62,7 @@ def export(
     from bigbird.serving.trained import load_trained
 
     check_output(output, [model, *([dataset] if dataset else [])])
-    trained = load_trained(model)
+    trained = load_trained(model, precision)
     manifest, family = trained.manifest, trained.family
     given = None if dataset is None else DatasetManifest.read(dataset)
     if given is not None:
@@ -84,6 +91,7 @@ def export(
             max_length=trained.max_length,
             vocabulary=trained.dataset.vocabulary,
             dataset=trained.dataset,
+            precision=trained.precision,
             trained_model=model_uri or model,
             signatures={name: _describe(function, family.signature_meanings()) for name, function in concrete.items()},
             example=EXAMPLE.format(arguments=", ".join(f'{name}=tf.constant(["..."])' for name in fields)),

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from bigbird.manifests import SavedModelManifest
 from bigbird.serving.saved_model import Predictor, named_probabilities
+from bigbird.support.precision import slow_here
 from bigbird.support.scratch import delete_scratch_folders
 from bigbird.support.tensorflow_start import load_tensorflow
 from bigbird_components.serve.app import ServerState, build_app
@@ -129,6 +130,8 @@ class Worker(threading.Thread):
         load_tensorflow()  # with what a server needs of it, before the predictor loads all
         predictor = Predictor(self._folder)
         log("loaded the model", seconds=round(time.monotonic() - started, 1))
+        if slow := slow_here(self._manifest.precision):
+            log(f"{slow}; `bigbird export --precision float32` writes one for this machine", "WARNING")
         started = time.monotonic()
         asked = warm_up(predictor, self._folder)
         log("warmed up", examples=asked, seconds=round(time.monotonic() - started, 1))

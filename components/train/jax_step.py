@@ -14,12 +14,12 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
-from bigbird.checkpoints.native import precision
 from bigbird.config import DataConfig, Experiment, replace
 from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, WarmupDecay, freeze
 from bigbird.support.errors import InputError
+from bigbird.support.precision import policy
 from bigbird_components.train.jax_ahead import Ahead, in_background, is_known_at_other_lengths, resized
 from bigbird_components.train.jax_devices import build_mesh
 from bigbird_components.train.jax_update import (
@@ -67,7 +67,7 @@ class JaxSteps:
                 f"task.train_data.global_batch_size {batch_size} is not a multiple of the {self.replicas} devices"
             )
         with jax.default_device(self._mesh.local_devices[0]):  # attention's kernel is chosen for it
-            self._model = build_model(self._task, dtype=precision(experiment))
+            self._model = build_model(self._task, dtype=policy(experiment.runtime.mixed_precision_dtype))
         freeze(self._model, experiment.trainer)
         self._optimizer = AdamW(schedule, config, optimization.ema)
         self._optimizer.build(self._model.trainable_variables)

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bigbird.checkpoints.native import precision
 from bigbird.config import Experiment
 from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
 from bigbird.models import build_model, has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm, freeze
 from bigbird.support.errors import InputError
+from bigbird.support.precision import policy
 from bigbird_components.train.distribution import build_strategy
 from bigbird_components.train.steps import HOST_ONLY, Batch, Prediction
 
@@ -47,7 +47,7 @@ class TensorFlowSteps:
                 f"task.train_data.global_batch_size {self._batch_size} is not a multiple of the {self.replicas} replicas"
             )
         with self.strategy.scope():
-            self.model = build_model(self._task, dtype=precision(experiment))
+            self.model = build_model(self._task, dtype=policy(experiment.runtime.mixed_precision_dtype))
             freeze(self.model, experiment.trainer)
             self.optimizer = AdamW(schedule, config, optimization.ema)
             self.optimizer.build(self.model.trainable_variables)

@@ -23,6 +23,7 @@ from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.locks import locked
 from bigbird.support.new_folders import remove_left_over
+from bigbird.support.precision import slow_here
 from bigbird.support.progress import format_duration
 from bigbird.support.safe_paths import folder_here, inside, resolved
 from bigbird.text.files import STORED as VOCABULARY_FILES
@@ -277,6 +278,9 @@ class _Run:
         _say(
             f"training {trained} for {trainer.train_steps:,} steps of {size} on {devices}, padded to {lengths} tokens{resumed}"
         )
+        runtime = self.experiment.runtime
+        if runtime.backend == "tensorflow" and (slow := slow_here(runtime.mixed_precision_dtype)):
+            _log.warning(f"{slow}; --precision float32 trains it in that")
         if trainer.optimizer_config.ema.average_decay:
             _say(
                 f"validated, kept as best and exported are averages of the weights (decay {trainer.optimizer_config.ema.average_decay:g})"

@@ -61,12 +61,12 @@ def compile_step(experiment: Experiment, rows: int, length: int, devices: list[A
     import numpy as np
     from jax.sharding import Mesh, NamedSharding
 
-    from bigbird.checkpoints.native import precision
     from bigbird.optimization import AdamW, build_schedule, freeze
+    from bigbird.support.precision import policy
     from bigbird_components.train.jax_update import AXIS, SPREAD, WHOLE, TrainingState, build_update, state_variables
 
     config = experiment.trainer.optimizer_config
-    model = _model_on_a_tpu(experiment, precision(experiment))
+    model = _model_on_a_tpu(experiment, policy(experiment.runtime.mixed_precision_dtype))
     freeze(model, experiment.trainer)
     schedule = build_schedule(config, max(1, experiment.trainer.train_steps))
     optimizer = AdamW(schedule, config.optimizer.adamw, config.ema)

@@ -51,6 +51,11 @@ def test_options_win_over_the_recipe():
     assert resolve_experiment("sst2", RECIPE, init_checkpoint="w").task.init_checkpoint == "w"
 
 
+def test_the_precision_is_an_option():
+    assert resolved().runtime.mixed_precision_dtype == "float32"
+    assert resolved(precision="bfloat16").runtime.mixed_precision_dtype == "bfloat16"
+
+
 def test_a_shorter_length_cuts_the_recipes_buckets():
     assert resolved(max_length=512).task.buckets == [64, 256, 512]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bigbird
+from bigbird.serving import text_model
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.encoding import Layout, lay_out
 from bigbird.text.vocabulary import Vocabulary
@@ -51,6 +52,14 @@ def test_the_answers_are_the_commands(exported, classified, tmp_path, capsys):  
     for answer in answers:
         assert set(answer) == {"label", "logits", "probabilities"} and set(answer["probabilities"]) == {"0", "1"}
         assert max(answer["probabilities"], key=answer["probabilities"].get) == answer["label"]
+
+
+def test_a_model_whose_precision_is_slow_here_says_so_and_answers(classified, caplog, monkeypatch):  # noqa: F811
+    bigbird.load_model(classified / "saved_model")
+    assert not caplog.messages
+    monkeypatch.setattr(text_model, "slow_here", lambda precision: f"{precision} is slow")
+    assert bigbird.load_model(classified / "saved_model").predict(TEXTS[0])["label"] == "1"
+    assert "float32 is slow; `bigbird export --precision float32`" in caplog.text
 
 
 def test_one_text_has_one_answer_and_a_list_has_a_list(exported):

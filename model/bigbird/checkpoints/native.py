@@ -30,6 +30,7 @@ from bigbird.support import integrity
 from bigbird.support.artifacts import read_json, write_json
 from bigbird.support.errors import DamagedError, InputError
 from bigbird.support.new_folders import delete, put_in_place, remove_left_over
+from bigbird.support.precision import policy
 from bigbird.support.safe_paths import inside
 from bigbird.support.temporary_names import temporary_sibling
 
@@ -248,7 +249,10 @@ def weights_folder(folder: str | os.PathLike[str], manifest: ModelManifest, whic
 
 
 def load_model(
-    model_dir: str | os.PathLike[str], which: Literal["best", "last"] = "best", *, dtype: str | None = None
+    model_dir: str | os.PathLike[str],
+    which: Literal["best", "last"] = "best",
+    *,
+    dtype: str | None = None,
 ) -> tuple[keras.Model, ModelManifest, Experiment]:
     """Rebuilds a trained model; where it was trained with the kernel for TPUs, with `attention.implementation: auto`.
 
@@ -271,14 +275,11 @@ def load_model(
     task = experiment.task
     if task.encoder.attention.implementation == "pallas":
         task = replace(task, model={"encoder": {"bigbird": {"attention": {"implementation": "auto"}}}})
-    model = build_model(task, num_classes=manifest.num_classes, dtype=dtype or precision(experiment))
+    model = build_model(
+        task, num_classes=manifest.num_classes, dtype=dtype or policy(experiment.runtime.mixed_precision_dtype)
+    )
     restore_checkpoint(weights_folder(model_dir, manifest, which), model)
     return model, manifest, experiment
-
-
-def precision(experiment: Experiment) -> str:
-    """The Keras dtype policy of `runtime.mixed_precision_dtype`."""
-    return "mixed_bfloat16" if experiment.runtime.mixed_precision_dtype == "bfloat16" else "float32"
 
 
 # --------------------------------------------------------------------------------------- names and arrays

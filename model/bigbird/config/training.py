@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from bigbird.config.section import Amount, Count, Fraction, Integer, Number, Pattern, Positive, Section
+from bigbird.support.precision import Precision
 
 
 class PolynomialDecay(Section):
@@ -147,9 +148,7 @@ class RuntimeConfig(Section):
     num_gpus: Count | None = Field(None, description="of each machine; default: all that it has")
     worker_hosts: str = Field("", description="host:port of every worker, comma-separated, the same on each")
     task_index: Integer = Field(-1, description="this worker's place in worker_hosts")
-    mixed_precision_dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of activations; weights are float32"
-    )
+    mixed_precision_dtype: Precision = Field("float32", description="of activations; weights are float32")
     enable_xla: bool = Field(False, description="compiles the training step; a TPU and JAX always do")
     seed: Integer = Field(
         0, ge=0, le=2**31 - 1, description="of the first weights, the order of the examples and dropout"

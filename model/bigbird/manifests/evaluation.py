@@ -72,6 +72,9 @@ class EvaluationManifest(Manifest):
     confusion: dict[str, Any] | None = Field(None, description="labels, and counts as [right][answered].")
     checkpoint: StrictInt = Field(0, description="Step of the checkpoint.")
     which: str = Field("best", description="Which checkpoint: best or last.")
+    precision: str | None = Field(
+        None, description="What the model computed in, float32 or bfloat16; None in earlier versions."
+    )
     answering_seconds: Figure = Field(0.0, description="To load the model and to answer.")
     at_lengths: dict[str, LengthFacts] = Field(
         default_factory=dict, description="Tokens that may be read -> the model there; as --at-lengths asked."

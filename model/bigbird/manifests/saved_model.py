@@ -40,6 +40,9 @@ class SavedModelManifest(Manifest):
     dataset: DatasetManifest | None = Field(
         None, description="The manifest of the dataset that the model was trained on; None in earlier versions."
     )
+    precision: str | None = Field(
+        None, description="What it computes in, float32 or bfloat16; None in earlier versions."
+    )
     trained_model: str | None = Field(None, description="Where the model folder lies.")
     signatures: dict[str, SignatureFacts] = Field(default_factory=dict, description="Functions by name.")
     example: str = Field("", description="Python that asks the model.")

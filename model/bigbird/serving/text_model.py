@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 from bigbird.serving.saved_model import Predictor, find_saved_model, named_probabilities, open_saved_model
 from bigbird.support.artifacts import MANIFESTS
 from bigbird.support.errors import InputError
+from bigbird.support.precision import slow_here
 from bigbird.support.safe_paths import folder_here
 from bigbird.support.tensorflow_start import load_tensorflow
+
+_log = logging.getLogger(__name__)
 
 BATCH = 16  # examples that the model reads at once
 CHARACTERS_AT_ONCE = 1 << 18
@@ -129,11 +133,14 @@ def load_model(folder: str | os.PathLike[str]) -> TextModel:
         load_tensorflow(None)
         from bigbird.serving.trained import TrainedPredictor
 
-        predictor = TrainedPredictor(place)
-        return TextModel(predictor, predictor.trained.task, predictor.trained.manifest.labels)
+        trained = TrainedPredictor(place)
+        return TextModel(trained, trained.trained.task, trained.trained.manifest.labels)
     place = find_saved_model(place)
     manifest = open_saved_model(place)
-    return TextModel(Predictor(place), manifest.task, manifest.labels)
+    predictor = Predictor(place)
+    if slow := slow_here(manifest.precision):
+        _log.warning(f"{place}: {slow}; `bigbird export --precision float32` writes one for this machine")
+    return TextModel(predictor, manifest.task, manifest.labels)
 
 
 def predict(folder: str | os.PathLike[str], texts: Any, *, batch_size: int = BATCH) -> Any:

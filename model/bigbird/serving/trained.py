@@ -14,6 +14,7 @@ from bigbird.layers.own_gradient import without_gradients
 from bigbird.manifests import DatasetManifest, ModelManifest
 from bigbird.serving.saved_model import Predictor
 from bigbird.support.errors import InputError
+from bigbird.support.precision import Precision, policy
 from bigbird.tasks.family import AnsweringFamily
 from bigbird.tasks.registry import answering_family, family_of_type
 from bigbird.text.vocabulary import Vocabulary
@@ -24,6 +25,7 @@ class Trained:
     """A trained model with what it needs to answer raw text.
 
     Attributes:
+        precision: what it computes in.
         model: with its best weights.
         manifest: the model folder's.
         task: the task's name.
@@ -33,6 +35,7 @@ class Trained:
         family: its task family.
     """
 
+    precision: Precision
     model: keras.Model
     manifest: ModelManifest
     task: str
@@ -53,8 +56,12 @@ class Trained:
         return self.family.serving_module(self.model, manifest, self.experiment.task, self.vocabulary)
 
 
-def load_trained(folder: str) -> Trained:
+def load_trained(folder: str, precision: Precision | None = None) -> Trained:
     """Loads the best checkpoint of a model folder that training wrote.
+
+    Args:
+        folder: the model folder.
+        precision: what it is to compute in; None as it was trained.
 
     Raises:
         InputError: the folder is not whole, its model answers nothing, or it was trained without a dataset folder.
@@ -64,7 +71,7 @@ def load_trained(folder: str) -> Trained:
         raise InputError(
             f"{folder}: is a pre-trained model; fine-tune a task from it (task.init_checkpoint), then export that"
         )
-    model, manifest, experiment = load_model(folder)
+    model, manifest, experiment = load_model(folder, dtype=precision and policy(precision))
     manifest.check_files(folder)
     dataset = manifest.dataset
     if dataset is None or manifest.task is None:
@@ -74,7 +81,16 @@ def load_trained(folder: str) -> Trained:
     vocabulary = Vocabulary(
         (Path(folder) / dataset.vocabulary.file).read_bytes(), lower_case=dataset.vocabulary.lower_case
     )
-    return Trained(model, manifest, manifest.task, dataset, experiment, vocabulary, answering_family(manifest.task))
+    return Trained(
+        precision or experiment.runtime.mixed_precision_dtype,
+        model,
+        manifest,
+        manifest.task,
+        dataset,
+        experiment,
+        vocabulary,
+        answering_family(manifest.task),
+    )
 
 
 class TrainedPredictor(Predictor):

@@ -1,6 +1,7 @@
 """The evaluate stage from folders to folder, with models of random weights."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -206,6 +207,23 @@ def test_the_command_prints_the_metric_beside_the_baseline(tmp_path, glue_datase
     assert again.exit_code == 2
     assert again.stderr.startswith("error: ") and "--overwrite" in again.stderr
     assert CliRunner().invoke(main, [*arguments, "--overwrite"]).exit_code == 0
+
+
+def test_a_model_is_evaluated_in_the_precision_that_is_asked_for(tmp_path, glue_dataset, untrained_model):
+    untrained_model(tmp_path / "model", glue_dataset(tmp_path / "dataset", "cola", {"validation": 6}))
+    found = {}
+    for asked, expected in ((None, "float32"), ("float32", "float32"), ("bfloat16", "bfloat16")):
+        given = [str(tmp_path / name) for name in ("model", "dataset", f"in_{asked}")]
+        manifest = evaluate(*given, precision=asked)
+        assert manifest["precision"] == expected
+        page = (tmp_path / f"in_{asked}/report.html").read_text(encoding="utf-8")
+        assert f"<td>computed in</td><td>{expected}</td>" in re.sub(r"<td [^>]*>", "<td>", page)
+        rows = _rows(tmp_path / f"in_{asked}/predictions.tsv")
+        name = next(name for name in rows[0] if name.startswith("p("))
+        found[asked] = np.array([float(row[name]) for row in rows])
+    assert np.array_equal(found[None], found["float32"])
+    difference = np.abs(found["float32"] - found["bfloat16"]).max()
+    assert 1e-5 < difference < 0.05  # 8 bits of significand
 
 
 def test_help_shows_an_example():

@@ -203,6 +203,22 @@ def test_the_recorded_request_is_the_datasets_and_its_answers_are_checked(classi
         checker.check(copy)
 
 
+def test_a_model_is_exported_in_the_precision_that_is_asked_for(classified, tmp_path):
+    assert read_json(classified / "saved_model" / "signature.json", "manifest")["precision"] == "float32"
+    manifest = export(
+        str(classified / "model"), str(tmp_path / "out"), str(classified / "dataset"), precision="bfloat16"
+    )
+    assert manifest.precision == "bfloat16"
+    before, now = (
+        read_json(folder / "response.json", "response") for folder in (classified / "saved_model", tmp_path / "out")
+    )
+    assert now["label"] == before["label"]
+    difference = np.abs(np.array(now["logits"]) - np.array(before["logits"])).max()
+    assert 1e-5 < difference < 0.1
+    with Checker() as checker:  # answers what it was recorded to, in a process of its own
+        checker.check(tmp_path / "out")
+
+
 def test_a_check_that_is_not_asked_for_ends_with_its_block():
     with Checker() as checker:
         process = checker._process
