@@ -35,6 +35,7 @@ DATA = "BIGBIRD_DATA"
 SCRIPTS = (
     "preprocessing",
     "input_pipeline",
+    "forward_pass",
     "training_step",
     "tpu_compile",
     "tpu_profiles",

@@ -11,33 +11,22 @@ counts too.
 
 from __future__ import annotations
 
-import json
-import statistics
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import click
 import script
+from turns import Implementation, Worker, in_turns, show
 
-from bigbird.support.progress import Progress
-
-HERE = Path(__file__).parent
-PEERS = HERE.parent / "build" / "peers"
-
-# Name -> its script in peers/, its environment (None: this one), its mode.
-IMPLEMENTATIONS: dict[str, tuple[str, str | None, str]] = {
-    "ours": ("ours", None, "graph"),
-    "ours, XLA": ("ours", None, "xla"),
-    "dense layers": ("ours", None, "dense"),
-    "dense layers, XLA": ("ours", None, "dense_xla"),
-    "ours, checkpointing": ("ours", None, "checkpointing"),
-    "Model Garden": ("model_garden", "model_garden", "graph"),
-    "Model Garden, XLA": ("model_garden", "model_garden", "xla"),
-    "Hugging Face": ("hugging_face", "hugging_face", "eager"),
+IMPLEMENTATIONS = {
+    "ours": Implementation("ours", None, "graph"),
+    "ours, XLA": Implementation("ours", None, "xla"),
+    "ours, bfloat16": Implementation("ours", None, "bfloat16"),
+    "dense layers": Implementation("ours", None, "dense"),
+    "dense layers, XLA": Implementation("ours", None, "dense_xla"),
+    "ours, checkpointing": Implementation("ours", None, "checkpointing"),
+    "Model Garden": Implementation("model_garden", "model_garden", "graph"),
+    "Model Garden, XLA": Implementation("model_garden", "model_garden", "xla"),
+    "Hugging Face": Implementation("hugging_face", "hugging_face", "eager"),
 }
 OURS, DENSE, GARDEN = (
     tuple(name for name in IMPLEMENTATIONS if name in (kind, f"{kind}, XLA"))
@@ -45,89 +34,9 @@ OURS, DENSE, GARDEN = (
 )
 
 
-class Worker:
-    """An implementation that waits for its turn.
-
-    Attributes:
-        before: bytes of its process before it built its model.
-        answers: of its steps so far, see peers/worker.py.
-    """
-
-    def __init__(self, process: subprocess.Popen[str], name: str):
-        self._process, self._name = process, name
-        self.before: int = self._read()["before"]
-        self.answers: list[dict[str, float]] = []
-
-    def step(self) -> None:
-        """Has it take one step."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        self.answers.append(self._read())
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise click.ClickException(f"{self._name} ended with code {self._process.wait()}; what it said is above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    @property
-    def seconds(self) -> float:
-        """The median of its steps."""
-        return statistics.median(answer["seconds"] for answer in self.answers)
-
-    @property
-    def peak(self) -> float:
-        """Bytes that its steps needed at most, with weights and gradients."""
-        return self.answers[-1]["peak"] - self.before
-
-    def __str__(self) -> str:
-        times = [answer["seconds"] for answer in self.answers]
-        return f"{self.seconds:.2f} s ({min(times):.2f} to {max(times):.2f})"
-
-
-@contextmanager
-def started(name: str, layers: int, length: int) -> Iterator[Worker]:
-    """The worker of an implementation, warmed up; stopped at the end."""
-    script, environment, mode = IMPLEMENTATIONS[name]
-    python = sys.executable if environment is None else str(PEERS / environment / "bin" / "python")
-    if environment is not None and not (PEERS / environment / ".installed").exists():
-        raise click.ClickException(
-            f"{name}: build/peers/{environment} is not there or not whole; run benchmarks/peers.sh"
-        )
-    command = [python, str(HERE / "peers" / f"{script}.py"), "--mode", mode]
-    with subprocess.Popen(
-        [*command, "--layers", str(layers), "--length", str(length)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield Worker(process, name)
-        finally:
-            process.terminate()
-
-
-def in_turns(names: Sequence[str], rounds: int, layers: int, *lengths: int) -> dict[tuple[str, int], Worker]:
-    """Steps of all implementations at all lengths in turns; keyed by both."""
-    kinds = [(name, length) for length in lengths for name in names]
-    progress = Progress(f"{layers} layers", rounds * len(kinds) + len(kinds))
-    with ExitStack() as stack:
-        workers = {}
-        for done, (name, length) in enumerate(kinds):
-            progress.update(done, f"starting {name}, {length:,} tokens", force=True)
-            workers[name, length] = stack.enter_context(started(name, layers, length))
-        for number in range(rounds):
-            for place, (kind, worker) in enumerate(workers.items()):
-                progress.update(len(kinds) * (number + 1) + place, kind[0])
-                worker.step()
-    progress.finish()
-    return workers
-
-
-def show(what: str, value: float, unit: str, bar: str | None, detail: str) -> None:
-    """One row of results, on stdout."""
-    print(json.dumps({"what": what, "value": round(value, 3), "unit": unit, "bar": bar, "detail": detail}), flush=True)
+def of(*names: str) -> dict[str, Implementation]:
+    """Some of them."""
+    return {name: IMPLEMENTATIONS[name] for name in names}
 
 
 def faster(workers: Mapping[tuple[str, int], Worker], names: Sequence[str], length: int) -> tuple[str, Worker]:
@@ -138,7 +47,7 @@ def faster(workers: Mapping[tuple[str, int], Worker], names: Sequence[str], leng
 
 def speed(rounds: int, length: int) -> tuple[str, str]:
     """Two layers against everyone else's; names of our and the Model Garden's faster mode."""
-    everyone = in_turns([name for name in IMPLEMENTATIONS if name != "ours, checkpointing"], rounds, 2, length)
+    everyone = in_turns(of(*(name for name in IMPLEMENTATIONS if name != "ours, checkpointing")), rounds, 2, length)
     name, ours = faster(everyone, OURS, length)
     modes = "; ".join(f"{other} {everyone[other, length]}" for other in (*OURS, *DENSE, *GARDEN, "Hugging Face"))
     for who, names, bar in (
@@ -155,12 +64,20 @@ def speed(rounds: int, length: int) -> tuple[str, str]:
             bar,
             f"{detail} ({modes})" if names is GARDEN else detail,
         )
+    half = everyone["ours, bfloat16", length]
+    show(
+        f"training step, 2 base layers, {length:,} tokens: bfloat16 against float32",
+        ours.seconds / half.seconds,
+        "x",
+        ">= 1.5",
+        f"{name} {ours}, bfloat16 {half}; a processor without instructions for bfloat16 is slower in it",
+    )
     return name, faster(everyone, GARDEN, length)[0]
 
 
 def memory(length: int, ours: str, garden: str) -> None:
     """Four layers against the Model Garden's, each in the mode that was faster with two."""
-    peaks = {name: in_turns([name], 1, 4, length)[name, length].peak for name in (*OURS, *GARDEN)}
+    peaks = {name: in_turns(of(name), 1, 4, length)[name, length].peak for name in (*OURS, *GARDEN)}
     each = ", ".join(f"{name} {peak / 1e9:.2f} GB" for name, peak in peaks.items())
     show(
         f"training step, 4 base layers, {length:,} tokens: peak memory against the Model Garden's",
@@ -173,7 +90,7 @@ def memory(length: int, ours: str, garden: str) -> None:
 
 def growth(rounds: int, length: int) -> None:
     """Four times the length."""
-    workers = in_turns(["ours"], rounds, 2, length, 4 * length)
+    workers = in_turns(of("ours"), rounds, 2, length, 4 * length)
     short, long = workers["ours", length], workers["ours", 4 * length]
     show(
         f"training step, 2 base layers: time at {4 * length:,} tokens over {length:,}",
@@ -186,7 +103,7 @@ def growth(rounds: int, length: int) -> None:
 
 def whole_model(length: int) -> None:
     """All twelve layers of the base model at a long input, checkpointed."""
-    worker = in_turns(["ours, checkpointing"], 1, 12, length)["ours, checkpointing", length]
+    worker = in_turns(of("ours, checkpointing"), 1, 12, length)["ours, checkpointing", length]
     answer = worker.answers[-1]
     show(
         f"training step, 12 base layers, {length:,} tokens, gradient checkpointing: whole process",

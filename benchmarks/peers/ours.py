@@ -1,4 +1,4 @@
-"""This project's encoder, forward and backward. `dense` leaves attention out: q + k + v instead of it."""
+"""This project's encoder, forward and backward, or `forward_...` alone. `dense` leaves attention out: q + k + v instead of it."""
 
 import os
 
@@ -9,13 +9,18 @@ import tensorflow as tf
 import worker
 
 from bigbird.config import BigBirdEncoderConfig
+from bigbird.layers.own_gradient import without_gradients
 from bigbird.models import encoder as bigbird_encoder
 
-given = worker.options("graph", "xla", "dense", "dense_xla", "checkpointing")
+given = worker.options(
+    "graph", "xla", "dense", "dense_xla", "checkpointing", "bfloat16", "forward_float32", "forward_bfloat16"
+)
 
 
 def build():
     keras.utils.set_random_seed(0)
+    if given.mode.endswith("bfloat16"):
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
     if given.mode.startswith("dense"):
         bigbird_encoder.sparse_attention = lambda *_: lambda query, key, value, *_, **__: query + key + value
     config = BigBirdEncoderConfig(
@@ -31,12 +36,16 @@ def build():
     inputs = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
     weight = tf.random.stateless_normal((1, given.length, worker.HIDDEN), (3, 4))
     encoder(inputs)
+    if given.mode.startswith("forward"):
+        with without_gradients():
+            forward = tf.function(lambda: encoder(inputs)["sequence_output"]).get_concrete_function()
+        return lambda: float(forward()[0, 0, 0])
     variables = [variable.value for variable in encoder.trainable_variables]
 
     @tf.function(jit_compile=given.mode.endswith("xla") or None)
     def step(seed):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(encoder(inputs, seed=seed)["sequence_output"] * weight)
+            loss = tf.reduce_mean(tf.cast(encoder(inputs, seed=seed)["sequence_output"], tf.float32) * weight)
         return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
 
     seed = tf.constant([5, 6])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from bigbird.checkpoints.native import load_model, read_state, weights_folder
 from bigbird.config import Task, replace
+from bigbird.layers.own_gradient import without_gradients
 from bigbird.layers.types import Tensor
 from bigbird.manifests import DatasetManifest, EvaluationManifest, ModelManifest
 from bigbird.scoring import Scorer
@@ -198,7 +199,11 @@ def compiled(model: Any) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     """The model as a compiled function of a batch's inputs, without dropout: int32[B, L] -> float32[B, ...], by name."""
     import tensorflow as tf
 
-    return tf.function(lambda inputs: model(inputs, training=False), autograph=False)
+    def answer(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        with without_gradients():  # as the exported model is made
+            return model(inputs, training=False)
+
+    return tf.function(answer, autograph=False)
 
 
 def run_model(

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.layers.dropout import dropout, fold_seed
+from bigbird.layers.own_gradient import without_gradients
 from bigbird.models.encoder import BigBirdEncoder, initializer
 
 SIZES = {
@@ -85,6 +86,24 @@ def test_attention_is_full_up_to_the_threshold_and_sparse_beyond():
         moved = np.abs(second - first).max(axis=-1)[0]
         assert (moved[16 * 5 : 16 * 6] > 1e-6).all() == seen  # block 5
         assert (moved[:16] > 1e-6).all() and (moved[16 * 11 : 16 * 14] > 1e-6).all()  # global rows, its window
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_erf", "relu"])
+@pytest.mark.parametrize("length", [FULL, SPARSE])
+def test_a_graph_that_answers_gives_the_same_values_with_fewer_operations(activation, length):
+    encoder, inputs = _encoder(hidden_activation=activation), _tensors(_inputs(length))
+
+    def graph():
+        run = tf.function(lambda inputs: encoder(inputs)["sequence_output"], autograph=False)
+        return run.get_concrete_function(inputs)
+
+    usual = graph()
+    with without_gradients():
+        answering = graph()
+    np.testing.assert_allclose(answering(inputs), usual(inputs), rtol=0, atol=2e-6)
+    types = {op.type for op in answering.graph.get_operations()}
+    assert not types & {"Sigmoid", "IdentityN"}
+    assert activation == "relu" or "BiasAdd" in types  # which TensorFlow computes with the product and the activation
 
 
 def test_dropout_is_a_function_of_the_seed_alone():

@@ -69,7 +69,7 @@ def trained(request, vocabulary):
     classes = {"token_labels": 3, "squad": None, "triviaqa": None}.get(kind, 2)
     experiment = load_experiment(f"bigbird/{kind}", overrides=[tree])
     family = family_of_task(request.param)
-    return Trained(Model(classes), model_manifest, request.param, dataset, experiment, vocabulary, family)
+    return Trained("float32", Model(classes), model_manifest, request.param, dataset, experiment, vocabulary, family)
 
 
 def test_texts_are_cut_to_what_the_model_was_trained_on(trained):

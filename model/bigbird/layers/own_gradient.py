@@ -28,6 +28,11 @@ def own_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def gradients_needed() -> bool:
+    """False inside `without_gradients`."""
+    return _needed.get()
+
+
 @contextmanager
 def without_gradients() -> Iterator[None]:
     """A graph that is made in this block has no gradient of `own_gradient`'s: one that answers. TensorFlow can still derive one.

