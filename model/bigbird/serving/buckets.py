@@ -28,6 +28,23 @@ def check_fits(length: int, buckets: Sequence[int]) -> None:
         raise ValueError(f"texts are cut to {length} tokens; expected at most {buckets[-1]}, the longest bucket")
 
 
+def traced_once(step: Callable[[Tensors], Tensors]) -> Callable[[Tensors], Tensors]:
+    """A function that is in the graph once for each length, however many signatures call it.
+
+    Args:
+        step: dense features [R, L], L static -> outputs, a row each.
+
+    Returns:
+        The same; a plain function, as TensorFlow saves one of its own that a module keeps beside the signatures.
+    """
+    traced = tf.function(step, autograph=False)
+
+    def run(features: Tensors) -> Tensors:
+        return dict(traced(dict(sorted(features.items()))))
+
+    return run
+
+
 def run_by_bucket(
     rows: dict[str, tf.RaggedTensor],
     buckets: Sequence[int],

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
+from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket, traced_once
 from bigbird.serving.signatures import signature
 from bigbird.serving.tokenizer import GraphTokenizer, first_pieces, repair
 from bigbird.tasks.classification.config import WindowPooling
@@ -68,7 +68,7 @@ class Classifier(tf.Module):
     ):
         super().__init__(name="classifier")
         self._weights = [variable.value for variable in model.weights]  # what the SavedModel keeps
-        self._model = lambda features: {"logits": model(features, training=False)["logits"]}
+        self._model = traced_once(lambda features: {"logits": model(features, training=False)["logits"]})
         self._tokenizer = GraphTokenizer(vocabulary)
         check_fits(layout.max_length, buckets)
         self._buckets, self._layout, self._window_pooling = tuple(buckets), layout, window_pooling

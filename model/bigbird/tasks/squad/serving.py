@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
+from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket, traced_once
 from bigbird.serving.signatures import signature
 from bigbird.serving.spans import NO_SPAN, BestSpans, best_per_example, best_spans
 from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, character_span, covers_text, first_pieces, repair
@@ -64,7 +64,7 @@ class Reader(tf.Module):
     ):
         super().__init__(name="reader")
         self._weights = [variable.value for variable in model.weights]  # what the SavedModel keeps
-        self._model = lambda features: model(features, training=False)
+        self._model = traced_once(lambda features: model(features, training=False))
         self._tokenizer = GraphTokenizer(vocabulary)
         check_fits(windows.max_length, buckets)
         self._buckets, self._options = tuple(buckets), windows

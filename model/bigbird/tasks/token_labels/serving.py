@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket
+from bigbird.serving.buckets import Tensors, check_fits, ragged_rows, run_by_bucket, traced_once
 from bigbird.serving.signatures import signature
 from bigbird.serving.tokenizer import GraphTokenizer, RaggedPieces, repair
 from bigbird.serving.windows import max_context
@@ -68,7 +68,7 @@ class SpanLabeler(tf.Module):
     ):
         super().__init__(name="span_labeler")
         self._weights = [variable.value for variable in model.weights]  # what the SavedModel keeps
-        self._model = lambda features: {"logits": model(features, training=False)["logits"]}
+        self._model = traced_once(lambda features: {"logits": model(features, training=False)["logits"]})
         self._tokenizer = GraphTokenizer(vocabulary)
         self._classes = tf.constant(character_classes())
         check_fits(layout.max_length, buckets)
