@@ -41,12 +41,15 @@ class Worker:
 
     Attributes:
         before: bytes of its process before it built its model.
+        library: what it computes with, where it says so.
         answers: of its steps so far, see peers/worker.py.
     """
 
     def __init__(self, process: subprocess.Popen[str], name: str):
         self._process, self._name = process, name
-        self.before: int = self._read()["before"]
+        begun = self._read()
+        self.before: int = begun["before"]
+        self.library: str = begun["library"]
         self.answers: list[dict[str, float]] = []
 
     def step(self) -> None:

@@ -248,7 +248,7 @@ def doctor(**options: Any) -> None:
     bigbird preflight --task sst2 --recipe glue_sst2 --machine tpu-v5e-1 --batch-size 64 --no-search
     bigbird preflight --task squad_v1 --recipe my_recipe.yaml --epochs 3 --dataset runs/NAME/preprocess/dataset --json
     bigbird preflight --task squad_v1 --machine tpu-v6e-8 --batch-size 64
-    bigbird preflight --task squad_v1 --max-length 4096 --override runtime.mixed_precision_dtype=bfloat16
+    bigbird preflight --task squad_v1 --max-length 4096 --precision bfloat16
     """,
 )
 @click.option(

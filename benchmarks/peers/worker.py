@@ -31,13 +31,15 @@ def memory(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
-def serve(build: Callable[[], Callable[[], float]]) -> None:
+def serve(build: Callable[[], Callable[[], float]], library: str = "") -> None:
     """Builds the step, runs it twice to warm up, then once for each line of standard input.
 
     Args:
         build: makes the step, a function that returns when all gradients are computed, giving a number made of them.
 
-    Prints first {"before"}: bytes before `build`; then for each step {"seconds", "peak"}.
+        library: what it computes with, and its version.
+
+    Prints first {"before", "library"}: bytes before `build`; then for each step {"seconds", "peak"}.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
@@ -45,7 +47,7 @@ def serve(build: Callable[[], Callable[[], float]]) -> None:
     step = build()
     for _ in range(2):
         step()
-    print(json.dumps({"before": before}), file=answers, flush=True)
+    print(json.dumps({"before": before, "library": library}), file=answers, flush=True)
     for _ in sys.stdin:
         clock = time.perf_counter()
         step()
