@@ -6,7 +6,7 @@
 Layers of base size, without dropout, in float32 and in bfloat16. PyTorch runs transformers' BERT with its scaled dot-product
 attention, compiled; in the same model FlexAttention, compiled, stands in for it, with the blocks of 64 that BigBird attends to:
 the first and the last, three of a window and three random ones. FlexAttention has no backward pass on CPUs (PyTorch 2.13 refuses
-it), so that its training step is measured on none.
+it), so its training step is not measured. Rows name the version that was measured.
 """
 
 from __future__ import annotations

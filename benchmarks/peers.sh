@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the environments of the published implementations that benchmarks/training_step.py runs beside ours:
+# Makes the environments of the published implementations that benchmarks/training_step.py and forward_pass.py run beside ours:
 #     benchmarks/peers.sh
 # PYTHON is the interpreter to make them with. They need about 8 GB in build/peers; one that is there already stays.
 set -euo pipefail

@@ -80,7 +80,7 @@ def evaluate(
         loaded, _, experiment = load_model(model, checkpoint, dtype=precision and policy(precision))
         precision = precision or experiment.runtime.mixed_precision_dtype
         if slow := slow_here(precision):
-            _log.warning(f"{slow}; --precision float32 evaluates it in that")
+            _log.warning(f"{slow}; `bigbird evaluate --precision float32` computes in float32 instead")
         task = experiment.task
         if at_lengths:
             check_can_be_cut(family, task)

@@ -48,4 +48,6 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit("takes no arguments; expected a JSON text with the folder on its standard input")
     sys.exit(main(Path(json.load(sys.stdin))))

@@ -28,7 +28,11 @@ from bigbird_components.predict.whole_files import new_file, write_json
 
 ROWS_AT_ONCE = 64
 
-_AT_ONCE = 2  # batches that the model answers at once: a small model's leave a core idle while Python hands them over
+_AT_ONCE = (
+    2  # batches that the model answers at once: those of a small one leave a core idle while Python hands them over
+)
+_OVERLAPPING = CHARACTERS_AT_ONCE // 4
+"""Characters that such batches may hold together: about as many tokens as a call of the model computes at once."""
 _AHEAD = _AT_ONCE + 1  # batches that wait for the model or are answered, while another one's answers are written
 
 ID = "id"
@@ -83,8 +87,8 @@ def outcome_name(number: int) -> str:
 def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[int], None] = lambda _: None) -> None:
     """Answers shards' rows and writes two files for each, the outcome last.
 
-    While the model answers batches, in threads, rows are read and answers are written in this one. Batches that are answered at
-    once hold no more text than one may: long documents are answered a batch after the other, and take no more memory.
+    While the model answers batches, in threads, the calling thread reads rows and writes answers. Two batches are answered at once
+    where their texts are short; others one after the other, so that they take no more memory.
 
     Args:
         files: of the job.
@@ -101,11 +105,16 @@ def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[i
     held = 0  # characters of those
     ended = time.monotonic()
 
-    def take() -> None:
-        nonlocal ended, held
+    def oldest() -> tuple[_ShardRows, list[int], list[dict[str, Any]]]:
+        nonlocal held
         rows, batch, answers = running.popleft()
-        rows.add(batch, answers.result(), asked)
+        found = answers.result()
         held -= rows.characters(batch)
+        return rows, batch, found
+
+    def keep(rows: _ShardRows, batch: list[int], answers: list[dict[str, Any]]) -> None:
+        nonlocal ended
+        rows.add(batch, answers, asked)
         told(len(batch))
         if rows.complete:
             rows.write(files, ended)
@@ -115,12 +124,15 @@ def answer_shards(files: JobFiles, shards: Sequence[RowRange], told: Callable[[i
         for shard in shards:
             rows = _ShardRows(files, shard)
             for batch in rows.batches():
+                fields, answered = rows.fields(batch), []
                 held += rows.characters(batch)
-                while running and (len(running) > _AHEAD or held > CHARACTERS_AT_ONCE):
-                    take()
-                running.append((rows, batch, pool.submit(asked.model.answer, rows.fields(batch))))
+                while running and (len(running) > _AHEAD or held > _OVERLAPPING):
+                    answered.append(oldest())
+                running.append((rows, batch, pool.submit(asked.model.answer, fields)))
+                for each in answered:  # while the model has work
+                    keep(*each)
         while running:
-            take()
+            keep(*oldest())
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -102,6 +102,11 @@ def read_challenger(saved_model: str, artifact_uri: str, evaluation: str, datase
             f"{evaluation}: is of the last checkpoint, but {saved_model} holds the best one by validation; evaluate that with "
             "`bigbird evaluate --checkpoint best`"
         )
+    if evaluated.precision and exported.precision and evaluated.precision != exported.precision:
+        raise InputError(
+            f"{evaluation}: is of the model in {evaluated.precision}, but {saved_model} computes in {exported.precision}; evaluate it with "
+            f"`bigbird evaluate --precision {exported.precision}`"
+        )
     primary = evaluated.primary
     if primary is None:
         raise InputError(

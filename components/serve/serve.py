@@ -133,6 +133,6 @@ class Worker(threading.Thread):
         if slow := slow_here(self._manifest.precision):
             log(f"{slow}; `bigbird export --precision float32` writes one for this machine", "WARNING")
         started = time.monotonic()
-        asked = warm_up(predictor, self._folder)
+        asked = warm_up(predictor, self._folder, self._manifest.precision)
         log("warmed up", examples=asked, seconds=round(time.monotonic() - started, 1))
         return predictor

@@ -8,6 +8,7 @@ import tensorflow as tf
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.layers.dropout import dropout, fold_seed
 from bigbird.layers.own_gradient import without_gradients
+from bigbird.models import encoder as encoder_module
 from bigbird.models.encoder import BigBirdEncoder, initializer
 
 SIZES = {
@@ -90,8 +91,12 @@ def test_attention_is_full_up_to_the_threshold_and_sparse_beyond():
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_erf", "relu"])
 @pytest.mark.parametrize("length", [FULL, SPARSE])
-def test_a_graph_that_answers_gives_the_same_values_with_fewer_operations(activation, length):
-    encoder, inputs = _encoder(hidden_activation=activation), _tensors(_inputs(length))
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("mixed_bfloat16", 0.04)])
+def test_a_graph_that_answers_gives_the_same_values_with_fewer_operations(
+    activation, length, dtype, tolerance, monkeypatch
+):
+    monkeypatch.setattr(encoder_module, "one_dnn_is_used", lambda: True)
+    encoder, inputs = _encoder(dtype, hidden_activation=activation), _tensors(_inputs(length))
 
     def graph():
         run = tf.function(lambda inputs: encoder(inputs)["sequence_output"], autograph=False)
@@ -100,10 +105,21 @@ def test_a_graph_that_answers_gives_the_same_values_with_fewer_operations(activa
     usual = graph()
     with without_gradients():
         answering = graph()
-    np.testing.assert_allclose(answering(inputs), usual(inputs), rtol=0, atol=2e-6)
+    found, expected = answering(inputs), usual(inputs)
+    assert found.dtype == expected.dtype == ("float32" if dtype == "float32" else "bfloat16")
+    np.testing.assert_allclose(tf.cast(found, "float32"), tf.cast(expected, "float32"), rtol=0, atol=tolerance)
     types = {op.type for op in answering.graph.get_operations()}
     assert not types & {"Sigmoid", "IdentityN"}
     assert activation == "relu" or "BiasAdd" in types  # which TensorFlow computes with the product and the activation
+
+
+def test_without_one_dnn_a_graph_that_answers_is_the_usual_one(monkeypatch):
+    monkeypatch.setattr(encoder_module, "one_dnn_is_used", lambda: False)
+    encoder, inputs = _encoder(), _tensors(_inputs(FULL))
+    with without_gradients():
+        run = tf.function(lambda inputs: encoder(inputs)["sequence_output"], autograph=False)
+        graph = run.get_concrete_function(inputs).graph
+    assert "Sigmoid" in {op.type for op in graph.get_operations()}
 
 
 def test_dropout_is_a_function_of_the_seed_alone():

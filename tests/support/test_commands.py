@@ -31,6 +31,14 @@ def test_errors_that_are_not_ours_are_one_message_and_a_code(capsys, error, code
     assert capsys.readouterr().err == shown
 
 
+def test_the_process_ends_without_a_last_garbage_collection():
+    code = "import atexit, gc; from bigbird.support.commands import run_command; "
+    code += "atexit.register(lambda: print(gc.get_freeze_count() > 1000)); run_command(lambda: None)"
+    environment = {**os.environ, "PYTHONPATH": MODEL}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout == "True\n"
+
+
 def test_success_returns_and_our_own_errors_keep_their_traceback():
     run_command(lambda: None)
     with pytest.raises(ZeroDivisionError):

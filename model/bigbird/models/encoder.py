@@ -25,6 +25,7 @@ from bigbird.layers.token_dense import TokenDense
 from bigbird.layers.types import Tensor
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import seed_generator, training_seed
+from bigbird.support.processors import one_dnn_is_used
 
 # In inference and in training.
 _ACTIVATIONS = {
@@ -32,8 +33,7 @@ _ACTIVATIONS = {
     "gelu_erf": (gelu_erf, gelu_erf_in_training),
     "relu": (ops.relu, ops.relu),
 }
-# Those that are computed in one with the product before them where no gradient is needed, and whether it is the tanh form.
-_IN_ONE = {"gelu": True, "gelu_erf": False}
+_TANH = {"gelu": True, "gelu_erf": False}  # whether a GELU is the tanh form
 
 
 def as_config(config: BigBirdEncoderConfig | Mapping[str, Any]) -> BigBirdEncoderConfig:
@@ -75,6 +75,11 @@ def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
 def activation(config: BigBirdEncoderConfig, training: bool = False) -> Callable[[Tensor], Tensor]:
     """The hidden activation, a function of a tensor."""
     return _ACTIVATIONS[config.hidden_activation][training]
+
+
+def _computes_in_one() -> bool:
+    """Whether a product, its bias and GELU are computed at once; see `TokenDense.with_gelu`."""
+    return keras.backend.backend() == "tensorflow" and one_dnn_is_used()
 
 
 @keras.saving.register_keras_serializable("bigbird")
@@ -197,12 +202,9 @@ class EncoderLayer(keras.layers.Layer):
         rate = self.config.dropout_rate
         seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
         x = add_and_norm(x, self.attention(x, mask, seeds[0]), self.attention_norm, rate, seeds[1])
-        if (
-            self.config.hidden_activation in _IN_ONE
-            and keras.backend.backend() == "tensorflow"
-            and not gradients_needed()
-        ):
-            hidden = self.intermediate.with_gelu(x, approximate=_IN_ONE[self.config.hidden_activation])
+        tanh = _TANH.get(self.config.hidden_activation)
+        if tanh is not None and not gradients_needed() and _computes_in_one():
+            hidden = self.intermediate.with_gelu(x, approximate=tanh)
         else:
             hidden = activation(self.config, training=seed is not None)(self.intermediate(x))
         return add_and_norm(x, self.output_dense(hidden), self.output_norm, rate, seeds[2])

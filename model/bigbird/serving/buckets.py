@@ -35,7 +35,7 @@ def traced_once(step: Callable[[Tensors], Tensors]) -> Callable[[Tensors], Tenso
         step: dense features [R, L], L static -> outputs, a row each.
 
     Returns:
-        The same; a plain function, as TensorFlow saves one of its own that a module keeps beside the signatures.
+        The same as a plain function: TensorFlow would also save a `tf.function` that a module holds, beside the signatures.
     """
     traced = tf.function(step, autograph=False)
 

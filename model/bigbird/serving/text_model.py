@@ -134,6 +134,8 @@ def load_model(folder: str | os.PathLike[str]) -> TextModel:
         from bigbird.serving.trained import TrainedPredictor
 
         trained = TrainedPredictor(place)
+        if slow := slow_here(trained.trained.precision):
+            _log.warning(f"{place}: {slow}")
         return TextModel(trained, trained.trained.task, trained.trained.manifest.labels)
     place = find_saved_model(place)
     manifest = open_saved_model(place)

@@ -124,7 +124,7 @@ def stoppable() -> Iterator[Stop]:
 
     SIGTERM raises `SystemExit(143)`, so that half-written folders go away; the first process of a container would not
     even end by it otherwise. A library may wrap these exceptions in its own: what came is in the `Stop`. Whoever
-    handles a signal already is left alone, and so are threads, which get none.
+    handles a signal already is left alone, and so are threads, which get none. At its end the process collects no garbage.
     """
     stop, before = Stop(), {}
     _end_quickly()
@@ -151,6 +151,6 @@ def stoppable() -> Iterator[Stop]:
 
 
 def _end_quickly() -> None:
-    """Lets the process end without a last search for what it need not hold: of TensorFlow's graphs that takes a second."""
+    """Lets the process end without a last garbage collection, which takes a second with TensorFlow's graphs."""
     atexit.unregister(gc.freeze)  # once, however often a test calls commands
     atexit.register(gc.freeze)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from bigbird.records import features
+from bigbird.support.artifacts import read_json
 from bigbird.support.errors import InputError
 from bigbird.tasks import metrics
 from bigbird_components.evaluate.__main__ import main
@@ -206,7 +207,8 @@ def test_the_command_prints_the_metric_beside_the_baseline(tmp_path, glue_datase
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 2
     assert again.stderr.startswith("error: ") and "--overwrite" in again.stderr
-    assert CliRunner().invoke(main, [*arguments, "--overwrite"]).exit_code == 0
+    assert CliRunner().invoke(main, [*arguments, "--overwrite", "--precision", "bfloat16"]).exit_code == 0
+    assert read_json(tmp_path / "out/metrics.json", "metrics")["precision"] == "bfloat16"
 
 
 def test_a_model_is_evaluated_in_the_precision_that_is_asked_for(tmp_path, glue_dataset, untrained_model):

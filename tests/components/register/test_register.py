@@ -110,6 +110,16 @@ def test_an_evaluation_of_the_last_checkpoint_is_none_of_the_best_that_is_export
     assert register(**arguments)["model_version"] == "1"
 
 
+def test_an_evaluation_in_another_precision_is_none_of_the_exported_model(registry, trained):
+    arguments = trained(0.5)
+    metrics, signature = f"{arguments['evaluation']}/metrics.json", f"{arguments['saved_model']}/signature.json"
+    write_json(metrics, read_json(metrics, "metrics") | {"precision": "bfloat16"})
+    write_json(signature, read_json(signature, "manifest") | {"precision": "float32"})
+    with pytest.raises(InputError, match=r"is of the model in bfloat16, .* `bigbird evaluate --precision float32`"):
+        register(**arguments)
+    assert registry.models == {}
+
+
 def test_an_upload_takes_its_time(registry, trained):
     registry.pending = 2
     assert register(**trained(0.5))["model_version"] == "1"

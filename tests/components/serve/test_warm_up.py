@@ -69,6 +69,22 @@ def test_another_answer_is_told_by_its_output(folder, name, value):
         warm_up(Predictor({**FOUND, name: value}), folder)
 
 
+def test_in_bfloat16_numbers_have_to_be_near_and_a_near_tie_may_be_decided_otherwise(folder):
+    near = {
+        "label": np.array([b"a", b"a"], object),
+        "probabilities": FOUND["probabilities"] + np.float32(0.04),
+        "start": np.array([3, 1], np.int32),
+    }
+    assert warm_up(Predictor(near), folder, "bfloat16") == 2
+    for wrong in (
+        FOUND["probabilities"] + 0.3,
+        FOUND["probabilities"] * np.float32("nan"),
+        near["probabilities"][:, :1],
+    ):
+        with pytest.raises(WrongAnswers, match="its probabilities"):
+            warm_up(Predictor({**near, "probabilities": wrong}), folder, "bfloat16")
+
+
 def test_other_inputs_or_outputs_are_told(folder):
     with pytest.raises(WrongAnswers, match="its outputs are"):
         warm_up(Predictor({"label": FOUND["label"]}), folder)
