@@ -31,8 +31,8 @@ ROWS_AT_ONCE = 64
 _AT_ONCE = (
     2  # batches that the model answers at once: those of a small one leave a core idle while Python hands them over
 )
-_OVERLAPPING = CHARACTERS_AT_ONCE // 4
-"""Characters that such batches may hold together: about as many tokens as a call of the model computes at once."""
+_OVERLAPPING = CHARACTERS_AT_ONCE // 2
+"""Characters that such batches may hold together. With longer texts a call has cores to spare for none, and takes most memory."""
 _AHEAD = _AT_ONCE + 1  # batches that wait for the model or are answered, while another one's answers are written
 
 ID = "id"

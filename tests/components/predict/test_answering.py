@@ -95,7 +95,7 @@ def test_small_batches_are_answered_two_at_once_and_written_in_the_order_of_the_
     assert [(answer["id"], answer["label"]) for answer in answers] == [(i, str(n)) for i, n in enumerate(lengths)]
 
 
-@pytest.mark.parametrize("length", [1_100, 3_000, 70_000, CHARACTERS_AT_ONCE, CHARACTERS_AT_ONCE + 1])
+@pytest.mark.parametrize("length", [2_100, 3_000, 70_000, CHARACTERS_AT_ONCE, CHARACTERS_AT_ONCE + 1])
 def test_batches_of_long_texts_are_answered_one_by_one(answered, length):
     model, answers = answered([length] * 300 if length < 10_000 else [length] * 8)
     assert model.most_calls == 1 and model.most <= max(length, CHARACTERS_AT_ONCE)
