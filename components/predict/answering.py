@@ -28,11 +28,9 @@ from bigbird_components.predict.whole_files import new_file, write_json
 
 ROWS_AT_ONCE = 64
 
-_AT_ONCE = (
-    2  # batches that the model answers at once: those of a small one leave a core idle while Python hands them over
-)
+_AT_ONCE = 2  # batches that the model answers at once: one of short texts leaves a core idle while Python hands it over
 _OVERLAPPING = CHARACTERS_AT_ONCE // 2
-"""Characters that such batches may hold together. With longer texts a call has cores to spare for none, and takes most memory."""
+"""Characters that such batches may hold together. A call with longer texts keeps all cores busy, and takes the most memory."""
 _AHEAD = _AT_ONCE + 1  # batches that wait for the model or are answered, while another one's answers are written
 
 ID = "id"

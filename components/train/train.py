@@ -279,8 +279,8 @@ class _Run:
             f"training {trained} for {trainer.train_steps:,} steps of {size} on {devices}, padded to {lengths} tokens{resumed}"
         )
         runtime = self.experiment.runtime
-        on_cpu = runtime.backend == "tensorflow" and runtime.distribution_strategy != "tpu"
-        if on_cpu and (slow := slow_here(runtime.mixed_precision_dtype)):
+        this_machine = runtime.backend == "tensorflow" and runtime.distribution_strategy != "tpu"
+        if this_machine and (slow := slow_here(runtime.mixed_precision_dtype)):
             _log.warning(f"{slow}; `bigbird run --precision float32` trains in float32 instead")
         if trainer.optimizer_config.ema.average_decay:
             _say(

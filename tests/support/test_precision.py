@@ -40,7 +40,7 @@ def test_a_system_that_does_not_tell_is_asked_for_nothing(tmp_path, monkeypatch)
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="NOT RUN: this system has no /proc/cpuinfo")
-def test_this_processors_answer_is_lscpus():
+def test_what_is_said_of_this_processor_is_what_its_flags_say():
     flags = subprocess.run(["grep", "-cwE", "avx512_bf16|amx_bf16", "/proc/cpuinfo"], capture_output=True, check=False)
     if processors.multiplies_bfloat16() is None:
         pytest.skip("NOT RUN: /proc/cpuinfo lists no flags, as on Arm")

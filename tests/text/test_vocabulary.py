@@ -160,7 +160,6 @@ def test_a_vocabulary_without_special_pieces_is_refused_by_name(tmp_path):
         bos_id=-1,
     )
     file = tmp_path / "plain.model"
-    file = tmp_path / "plain.model"
     file.write_bytes(writer.getvalue())
     with pytest.raises(
         InputError, match=r"plain\.model: of \d+ pieces none is <pad> or \[CLS\] or \[SEP\] or \[MASK\]"

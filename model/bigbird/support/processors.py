@@ -14,13 +14,13 @@ _ONE_DNN = frozenset({"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx
 def instructions() -> frozenset[str] | None:
     """The processor's instructions; None where they are not known: on other systems than Linux, and on Arm."""
     try:
-        lines = _FACTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        with _FACTS.open(encoding="utf-8", errors="replace") as lines:  # which the system makes as they are read
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name.strip() == "flags":  # of the first core
+                    return frozenset(value.split())
     except OSError:
-        return None
-    for line in lines:
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":  # of the first core
-            return frozenset(value.split())
+        pass
     return None
 
 

@@ -85,6 +85,19 @@ def test_in_bfloat16_numbers_have_to_be_near_and_a_near_tie_may_be_decided_other
             warm_up(Predictor({**near, "probabilities": wrong}), folder, "bfloat16")
 
 
+def test_in_bfloat16_a_list_may_have_other_objects_but_an_answer_for_each_example(folder):
+    write_json(
+        folder / "response.json", {"spans/score": [[0.9, 0.6], [0.8, 0.0]], "spans/label": [["A", "B"], ["A", ""]]}
+    )
+    other = {"spans/score": np.array([[0.9], [0.5]], np.float32), "spans/label": np.array([[b"A"], [b"B"]], object)}
+    assert warm_up(Predictor(other), folder, "bfloat16") == 2
+    with pytest.raises(WrongAnswers, match="its spans/score"):
+        warm_up(Predictor(other), folder, "float32")
+    for wrong in (other["spans/score"][:1], other["spans/score"] * np.float32("nan")):
+        with pytest.raises(WrongAnswers, match="its spans/score"):
+            warm_up(Predictor({**other, "spans/score": wrong}), folder, "bfloat16")
+
+
 def test_other_inputs_or_outputs_are_told(folder):
     with pytest.raises(WrongAnswers, match="its outputs are"):
         warm_up(Predictor({"label": FOUND["label"]}), folder)
