@@ -1,6 +1,7 @@
 """This project's encoder, forward and backward, or `forward_...` alone. `dense` leaves attention out: q + k + v instead of it."""
 
 import os
+from contextlib import nullcontext
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 
@@ -31,7 +32,8 @@ def build():
         attention_dropout_rate=worker.DROPOUT,
         use_gradient_checkpointing=given.mode == "checkpointing",
     )
-    encoder = bigbird_encoder.BigBirdEncoder(config)
+    with without_gradients() if given.mode.startswith("forward") else nullcontext():
+        encoder = bigbird_encoder.BigBirdEncoder(config)
     ids = tf.random.stateless_uniform((1, given.length), (1, 2), 1, worker.VOCABULARY, tf.int32)
     inputs = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
     weight = tf.random.stateless_normal((1, given.length, worker.HIDDEN), (3, 4))

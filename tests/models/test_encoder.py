@@ -113,6 +113,41 @@ def test_a_graph_that_answers_gives_the_same_values_with_fewer_operations(
     assert activation == "relu" or "BiasAdd" in types  # which TensorFlow computes with the product and the activation
 
 
+@pytest.mark.parametrize("length", [FULL, SPARSE])
+def test_a_model_that_answers_holds_the_weights_of_products_in_what_it_computes_in_and_gives_the_same_bits(length):
+    usual, inputs = _encoder("mixed_bfloat16", with_pooler=True), _tensors(_inputs(length))
+    with without_gradients():
+        answering = _encoder("mixed_bfloat16", with_pooler=True)
+        exact = _encoder("float32")
+    for variable, source in zip(answering.weights, usual.weights, strict=True):
+        variable.assign(source)
+        assert source.dtype == "float32"
+        products = variable.path.endswith(("kernel", "bias"))
+        assert variable.dtype == ("bfloat16" if products else "float32"), variable.path
+    assert {variable.dtype for variable in exact.weights} == {"float32"}
+
+    def run(encoder):
+        with without_gradients():
+            graph = tf.function(lambda: encoder(inputs), autograph=False).get_concrete_function()
+        return graph(), [op for op in graph.graph.get_operations() if op.type == "Cast"]
+
+    (found, casts), (expected, more) = run(answering), run(usual)
+    for name in ("sequence_output", "pooled_output"):
+        np.testing.assert_array_equal(tf.cast(found[name], "float32"), tf.cast(expected[name], "float32"))
+    assert len(more) - len(casts) == sum(variable.dtype == "bfloat16" for variable in answering.weights)
+
+
+def test_in_bfloat16_a_words_gradients_are_summed_in_float32():
+    """256 of the same word: each has the upstream gradient 1 + 2^-7, and sums in bfloat16 have 8 bits."""
+    encoder = _encoder("mixed_bfloat16")
+    table, ids = encoder.embeddings.word, tf.zeros((1, 256), tf.int32)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(tf.cast(table(ids), "float32") * (1 + 2**-7))
+    gradient = tf.convert_to_tensor(tape.gradient(total, table.embeddings.value))
+    assert table(ids).dtype == tf.bfloat16 and gradient.dtype == tf.float32
+    np.testing.assert_array_equal(gradient[0], np.full(SIZES["hidden_size"], 258.0, np.float32))
+
+
 def test_without_one_dnn_a_graph_that_answers_is_the_usual_one(monkeypatch):
     monkeypatch.setattr(encoder_module, "one_dnn_is_used", lambda: False)
     encoder, inputs = _encoder(), _tensors(_inputs(FULL))

@@ -254,7 +254,7 @@ def load_model(
     *,
     dtype: str | None = None,
 ) -> tuple[keras.Model, ModelManifest, Experiment]:
-    """Rebuilds a trained model; where it was trained with the kernel for TPUs, with `attention.implementation: auto`.
+    """Rebuilds a trained model, to answer (see `without_gradients`); where it was trained with the kernel for TPUs, with `attention.implementation: auto`.
 
     Args:
         model_dir: a model/ folder.
@@ -267,6 +267,7 @@ def load_model(
     Raises:
         InputError: the folder is not whole, or its weights are not its configuration's.
     """
+    from bigbird.layers.own_gradient import without_gradients
     from bigbird.models import build_model
 
     manifest = ModelManifest.read(model_dir)
@@ -275,9 +276,10 @@ def load_model(
     task = experiment.task
     if task.encoder.attention.implementation == "pallas":
         task = replace(task, model={"encoder": {"bigbird": {"attention": {"implementation": "auto"}}}})
-    model = build_model(
-        task, num_classes=manifest.num_classes, dtype=dtype or policy(experiment.runtime.mixed_precision_dtype)
-    )
+    with without_gradients():
+        model = build_model(
+            task, num_classes=manifest.num_classes, dtype=dtype or policy(experiment.runtime.mixed_precision_dtype)
+        )
     restore_checkpoint(weights_folder(model_dir, manifest, which), model)
     return model, manifest, experiment
 

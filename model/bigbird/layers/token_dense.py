@@ -5,7 +5,17 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from bigbird.layers.own_gradient import gradients_needed
 from bigbird.layers.types import Tensor
+
+
+def weights_as_computed(policy: keras.DTypePolicy) -> keras.DTypePolicy:
+    """The policy of a layer that multiplies by its weights, in a model of this policy.
+
+    A model that only answers (`without_gradients`) holds them in what it computes in. Float32 weights Keras would round anew in
+    each call, to the same numbers.
+    """
+    return policy if gradients_needed() else keras.DTypePolicy(policy.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("bigbird")

@@ -21,7 +21,7 @@ from bigbird.layers.gelu import gelu, gelu_erf, gelu_erf_in_training, gelu_in_tr
 from bigbird.layers.own_gradient import gradients_needed
 from bigbird.layers.recompute import recomputed
 from bigbird.layers.residual import add_and_norm
-from bigbird.layers.token_dense import TokenDense
+from bigbird.layers.token_dense import TokenDense, weights_as_computed
 from bigbird.layers.types import Tensor
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import seed_generator, training_seed
@@ -87,12 +87,18 @@ class Embeddings(keras.layers.Layer):
     """Word + position + type embeddings, then layer norm and dropout."""
 
     def __init__(self, config: BigBirdEncoderConfig | Mapping[str, Any], **kwargs: Any):
-        super().__init__(**kwargs)
+        # Keras would cast the whole tables to bfloat16 in each call, and sum a word's gradients in it; here the rows are cast.
+        super().__init__(autocast=False, **kwargs)
         self.config = config = as_config(config)
 
         def table(rows: int, name: str) -> keras.layers.Embedding:
             return keras.layers.Embedding(
-                rows, config.hidden_size, embeddings_initializer=initializer(config), name=name, dtype=self.dtype_policy
+                rows,
+                config.hidden_size,
+                embeddings_initializer=initializer(config),
+                name=name,
+                dtype=self.dtype_policy,
+                autocast=False,
             )
 
         self.word = table(config.vocab_size, "word")
@@ -136,7 +142,7 @@ class Attention(keras.layers.Layer):
                 bias_axes=bias,
                 kernel_initializer=initializer(config),
                 name=name,
-                dtype=self.dtype_policy,
+                dtype=weights_as_computed(self.dtype_policy),
             )
 
         self.query = projection("blh,hnd->blnd", (None, heads, size), "nd", "query")
@@ -186,7 +192,8 @@ class EncoderLayer(keras.layers.Layer):
         return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=self.dtype_policy)
 
     def _dense(self, units: int, name: str) -> TokenDense:
-        return TokenDense(units, kernel_initializer=initializer(self.config), name=name, dtype=self.dtype_policy)
+        policy = weights_as_computed(self.dtype_policy)
+        return TokenDense(units, kernel_initializer=initializer(self.config), name=name, dtype=policy)
 
     def build(self, input_shape: Any) -> None:
         hidden = (None, None, self.config.hidden_size)
@@ -256,7 +263,7 @@ class BigBirdEncoder(FromPreset, keras.layers.Layer):
                 activation="tanh",
                 kernel_initializer=initializer(config),
                 name="pooler",
-                dtype=self.dtype_policy,
+                dtype=weights_as_computed(self.dtype_policy),
             )
         # Begins with the seed of the first weights: a draw of its own would change the weights of what is made after it.
         self.seed_generator = seed_generator(config, self.embeddings.word.embeddings_initializer.seed)
