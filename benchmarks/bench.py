@@ -41,10 +41,11 @@ SCRIPTS = (
     "tpu_profiles",
     "exported",
     "serving",
+    "serving_peers",
     "gpu",
 )
 ASKED_FOR = ("gpu", "tpu_profiles")  # run only where they are named: they need a GPU, or an hour
-WITH_TEXTS = ("preprocessing", "exported", "serving")  # read `DATA`
+WITH_TEXTS = ("preprocessing", "exported", "serving", "serving_peers")  # read `DATA`
 PATIENCE_S = 20  # for a script that was interrupted
 
 

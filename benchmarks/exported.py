@@ -113,7 +113,7 @@ def main(rounds: int, layers: int, data: str | None) -> None:
     vocabulary = Vocabulary(source.vocabulary)
     with tempfile.TemporaryDirectory(prefix="bigbird-bench-") as folder:
         print("exporting a model", file=sys.stderr)
-        exported = fresh.export_classifier(source, Path(folder), MAX_LENGTH, num_layers=layers)
+        exported = fresh.export_classifier(source, Path(folder), MAX_LENGTH, {"num_layers": layers})
         predictor = Predictor(exported.folder)
         encoder = tf.function(lambda features: exported.model.encoder(features)["sequence_output"])
         for kind, texts, repeats in (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import samples
+
+from bigbird.support.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Exported:
     buckets: list[int]
 
 
-def export_classifier(source: samples.Source, folder: Path, max_length: int, **encoder: int) -> Exported:
+def export_classifier(
+    source: samples.Source, folder: Path, max_length: int, encoder: Mapping[str, int], precision: Precision = "float32"
+) -> Exported:
     """Preprocesses a few sentences, writes a model folder as training does, exports it.
 
     Args:
@@ -32,6 +37,7 @@ def export_classifier(source: samples.Source, folder: Path, max_length: int, **e
         folder: to work in, empty.
         max_length: in tokens.
         encoder: settings of the encoder that are not the base model's.
+        precision: what it computes in.
     """
     import keras
 
@@ -66,5 +72,5 @@ def export_classifier(source: samples.Source, folder: Path, max_length: int, **e
     (written / "vocab.model").write_bytes(source.vocabulary)
     manifest = {"format": 1, "task": "sst2", "num_classes": 2, "best": "best", "dataset": dataset}
     write_json(written / "model.json", manifest | {"labels": dataset["labels"], "metrics": {}})
-    export(str(written), str(folder / "saved_model"), str(folder / "dataset"))
+    export(str(written), str(folder / "saved_model"), str(folder / "dataset"), precision=precision)
     return Exported(folder / "saved_model", model, experiment.task.buckets)

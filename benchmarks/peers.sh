@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the environments of the published implementations that benchmarks/training_step.py and forward_pass.py run beside ours:
+# Makes the environments of the published implementations that benchmarks/training_step.py, forward_pass.py and serving_peers.py run beside ours:
 #     benchmarks/peers.sh
 # PYTHON is the interpreter to make them with. They need about 8 GB in build/peers; one that is there already stays.
 set -euo pipefail
@@ -23,4 +23,4 @@ environment() {
 }
 
 environment model_garden tf-models-official==2.20.0 tensorflow==2.20.0 tf_keras==2.20.1
-environment hugging_face torch==2.14.1 transformers==5.24.0
+environment hugging_face torch==2.14.1 transformers==5.24.0 onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0 sentencepiece==0.2.3

@@ -54,6 +54,7 @@ class Server:
     examples: int = 0
     seconds: float = 0.0
     stopped: dict = field(default_factory=dict)  # its last line
+    ready_s: float = 0.0  # from the command until it can answer
 
 
 @contextmanager
@@ -72,6 +73,7 @@ def started(name: str, model: str, *options: str) -> Iterator[Server]:
         *options,
     ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'model'}{os.pathsep}{ROOT}"}
+    begin = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     lines = (json.loads(line) for line in process.stdout or ())
     port = 0
@@ -82,7 +84,7 @@ def started(name: str, model: str, *options: str) -> Iterator[Server]:
             break
     else:
         raise SystemExit(f"the server ended with {process.wait()}")
-    server = Server(name, process, port)
+    server = Server(name, process, port, ready_s=time.perf_counter() - begin)
     try:
         yield server
     finally:
@@ -194,7 +196,7 @@ def main(
         what = "the given model" if model else f"a tiny model, up to {TINY_LENGTH} tokens"
         if model is None:
             load_tensorflow()
-            model = str(fresh.export_classifier(samples.load(data), Path(folder), TINY_LENGTH, **TINY).folder)
+            model = str(fresh.export_classifier(samples.load(data), Path(folder), TINY_LENGTH, TINY).folder)
         batching, single = compare(model, count, concurrency, options)
     how = f"{count:,} requests, {concurrency} at once, 1 to {MOST_INSTANCES} examples, {os.cpu_count()} cores, client included"
     print(how, file=sys.stderr)

@@ -89,6 +89,33 @@ def test_attention_is_full_up_to_the_threshold_and_sparse_beyond():
         assert (moved[:16] > 1e-6).all() and (moved[16 * 11 : 16 * 14] > 1e-6).all()  # global rows, its window
 
 
+def _graph_that_answers(encoder, inputs):
+    with without_gradients():
+        run = tf.function(lambda inputs: encoder(inputs)["sequence_output"], autograph=False)
+        return run.get_concrete_function(inputs)
+
+
+def _operations(concrete):
+    """All that a graph does, with its functions; each function's once."""
+    definition = concrete.graph.as_graph_def()
+    return [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+
+
+@pytest.mark.parametrize("length", [FULL, SPARSE])
+def test_a_graph_that_answers_has_a_layers_operations_once(length):
+    """Each layer calls them with its weights and its own key blocks; not with constants, for which TensorFlow copies a function."""
+    inputs, counts = _tensors(_inputs(length)), []
+    for layers in (2, 5):
+        encoder = _encoder(num_layers=layers)
+        concrete = _graph_that_answers(encoder, inputs)
+        np.testing.assert_allclose(concrete(inputs), encoder(inputs)["sequence_output"], rtol=0, atol=2e-6)
+        calls = [op for op in concrete.graph.get_operations() if op.type.endswith("PartitionedCall")]
+        assert len(calls) == layers and len({call.get_attr("f").name for call in calls}) == 1
+        assert not [source.name for call in calls for source in call.inputs if source.op.type == "Const"]
+        counts.append(sum(op.op in ("MatMul", "BatchMatMulV2", "Einsum") for op in _operations(concrete)))
+    assert counts[0] == counts[1] > 5
+
+
 @pytest.mark.parametrize("activation", ["gelu", "gelu_erf", "relu"])
 @pytest.mark.parametrize("length", [FULL, SPARSE])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("mixed_bfloat16", 0.04)])
@@ -108,7 +135,7 @@ def test_a_graph_that_answers_gives_the_same_values_with_fewer_operations(
     found, expected = answering(inputs), usual(inputs)
     assert found.dtype == expected.dtype == ("float32" if dtype == "float32" else "bfloat16")
     np.testing.assert_allclose(tf.cast(found, "float32"), tf.cast(expected, "float32"), rtol=0, atol=tolerance)
-    types = {op.type for op in answering.graph.get_operations()}
+    types = {op.op for op in _operations(answering)}
     assert not types & {"Sigmoid", "IdentityN"}
     assert activation == "relu" or "BiasAdd" in types  # which TensorFlow computes with the product and the activation
 
@@ -129,7 +156,7 @@ def test_a_model_that_answers_holds_the_weights_of_products_in_what_it_computes_
     def run(encoder):
         with without_gradients():
             graph = tf.function(lambda: encoder(inputs), autograph=False).get_concrete_function()
-        return graph(), [op for op in graph.graph.get_operations() if op.type == "Cast"]
+        return graph(), [op for op in _operations(graph) if op.op == "Cast"]
 
     (found, casts), (expected, more) = run(answering), run(usual)
     for name in ("sequence_output", "pooled_output"):
@@ -151,10 +178,7 @@ def test_in_bfloat16_a_words_gradients_are_summed_in_float32():
 def test_without_one_dnn_a_graph_that_answers_is_the_usual_one(monkeypatch):
     monkeypatch.setattr(encoder_module, "one_dnn_is_used", lambda: False)
     encoder, inputs = _encoder(), _tensors(_inputs(FULL))
-    with without_gradients():
-        run = tf.function(lambda inputs: encoder(inputs)["sequence_output"], autograph=False)
-        graph = run.get_concrete_function(inputs).graph
-    assert "Sigmoid" in {op.type for op in graph.get_operations()}
+    assert "Sigmoid" in {op.op for op in _operations(_graph_that_answers(encoder, inputs))}
 
 
 def test_dropout_is_a_function_of_the_seed_alone():

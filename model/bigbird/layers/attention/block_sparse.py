@@ -45,6 +45,7 @@ def block_sparse_attention(
     pattern: BlockPattern,
     layer: int,
     training: bool = False,
+    blocks: Tensor | None = None,
 ) -> Tensor:
     """Attention over the published block pattern.
 
@@ -55,6 +56,7 @@ def block_sparse_attention(
         pattern: sizes and the rule of the random plan.
         layer: index of the encoder layer, which seeds its plan.
         training: whether the forward pass may be compiled (see `fused`), as the gradient always is.
+        blocks: what `blocks_of_layer` gives, as a tensor of a graph that layers share; else it is that of `layer`.
 
     Returns:
         float[B, L, N, D] of `query`'s dtype.
@@ -65,14 +67,30 @@ def block_sparse_attention(
         wide = [(0, 0), (0, padding), (0, 0), (0, 0)]
         query, key, value = (ops.pad(x, wide) for x in (query, key, value))
         mask = ops.pad(ops.cast(mask, "int32"), wide[:2])
-    blocks, valid = key_blocks(pattern, length + padding, layer)
+    of_layer, valid = key_blocks(pattern, length + padding, layer)
     slot_bias = np.repeat(np.where(valid, 0.0, _NEVER), width, axis=1).astype("float32")  # (M, S w)
-    attend = _pairwise_attention(blocks, slot_bias[:, None, :], pattern.num_heads, training)
+    attend = _pairwise_attention(
+        of_layer if blocks is None else blocks, slot_bias[:, None, :], pattern.num_heads, training
+    )
 
     tokens = ops.cast(ops.reshape(mask, (-1, mask.shape[1] // width, width)), "float32")  # (B, nb, w)
     context = attend(*(_split_pairs(x, width) for x in (query, key, value)), tokens)
     context = _join_pairs(context, pattern.num_heads)  # (B, L, N, D)
     return context[:, :length] if padding else context
+
+
+def blocks_of_layer(pattern: BlockPattern, length: int, layer: int) -> np.ndarray:
+    """The key blocks of every head and middle query block of a layer: all that its attention has of its own.
+
+    Args:
+        pattern: sizes and the rule of the random plan.
+        length: L, tokens; above the pattern's shortest.
+        layer: index of the encoder layer.
+
+    Returns:
+        int32[N, M, S].
+    """
+    return key_blocks(pattern, length + -length % pattern.block_size, layer)[0]
 
 
 def _split_pairs(x: Tensor, width: int) -> Tensor:
@@ -89,7 +107,9 @@ def _join_pairs(x: Tensor, heads: int) -> Tensor:
     return ops.transpose(x, (0, 2, 1, 3))
 
 
-def _pairwise_attention(blocks: np.ndarray, slot_bias: np.ndarray, heads: int, training: bool) -> Callable[..., Tensor]:
+def _pairwise_attention(
+    blocks: np.ndarray | Tensor, slot_bias: np.ndarray, heads: int, training: bool
+) -> Callable[..., Tensor]:
     """The differentiable function (q, k, v, tokens (B, nb, w)) -> context over all pairs, with its own gradient."""
 
     def plan(pair: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
