@@ -28,6 +28,12 @@ def pytest_addoption(parser):
     parser.addoption("--repeats", type=int, default=3, help="how often a failure that must never be missed is provoked")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory):
+    """What commands keep for later ones is not the user's."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 # gzip's header with a time in it, inside a test's id. Data that gzip packs contains the time, so the processes that share
 # the tests would collect different ids, and pytest-xdist would refuse them.
 _GZIP_WITH_TIME = re.compile(r"\\x1f\\x8b\\x08\\x00(?!\\x00\\x00\\x00\\x00|-)")

@@ -42,8 +42,10 @@ def build_steps(
     """
     check_backend(experiment.runtime.backend)
     if experiment.runtime.backend == "jax":
+        from bigbird_components.train.jax_programs import keep_programs
         from bigbird_components.train.jax_step import JaxSteps
 
+        keep_programs()
         steps = JaxSteps(experiment, schedule, files)
         if interruption is not None and steps.agreed_to_stop is not None:
             interruption.agree_by(steps.agreed_to_stop)
