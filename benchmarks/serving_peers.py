@@ -28,6 +28,7 @@ from bigbird.support.precision import Precision
 from bigbird.support.processors import multiplies_bfloat16
 from bigbird.support.progress import Progress
 from bigbird.support.tensorflow_start import load_tensorflow
+from bigbird.text.vocabulary import Vocabulary
 
 LENGTHS = (512, 2048, 4096)
 REQUESTS = {512: 32, 2048: 8, 4096: 4}  # of a turn
@@ -59,9 +60,15 @@ def peer(name: str, mode: str, length: int, layers: int, vocabulary: Path) -> It
 
 
 def bodies(source: samples.Source, length: int, count: int) -> list[bytes]:
-    """Requests of one text each that has more tokens than the length."""
-    texts = samples.documents(source, count, length)
-    return [json.dumps({"instances": [{"text_a": text}]}).encode() for text in texts]
+    """Requests of one text each, with nearly as many tokens as the length holds beside the two at its ends."""
+    vocabulary = Vocabulary(source.vocabulary)
+    requests = []
+    for text in samples.documents(source, count, length):
+        words = text.split()
+        while (tokens := len(vocabulary.encode([" ".join(words)])[0])) > length - 2:
+            del words[-max(1, (tokens - length + 2) * len(words) // (2 * tokens)) :]
+        requests.append(json.dumps({"instances": [{"text_a": " ".join(words)}]}).encode())
+    return requests
 
 
 def rate(server: Server) -> float:
@@ -133,7 +140,7 @@ def main(rounds: int, layers: int, lengths: tuple[int, ...], data: str | None) -
                     server.ready_s,
                     "s",
                     READY_BAR,
-                    "from the command to the first answer that can be had, all lengths warmed up",
+                    "from the command until the recorded request was answered",
                 )
         vocabulary = Path(folder) / "given.model"
         vocabulary.write_bytes(source.vocabulary)
