@@ -157,7 +157,9 @@ def _assert_resumed_as_whole(told, whole, resumed):
     same = _checkpoint(whole, manifests[0]["best_step"])["model"]
     assert all(np.array_equal(best[name], value) for name, value in same.items())
     loaded = named_weights(load_model(whole, "last")[0])
-    assert all(np.array_equal(loaded[name].numpy(), value) for name, value in end["model"].items())
+    for name, value in end["model"].items():  # in bfloat16 a model that answers holds some weights rounded
+        held = loaded[name].numpy()
+        assert np.array_equal(held, value.astype(held.dtype)), name
 
 
 def _history(model_dir):
