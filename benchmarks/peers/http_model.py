@@ -21,7 +21,7 @@ import transformers
 SIZES = {"max_position_embeddings": 4096, "hidden_act": "gelu_new"}
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--mode", choices=("onnx", "bigbird", "bigbird_bfloat16"), required=True)
+parser.add_argument("--mode", choices=("onnx", "bigbird"), required=True)
 parser.add_argument("--length", type=int, required=True, help="tokens that each text is cut or padded to")
 parser.add_argument("--layers", type=int, default=12)
 parser.add_argument("--vocabulary", required=True, help="SentencePiece model")
@@ -42,8 +42,6 @@ def tokens(text):
 def bigbird():
     config = transformers.BigBirdConfig(vocab_size=words, num_hidden_layers=given.layers, num_labels=2, **SIZES)
     model = transformers.BigBirdForSequenceClassification(config).eval()
-    if given.mode.endswith("bfloat16"):
-        model = model.to(torch.bfloat16)
 
     def answer(ids, mask):
         with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import platform
 from pathlib import Path
 
 import jax
@@ -37,8 +38,10 @@ def keep_programs() -> None:
 def programs_folder() -> Path:
     """Where they are: below `XDG_CACHE_HOME` or `~/.cache`, apart for each kind of processor, as homes are shared.
 
-    A program for a CPU has that processor's instructions, which JAX does not tell apart.
+    A program for a CPU has that processor's instructions, which JAX does not tell apart. Where the system does not list them, as on
+    Arm, each machine has its own folder.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kind = hashlib.sha256(" ".join(sorted(instructions() or ())).encode()).hexdigest()[:12]
-    return cache / "bigbird" / "jax" / kind
+    found = instructions()
+    kind = platform.node() if found is None else " ".join(sorted(found))
+    return cache / "bigbird" / "jax" / hashlib.sha256(kind.encode()).hexdigest()[:12]

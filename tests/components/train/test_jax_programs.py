@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bigbird_components.train import jax_programs
+
 ROOT = Path(__file__).parents[3]
 # Prints whether a program that takes a moment to compile was found among the kept ones, and where they are.
 PROGRAM = """
@@ -58,6 +60,16 @@ def test_a_damaged_program_is_compiled_anew(run):
     for file in programs:
         file.write_bytes(file.read_bytes()[:500])
     assert run()[2] == value
+
+
+def test_each_kind_of_processor_has_a_folder_and_where_it_is_not_known_each_machine(monkeypatch):
+    def folder(flags, machine):
+        monkeypatch.setattr(jax_programs, "instructions", lambda: flags)
+        monkeypatch.setattr(jax_programs.platform, "node", lambda: machine)
+        return jax_programs.programs_folder()
+
+    assert folder(frozenset({"avx2"}), "a") == folder(frozenset({"avx2"}), "b") != folder(frozenset({"avx512f"}), "a")
+    assert folder(None, "a") == folder(None, "a") != folder(None, "b")
 
 
 @pytest.mark.parametrize(
