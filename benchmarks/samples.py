@@ -7,6 +7,7 @@ and their lengths stay as they are in the original.
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from dataclasses import dataclass
@@ -119,6 +120,18 @@ def write_sst2(source: Source, file: Path, rows: int, seed: int) -> None:
     texts = (" ".join(vary(source.sentences[i % len(source.sentences)])) for i in range(rows))
     lines = (f"{text}\t{i % 2}\n" for i, text in enumerate(texts))
     file.write_text("sentence\tlabel\n" + "".join(lines), encoding="utf-8")
+
+
+def write_tables(source: Source, folder: Path, records: int, files: int, seed: int = 1) -> None:
+    """CSV files with the columns text, a paragraph, and label, one of two; the records are dealt out to them in turn."""
+    vary = Variation([context for context, _ in source.paragraphs], seed)
+    texts = (" ".join(vary(source.paragraphs[i % len(source.paragraphs)][0])) for i in range(records))
+    rows = [(text, "ab"[i % 2]) for i, text in enumerate(texts)]
+    for number in range(files):
+        with (folder / f"{number}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            writer.writerows(rows[number::files])
 
 
 def documents(source: Source, count: int, words: int, seed: int = 0) -> list[str]:

@@ -45,7 +45,8 @@ def run_shards(shards: list[Shard], encoding: Encoding, options: Any, done_folde
         is_local(options)
         and (processes := processes_for(options, sum(shard.size for shard in shards), len(shards))) > 1
     ):
-        with shard_progress(shards, done_folder, local=True), Workers(encoding, processes) as workers:
+        with shard_progress(shards, done_folder, local=True), Workers(processes) as workers:
+            workers.begin(encoding)
             for shard in shards:
                 workers.encode(shard)
             workers.finish()

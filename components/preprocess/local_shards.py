@@ -56,18 +56,17 @@ def shard_progress(shards: list[Shard], done_folder: str, *, local: bool) -> Ite
 
 
 class EarlyShards:
-    """Encodes a split's first shards while its last lines are still being written; a context, at whose end it ends.
+    """Encodes a split's first shards while its last lines are still being written, until `close`.
 
     What a shard's file is called depends on the number of all shards, so that early ones are called otherwise until then.
 
     Args:
-        encoding: how.
         options: Beam's, from `parse_options`, of a runner of this machine.
         work: a folder of this machine for the early files.
     """
 
-    def __init__(self, encoding: Encoding, options: Any, work: str):
-        self._encoding, self._work = encoding, work
+    def __init__(self, options: Any, work: str):
+        self._work = work
         self._processes = processes_for(
             options, MANY_BYTES, sys.maxsize
         )  # how many shards there will be is not known yet
@@ -75,11 +74,23 @@ class EarlyShards:
         self._workers: Workers | None = None
         self._shards: dict[tuple[str, int], Shard] = {}  # split and number -> what it is called early
 
-    def __enter__(self) -> EarlyShards:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Ends the processes."""
         self._stack.close()
+
+    def expect(self, size: int) -> None:
+        """Starts the processes once there is enough to encode, so that they are ready when the first shard is.
+
+        Args:
+            size: bytes that will be encoded at least; called again when there are more.
+        """
+        if self._workers is None and self._processes > 1 and size >= MANY_BYTES:
+            self._workers = self._stack.enter_context(Workers(self._processes))
+
+    def begin(self, encoding: Encoding) -> None:
+        """Says how shards are encoded; called once, before the first."""
+        if self._workers is not None:
+            self._workers.begin(encoding)
 
     def add(self, split: str, lines: str, number: int, cut: tuple[int, int, int, int]) -> None:
         """Takes a shard whose lines are in their file.
@@ -94,19 +105,14 @@ class EarlyShards:
             InputError: a worker process was killed.
             WorkerError: one failed.
         """
-        if self._processes == 1:
+        if self._workers is None:
             return
         from bigbird_components.preprocess.shards import Shard
 
         name = storage.join(self._work, f"{split}-{number:05d}")
         shard = Shard(split, lines, *cut, f"{name}.tfrecord", f"{name}.json")
         self._shards[split, number] = shard
-        if self._workers is not None:
-            self._workers.encode(shard)
-        elif sum(shard.size for shard in self._shards.values()) >= MANY_BYTES:
-            self._workers = self._stack.enter_context(Workers(self._encoding, self._processes))
-            for each in self._shards.values():
-                self._workers.encode(each)
+        self._workers.encode(shard)
 
     def finish(self, shards: list[Shard]) -> bool:
         """Encodes the other shards too and gives all files their names; errors as `add`.

@@ -6,7 +6,6 @@ are found while reading, before Beam starts; nothing is written to the output's 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import time
@@ -106,8 +105,7 @@ def preprocess(
         storage.make_folder(storage.join(folder, storage.WORK))
         if own is not None:
             storage.write_bytes(storage.join(folder, own.file), own.serialized)
-        encoder = _Encoder(task, folder, settings, own, options)
-        with contextlib.ExitStack() as stack:
+        with _Encoder(task, folder, settings, own, options) as encoder:
             reading = None
             if own_tables:
                 reading, splits = read_tables(
@@ -116,7 +114,8 @@ def preprocess(
                     None if storage.is_remote(folder) else storage.join(folder, storage.WORK),
                     lambda split: _lines_path(family, split, folder),
                     bad,
-                    lambda found: encoder.begin(found, stack) if own is not None else None,
+                    encoder.expect,
+                    encoder.begin,
                 )
             else:
                 splits = [
@@ -199,7 +198,7 @@ def _texts(family: TaskFamily, path: str, size: int, every: int) -> Iterator[str
 
 
 class _Encoder:
-    """Makes lines into TFRecord files.
+    """Makes lines into TFRecord files; a context, at whose end no process encodes any more.
 
     Args:
         task: its name.
@@ -213,17 +212,30 @@ class _Encoder:
         self._task, self._folder, self._settings = task, folder, settings
         self.vocabulary, self._options = vocabulary, options
         self._done = storage.join(folder, storage.WORK, "done")
-        self._early: EarlyShards | None = None
         storage.make_folder(self._done)
+        self._early: EarlyShards | None = None
+        if vocabulary is not None and not storage.is_remote(folder) and is_local(options):
+            work = storage.join(folder, storage.WORK, "early")
+            storage.make_folder(work)
+            self._early = EarlyShards(options, work)
 
-    def begin(self, reading: Reading, stack: contextlib.ExitStack) -> OnShard | None:
-        """Begins to encode while lines are written, where that is here; gives what takes the shards. Ends with `stack`."""
-        if storage.is_remote(self._folder) or not is_local(self._options):
+    def __enter__(self) -> _Encoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._early is not None:
+            self._early.close()
+
+    def expect(self, size: int) -> None:
+        """As `EarlyShards.expect`."""
+        if self._early is not None:
+            self._early.expect(size)
+
+    def begin(self, reading: Reading) -> OnShard | None:
+        """Gives what takes shards while lines are still written; None where encoding cannot begin before."""
+        if self._early is None:
             return None
-        early = storage.join(self._folder, storage.WORK, "early")
-        storage.make_folder(early)
-        encoding = self._encoding(reading.splits, reading.labelled, reading.labels)
-        self._early = stack.enter_context(EarlyShards(encoding, self._options, early))
+        self._early.begin(self._encoding(reading.splits, reading.labelled, reading.labels))
         return self._early.add
 
     def encode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import tempfile
@@ -214,6 +215,7 @@ def read_tables(
     scratch_folder: str | None,
     output: Callable[[str], str],
     bad: BadRecords,
+    expect: Callable[[int], None],
     whole: Callable[[Reading], OnShard | None],
 ) -> tuple[Reading, list[Lines]]:
     """Reads and checks a user's own tables and writes each split's examples as JSON lines.
@@ -224,6 +226,7 @@ def read_tables(
         scratch_folder: of this machine, for a file without a name that takes what the tables hold; None for the system's.
         output: split -> the file to write.
         bad: takes the records that are skipped.
+        expect: is told again and again how many bytes of examples there are so far.
         whole: gives, once the tables are checked, what is told of each shard whose lines are written.
 
     Raises:
@@ -231,13 +234,16 @@ def read_tables(
     """
     progress = Progress("check records")
 
-    def checked(split: str, records: int) -> None:
-        progress.update(records, split)
-
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryFile(dir=scratch_folder))
+
+        def checked(split: str, records: int) -> None:
+            progress.update(records, split)
+            expect(scratch.tell())
+
         reading = family.read_table(inputs, storage, scratch, bad, _tell, checked)
         progress.finish()
+        expect(scratch.seek(0, io.SEEK_END))
         for message, remedy in reading.notices:
             _tell(f"note: {message}; {remedy}")
         on_shard = whole(reading)

@@ -17,9 +17,11 @@ def main() -> None:
     Ends where standard input does, or with the process of the given id.
     """
     end_with_parent(int(sys.argv[1]))
-    encoding = json.loads(sys.stdin.readline())
-    from bigbird_components.preprocess.shards import Encoding, Shard, ShardEncoder
+    from bigbird_components.preprocess.shards import Encoding, Shard, ShardEncoder  # while the main process still reads
 
+    if not (first := sys.stdin.readline()):  # the main process has ended, or has no work after all
+        return
+    encoding = json.loads(first)
     encoding |= {name: frozenset(encoding[name]) for name in ("labelled", "evaluation")}
     encoder = ShardEncoder(Encoding(**encoding))
     for line in sys.stdin:

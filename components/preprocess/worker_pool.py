@@ -34,12 +34,13 @@ class WorkerError(RuntimeError):
 class Workers:
     """Processes of this machine that encode shards as they are given; a context, at whose end they end.
 
+    They start at once, and wait for `begin`.
+
     Args:
-        encoding: how.
         processes: how many.
     """
 
-    def __init__(self, encoding: Encoding, processes: int):
+    def __init__(self, processes: int):
         self._waiting: queue.SimpleQueue[Shard | None] = queue.SimpleQueue()
         self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
         self._feeders: list[threading.Thread] = []
@@ -53,11 +54,7 @@ class Workers:
                 )
                 stack.callback(_end, process)
                 self._workers.append((process, told))
-                feeder = threading.Thread(target=self._feed, args=(process, _as_json(encoding)), daemon=True)
-                self._feeders.append(feeder)
             self._stack = stack.pop_all()
-        for feeder in self._feeders:
-            feeder.start()
 
     def __enter__(self) -> Workers:
         return self
@@ -68,6 +65,13 @@ class Workers:
             self._waiting.put(None)
         for feeder in self._feeders:
             feeder.join()
+
+    def begin(self, encoding: Encoding) -> None:
+        """Says how shards are encoded; called once, before the first."""
+        for process, _told in self._workers:
+            feeder = threading.Thread(target=self._feed, args=(process, _as_json(encoding)), daemon=True)
+            self._feeders.append(feeder)
+            feeder.start()
 
     def encode(self, shard: Shard) -> None:
         """Gives a shard to the next process that is free.

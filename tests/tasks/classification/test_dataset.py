@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bigbird.support.errors import InputError
 from bigbird.tasks.classification.data_section import TableData
 from bigbird.tasks.classification.dataset import read_dataset
-from bigbird.tasks.records import BadRecords
+from bigbird.tasks.records import BadRecords, has_text
 from tests.tasks.classification.table_examples import Example, examples, examples_of
 
 
@@ -54,6 +54,19 @@ def test_one_label_in_each_record_is_found_told_and_split(write, dataset):
         example.line for split, example in found_examples if split == "validation"
     ]
     assert dataset(files=path, kind="single").kind_told == ""
+
+
+@given(
+    st.lists(st.text().filter(lambda text: "\0" not in text and has_text(text)), min_size=2, max_size=20, unique=True)
+)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_lines_are_the_bytes_that_pythons_json_writes(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("lines") / "a.parquet"
+    pq.write_table(pa.table({"text": texts, "label": ["a"] * len(texts), "id": texts}), path)
+    section = TableData(files=str(path), id="id", kind="multi", label_separator=",", validation_fraction=0)
+    for _, line, _ in read_dataset(section, BadRecords(), BytesIO()).lines():
+        assert line == json.dumps(json.loads(line), ensure_ascii=False).encode() + b"\n"
+        assert json.loads(line)["text_a"] in texts
 
 
 def test_a_file_whose_name_is_no_utf_8_is_read_and_named_by_its_escape(write, dataset):

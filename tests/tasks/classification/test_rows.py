@@ -367,6 +367,16 @@ def test_files_that_cannot_be_read(write, rows, name, content, message):
     assert message in refused(rows, write(name, content))
 
 
+@pytest.mark.parametrize(("encoding", "half"), [("utf-7", "+2AA-"), ("unicode_escape", "\\ud800")])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_half_a_character_of_an_encoding_that_can_hold_one_is_refused(write, rows, encoding, half, name):
+    lines = ["text,label", "x,a", f"b {half},c"] if name == "a.csv" else ['{"text":"x"}', "", f'{{"text":"b {half}"}}']
+    path = write(name, "\n".join(lines).encode("ascii"))
+    assert "a.{}:3: has half a character (\\ud800); expected whole ones".format(name.partition(".")[2]) in refused(
+        rows, path, encoding=encoding
+    )
+
+
 def test_the_byte_that_is_not_of_the_encoding_is_told_wherever_it_is(write, rows):
     good = ("text,label\n" + "é" * 10 + ",a\n").encode()
     for length in (2**18 - 50, 2**18 - 1, 2**18, 600_001):
@@ -444,7 +454,7 @@ def test_a_test_file_may_be_without_labels(write, tmp_path, rows):
 @given(
     data=st.binary(max_size=200) | st.text(st.sampled_from('text,label\n"\r;{}[]:1é\0 '), max_size=80).map(str.encode),
     form=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]),
-    encoding=st.sampled_from(["utf-8", "utf-16", "latin-1"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "latin-1", "utf-7", "unicode_escape"]),
     prefix=st.sampled_from([b"", b"text,label\n", b'{"text": "a", "label": "b"}\n', b"\x1f\x8b", b"PAR1"]),
 )
 def test_whatever_bytes_a_file_holds_only_our_error_comes(tmp_path_factory, data, form, encoding, prefix):

@@ -94,7 +94,7 @@ def read_lines(table: Table, section: TableFormat, storage: TableStorage) -> Gen
         with _unpacked(table, storage) as file:
             _check_beginning(file.peek(64)[:64], name, what, section)
             with io.TextIOWrapper(file, section.encoding, newline="") as stream:
-                read = stream.readline
+                read, halves = stream.readline, _has_half_characters(section.encoding)
                 line = read(LONGEST).removeprefix("\ufeff")
                 while line:
                     number += 1
@@ -104,6 +104,8 @@ def read_lines(table: Table, section: TableFormat, storage: TableStorage) -> Gen
                         raise InputError(
                             f"{name}:{number}: has more than {LONGEST:,} characters; expected {what}, a record on a line or some"
                         )
+                    if halves and (problem := _half_character(line)):
+                        raise InputError(f"{name}:{number}: {problem}")
                     yield line
                     line = read(LONGEST)
     except (zlib.error, EOFError, gzip.BadGzipFile) as error:
@@ -114,6 +116,15 @@ def read_lines(table: Table, section: TableFormat, storage: TableStorage) -> Gen
         _refuse_encoding(table, section, storage, error)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror or error}); expected {what}") from None
+
+
+def _has_half_characters(encoding: str) -> bool:
+    """Whether text of an encoding can hold half a character, which UTF-8 cannot: that of utf-7 or unicode_escape can."""
+    try:
+        "\ud800".encode(encoding)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _check_beginning(data: bytes, name: str, what: str, section: TableFormat) -> None:
@@ -414,8 +425,8 @@ def _refuse_other_json(line: str, table: Table) -> None:
         )
 
 
-def _half_character(record: dict[str, Any]) -> str:
-    """Why a record's texts cannot be written in UTF-8; nothing where they can."""
+def _half_character(record: dict[str, Any] | str) -> str:
+    """Why a record's or line's text cannot be written in UTF-8; nothing where it can."""
     try:
         json.dumps(record, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
