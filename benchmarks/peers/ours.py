@@ -1,4 +1,8 @@
-"""This project's encoder, forward and backward, or `forward_...` alone. `dense` leaves attention out: q + k + v instead of it."""
+"""This project's encoder, forward and backward, or `forward_...` alone.
+
+`dense` leaves attention out: q + k + v instead of it. `products` are attention's matrix products alone, of the same shapes: two forward,
+five backward, one of which computes the scores again. `products_gathered` gathers keys and values for them too, once forward and once backward.
+"""
 
 import os
 from contextlib import nullcontext
@@ -10,11 +14,21 @@ import tensorflow as tf
 import worker
 
 from bigbird.config import BigBirdEncoderConfig
+from bigbird.layers.attention import block_sparse
 from bigbird.layers.own_gradient import without_gradients
 from bigbird.models import encoder as bigbird_encoder
 
 given = worker.options(
-    "graph", "xla", "dense", "dense_xla", "checkpointing", "bfloat16", "forward_float32", "forward_bfloat16"
+    "graph",
+    "xla",
+    "dense",
+    "dense_xla",
+    "products",
+    "products_gathered",
+    "checkpointing",
+    "bfloat16",
+    "forward_float32",
+    "forward_bfloat16",
 )
 
 
@@ -54,4 +68,50 @@ def build():
     return lambda: float(step(seed)[-1].numpy().ravel()[0])
 
 
-worker.serve(build)
+def build_products():
+    """Of each head of each layer. Where they are not gathered, keys and values lie side by side already."""
+    config = BigBirdEncoderConfig(max_position_embeddings=max(4096, given.length))
+    heads, width, size = config.num_attention_heads, config.block_size, config.hidden_size // config.num_attention_heads
+    pattern = bigbird_encoder.attention_pattern(config)
+    tables = tf.constant(block_sparse.blocks_of_layer(pattern, given.length, 0))
+    middle, slots = tables.shape[1:]
+
+    def normal(*shape):
+        return tf.random.stateless_normal(shape, (sum(shape), 1))
+
+    def products(query, upstream, keys, values, late_keys, late_values):
+        scores, again = tf.matmul(query, keys, transpose_b=True), tf.matmul(upstream, late_keys, transpose_b=True)
+        d_scores = tf.matmul(upstream, late_values, transpose_b=True)
+        found = [tf.matmul(scores, values), again, tf.matmul(d_scores, late_keys)]
+        found += [tf.matmul(d_scores, query, transpose_a=True), tf.matmul(scores, upstream, transpose_a=True)]
+        return [product[..., 0, 0] for product in found]
+
+    rows = normal(heads, middle, width, size), normal(heads, middle, width, size)
+    keys, values = normal(middle, slots * width, size), normal(middle, slots * width, size)
+    ends = normal(heads, 2 * width, size), normal(heads, 2 * width, size)
+    flat_keys, flat_values = normal(given.length, size), normal(given.length, size)
+    groups = block_sparse._groups(tables[0], rows[0][0])  # noqa: SLF001 - as attention itself
+    blocks = [
+        normal(heads, given.length // width, width, size) for _ in range(4)
+    ]  # of keys and values, forward and backward
+
+    def keys_of(number, group):
+        if given.mode == "products":
+            return (keys[group], values[group]) * 2
+        return [block_sparse._gather(x[number], tables[number][group]) for x in blocks]  # noqa: SLF001
+
+    def pair(number):
+        found = products(*(x[number] for x in ends), *(flat_keys, flat_values) * 2)
+        for group in groups:
+            of_group = products(*(x[number][group] for x in rows), *keys_of(number, group))
+            found += [tf.reduce_sum(product) for product in of_group]
+        return tf.add_n(found)
+
+    @tf.function
+    def step():
+        return tf.add_n([tf.reduce_sum(keras.ops.map(pair, tf.range(heads))) for _ in range(given.layers)])
+
+    return lambda: float(step())
+
+
+worker.serve(build_products if given.mode.startswith("products") else build)
