@@ -21,14 +21,14 @@ from bigbird.layers.attention.implementation import sparse_attention
 from bigbird.layers.attention.pattern import BlockPattern
 from bigbird.layers.dropout import dropout, fold_seed
 from bigbird.layers.gelu import gelu, gelu_erf, gelu_erf_in_training, gelu_in_training
+from bigbird.layers.one_dnn import answers_by_one_dnn
 from bigbird.layers.own_gradient import gradients_needed
 from bigbird.layers.recompute import recomputed
 from bigbird.layers.residual import add_and_norm
-from bigbird.layers.token_dense import TokenDense, weights_as_computed
+from bigbird.layers.token_dense import TokenDense, product_and_bias, weights_as_computed
 from bigbird.layers.types import Tensor
 from bigbird.models.presets import FromPreset
 from bigbird.models.seeds import seed_generator, training_seed
-from bigbird.support.processors import one_dnn_is_used
 
 # In inference and in training.
 _ACTIVATIONS = {
@@ -78,11 +78,6 @@ def initializer(config: BigBirdEncoderConfig) -> keras.initializers.Initializer:
 def activation(config: BigBirdEncoderConfig, training: bool = False) -> Callable[[Tensor], Tensor]:
     """The hidden activation, a function of a tensor."""
     return _ACTIVATIONS[config.hidden_activation][training]
-
-
-def _computes_in_one() -> bool:
-    """Whether a product, its bias and GELU are computed at once; see `TokenDense.with_gelu`."""
-    return keras.backend.backend() == "tensorflow" and one_dnn_is_used()
 
 
 @keras.saving.register_keras_serializable("bigbird")
@@ -170,17 +165,25 @@ class Attention(keras.layers.Layer):
 
     def call(self, x: Tensor, mask: Tensor, seed: Tensor | None = None, blocks: Tensor | None = None) -> Tensor:
         """float[B, L, H], int32[B, L] -> float[B, L, H]; `blocks` stands for its own, in a graph that layers share."""
-        query, key, value = self.query(x), self.key(x), self.value(x)  # (B, L, N, D)
+        query, key, value = (_projected(x, layer) for layer in (self.query, self.key, self.value))  # (B, L, N, D)
         if x.shape[1] <= self.config.full_attention_threshold:
             rate = self.config.attention_dropout_rate
-            context = dense_attention(query, key, value, mask, dropout=lambda p: dropout(p, rate, seed))
+            drop = None if seed is None else partial(dropout, rate=rate, seed=seed)
+            context = dense_attention(query, key, value, mask, dropout=drop)
         else:
             pattern, training = attention_pattern(self.config), seed is not None
             shared = {} if blocks is None else {"blocks": blocks}
             context = self.sparse_attention(
                 query, key, value, mask, pattern=pattern, layer=self.index, training=training, **shared
             )
-        return self.output_dense(context)
+        return _projected(context, self.output_dense)
+
+
+def _projected(x: Tensor, layer: keras.layers.EinsumDense) -> Tensor:
+    """What a layer of `Attention`'s makes of x, float[B, L, ...]."""
+    if not answers_by_one_dnn():
+        return layer(x)
+    return ops.reshape(product_and_bias(x, layer.kernel, layer.bias), (-1, x.shape[1], *layer.bias.shape))
 
 
 @keras.saving.register_keras_serializable("bigbird")
@@ -220,7 +223,7 @@ class EncoderLayer(keras.layers.Layer):
         seeds = [None if seed is None else fold_seed(seed, site) for site in range(3)]
         x = add_and_norm(x, self.attention(x, mask, seeds[0], blocks), self.attention_norm, rate, seeds[1])
         tanh = _TANH.get(self.config.hidden_activation)
-        if tanh is not None and not gradients_needed() and _computes_in_one():
+        if tanh is not None and answers_by_one_dnn():
             hidden = self.intermediate.with_gelu(x, approximate=tanh)
         else:
             hidden = activation(self.config, training=seed is not None)(self.intermediate(x))

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bigbird.layers import one_dnn
 from bigbird.layers.attention.block_sparse import block_sparse_attention
 from bigbird.layers.attention.dense import dense_attention
 from bigbird.layers.attention.pattern import BlockPattern, block_counts
+from bigbird.layers.own_gradient import without_gradients
+from bigbird.support.processors import one_dnn_is_used
 
 BASE = BlockPattern(num_heads=2)
 ONE_HEAD = BlockPattern(num_heads=1)
@@ -260,3 +263,41 @@ def _ancestors(op):
             found.add(current)
             left += [*(array.op for array in current.inputs), *current.control_inputs]
     return found
+
+
+def _answering(query, key, value, mask, full):
+    """Attention in a graph that answers, and the types that its scores have."""
+
+    @tf.function(autograph=False)
+    def run(query, key, value, mask):
+        if full:
+            return dense_attention(query, key, value, mask)
+        return block_sparse_attention(query, key, value, mask, pattern=TINY, layer=LAYER)
+
+    with without_gradients():
+        graph = run.get_concrete_function(query, key, value, mask)
+    definition = graph.graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    types = {tf.dtypes.as_dtype(node.attr["T"].type).name for node in nodes if node.op == "Softmax"}
+    return tf.cast(graph(query, key, value, mask), tf.float32).numpy(), types
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "sparse"])
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_in_bfloat16_one_dnn_takes_scores_as_they_are_and_gives_the_same_bits(full, scale, monkeypatch):
+    query, key, value, _, mask = _inputs(250, TINY.num_heads, scale=scale)
+    half = [tf.cast(x, tf.bfloat16) for x in (query, key, value)]
+    is_used = one_dnn_is_used()
+    monkeypatch.setattr(one_dnn, "one_dnn_is_used", lambda: True)
+    found, types = _answering(*half, mask, full)
+    assert types == {"bfloat16"}
+    assert _answering(query, key, value, mask, full)[1] == {"float32"}
+    others = [x[..., :8] for x in half]  # of size 8, whose root is no power of two: bfloat16 would round the scale
+    assert _answering(*others, mask, full)[1] == {"float32"}
+    monkeypatch.setattr(one_dnn, "one_dnn_is_used", lambda: False)
+    expected, types = _answering(*half, mask, full)
+    assert types == {"float32"}
+    if is_used:
+        np.testing.assert_array_equal(found, expected)
+    else:  # softmax of another library, which sums in bfloat16
+        np.testing.assert_allclose(found, expected, rtol=0, atol=0.03 * scale)

@@ -20,9 +20,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from bigbird.layers.attention.dense import MASKED
+from bigbird.layers.attention.dense import MASKED, score_dtype
 from bigbird.layers.attention.pattern import BlockPattern, key_blocks
 from bigbird.layers.fusion import fused
+from bigbird.layers.one_dnn import answers_by_one_dnn
 from bigbird.layers.own_gradient import own_gradient
 from bigbird.layers.recompute import after
 from bigbird.layers.types import Tensor
@@ -206,7 +207,8 @@ def _products(rows: Tensor, others: Tensor) -> Tensor:
 
 def _softmax(products: Tensor, bias: Tensor, scale: float) -> Tensor:
     """softmax(products * scale + bias) over the last axis, computed in float32, of the products' dtype."""
-    scores = ops.cast(products, "float32") * scale + bias
+    dtype = score_dtype(products, scale)
+    scores = ops.cast(products, dtype) * scale + ops.cast(bias, dtype)
     return ops.cast(ops.softmax(scores, axis=-1), products.dtype)
 
 
@@ -226,7 +228,12 @@ def _forward(
     middle = []
     for group in _groups(table, query):
         blocks, group_bias = table[group], _gather(bias, table[group])[:, None, :] + slot_bias[group]  # (m, 1, S w)
-        middle.append(attend(query[1:-1][group], _gather(key, blocks), _gather(value, blocks), group_bias))
+        inputs = query[1:-1][group], _gather(key, blocks), _gather(value, blocks), group_bias
+        if answers_by_one_dnn():  # which fuses product, scale and bias of arrays of four axes
+            context = ops.squeeze(attend(*(x[:, None] for x in inputs)), 1)
+        else:
+            context = attend(*inputs)
+        middle.append(context)
     return _surround(middle, ends) * ops.cast(tokens, query.dtype)[..., None]
 
 
