@@ -73,7 +73,7 @@ def speed(rounds: int, length: int) -> tuple[str, str]:
         "x",
         ">= 0.9",
         f"{name} {ours}, {kind} {dense}, attention's products {products}, the same with keys and values gathered "
-        f"{everyone['the same with keys gathered', length]}; the rest is softmax and adding up gradients",
+        f"{everyone['the same with keys gathered', length]}; the rest is softmax, adding up gradients and bringing heads beside each other",
     )
     half = everyone["ours, bfloat16", length]
     show(
