@@ -1,6 +1,8 @@
 """Every fault that is planted is found so many times, and nothing else; splits are those of training; what fails, fails."""
 
 import json
+import subprocess
+import sys
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -370,3 +372,15 @@ def test_the_step_leaves_its_page_and_ends_with_the_code(tmp_path, leaky, fail_o
             "unvalidated-label": 1,
         }
     assert (tmp_path / "report").read_text() == (tmp_path / "findings" / "report.html").read_text()
+
+
+def test_it_needs_nothing_that_only_the_preprocessing_stage_has(tmp_path):
+    """An installation with the extra `pipelines` has it too."""
+    table = tmp_path / "a.csv"
+    table.write_text("text,label\n" + "".join(f"text number {i},{'ab'[i % 2]}\n" for i in range(40)))
+    absent = "for name in ('apache_beam', 'matplotlib', 'orjson', 'pyarrow'): sys.modules[name] = None"
+    code = f"import sys\n{absent}\nfrom bigbird_components.check.__main__ import main\nmain()"
+    command = [sys.executable, "-c", code, str(table), "--text", "text", "--label", "label"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "few-rows" in done.stdout + done.stderr

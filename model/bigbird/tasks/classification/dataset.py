@@ -17,7 +17,6 @@ from itertools import pairwise, starmap
 from typing import BinaryIO
 
 import numpy as np
-import orjson
 
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import escaped, shown
@@ -31,7 +30,6 @@ from bigbird.tasks.tables.files import LOCAL, Table, Tables, TableStorage, descr
 from bigbird.tasks.tables.problems import Mistakes, Notice, listed, quoted_name
 
 _SPLITS = ("train", "validation", "test")  # by the numbers that `splits.cut` gives
-_ENCODE = orjson.dumps  # a text as JSON, the bytes that `json` gives with ensure_ascii=False in a fifth of the time
 _HELD_BYTES = 1 << 16  # of lines that are written together; a document may be long
 _LEFT_OUT = 3  # the number of records that are in no split
 
@@ -144,7 +142,9 @@ class TableDataset:
         kept = self._column.splits[part.split]
         if self.kind == "number":
             return (b"null" if math.isnan(number) else repr(number).encode() for number in kept.numbers)
-        texts = [_ENCODE(name) for name in self._column.names()]
+        from orjson import dumps
+
+        texts = [dumps(name) for name in self._column.names()]
         if self.kind == "single":
             texts.append(b"null")  # of UNLABELLED, the last
             return map(texts.__getitem__, kept.codes)
@@ -174,6 +174,9 @@ class TableDataset:
 
     def _read(self, part: _Part, mistakes: Mistakes, progress: Callable[[str, int], None] | None) -> None:
         """Checks a split's records and keeps what the plan needs of them."""
+        # The bytes that `json` gives with ensure_ascii=False, in half the time. Only the preprocessing stage has it installed.
+        from orjson import dumps
+
         texts, lines = part.texts, part.lines
         add, split, table = self._column.add, part.split, None
         held: list[bytes] = []
@@ -184,11 +187,11 @@ class TableDataset:
                 table = row.table
                 part.starts += [len(part)] * (part.tables.index(table) + 1 - len(part.starts))
                 path = escaped(table.path)
-                named = _ENCODE(path.rpartition("/")[2] if self._short_names else path).removesuffix(b'"')
-                file = _ENCODE(path)
+                named = dumps(path.rpartition("/")[2] if self._short_names else path).removesuffix(b'"')
+                file = dumps(path)
             add(split, label, table, row.line)
-            text_a, text_b = _ENCODE(row.text_a), b"null" if row.text_b is None else _ENCODE(row.text_b)
-            name = b'%b:%d"' % (named, row.line) if row.id is None else _ENCODE(row.id)
+            text_a, text_b = dumps(row.text_a), b"null" if row.text_b is None else dumps(row.text_b)
+            name = b'%b:%d"' % (named, row.line) if row.id is None else dumps(row.id)
             held.append(
                 b'"name": %b, "file": %b, "line": %d, "text_a": %b, "text_b": %b, "label": \n'
                 % (name, file, row.line, text_a, text_b)
