@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bigbird.config import Experiment
 from bigbird.support.errors import InputError
+from bigbird.support.xla_flags import without_ynn
 
 if TYPE_CHECKING:
     from bigbird.optimization import WarmupDecay
@@ -42,6 +43,9 @@ def build_steps(
     """
     check_backend(experiment.runtime.backend)
     if experiment.runtime.backend == "jax":
+        import jaxlib
+
+        without_ynn("jaxlib", jaxlib.__version__)
         from bigbird_components.train.jax_programs import keep_programs
         from bigbird_components.train.jax_step import JaxSteps
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from bigbird.support.xla_flags import without_ynn
+
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, which TensorFlow compiles with XLA wherever it is called; JAX compiles whole steps anyway.
@@ -34,9 +36,10 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def _xla_is_there() -> bool:
-    """Builds of TensorFlow for TPUs have no XLA for the CPU, and compile a step as a whole."""
+    """Builds of TensorFlow for TPUs have no XLA for the CPU, and compile a step as a whole. Its flags are set here, before its first program."""
     import tensorflow as tf
 
+    without_ynn("tensorflow", tf.__version__)
     with tf.init_scope():
         try:
             tf.function(lambda x: x + 1.0, jit_compile=True)(tf.zeros(()))

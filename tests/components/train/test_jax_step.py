@@ -142,7 +142,7 @@ def test_jax_trains_as_tensorflow_does_and_each_continues_the_others_checkpoints
 
 
 _DEVICES = """
-import json, sys
+import json, os, sys
 from bigbird.support.tensorflow_start import load_tensorflow
 load_tensorflow("jax")
 from bigbird.config import load_experiment
@@ -164,6 +164,7 @@ for strategy in strategies:
         rows = prediction.weight == 1
         logits |= dict(zip(prediction.record_ids[rows].tolist(), prediction.outputs["logits"][rows].tolist()))
     runs.append({"replicas": steps.replicas, "chief": steps.is_chief, "ids": ids, "figures": figures, "logits": logits})
+    runs[-1]["flags"] = os.environ["XLA_FLAGS"]
 print(json.dumps(runs))
 """
 
@@ -191,6 +192,7 @@ def test_devices_and_processes_give_the_losses_of_one_device_on_the_same_global_
     one, eight = _on_jax(_DEVICES, json.dumps([configured, *files, ["one_device", "mirrored"]]), devices=8)()
     assert [run["replicas"] for run in (one, eight, first, second)] == [1, 8, 2, 2]
     assert [run["chief"] for run in (one, first, second)] == [True, True, False]
+    assert all(run["flags"].endswith(" --xla_cpu_experimental_ynn_fusion_type=") for run in (one, eight, first, second))
     assert one["ids"] == eight["ids"] == [a + b for a, b in zip(first["ids"], second["ids"], strict=True)]
     for run in (eight, first, second):
         _assert_same_run(run, one)
