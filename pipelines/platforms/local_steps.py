@@ -79,6 +79,9 @@ class Place(Protocol):
     def replacements(self, steps: PipelineSteps) -> Sequence[tuple[Any, str, Any]]:
         """Module, name and what stands there while a pipeline runs, so that steps are started through `steps`."""
 
+    def close(self) -> None:
+        """Ends what was started for steps that did not come."""
+
 
 @dataclass
 class LocalRun:
@@ -124,6 +127,8 @@ def run(pipeline: Any, arguments: dict[str, Any], folder: Path, place: Place) ->
         except BaseException:
             remove_unfinished(folder)
             raise
+        finally:
+            place.close()
         return steps.run
 
 
@@ -170,7 +175,7 @@ class PipelineSteps:
         Returns:
             0, or the exit code of a step that failed; `failure` then says more.
         """
-        step = _argument(full_command, "--function_to_execute").replace("_", "-")
+        step = step_of(full_command)
         outputs = json.loads(_argument(full_command, "--executor_input"))["outputs"]
         before = None if self._anew else self._finished.seconds(step, full_command, image)
         if before is not None:
@@ -219,6 +224,11 @@ class PipelineSteps:
         elif ended.code in (-signal.SIGKILL, 128 + signal.SIGKILL):
             how += ", which is what happens when the machine runs out of memory"
         return f"{how}; what it printed is above and in {log_file}"
+
+
+def step_of(command: Sequence[str]) -> str:
+    """The name of the step that KFP's command runs."""
+    return _argument(command, "--function_to_execute").replace("_", "-")
 
 
 def _argument(command: Sequence[str], name: str) -> str:

@@ -25,7 +25,8 @@ def failing_steps(monkeypatch, tmp_path):
         started.append(command[list(command).index("--function_to_execute") + 1])
         return Ended(FAILED)
 
-    monkeypatch.setattr(processes, "execute", execute)
+    monkeypatch.setattr(processes.Processes, "begin", lambda _: None)  # what it loads is never needed
+    monkeypatch.setattr(processes.Processes, "execute", lambda _, *given: execute(*given))
     monkeypatch.chdir(tmp_path)
     return started
 
@@ -166,7 +167,7 @@ def test_a_run_that_is_told_to_stop_ends_with_the_signals_code(bigbird, table, m
         os.kill(os.getpid(), number)
         raise AssertionError("the signal was not heeded")
 
-    monkeypatch.setattr(processes, "execute", execute)
+    monkeypatch.setattr(processes.Processes, "execute", lambda _, *given: execute(*given))
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         command = ("run", "--data", table, "--text", "text", "--label", "label", "--name", "x")

@@ -105,6 +105,9 @@ class Containers:
             memswap_limit=self._memory or None,  # memory and swap together: none is swapped
         )
 
+    def close(self) -> None:
+        """Nothing is started for steps to come."""
+
     def replacements(self, steps: PipelineSteps) -> Sequence[tuple[Any, str, Any]]:
         from kfp.local import docker_task_handler
 

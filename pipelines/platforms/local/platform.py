@@ -24,8 +24,10 @@ class Local(LocalPlatform):
         """This environment, with what is installed in it."""
         from bigbird_pipelines.platforms.local.processes import Processes
 
-        del inputs, backend, options
-        return Processes(), None
+        del inputs, options
+        place = Processes(backend)
+        place.begin()
+        return place, None
 
     def checks(self, settings: TeamSettings) -> Iterator[Finding]:
         """Every stage's libraries."""

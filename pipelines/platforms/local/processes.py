@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from bigbird.support.errors import InputError
-from bigbird_pipelines.platforms.local_steps import Ended, PipelineSteps, stop_step
+from bigbird_pipelines.images import Backend
+from bigbird_pipelines.platforms.local.standby import FIRST, NEXT, Standby
+from bigbird_pipelines.platforms.local_steps import Ended, PipelineSteps, step_of, stop_step
 
 # What the four stages import, and the distribution to name when it is absent.
 REQUIRED = {
@@ -31,7 +33,19 @@ ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 class Processes:
-    """`Place` for steps that run here, with what is installed here."""
+    """`Place` for steps that run here, with what is installed here.
+
+    Args:
+        backend: `runtime.backend` of the training.
+    """
+
+    def __init__(self, backend: Backend = "tensorflow"):
+        self._standby = Standby(backend, ENVIRONMENT)
+
+    def begin(self) -> None:
+        """Loads the first steps' libraries while the run is being prepared."""
+        for step in FIRST:
+            self._standby.begin(step)
 
     def check(self) -> None:
         """Raises `InputError` unless every stage's libraries are installed in this environment."""
@@ -52,30 +66,41 @@ class Processes:
         from kfp.local import subprocess_task_handler
 
         def run_local_subprocess(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-            return steps.start(full_command, env_vars, execute)
+            return steps.start(full_command, env_vars, self.execute)
 
         return (
             (subprocess_task_handler, "run_local_subprocess", run_local_subprocess),
             (subprocess_task_handler, "replace_python_executable", _command_with_this_python),
         )
 
+    def close(self) -> None:
+        """Ends the processes that wait for a step."""
+        self._standby.close()
 
-def execute(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> Ended:
-    """Runs a step's command: stderr is the terminal's, KFP's own chatter on stdout goes into the step's log."""
+    def execute(self, command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> Ended:
+        """Runs a step's command: stderr is the terminal's, KFP's own chatter on stdout goes into the step's log."""
+        step = step_of(command)
+        process = self._standby.take(step, command, environment, log) or _start(command, environment, log)
+        try:
+            if step in NEXT:
+                self._standby.begin(NEXT[step])
+            return Ended(process.wait())
+        except BaseException as error:
+            _stop(process, error)
+            raise
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    """A step's process."""
     # A session of its own: Ctrl-C reaches this process, which then stops the step and all its workers. Its input stays open
     # for as long as this process lives: see bigbird_components.lifeline.
-    process = subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.PIPE,
         stdout=log,
         env={**ENVIRONMENT, **os.environ, **environment},
         start_new_session=True,
     )
-    try:
-        return Ended(process.wait())
-    except BaseException as error:
-        _stop(process, error)
-        raise
 
 
 def _stop(process: subprocess.Popen[bytes], reason: BaseException) -> None:

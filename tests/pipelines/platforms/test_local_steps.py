@@ -14,7 +14,6 @@ from kfp import dsl
 
 from bigbird.support.log import configure_logging
 from bigbird_pipelines.platforms import local_steps
-from bigbird_pipelines.platforms.local import processes
 from bigbird_pipelines.platforms.local.processes import Processes
 
 ROOT = Path(__file__).parents[3]
@@ -261,8 +260,9 @@ def _interrupted_step(tmp_path, takes, signals):
     sending = threading.Thread(target=send)
     sending.start()
     with log.open("wb") as file, local_steps._stopped_in_good_order():
+        command = [sys.executable, "-c", STOPPING, str(takes), str(tidied), "--function_to_execute", "stop"]
         with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
-            processes.execute([sys.executable, "-c", STOPPING, str(takes), str(tidied)], {}, file)
+            Processes().execute(command, {}, file)
         seconds = time.monotonic() - since[0]
     sending.join()
     return tidied.exists(), ended.type, seconds
