@@ -37,6 +37,8 @@ SCRIPTS = (
     "input_pipeline",
     "forward_pass",
     "training_step",
+    "whole_run",
+    "evaluating",
     "tpu_compile",
     "tpu_profiles",
     "exported",
@@ -45,7 +47,7 @@ SCRIPTS = (
     "gpu",
 )
 ASKED_FOR = ("gpu", "tpu_profiles")  # run only where they are named: they need a GPU, or an hour
-WITH_TEXTS = ("preprocessing", "exported", "serving", "serving_peers")  # read `DATA`
+WITH_TEXTS = ("preprocessing", "evaluating", "exported", "serving", "serving_peers")  # read `DATA`
 PATIENCE_S = 20  # for a script that was interrupted
 
 

@@ -15,7 +15,11 @@ import click
 import script
 from turns import Implementation, Worker, in_turns, show
 
-LENGTHS = (512, 2048, 4096)
+LENGTHS = (512, 2048, 4096, 16384)
+SHORT_MODEL_FROM, SHORT_MODEL = (
+    16384,
+    2,
+)  # tokens, from which the model has so many layers at most: full attention takes minutes
 BARS = {"float32": {512: 1.1, 2048: 1.4, 4096: 2.0}, "bfloat16": {512: 1.1, 2048: 1.5, 4096: 2.5}}
 FULL_UNTIL = 1024  # tokens that ours attends to fully
 PYTORCH = "hugging_face"  # the environment
@@ -52,7 +56,7 @@ def compare(precision: str, rounds: int, layers: int, length: int) -> None:
 
 @click.command(epilog="Example: python benchmarks/forward_pass.py --rounds 3 --length 4096")
 @click.option("--rounds", default=5, show_default=True, help="Passes of each.")
-@click.option("--layers", default=12, show_default=True, help="Of base size.")
+@click.option("--layers", default=12, show_default=True, help="Of base size; at most 2 from 16,384 tokens on.")
 @click.option(
     "--length", "lengths", multiple=True, type=int, default=LENGTHS, show_default=True, help="Tokens; repeatable."
 )
@@ -60,7 +64,7 @@ def main(rounds: int, layers: int, lengths: tuple[int, ...]) -> None:
     """Measure a forward pass on the CPU, beside PyTorch; benchmarks/peers.sh first."""
     for precision in BARS:
         for length in lengths:
-            compare(precision, rounds, layers, length)
+            compare(precision, rounds, layers if length < SHORT_MODEL_FROM else min(layers, SHORT_MODEL), length)
 
 
 if __name__ == "__main__":

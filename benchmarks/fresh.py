@@ -1,4 +1,4 @@
-"""A SavedModel of a classifier with fresh weights, written by the stages themselves."""
+"""A classifier with fresh weights: a model folder as training leaves it, and its SavedModel, written by the stages themselves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Exported:
 def export_classifier(
     source: samples.Source, folder: Path, max_length: int, encoder: Mapping[str, int], precision: Precision = "float32"
 ) -> Exported:
-    """Preprocesses a few sentences, writes a model folder as training does, exports it.
+    """Preprocesses a few sentences, writes a model folder, exports it.
 
     Args:
         source: of the sentences and the vocabulary.
@@ -39,16 +39,36 @@ def export_classifier(
         encoder: settings of the encoder that are not the base model's.
         precision: what it computes in.
     """
+    from bigbird_components.export.export import export
+
+    samples.write_sst2(source, folder / "dev.tsv", 200, seed=1)
+    model, buckets = write_classifier(source, folder, max_length, encoder)
+    export(str(folder / "model"), str(folder / "saved_model"), str(folder / "dataset"), precision=precision)
+    return Exported(folder / "saved_model", model, buckets)
+
+
+def write_classifier(
+    source: samples.Source, folder: Path, max_length: int, encoder: Mapping[str, int]
+) -> tuple[Any, list[int]]:
+    """Preprocesses `dev.tsv` of the folder into `dataset`, and writes `model` as training does.
+
+    Args:
+        source: of the vocabulary.
+        folder: to work in.
+        max_length: in tokens.
+        encoder: settings of the encoder that are not the base model's.
+
+    Returns:
+        The Keras model, and the lengths it pads to, in tokens.
+    """
     import keras
 
     from bigbird.checkpoints.native import save_best
     from bigbird.config import load_experiment
     from bigbird.models import build_model
     from bigbird.support.artifacts import read_json, write_json
-    from bigbird_components.export.export import export
     from bigbird_components.preprocess.preprocess import preprocess
 
-    samples.write_sst2(source, folder / "dev.tsv", 200, seed=1)
     vocabulary = folder / "given.model"
     vocabulary.write_bytes(source.vocabulary)
     preprocess(
@@ -72,5 +92,4 @@ def export_classifier(
     (written / "vocab.model").write_bytes(source.vocabulary)
     manifest = {"format": 1, "task": "sst2", "num_classes": 2, "best": "best", "dataset": dataset}
     write_json(written / "model.json", manifest | {"labels": dataset["labels"], "metrics": {}})
-    export(str(written), str(folder / "saved_model"), str(folder / "dataset"), precision=precision)
-    return Exported(folder / "saved_model", model, experiment.task.buckets)
+    return model, experiment.task.buckets

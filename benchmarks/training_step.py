@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 import script
-from turns import Implementation, Worker, in_turns, show
+from turns import Implementation, Worker, in_turns, show, started
 
 IMPLEMENTATIONS = {
     "ours": Implementation("ours", None, "graph"),
@@ -30,6 +30,7 @@ IMPLEMENTATIONS = {
     "Model Garden, XLA": Implementation("model_garden", "model_garden", "xla"),
     "Hugging Face": Implementation("hugging_face", "hugging_face", "eager"),
 }
+FULL_ATTENTION = Implementation("torch_bert", "hugging_face", "training")
 OURS, DENSE, GARDEN = (
     tuple(name for name in IMPLEMENTATIONS if name in (kind, f"{kind}, XLA"))
     for kind in ("ours", "dense layers", "Model Garden")
@@ -99,6 +100,22 @@ def memory(length: int, ours: str, garden: str) -> None:
     )
 
 
+def memory_of_batches(length: int, batch: int) -> None:
+    """All twelve layers against transformers' BERT with PyTorch's scaled dot-product attention."""
+    peaks, library = {}, ""
+    for name, implementation in (("ours", IMPLEMENTATIONS["ours"]), ("full attention", FULL_ATTENTION)):
+        with started(name, implementation, 12, length, batch) as worker:
+            worker.step()
+            peaks[name], library = worker.peak, worker.library
+    show(
+        f"training step, 12 base layers, batch {batch}, {length:,} tokens: peak memory against PyTorch's full attention",
+        peaks["ours"] / peaks["full attention"],
+        "x",
+        "<= 0.7",
+        f"{peaks['ours'] / 1e9:.2f} GB against {peaks['full attention'] / 1e9:.2f} GB, {library}, without dropout in attention",
+    )
+
+
 def growth(rounds: int, length: int) -> None:
     """Four times the length."""
     workers = in_turns(of("ours"), rounds, 2, length, 4 * length)
@@ -132,6 +149,7 @@ def whole_model(length: int) -> None:
 def main(rounds: int, length: int) -> None:
     """Measure the training step on the CPU, beside the published implementations; benchmarks/peers.sh first."""
     memory(length, *speed(rounds, length))
+    memory_of_batches(length, 2)
     growth(rounds, length)
     whole_model(4 * length)
 

@@ -83,7 +83,7 @@ class Worker:
 
 
 @contextmanager
-def started(name: str, implementation: Implementation, layers: int, length: int) -> Iterator[Worker]:
+def started(name: str, implementation: Implementation, layers: int, length: int, batch: int = 1) -> Iterator[Worker]:
     """The worker of an implementation, warmed up; stopped at the end."""
     script, environment, mode = implementation
     python = sys.executable if environment is None else str(PEERS / environment / "bin" / "python")
@@ -93,7 +93,7 @@ def started(name: str, implementation: Implementation, layers: int, length: int)
         )
     command = [python, str(HERE / "peers" / f"{script}.py"), "--mode", mode]
     with subprocess.Popen(
-        [*command, "--layers", str(layers), "--length", str(length)],
+        [*command, "--layers", str(layers), "--length", str(length), "--batch", str(batch)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:

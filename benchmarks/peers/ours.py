@@ -48,9 +48,10 @@ def build():
     )
     with without_gradients() if given.mode.startswith("forward") else nullcontext():
         encoder = bigbird_encoder.BigBirdEncoder(config)
-    ids = tf.random.stateless_uniform((1, given.length), (1, 2), 1, worker.VOCABULARY, tf.int32)
+    shape = given.batch, given.length
+    ids = tf.random.stateless_uniform(shape, (1, 2), 1, worker.VOCABULARY, tf.int32)
     inputs = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
-    weight = tf.random.stateless_normal((1, given.length, worker.HIDDEN), (3, 4))
+    weight = tf.random.stateless_normal((*shape, worker.HIDDEN), (3, 4))
     encoder(inputs)
     if given.mode.startswith("forward"):
         with without_gradients():

@@ -1,4 +1,8 @@
-"""transformers' BERT on PyTorch, compiled, a forward pass: full attention, or FlexAttention with the blocks that BigBird attends to."""
+"""transformers' BERT on PyTorch: a compiled forward pass with full attention, or FlexAttention with the blocks that BigBird attends to;
+or a training step with full attention, of batches.
+
+Training drops out nothing in attention: PyTorch's scaled dot-product attention would then keep each matrix of scores.
+"""
 
 import random
 
@@ -9,7 +13,7 @@ from transformers import AttentionInterface, BertConfig, BertModel
 
 BLOCK, RANDOM_BLOCKS = 64, 3  # BigBird's
 
-given = worker.options("full_float32", "full_bfloat16", "flex_float32", "flex_bfloat16")
+given = worker.options("full_float32", "full_bfloat16", "flex_float32", "flex_bfloat16", "training")
 
 
 def attended_blocks(count):
@@ -42,6 +46,7 @@ def use_blocks(length):
 
 
 def build():
+    """A forward pass."""
     torch.manual_seed(0)
     attention = "sdpa"
     if given.mode.startswith("flex"):
@@ -67,4 +72,28 @@ def build():
     return step
 
 
-worker.serve(build, f"PyTorch {torch.__version__}")
+def build_training():
+    """A training step, not compiled."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=worker.VOCABULARY,
+        num_hidden_layers=given.layers,
+        max_position_embeddings=max(4096, given.length),
+        hidden_act="gelu_new",
+        attn_implementation="sdpa",
+        hidden_dropout_prob=worker.DROPOUT,
+        attention_probs_dropout_prob=0.0,
+    )
+    model = BertModel(config, add_pooling_layer=False).train()
+    ids = torch.randint(1, worker.VOCABULARY, (given.batch, given.length))
+    weight = torch.randn(given.batch, given.length, worker.HIDDEN)
+
+    def step():
+        model.zero_grad()
+        (model(ids).last_hidden_state * weight).mean().backward()
+        return float(model.encoder.layer[-1].output.LayerNorm.bias.grad[0])
+
+    return step
+
+
+worker.serve(build_training if given.mode == "training" else build, f"PyTorch {torch.__version__}")

@@ -17,11 +17,12 @@ HIDDEN, VOCABULARY, DROPOUT = 768, 512, 0.1  # of the base size; few words, whos
 
 
 def options(*modes: str) -> argparse.Namespace:
-    """The step's sizes: base-size layers, an input of so many tokens."""
+    """The step's sizes: base-size layers, so many inputs of so many tokens."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--mode", choices=modes, default=modes[0])
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--length", type=int, default=4096, help="tokens")
+    parser.add_argument("--batch", type=int, default=1, help="inputs; only where a script's modes say so")
     return parser.parse_args()
 
 
