@@ -6,6 +6,7 @@ Shapes: B global batch, b rows of one replica.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from bigbird.config import Experiment
 from bigbird.data.dataset import Rows, evaluation_dataset, explain_bad_records, training_dataset
+from bigbird.layers.own_gradient import without_gradients
 from bigbird.models import build_model, has_targets, per_example_loss, summarize
 from bigbird.optimization import AdamW, WarmupDecay, clip_by_global_norm, freeze
 from bigbird.support.errors import InputError
@@ -51,7 +53,8 @@ class TensorFlowSteps:
             freeze(self.model, experiment.trainer)
             self.optimizer = AdamW(schedule, config, optimization.ema)
             self.optimizer.build(self.model.trainable_variables)
-        self._compile(experiment.runtime.enable_xla and experiment.runtime.distribution_strategy != "tpu")
+        self._on_tpu = experiment.runtime.distribution_strategy == "tpu"
+        self._compile(experiment.runtime.enable_xla and not self._on_tpu)
 
     def _compile(self, xla: bool) -> None:
         """On one device XLA takes the whole step, on several each replica's part between two collectives."""
@@ -162,7 +165,8 @@ class TensorFlowSteps:
         return {name: self.strategy.gather(value, axis=0) for name, value in results.items()}
 
     def _replica_forward(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        outputs = self.model(batch, training=False)
+        with nullcontext() if self._on_tpu else without_gradients():  # it was not tried on a TPU
+            outputs = self.model(batch, training=False)
         results = summarize(self._task, outputs, batch)
         if has_targets(self._task, batch):
             results = {**results, "loss": per_example_loss(self._task, outputs, batch)}

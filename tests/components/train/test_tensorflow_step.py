@@ -53,6 +53,21 @@ def test_one_function_is_traced_per_bucket(steps):
     assert built.train_function.experimental_get_tracing_count() == 2
 
 
+def test_what_validates_is_traced_without_hand_written_gradients(steps):
+    """Which TensorFlow would hold for as long as the process lives, and which take time to trace."""
+    built = steps()
+    batch = next(built.training_batches(0, []))
+    inputs = {name: value for name, value in batch.items() if name not in HOST_ONLY}
+
+    def hand_written(function):
+        definition = function.get_concrete_function(inputs).graph.as_graph_def()
+        nodes = [*definition.node, *(node for inner in definition.library.function for node in inner.node_def)]
+        return sum("_gradient_op_type" in node.attr for node in nodes)
+
+    assert hand_written(built._predict_function) == 0
+    assert hand_written(built.train_function) > 0
+
+
 @pytest.mark.slow
 def test_a_step_repeats_itself_from_the_same_state_dropout_included(steps):
     runs = [steps(), steps()]
