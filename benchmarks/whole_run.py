@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from turns import show
 from bigbird.support.progress import Progress
 
 COMMAND = "from bigbird_pipelines.cli import main; main()"
+PATIENCE_S = 15  # for a run that was interrupted
 FIRST_STEP = re.compile(r"train 1/\d+ .*loss")
 VALIDATED = re.compile(r"validation at step \d+")
 
@@ -63,18 +65,24 @@ def run(folder: Path, backend: str, cache: Path) -> Times:
         "measured",
         "--overwrite",
     ]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIGBIRD_", "JAX_"))}
+    environment = {**kept, "XDG_CACHE_HOME": str(cache)}
     begun, first_step, validated, told = time.monotonic(), 0.0, 0.0, []
     with subprocess.Popen(
         [*command, "--backend", backend], cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:  # fmt: skip
         assert process.stderr is not None
-        for line in process.stderr:
-            told.append(line)
-            if FIRST_STEP.search(line) and not first_step:
-                first_step = time.monotonic() - begun
-            elif VALIDATED.search(line):
-                validated = time.monotonic() - begun
+        try:
+            for line in process.stderr:
+                told.append(line)
+                if FIRST_STEP.search(line) and not first_step:
+                    first_step = time.monotonic() - begun
+                elif VALIDATED.search(line):
+                    validated = time.monotonic() - begun
+        except BaseException:  # Ctrl-C: the run stops its step
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE_S)
+            raise
     if process.returncode or not first_step or not validated:
         raise click.ClickException(f"the run ended with code {process.returncode}: {''.join(told[-5:])}")
     return Times(first_step, validated, time.monotonic() - begun)

@@ -1,15 +1,17 @@
 """A process that has a step's libraries loaded before it is told the step.
 
-`bigbird run` starts the next step's while one runs: importing takes a step up to two seconds. Once all is loaded the process writes a
-line to its standard output, and waits for one on its standard input: the step, as JSON. Then it is that step's process, as if
-KFP's own command for the step had started it.
+`bigbird run` starts the next step's while one runs: importing takes a step up to two seconds. Once all is loaded the process writes
+`LOADED` to its standard output, and waits for a line on its standard input: the step, as JSON. Then it is that step's process, as
+if KFP's own command for the step had started it.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +20,7 @@ from bigbird.support.tensorflow_start import load_tensorflow
 
 # KFP looks at it when it is imported, and then loads only what a step needs. Its own command for a step sets it too.
 KFP_RUNTIME = {"_KFP_RUNTIME": "true"}
+LOADED = b"loaded\n"
 # Step, and the backend that trains where that matters -> what Keras computes with, if it is imported, and modules.
 _LIBRARIES: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     ("preprocess", ""): (
@@ -36,18 +39,32 @@ _LIBRARIES: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
 
 def main() -> None:
     """Called with the step's name and `runtime.backend`."""
+    # As a step that is started later has them: a run in the background ignores Ctrl-C until it begins its first step.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     step, backend = sys.argv[1:]
+    starter = os.dup(1)
+    with Path(os.devnull).open("wb") as nowhere:  # for what is printed while libraries are loaded
+        os.dup2(nowhere.fileno(), 1)
     try:
         _load(step, backend)
     except Exception:  # the step fails of it too where it is started as usual, and tells it there  # noqa: BLE001
         sys.exit(1)
-    print(flush=True)
+    try:
+        os.write(starter, LOADED)
+    except OSError:  # whoever started this process has ended
+        return
+    os.close(starter)
     line = _line()
     if line:
         _run(**json.loads(line))
 
 
 def _load(step: str, backend: str) -> None:
+    # As KFP sets it up; before TensorFlow, which else adds a handler of its own that writes to the terminal.
+    logging.basicConfig(
+        stream=sys.stdout, format="[KFP Executor %(asctime)s %(levelname)s]: %(message)s", level=logging.INFO
+    )
     importlib.import_module("kfp.dsl.executor_main")
     keras_backend, modules = _LIBRARIES[step, backend] if step == "train" else _LIBRARIES[step, ""]
     if keras_backend:
@@ -57,7 +74,7 @@ def _load(step: str, backend: str) -> None:
 
 
 def _line() -> bytes:
-    """The line, or nothing where whoever started this process has ended. Nothing is read ahead: see `lifeline`."""
+    """The line, or nothing where whoever started this process has ended. It is all that is written; `lifeline` waits for the end."""
     read = b""
     while not read.endswith(b"\n"):
         part = os.read(0, 2**16)

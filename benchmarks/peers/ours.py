@@ -29,6 +29,7 @@ given = worker.options(
     "bfloat16",
     "forward_float32",
     "forward_bfloat16",
+    of_batches=("graph", "xla", "checkpointing", "bfloat16"),
 )
 
 

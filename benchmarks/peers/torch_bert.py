@@ -13,7 +13,9 @@ from transformers import AttentionInterface, BertConfig, BertModel
 
 BLOCK, RANDOM_BLOCKS = 64, 3  # BigBird's
 
-given = worker.options("full_float32", "full_bfloat16", "flex_float32", "flex_bfloat16", "training")
+given = worker.options(
+    "full_float32", "full_bfloat16", "flex_float32", "flex_bfloat16", "training", of_batches=("training",)
+)
 
 
 def attended_blocks(count):

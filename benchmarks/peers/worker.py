@@ -10,20 +10,28 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HIDDEN, VOCABULARY, DROPOUT = 768, 512, 0.1  # of the base size; few words, whose table is not what is measured
 
 
-def options(*modes: str) -> argparse.Namespace:
-    """The step's sizes: base-size layers, so many inputs of so many tokens."""
+def options(*modes: str, of_batches: Sequence[str] = ()) -> argparse.Namespace:
+    """The step's sizes: base-size layers, so many inputs of so many tokens.
+
+    Args:
+        modes: what the script knows.
+        of_batches: those that take more than one input.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--mode", choices=modes, default=modes[0])
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--length", type=int, default=4096, help="tokens")
-    parser.add_argument("--batch", type=int, default=1, help="inputs; only where a script's modes say so")
-    return parser.parse_args()
+    parser.add_argument("--batch", type=int, default=1, help="inputs")
+    given = parser.parse_args()
+    if given.batch != 1 and given.mode not in of_batches:
+        parser.error(f"--batch is {given.batch} but --mode {given.mode} takes one input")
+    return given
 
 
 def memory(name: str) -> int:

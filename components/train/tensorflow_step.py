@@ -165,7 +165,7 @@ class TensorFlowSteps:
         return {name: self.strategy.gather(value, axis=0) for name, value in results.items()}
 
     def _replica_forward(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        with nullcontext() if self._on_tpu else without_gradients():  # it was not tried on a TPU
+        with nullcontext() if self._on_tpu else without_gradients():  # not tried on TPUs
             outputs = self.model(batch, training=False)
         results = summarize(self._task, outputs, batch)
         if has_targets(self._task, batch):

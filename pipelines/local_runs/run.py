@@ -49,19 +49,26 @@ def run_locally(platform: LocalPlatform, own: Mapping[str, Any], *, resume: bool
         plan = make_plan(**options)
     place, images = platform.place(plan.inputs, plan.experiment.runtime.backend, own)
     place.check()
-    while True:
-        try:
-            facts = {"inputs": plan.fingerprint(), **begun_on(platform, own)}
-            plan.folder.parent.mkdir(parents=True, exist_ok=True)
-            with locked(plan.folder, "bigbird run") as held:
-                if prepare_folder(plan, overwrite=options["overwrite"], named=resume or options["name"] is not None):
-                    _run(plan, images, place, facts, held.check)
-                    return
-        except OSError as error:
-            if error.filename is None or not Path(error.filename).is_relative_to(plan.folder.parent):
-                raise
-            raise InputError(f"{error.filename}: {error.strerror}; give another folder with --runs") from None
-        plan = make_plan(**options)  # another run took the name that was free a moment ago
+    try:
+        if not resume:  # its first steps may be done
+            place.begin()
+        while True:
+            try:
+                facts = {"inputs": plan.fingerprint(), **begun_on(platform, own)}
+                plan.folder.parent.mkdir(parents=True, exist_ok=True)
+                with locked(plan.folder, "bigbird run") as held:
+                    if prepare_folder(
+                        plan, overwrite=options["overwrite"], named=resume or options["name"] is not None
+                    ):
+                        _run(plan, images, place, facts, held.check)
+                        return
+            except OSError as error:
+                if error.filename is None or not Path(error.filename).is_relative_to(plan.folder.parent):
+                    raise
+                raise InputError(f"{error.filename}: {error.strerror}; give another folder with --runs") from None
+            plan = make_plan(**options)  # another run took the name that was free a moment ago
+    finally:
+        place.close()
 
 
 def _run(

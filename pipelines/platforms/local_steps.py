@@ -73,6 +73,9 @@ class Place(Protocol):
     def check(self) -> None:
         """Raises `InputError` where no step could run."""
 
+    def begin(self) -> None:
+        """Starts what the first steps can have ready. Whoever calls it calls `close`."""
+
     def runner(self) -> Any:
         """KFP's runner."""
 

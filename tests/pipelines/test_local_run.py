@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,16 @@ def test_a_run_goes_on_where_it_was_begun_with_the_same_options(bigbird, table, 
 def test_what_a_resumed_run_does_not_take_is_named_as_it_is_given(bigbird):
     told = bigbird("run", "--resume", "--override", "trainer.epochs=1", code=2).stderr
     assert re.search(r"leave --override out", told)
+
+
+def test_what_waits_for_steps_ends_also_where_the_run_is_refused(bigbird, table, monkeypatch):
+    told = []
+    monkeypatch.setattr(processes.Processes, "begin", lambda _: told.append("begin"))
+    monkeypatch.setattr(processes.Processes, "close", lambda _: told.append("close"))
+    Path("runs/x").mkdir(parents=True)
+    Path("runs/x/mine.txt").write_text("not a run")
+    bigbird("run", "--data", table, "--text", "text", "--label", "label", "--name", "x", code=2)
+    assert told == ["begin", "close"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 130)])

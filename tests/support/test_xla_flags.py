@@ -40,6 +40,7 @@ def test_sums_and_maxima_are_made_by_ynnpack_only_where_the_user_says_so(backend
         ("tensorflow", "2.22.0", "--xla_dump_to=x", "--xla_dump_to=x"),
         ("jaxlib", "0.10.2", "--xla_dump_to=x", f"--xla_dump_to=x {_YNN}"),
         ("jaxlib", "0.10.2", f"{_YNN}dot", f"{_YNN}dot"),
+        ("jaxlib", "0.10.2", "/tmp/flags.txt", "/tmp/flags.txt"),  # a file of flags
     ],
 )
 def test_the_flag_is_set_once_beside_the_users_and_only_for_releases_that_have_it(

@@ -25,6 +25,7 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     import tensorflow as tf
 
+    without_ynn("tensorflow", tf.__version__)  # before the first program is compiled
     compiled = tf.function(function, jit_compile=True, autograph=False)
 
     @functools.wraps(function)
@@ -36,10 +37,9 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def _xla_is_there() -> bool:
-    """Builds of TensorFlow for TPUs have no XLA for the CPU, and compile a step as a whole. Its flags are set here, before its first program."""
+    """Builds of TensorFlow for TPUs have no XLA for the CPU, and compile a step as a whole."""
     import tensorflow as tf
 
-    without_ynn("tensorflow", tf.__version__)
     with tf.init_scope():
         try:
             tf.function(lambda x: x + 1.0, jit_compile=True)(tf.zeros(()))

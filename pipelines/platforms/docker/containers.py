@@ -105,6 +105,9 @@ class Containers:
             memswap_limit=self._memory or None,  # memory and swap together: none is swapped
         )
 
+    def begin(self) -> None:
+        """A container has nothing ready before its step."""
+
     def close(self) -> None:
         """Nothing is started for steps to come."""
 

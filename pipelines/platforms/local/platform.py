@@ -25,9 +25,7 @@ class Local(LocalPlatform):
         from bigbird_pipelines.platforms.local.processes import Processes
 
         del inputs, options
-        place = Processes(backend)
-        place.begin()
-        return place, None
+        return Processes(backend), None
 
     def checks(self, settings: TeamSettings) -> Iterator[Finding]:
         """Every stage's libraries."""

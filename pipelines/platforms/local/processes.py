@@ -84,10 +84,12 @@ class Processes:
         try:
             if step in NEXT:
                 self._standby.begin(NEXT[step])
-            return Ended(process.wait())
+            code = process.wait()
         except BaseException as error:
             _stop(process, error)
             raise
+        # As a shell tells that a signal ended its command: only a step that was started as usual has one.
+        return Ended(128 - code if code < 0 else code)
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -21,13 +23,16 @@ ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "TMPDIR": "/tmp"}
 
 @dsl.component(base_image="python", install_kfp_package=False)
 def preprocess(code: int, loaded: dsl.Output[dsl.Artifact]) -> None:
+    import os
     import sys
     from pathlib import Path
 
     Path(loaded.path).write_text(str("apache_beam" in sys.modules))
     print("on stdout")
-    if code:
+    if code > 0:
         sys.exit(code)
+    if code < 0:
+        os.kill(os.getpid(), -code)
 
 
 @dsl.component(base_image="python", install_kfp_package=False)
@@ -126,11 +131,12 @@ def test_what_it_cannot_become_starts_as_usual(waiting, tmp_path, change, enviro
     assert process.poll() is not None
 
 
-@pytest.mark.parametrize("when", ["while it loads", "once it waits"])
+@pytest.mark.parametrize("when", ["while it loads", "once it waits", "as it cannot load"])
 def test_a_process_that_ended_leaves_the_step_to_start_as_usual(waiting, tmp_path, when):
-    processes, process = waiting("preprocess" if when == "once it waits" else "no such step")
+    processes, process = waiting("no such step" if when == "as it cannot load" else "preprocess")
     if when == "once it waits":
         process.stdout.peek()
+    if when != "as it cannot load":
         process.kill()
         process.wait()
     step = next(iter(processes._waiting))
@@ -138,24 +144,86 @@ def test_a_process_that_ended_leaves_the_step_to_start_as_usual(waiting, tmp_pat
         assert processes.take(step, _command(tmp_path), ENVIRONMENT, log) is None
 
 
-def test_it_does_not_wait_for_ever(waiting, monkeypatch, tmp_path):
-    monkeypatch.setattr(standby, "LONGEST_S", 0.05)
-    processes, process = waiting()
-    assert process.wait(30) == -9
+def test_what_is_printed_while_libraries_are_loaded_is_no_answer(waiting, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("print('hello')")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
+    processes, _ = waiting("no such step")
+    with (tmp_path / "log").open("wb") as log:
+        assert processes.take("no such step", _command(tmp_path), ENVIRONMENT, log) is None
+
+
+def test_where_no_process_can_be_started_the_step_starts_as_usual(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(standby.subprocess, "Popen", refuse)
+    processes = Standby("tensorflow", {})
+    processes.begin("preprocess")
     with (tmp_path / "log").open("wb") as log:
         assert processes.take("preprocess", _command(tmp_path), ENVIRONMENT, log) is None
 
 
-def test_it_ends_with_whoever_started_it():
+def test_it_does_not_wait_for_ever(monkeypatch, tmp_path):
+    monkeypatch.setattr(standby, "LONGEST_S", 0.5)
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(
+        standby.subprocess, "Popen", lambda *given, **named: started.append(popen(*given, **named)) or started[-1]
+    )
+    processes = Standby("tensorflow", {})
+    processes.begin("preprocess")
+    assert started[0].wait(30) == -9
+    with (tmp_path / "log").open("wb") as log:
+        assert processes.take("preprocess", _command(tmp_path), ENVIRONMENT, log) is None
+
+
+@pytest.mark.parametrize("loaded", [False, True], ids=["while it loads", "once it waits"])
+def test_it_ends_quietly_with_whoever_started_it(loaded, tmp_path):
     program = (
         "import os; from bigbird_pipelines.platforms.local.standby import Standby\n"
-        "waiting = Standby('tensorflow', {}); waiting.begin('preprocess')\n"
-        "print(waiting._waiting['preprocess'][0].pid, flush=True); os.kill(os.getpid(), 9)"
+        "waiting = Standby('tensorflow', {}); waiting.begin('preprocess'); process = waiting._waiting['preprocess'][0]\n"
+        f"if {loaded}: process.stdout.peek()\n"
+        "print(process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
-    pid, until = int(done.stdout), time.monotonic() + 60
-    while Path(f"/proc/{pid}/stat").exists() and time.monotonic() < until:
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            break
+    with (tmp_path / "told").open("wb") as told:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=told, check=False, cwd=ROOT, timeout=60
+        )
+    assert _ended(int(done.stdout), 30)
+    assert (tmp_path / "told").read_text() == ""
+
+
+def _ended(pid, seconds):
+    """Whether a process ends in so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":  # nobody waits for it
+            return True
         time.sleep(0.1)
-    assert time.monotonic() < until
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("ahead", [False, True], ids=["as usual", "ahead"])
+def test_a_step_that_a_signal_ends_has_the_same_exit_code_however_it_started(ahead, number, tmp_path):
+    place = Processes()
+    if ahead:
+        place.begin()
+    with pytest.raises(local_steps.StepFailed) as failed:
+        local_steps.run(both, {"code": -int(number)}, tmp_path / "run", place)
+    assert failed.value.exit_code == 128 + number
+
+
+def test_a_step_of_a_run_in_the_background_hears_ctrl_c(waiting):
+    """Shells let background jobs ignore it, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _, process = waiting()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    process.stdout.peek()
+    ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1]
+    assert not int(ignored, 16) & (1 << (signal.SIGINT - 1) | 1 << (signal.SIGHUP - 1))
