@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bigbird.support.locks import locked
 from bigbird_pipelines.images import Images
 from bigbird_pipelines.platforms.docker.platform import Docker
 from bigbird_pipelines.platforms.local import processes
@@ -166,9 +167,9 @@ def test_what_waits_for_steps_ends_also_where_the_run_is_refused(bigbird, table,
     told = []
     monkeypatch.setattr(processes.Processes, "begin", lambda _: told.append("begin"))
     monkeypatch.setattr(processes.Processes, "close", lambda _: told.append("close"))
-    Path("runs/x").mkdir(parents=True)
-    Path("runs/x/mine.txt").write_text("not a run")
-    bigbird("run", "--data", table, "--text", "text", "--label", "label", "--name", "x", code=2)
+    Path("runs").mkdir()
+    with locked(Path("runs/x"), "another run"):
+        bigbird("run", "--data", table, "--text", "text", "--label", "label", "--name", "x", code=2)
     assert told == ["begin", "close"]
 
 
