@@ -16,10 +16,8 @@ import script
 from turns import Implementation, Worker, in_turns, show
 
 LENGTHS = (512, 2048, 4096, 16384)
-SHORT_MODEL_FROM, SHORT_MODEL = (
-    16384,
-    2,
-)  # tokens, from which the model has so many layers at most: full attention takes minutes
+SHORT_MODEL_FROM = 16384  # tokens; from there on full attention of a whole model takes minutes
+SHORT_MODEL = 2  # layers at most of the model that reads so many
 BARS = {"float32": {512: 1.1, 2048: 1.4, 4096: 2.0}, "bfloat16": {512: 1.1, 2048: 1.5, 4096: 2.5}}
 FULL_UNTIL = 1024  # tokens that ours attends to fully
 PYTORCH = "hugging_face"  # the environment

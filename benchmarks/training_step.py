@@ -3,8 +3,8 @@
     benchmarks/peers.sh
     python benchmarks/training_step.py [--rounds 5]
 
-Each runs in a process and environment of its own, forward and backward with dropout, batch 1, layers of base size, in float32
-where no other precision is named, and takes its step when it is its turn: what disturbs the machine disturbs all of them. Optimizers are left out, as they are
+Each runs in a process and environment of its own, forward and backward with dropout, layers of base size, in float32 and of one input
+where nothing else is named, and takes its step when it is its turn: what disturbs the machine disturbs all of them. Optimizers are left out, as they are
 of the same cost. Memory is the highest the process had, less what it had before it built its model; code that compilers make
 counts too.
 """

@@ -27,18 +27,18 @@ def test_a_graph_calls_a_compiled_program():
 
 
 def test_where_there_is_no_xla_the_operations_stand_in_the_graph(monkeypatch):
-    monkeypatch.setattr(fusion, "_xla_is_there", lambda: False)
+    monkeypatch.setattr(fusion, "_xla_is_ready", lambda: False)
     kinds, compiled = _calls(tf.function(lambda x: _line(x, 2.0, 1.0)))
     assert not compiled and "Mul" in kinds
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_the_values_are_the_same(there, monkeypatch):
-    monkeypatch.setattr(fusion, "_xla_is_there", lambda: there)
+    monkeypatch.setattr(fusion, "_xla_is_ready", lambda: there)
     np.testing.assert_array_equal(_line(tf.constant([1.0, 2.0, 3.0]), 2.0, 1.0), [3.0, 5.0, 7.0])
 
 
 def test_this_build_has_xla():
     """Or the tests above, and what is measured, would be of something else."""
-    fusion._xla_is_there.cache_clear()
-    assert fusion._xla_is_there()
+    fusion._xla_is_ready.cache_clear()
+    assert fusion._xla_is_ready()

@@ -69,7 +69,7 @@ def test_half_precision_stays_close(function, tanh):
 @ALL
 def test_graph_mode_keeps_its_input_only(function, tanh, monkeypatch):
     """What the backward pass takes from the forward pass is the input: no other array of its size crosses over."""
-    monkeypatch.setattr(fusion, "_xla_is_there", lambda: False)  # so that the operations lie open
+    monkeypatch.setattr(fusion, "_xla_is_ready", lambda: False)  # so that the operations lie open
 
     @tf.function
     def run(x):

@@ -50,3 +50,12 @@ def test_the_flag_is_set_once_beside_the_users_and_only_for_releases_that_have_i
     without_ynn(package, release)
     without_ynn(package, release)
     assert os.environ["XLA_FLAGS"] == after
+
+
+def test_importing_the_layers_leaves_the_flags_alone():
+    """Another library of the same process may have an XLA that does not know them."""
+    program = "import os; import bigbird.layers.attention.block_sparse; assert 'XLA_FLAGS' not in os.environ"
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    subprocess.run(
+        [sys.executable, "-c", program], env=environment | {"KERAS_BACKEND": "tensorflow"}, check=True, timeout=120
+    )

@@ -25,21 +25,21 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     import tensorflow as tf
 
-    without_ynn("tensorflow", tf.__version__)  # before the first program is compiled
     compiled = tf.function(function, jit_compile=True, autograph=False)
 
     @functools.wraps(function)
     def run(*args: Any) -> Any:
-        return (compiled if _xla_is_there() else function)(*args)
+        return (compiled if _xla_is_ready() else function)(*args)
 
     return run
 
 
 @functools.cache
-def _xla_is_there() -> bool:
-    """Builds of TensorFlow for TPUs have no XLA for the CPU, and compile a step as a whole."""
+def _xla_is_ready() -> bool:
+    """Sets XLA's flags, not before a program is needed, and tells whether it compiles: builds of TensorFlow for TPUs have none for the CPU."""
     import tensorflow as tf
 
+    without_ynn("tensorflow", tf.__version__)
     with tf.init_scope():
         try:
             tf.function(lambda x: x + 1.0, jit_compile=True)(tf.zeros(()))

@@ -6,7 +6,7 @@ import os
 
 # Sums and maxima by YNNPACK: while a program runs twice at once, each run may build the same part of it, and XLA keeps that
 # part's constants in a list that nothing locks (the function that `EmitYnnFusionBuilder` in XLA's
-# xla/backends/cpu/ynn_emitter.cc returns). A training process ended so, with a segmentation fault, in one start of a hundred.
+# xla/backends/cpu/ynn_emitter.cc returns). By the address a training ended of it, with a segmentation fault, in one start of a hundred.
 _YNN = "--xla_cpu_experimental_ynn_fusion_type"
 # Releases that are known to have the flag; XLA ends a process that gives it one it does not know.
 _HAVE_YNN = {"tensorflow": "2.21.", "jaxlib": "0.10."}
