@@ -249,12 +249,14 @@ def doctor(**options: Any) -> None:
     bigbird preflight --task squad_v1 --recipe my_recipe.yaml --epochs 3 --dataset runs/NAME/preprocess/dataset --json
     bigbird preflight --task squad_v1 --machine tpu-v6e-8 --batch-size 64
     bigbird preflight --task squad_v1 --max-length 4096 --precision bfloat16
+    bigbird preflight --task squad_v1 --init-checkpoint my-bert --max-length 4096
     """,
 )
 @click.option(
     "--task", type=click.Choice(PIPELINE_TASKS), help="What is to be learned. Not needed with a table's columns."
 )
 @click.option("--recipe", help="A recipe's name or YAML file.  [default: the task's published one]")
+@click.option("--init-checkpoint", default="", help="Weights to start from, whose sizes the model takes.")
 @click.option(
     "--machine",
     type=click.Choice(tuple(MACHINES)),

@@ -10,13 +10,13 @@ from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import ENCODER_KEY, PLACEHOLDER, Experiment, with_sections
 
 
-def with_start(experiment: Experiment, model_dir: Path) -> tuple[Experiment, Checkpoint | None]:
+def with_start(experiment: Experiment, model_dir: Path | None) -> tuple[Experiment, Checkpoint | None]:
     """The experiment with the encoder of `task.init_checkpoint`, where its configuration leaves it open.
 
     Args:
         experiment: as configured.
         model_dir: the run's folder; where it holds a checkpoint, the run goes on with the encoder that it began with, and
-            the checkpoint of its start is not read.
+            the checkpoint of its start is not read. None where no run is meant to go on.
 
     Returns:
         The experiment, and the checkpoint as read.
@@ -27,7 +27,7 @@ def with_start(experiment: Experiment, model_dir: Path) -> tuple[Experiment, Che
     task = experiment.task
     if task.init_checkpoint in ("", PLACEHOLDER):
         return experiment, None
-    folder = native.latest_checkpoint(model_dir)
+    folder = None if model_dir is None else native.latest_checkpoint(model_dir)
     if folder is None:
         checkpoint, task = start_from(task.init_checkpoint, task)
         return with_sections(experiment, task=task), checkpoint

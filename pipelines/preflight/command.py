@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bigbird.config import Experiment, replace, with_sections
+from bigbird.config import PLACEHOLDER, Experiment, replace, with_sections
 from bigbird.config.overrides import join_overrides
 from bigbird.support.commands import EXIT_DOES_NOT_FIT
 from bigbird.support.errors import InputError
+from bigbird.support.tensorflow_start import load_tensorflow
+from bigbird_components.model_names import REGISTRY
 from bigbird_components.run_configuration import resolve_experiment
 from bigbird_pipelines.files import LocalFiles
 from bigbird_pipelines.images import Backend
@@ -35,6 +37,7 @@ def preflight_command(
     machine: str,
     backend: Backend | None,
     recipe: str | None,
+    init_checkpoint: str,
     overrides: tuple[str, ...],
     dataset: Path | None,
     examples: int | None,
@@ -58,7 +61,8 @@ def preflight_command(
         )
     text = recipe_text(recipe or default_recipe(task, published=True))
     overrides = (*shortcut_overrides(options, task, text), profile.runtime(backend), *overrides)
-    experiment = resolve_experiment(task, text, overrides=join_overrides(overrides))
+    experiment = resolve_experiment(task, text, init_checkpoint=init_checkpoint, overrides=join_overrides(overrides))
+    experiment = _with_start(experiment)
     if dataset is not None:
         experiment, found = with_manifest(experiment, dataset)
         examples = examples or found
@@ -73,6 +77,22 @@ def preflight_command(
         print_report(findings)
     if not findings.fits:
         sys.exit(EXIT_DOES_NOT_FIT)
+
+
+def _with_start(experiment: Experiment) -> Experiment:
+    """The experiment with the sizes of the weights that it starts from, as training takes them over."""
+    checkpoint = experiment.task.init_checkpoint
+    if checkpoint in ("", PLACEHOLDER):
+        return experiment
+    if checkpoint.startswith(REGISTRY):
+        raise InputError(
+            f"--init-checkpoint {checkpoint}: names a registered model, which preflight does not look up; expected its folder, "
+            "on this computer or in a bucket, or sizes by --override"
+        )
+    load_tensorflow()  # reads its checkpoints, and the steps are compiled in other processes
+    from bigbird_components.train.start import with_start
+
+    return with_start(experiment, None)[0]
 
 
 def examine(
@@ -114,6 +134,7 @@ def examine(
     return Findings(
         task=task,
         machine=machine,
+        encoder=experiment.task.encoder,
         chips=profile.chips,
         clock_hz=profile.clock_hz,
         chip_memory=profile.chip_memory_gib * GIB,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bigbird.config import ENCODER_KEY
+from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.support.progress import format_duration
 from bigbird_pipelines.machines import GIB
 from bigbird_pipelines.preflight.job import RunEstimate
@@ -14,6 +14,8 @@ from bigbird_pipelines.preflight.programs import Program
 from bigbird_pipelines.preflight.search import Largest
 
 BASIS = "estimates of the TPU compiler, not measurements"
+# Of the encoder, what says which model was compiled.
+SIZES = ("num_layers", "hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Findings:
 
     Attributes:
         task, machine: their names.
+        encoder: the model that was compiled.
         chips: of the machine.
         clock_hz: of one.
         chip_memory, usable: bytes of one, and those that a program can have.
@@ -40,6 +43,7 @@ class Findings:
 
     task: str
     machine: str
+    encoder: BigBirdEncoderConfig
     chips: int
     clock_hz: float
     chip_memory: int
@@ -104,6 +108,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "task": findings.task,
         "machine": findings.machine,
         "chips": findings.chips,
+        "model": {size: getattr(findings.encoder, size) for size in SIZES},
         "dtype": findings.dtype,
         "gradient_checkpointing": findings.checkpointed,
         "batch": {"global": findings.batch, "chip": program.rows, "length": findings.length},
@@ -159,7 +164,13 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
     program, usable = findings.program, _gib(findings.usable)
     total = f"{'' if program.fits else 'at least '}{_gib(program.memory)}" if program.memory else "more"
     checkpointing = f"gradient checkpointing {'on' if findings.checkpointed else 'off'}"
+    encoder = findings.encoder
+    layers = f"{encoder.num_layers} layers of {encoder.hidden_size:,}, {encoder.num_attention_heads} heads"
     rows = [
+        (
+            "model",
+            f"{layers}; a vocabulary of {encoder.vocab_size:,}, {encoder.max_position_embeddings:,} positions",
+        ),
         (
             "step",
             f"{findings.batch:,} × {findings.length:,} tokens, {program.rows:,} a chip; {findings.dtype}, {checkpointing}",

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +21,7 @@ from bigbird_pipelines.preflight.programs import Compiler, Program
 from bigbird_pipelines.preflight.search import largest_batch
 
 GIB = 2**30
+BERT = Path(__file__).parents[1] / "checkpoints" / "recordings" / "hugging_face_bert" / "bare"
 TINY = """
 task:
   model:
@@ -138,6 +140,51 @@ def test_every_familys_batch_is_that_of_the_input_pipeline(task, shape):
     name, expected = targets[shape]
     assert tuple(batch[name].shape) == expected
     assert batch[name].dtype == ("float32" if shape == "float" else "int32")
+
+
+# ------------------------------------------------------------------------------------- a model of a checkpoint's sizes
+
+
+def test_the_model_has_the_sizes_of_the_weights_that_it_starts_from(monkeypatch):
+    fake_compiler(monkeypatch, GIB)
+    options = ("--task", "squad_v1", "--batch-size", "8", "--max-length", "256", "--no-search", "--json")
+    long = ("--override", "task.model.encoder.bigbird.max_position_embeddings=256")
+    for given in (("--init-checkpoint", str(BERT)), ("--override", f"task.init_checkpoint={BERT}")):
+        result = preflight(*options, *long, *given)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["model"] == {
+            "num_layers": 2,
+            "hidden_size": 16,
+            "num_attention_heads": 2,
+            "vocab_size": 40,
+            "max_position_embeddings": 256,
+        }
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("registry:reviews", "--init-checkpoint registry:reviews: names a registered model, which preflight does not look up; expected"),
+        ("no/such/bert", "no/such/bert"),
+    ],
+)  # fmt: skip
+def test_weights_that_cannot_be_read_are_refused_before_anything_is_compiled(path, message):
+    result = preflight("--task", "squad_v1", "--init-checkpoint", path)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.slow
+def test_a_step_from_a_bert_is_compiled():
+    """What is too long for its own positions: they are repeated, and attention is sparse."""
+    result = preflight(
+        "--task", "squad_v1", "--init-checkpoint", str(BERT), "--batch-size", "2", "--max-length", "1024", "--no-search",
+        "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["model"]["hidden_size"], found["model"]["max_position_embeddings"]) == (16, 4096)
+    assert found["fits"] and found["memory"]["arguments"] < 50 * 2**20  # the base size takes more than a gibibyte
 
 
 # ------------------------------------------------------------------------------------------- options and the machine
