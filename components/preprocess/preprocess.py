@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bigbird.manifests import DatasetManifest, VocabularyFacts
 from bigbird.support import integrity
@@ -29,14 +29,11 @@ from bigbird.text.sentence_piece import train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
 from bigbird.version import provenance
 from bigbird_components.preprocess import storage
-from bigbird_components.preprocess.beam_run import is_local, parse_options, run_shards
-from bigbird_components.preprocess.local_shards import EarlyShards
-from bigbird_components.preprocess.reading import Lines, OnShard, find_sources, read_source, read_tables
+from bigbird_components.preprocess.beam_run import is_local, parse_options
+from bigbird_components.preprocess.encoder import Encoder
+from bigbird_components.preprocess.reading import Lines, find_sources, read_source, read_tables
 from bigbird_components.preprocess.report_page import reading_lines, summary_page
 from bigbird_components.raw_files import VocabularyFiles
-
-if TYPE_CHECKING:
-    from bigbird_components.preprocess.shards import Encoding
 
 _log = logging.getLogger(__name__)
 
@@ -92,10 +89,7 @@ def preprocess(
     storage.check_output(target, inputs)
     files = {"train": train_file, "validation": validation_file, "test": test_file}
     named = Inputs(input or "", {split: path for split, path in files.items() if path}, section or {})
-    own_tables = family.reads_tables(named)
-    sources: list[Source] = []
-    if not own_tables:
-        sources = find_sources(task, input, files)
+    source = named if family.reads_tables(named) else find_sources(task, input, files)
     own = None
     if vocabulary:  # what is wrong with it is said before any long work
         file, content = read_vocabulary(vocabulary, VocabularyFiles())
@@ -105,22 +99,8 @@ def preprocess(
         storage.make_folder(storage.join(folder, storage.WORK))
         if own is not None:
             storage.write_bytes(storage.join(folder, own.file), own.serialized)
-        with _Encoder(task, folder, settings, own, options) as encoder:
-            reading = None
-            if own_tables:
-                reading, splits = read_tables(
-                    family,
-                    named,
-                    None if storage.is_remote(folder) else storage.join(folder, storage.WORK),
-                    lambda split: _lines_path(family, split, folder),
-                    bad,
-                    encoder.expect,
-                    encoder.begin,
-                )
-            else:
-                splits = [
-                    read_source(source, task, _lines_path(family, source.split, folder), bad) for source in sources
-                ]
+        with Encoder(task, folder, settings, own, options) as encoder:
+            splits, reading = _read(family, task, source, folder, bad, encoder)
             labels = family.labels(task) if reading is None else reading.labels
             pieces = own or Vocabulary(_train_vocabulary(task, splits, vocabulary_size), lower_case)
             if own is None:
@@ -139,6 +119,36 @@ def preprocess(
         manifest = _write_texts(folder, manifest, bad, checksums, check)
     _say(manifest, output, time.monotonic() - started)
     return manifest
+
+
+def _read(
+    family: TaskFamily, task: str, source: Inputs | list[Source], folder: str, bad: BadRecords, encoder: Encoder
+) -> tuple[list[Lines], Reading | None]:
+    """Reads and checks the input.
+
+    Args:
+        family, task: what it is for.
+        source: a user's own tables, or the task's official files.
+        folder: the dataset's.
+        bad: takes the records that are skipped.
+        encoder: may begin while a user's own tables are read.
+
+    Returns:
+        The lines of each split, and what was found in a user's own tables.
+    """
+    if not isinstance(source, Inputs):
+        return [read_source(one, task, _lines_path(family, one.split, folder), bad) for one in source], None
+    work = None if storage.is_remote(folder) else storage.join(folder, storage.WORK)
+    reading, splits = read_tables(
+        family,
+        source,
+        work,
+        lambda split: _lines_path(family, split, folder),
+        bad,
+        encoder.expect,
+        encoder.begin,
+    )
+    return splits, reading
 
 
 def _check(vocabulary_size: int, max_bad_records: int) -> None:
@@ -195,96 +205,6 @@ def _texts(family: TaskFamily, path: str, size: int, every: int) -> Iterator[str
     with storage.open_range(path, 0, size) as lines:
         for line in islice(lines, 0, None, every):
             yield from family.texts(json.loads(line))
-
-
-class _Encoder:
-    """Makes lines into TFRecord files; a context, at whose end no process encodes any more.
-
-    Args:
-        task: its name.
-        folder: the dataset's.
-        settings: the task family's.
-        vocabulary: a given one; else it is set as `vocabulary` before `encode`.
-        options: Beam's.
-    """
-
-    def __init__(self, task: str, folder: str, settings: dict[str, Any], vocabulary: Vocabulary | None, options: Any):
-        self._task, self._folder, self._settings = task, folder, settings
-        self.vocabulary, self._options = vocabulary, options
-        self._done = storage.join(folder, storage.WORK, "done")
-        storage.make_folder(self._done)
-        self._early: EarlyShards | None = None
-        if vocabulary is not None and not storage.is_remote(folder) and is_local(options):
-            work = storage.join(folder, storage.WORK, "early")
-            storage.make_folder(work)
-            self._early = EarlyShards(options, work)
-
-    def __enter__(self) -> _Encoder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._early is not None:
-            self._early.close()
-
-    def expect(self, size: int) -> None:
-        """As `EarlyShards.expect`."""
-        if self._early is not None:
-            self._early.expect(size)
-
-    def begin(self, reading: Reading) -> OnShard | None:
-        """Gives what takes shards while lines are still written; None where encoding cannot begin before."""
-        if self._early is None:
-            return None
-        self._early.begin(self._encoding(reading.splits, reading.labelled, reading.labels))
-        return self._early.add
-
-    def encode(
-        self, splits: list[Lines], labels: Sequence[str] | None
-    ) -> tuple[dict[str, Statistics], dict[str, Facts]]:
-        """Writes all files that are not written yet; gives each split's statistics and each file's facts.
-
-        Raises:
-            InputError: what a worker found wrong with an example, or that it ended early.
-            WorkerError: a bug of ours in a worker.
-        """
-        from bigbird_components.preprocess.shards import Shard, read_outcome
-
-        shards = [
-            Shard(
-                split.split,
-                split.path,
-                *cut,
-                storage.join(self._folder, name),
-                storage.join(self._done, f"{name}.json"),
-            )
-            for split in splits
-            for name, cut in zip(split.files, split.cuts, strict=True)
-        ]
-        if self._early is None or not self._early.finish(shards):
-            labelled = [split.split for split in splits if split.labelled]
-            encoding = self._encoding([split.split for split in splits], labelled, labels)
-            run_shards(shards, encoding, self._options, self._done)
-        statistics = {split.split: Statistics() for split in splits}
-        checksums: dict[str, Facts] = {}
-        for shard in shards:
-            found, facts = read_outcome(shard)
-            statistics[shard.split].merge(found)
-            checksums[storage.name(shard.output)] = facts
-        return statistics, checksums
-
-    def _encoding(self, splits: Sequence[str], labelled: Collection[str], labels: Sequence[str] | None) -> Encoding:
-        from bigbird_components.preprocess.shards import Encoding
-
-        assert self.vocabulary is not None  # noqa: S101 - nothing is encoded before
-        return Encoding(
-            task=self._task,
-            vocabulary=storage.join(self._folder, self.vocabulary.file),
-            lower_case=self.vocabulary.lower_case,
-            labelled=frozenset(labelled),
-            evaluation=frozenset(split for split in splits if split != "train"),
-            settings=self._settings,
-            labels=None if labels is None else tuple(labels),
-        )
 
 
 def _stated(

@@ -15,7 +15,7 @@ from bigbird.support.errors import InputError
 from bigbird.tasks.tables.files import find_tables, table_storage
 from bigbird.tasks.tables.section import TableFormat
 from bigbird.tasks.triviaqa.family import _evidence_folder
-from bigbird_components.preprocess import preprocess as stage_module
+from bigbird_components.preprocess import encoder
 from bigbird_components.preprocess import storage as stage_storage
 from bigbird_components.preprocess.preprocess import preprocess
 from bigbird_components.preprocess.reading import find_sources
@@ -128,13 +128,13 @@ def test_what_another_process_has_taken_over_is_neither_made_whole_nor_deleted(b
         pytest.skip("the emulator takes no conditions")
     table, output, theirs = f"{bucket}/tables/rows.csv", f"{bucket}/taken/dataset", b'{"what": "preprocessing"}'
     storage.write_bytes(table, TABLE.encode())
-    really = stage_module.run_shards
+    really = encoder.run_shards
 
     def taken_over(*arguments):
         really(*arguments)
         storage.write_bytes(f"{bucket}/taken/.dataset.lock", theirs)
 
-    monkeypatch.setattr(stage_module, "run_shards", taken_over)
+    monkeypatch.setattr(encoder, "run_shards", taken_over)
     with pytest.raises(locks.LockLost, match="dataset: was taken over by preprocessing"):
         make(table, output)
     assert storage.read_bytes(f"{bucket}/taken/.dataset.lock") == theirs
