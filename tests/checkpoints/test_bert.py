@@ -396,5 +396,5 @@ def test_positions_are_repeated_for_berts_only_and_never_lost(tmp_path, path, le
 
 def test_a_run_that_cannot_have_the_checkpoints_encoder_is_refused_with_the_reason(tmp_path):
     done = convert(str(BERT / "bare"), str(tmp_path / "ours"), "bigbird", max_length=512)
-    with pytest.raises(InputError, match=r"its encoder does not fit this run: seq_length 1024 is above .* 512"):
+    with pytest.raises(InputError, match=r"its encoder does not fit this run: task: seq_length 1024 is above .* 512"):
         start_from(str(done.checkpoint), task_of())

@@ -26,7 +26,7 @@ from bigbird.text.sentence_piece import pieces_of, train_vocabulary
 from bigbird.text.vocabulary import Vocabulary
 from tests.vocabularies import tokenizer_json, word_piece, xlm_roberta
 
-SIZES = {"hidden_size": 8, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 20}
+SIZES = {"hidden_size": 8, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 150}
 PIECES = b"stands for a SentencePiece model"
 SHA256 = hashlib.sha256(PIECES).hexdigest()
 KEY = "task.model.encoder.bigbird"
@@ -58,7 +58,7 @@ def run(tmp_path_factory):
     native.save_best(folder / "best", model, {"step": 3})
     (folder / "config.yaml").write_text(experiment().to_yaml())
     (folder / "vocab.model").write_bytes(PIECES)
-    stated = {"file": "vocab.model", "sha256": SHA256, "size": 20, "lower_case": True}
+    stated = {"file": "vocab.model", "sha256": SHA256, "size": 150, "lower_case": True}
     write_json(folder / "model.json", {"best": "best", "dataset": {"task": "sst2", "splits": {}, "vocabulary": stated}})
     return folder
 
@@ -230,6 +230,8 @@ def test_an_index_of_shards_that_is_none_is_refused(forms, tmp_path, shards):
     folder = tmp_path / "theirs"
     shutil.copytree(forms["hugging_face"], folder)
     (folder / "model.safetensors.index.json").write_text(json.dumps(shards))
+    for name in ("model.safetensors", "conversion.json"):
+        (folder / name).unlink()
     with pytest.raises(InputError, match=r"index\.json: (weight_map is (5|None); expected|names 5, which)"):
         read_checkpoint(str(folder), 2)
 

@@ -252,15 +252,15 @@ def test_what_does_not_fit_is_refused(tmp_path):
     out = str(tmp_path / "out")
     with pytest.raises(InputError, match="no checkpoint there"):
         convert(str(tmp_path / "nothing"), out, "bigbird")
-    with pytest.raises(InputError, match="has 2 attention heads, not 4"):
+    with pytest.raises(InputError, match="has not 4 attention heads: it has 2"):
         convert(str(SOURCES["model_garden"]), out, "bigbird", num_heads=4)
-    with pytest.raises(InputError, match="is not a multiple of num_attention_heads 5; give --heads or --params"):
+    with pytest.raises(InputError, match="its hidden size, 32, is not a multiple of the 5 attention heads"):
         convert(str(SOURCES["google_research"]), out, "bigbird", num_heads=5)
     with pytest.raises(InputError, match="no such file"):
         convert(str(SOURCES["google_research"]), out, "bigbird", params=str(tmp_path / "none.yaml"))
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(yaml.safe_dump({"task": {"model": {"encoder": {"bigbird": {"num_layers": 3}}}}}))
-    with pytest.raises(InputError, match="num_layers is 3, the weights' 2"):
+    with pytest.raises(InputError, match="num_layers is 3, the weights have 2"):
         convert(str(SOURCES["google_research"]), out, "bigbird", params=str(wrong))
     with new_folder(out) as folder:
         (folder / "mine").write_text("")

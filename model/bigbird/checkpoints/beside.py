@@ -24,7 +24,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.integrity import check_seal
 from bigbird.support.text_files import decode, parse_json, parse_json_object, shown
 from bigbird.support.yaml_files import parse_yaml_mapping
-from bigbird.text.files import Examined, Store, examine_vocabulary, find_vocabulary
+from bigbird.text.files import BYTE_LEVEL_FILES, Examined, Store, examine_vocabulary, find_vocabulary
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +47,7 @@ class Disk:
 
     def read(self, file: str) -> bytes:
         """A file's content."""
-        if "://" in file:
-            return places.read(file)
-        return Path(file).read_bytes()
+        return places.read(file)
 
 
 @dataclass(frozen=True)
@@ -226,7 +224,7 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
     Raises:
         InputError: a file of settings cannot be read.
     """
-    file = _settings_file(path, Disk())
+    file = _settings_file(path, Disk(), checkpoint.kind)
     said = settings.from_params(Disk().read(file).decode("utf-8", "replace"), file) if file else {}
     if said and checkpoint.kind == "bigbird":  # params.yaml speaks of attention only where it is dense
         said = {"attention": {"implementation": "auto"}} | said
@@ -239,11 +237,11 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
     return said, file
 
 
-def _settings_file(path: str, store: Store) -> str:
-    """The nearest params.yaml or config.yaml; "" where there is none."""
+def _settings_file(path: str, store: Store, kind: str = "bigbird") -> str:
+    """The nearest params.yaml, or of weights of ours config.yaml; "" where there is none."""
     found = folders(path, store)
     for folder in found:
-        for name in (settings.PARAMS_FILE, RUN_CONFIG_FILE):
+        for name in (settings.PARAMS_FILE, RUN_CONFIG_FILE) if kind == "bigbird" else (settings.PARAMS_FILE,):
             if name in store.names(folder):
                 return f"{folder}/{name}"
     run = _above(found[0])  # the Model Garden keeps its best checkpoints in a folder of the run's
@@ -284,10 +282,10 @@ def _vocabulary_beside(folder: str, names: set[str], store: Store) -> Examined |
     """A folder's vocabulary. One that is not read says so, and hinders no one from reading the weights."""
     # The one of the published BigBird is left out: it has other bytes than the google-research file of the same pieces.
     found = find_vocabulary(names - {"spiece.model"})
-    if not found:
+    if not found and not names >= BYTE_LEVEL_FILES:
         return None
     try:
-        return examine_vocabulary(f"{folder}/{found}", store)
+        return examine_vocabulary(f"{folder}/{found}" if found else folder, store)
     except InputError as error:
         _log.warning(f"{error}; the weights are read without it")
         return None

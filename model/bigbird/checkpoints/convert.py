@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.beside import Disk, HeadFacts, head_facts, vocabulary_of
@@ -21,7 +22,8 @@ from bigbird.storage import check_output
 from bigbird.support.errors import InputError
 from bigbird.support.new_folders import new_folder
 from bigbird.support.paths import plain_path
-from bigbird.support.text_files import decode
+from bigbird.support.text_files import decode, problem_list
+from bigbird.support.validation import problem_words
 from bigbird.text.files import Examined, examine_vocabulary
 from bigbird.version import provenance
 
@@ -81,6 +83,7 @@ def convert(
     name = TENSORFLOW_PREFIX if to in ("google_research", "model_garden") else ""
     facts = head_facts(path, checkpoint)
     found = examine_vocabulary(vocabulary.file, Disk()) if vocabulary is not None and vocabulary.file else None
+    notes = [*checkpoint.notes, *_vocabulary_notes(found, checkpoint, encoder)]
     if found is not None:
         facts = replace(facts, special_ids=found.kind.special_ids(found.content, found.file))
     with new_folder(output, overwrite=overwrite) as folder:
@@ -100,7 +103,7 @@ def convert(
             _write_vocabulary(found, vocabulary.lower_case, to, folder)
         ConversionManifest.model_validate(manifest | provenance()).write(folder)
     target = Path(output) / name
-    notes = [*checkpoint.notes, *_unsaid(encoder, to)]
+    notes += _unsaid(encoder, to)
     if "logits/kernel" in written and facts.scale not in (None, (0.0, 1.0)):
         mean, deviation = facts.scale
         notes.append(
@@ -115,6 +118,28 @@ def convert(
         )
     notes += advice(str(target), encoder, checkpoint.learnt)
     return Converted(checkpoint.kind, target, encoder, len(written), left_out, notes)
+
+
+def _vocabulary_notes(found: Examined | None, checkpoint: Checkpoint, encoder: BigBirdEncoderConfig) -> list[str]:
+    """What one should know of the vocabulary beside the weights.
+
+    Raises:
+        InputError: it has more pieces than the weights have rows of word embeddings.
+    """
+    if found is None and checkpoint.kind in names.BERTS:  # published BigBirds have none beside them
+        told = "no vocabulary is written, as none that is read was found beside the weights"
+        return [f"{told}; give the one that they were trained with as --vocabulary"]
+    pieces = found.kind.count_pieces(found.content, found.file) if found is not None else encoder.vocab_size
+    if found is not None and pieces > encoder.vocab_size:
+        raise InputError(
+            f"{found.file}: has {pieces:,} pieces, and the weights beside it {encoder.vocab_size:,} rows of word embeddings; expected the "
+            "vocabulary that they were trained with. Put that there, or take this one out of the folder"
+        )
+    if found is not None and 0 < pieces < encoder.vocab_size:
+        return [
+            f"{found.file}: has {pieces:,} pieces; the other {encoder.vocab_size - pieces:,} rows of word embeddings are of no use"
+        ]
+    return []
 
 
 def _unsaid(encoder: BigBirdEncoderConfig, to: Target) -> list[str]:
@@ -167,7 +192,18 @@ def _given(params: str | None) -> dict[str, Any]:
         return {}
     if not places.exists(params) or places.isdir(params):
         raise InputError(f"--params {params}: no such file")
-    return settings.from_params(decode(places.read(params), params, "YAML in UTF-8"), params)
+    given = settings.from_params(decode(places.read(params), params, "YAML in UTF-8"), params)
+    if not given:
+        raise InputError(f"--params {params}: holds no {ENCODER_KEY}; expected the encoder's settings under these keys")
+    try:
+        BigBirdEncoderConfig.model_validate(given)
+    except ValidationError as error:  # what only the whole encoder shows is found later
+        problems = [problem for problem in error.errors(include_url=False) if problem["loc"]]
+        if problems:
+            prefix = tuple(ENCODER_KEY.split("."))
+            told = problem_list([problem_words(problem, BigBirdEncoderConfig, prefix) for problem in problems])
+            raise InputError(f"--params {params}: {told}") from None
+    return given
 
 
 # ---------------------------------------------------------------------------------------------------- writers
@@ -201,9 +237,7 @@ def _renamed(
 
 
 def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, _: HeadFacts, folder: Path) -> set[str]:
-    from safetensors.numpy import save_file
-
-    save_file(checkpoint.weights, folder / native.MODEL_FILE)
+    native.write_arrays(folder / native.MODEL_FILE, checkpoint.weights)
     (folder / settings.PARAMS_FILE).write_text(settings.to_params(encoder, None), encoding="utf-8")
     return set(checkpoint.weights)
 
@@ -211,10 +245,8 @@ def _write_bigbird(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, _: Hea
 def _write_hugging_face(
     checkpoint: Checkpoint, encoder: BigBirdEncoderConfig, facts: HeadFacts, folder: Path
 ) -> set[str]:
-    from safetensors.numpy import save_file
-
     arrays, written = _renamed(checkpoint, encoder, facts, "hugging_face")
-    save_file(arrays, folder / native.MODEL_FILE, metadata={"format": "pt"})
+    native.write_arrays(folder / native.MODEL_FILE, arrays, {"format": "pt"})
     architecture, labels = "BigBirdModel", None
     if "classifier.out_proj.weight" in arrays:
         classes = len(arrays["classifier.out_proj.bias"])

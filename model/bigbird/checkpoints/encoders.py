@@ -9,12 +9,16 @@ from pydantic import ValidationError
 
 from bigbird.checkpoints import names, settings
 from bigbird.checkpoints.beside import settings_of
+from bigbird.checkpoints.checks import HEAD_SIZE, check_shapes, check_sizes, heads_of
 from bigbird.checkpoints.lengthen import LEAST_TYPES, is_bert, lengthen, with_full_attention
 from bigbird.checkpoints.published import Checkpoint, read_checkpoint
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig, Task, replace
 from bigbird.support.errors import InputError
+from bigbird.support.text_files import problem_list
+from bigbird.support.validation import problem_words
 
-HEAD_SIZE = 64  # of every published model; google-research stores neither it nor the number of heads
+# What a BERT may have less of than the model that starts from it.
+_LENGTHENED = ("max_position_embeddings", "type_vocab_size")
 
 # What a model takes from its checkpoint where nobody says otherwise: all that decides what the weights are and compute.
 TAKEN = (
@@ -46,38 +50,52 @@ def read_with_encoder(
             more positions than a checkpoint has that is no BERT's.
     """
     checkpoint = read_checkpoint(path, num_heads or 1)
-    settings.check_arithmetic(checkpoint.settings, f"{checkpoint.source}: {checkpoint.settings_file}")
-    said, given = settings_of(path, checkpoint)[0], dict(given or {})
+    (said, file), given = settings_of(path, checkpoint), dict(given or {})
+    fixed = {key: value for key, value in given.items() if key not in _LENGTHENED or not is_bert(checkpoint)}
+    check_sizes(checkpoint, said | fixed, file or "--params")
     learnt = settings.sizes_of(checkpoint.weights).get("max_position_embeddings", 0)
     if max_length is not None and (max_length < learnt or (max_length > learnt and not is_bert(checkpoint))):
         raise InputError(
             f"--max-length {max_length}: {checkpoint.source} has {learnt} positions; expected at least as many, and more only "
-            "for a BERT, whose positions are repeated"
+            "for a BERT, whose positions are repeated: to make a conversion longer, convert the BERT again"
         )
+    heads = given.get("num_attention_heads") or heads_of(checkpoint, said, file, num_heads)
+    _split_heads(checkpoint, heads)
+    check_shapes(checkpoint, heads)
     if is_bert(checkpoint):
-        _check_sizes(checkpoint, said)
         types = max(given.get("type_vocab_size") or LEAST_TYPES, LEAST_TYPES)
         lengthen(checkpoint, max_length or given.get("max_position_embeddings"), types)
-        said |= settings.sizes_of(checkpoint.weights)
-    encoder = _encoder(checkpoint, _rule(checkpoint) | said | given, num_heads)
-    _check_whole(checkpoint, encoder)
+    stated = _rule(checkpoint) | said | given | settings.sizes_of(checkpoint.weights) | {"num_attention_heads": heads}
+    known = {key: value for key, value in stated.items() if key in BigBirdEncoderConfig.model_fields and key != "size"}
+    try:
+        encoder = BigBirdEncoderConfig(**known)
+    except ValidationError as error:
+        told = [problem_words(problem, BigBirdEncoderConfig) for problem in error.errors(include_url=False)]
+        raise InputError(f"{checkpoint.source}: {file or '--params'}: {problem_list(told)}") from None
     if is_bert(checkpoint):
         encoder = with_full_attention(encoder, checkpoint.learnt)
-    if names.joins_heads(checkpoint.kind):  # only now is their number known
-        names.split_heads(checkpoint.weights, encoder.num_attention_heads)
+    checkpoint.notes += _guessed(checkpoint, said, encoder)
     return checkpoint, encoder
 
 
-def _check_whole(checkpoint: Checkpoint, encoder: BigBirdEncoderConfig) -> None:
-    """Refuses a checkpoint without all of the encoder's weights but a pooler's: in another form they would start fresh, unsaid."""
-    expected = {weight.ours for weight in names.encoder_weights("hugging_face", encoder.num_layers)}
-    absent = sorted(name for name in expected - checkpoint.weights.keys() if not name.startswith("encoder/pooler/"))
-    if absent:
-        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-        raise InputError(
-            f"{checkpoint.source}: lacks {', '.join(absent[:3])}{more}; expected all weights of an encoder of {encoder.num_layers} layers. "
-            f"Left out as unknown: {', '.join(checkpoint.left_out[:3]) or 'nothing'}"
-        )
+def _split_heads(checkpoint: Checkpoint, heads: int) -> None:
+    """Splits the attention of a kind that joins heads, whose number was not known when it was read."""
+    if names.joins_heads(checkpoint.kind):
+        names.split_heads(checkpoint.weights, heads)
+
+
+def _guessed(checkpoint: Checkpoint, said: Mapping[str, Any], encoder: BigBirdEncoderConfig) -> list[str]:
+    """What nothing says of a checkpoint, and what it was taken to be: a note, or none."""
+    told = []
+    if checkpoint.kind == "google_bert" and not checkpoint.settings:
+        told.append(f"{encoder.num_attention_heads} attention heads, one for every {HEAD_SIZE} of the hidden size")
+    if (checkpoint.kind == "bigbird" and not said) or (checkpoint.kind in names.BERTS and not checkpoint.settings):
+        told.append(f"activation {encoder.hidden_activation}, layer norm's epsilon {encoder.layer_norm_epsilon:g}")
+    if checkpoint.kind == "bigbird" and not said:
+        told.append(f"blocks of {encoder.block_size} with {encoder.num_rand_blocks} random ones")
+    if not told or checkpoint.kind.startswith("model_garden"):  # whose published BERTs have no such file
+        return []
+    return [f"not said beside the weights, and taken as usual: {', '.join(told)}"]
 
 
 def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
@@ -97,11 +115,16 @@ def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
         InputError: no checkpoint there, or the task cannot be learnt with such an encoder.
     """
     checkpoint = read_checkpoint(path, 1)
-    found = _rule(checkpoint) | settings_of(path, checkpoint)[0]
+    said, file = settings_of(path, checkpoint)
+    check_sizes(checkpoint, said, file)
+    own = task.encoder.num_attention_heads if "num_attention_heads" in task.encoder.model_fields_set else None
+    heads = heads_of(checkpoint, said, file, None if "num_attention_heads" in said else own)
+    _split_heads(checkpoint, heads)
+    check_shapes(checkpoint, heads)
+    found = _rule(checkpoint) | said
     dense = found.get("attention") == {"implementation": "dense"}
     sizes = settings.sizes_of(checkpoint.weights)
-    found = {key: value for key, value in found.items() if key in TAKEN} | sizes
-    found["num_attention_heads"] = _heads(checkpoint, found, None)
+    found = {key: value for key, value in found.items() if key in TAKEN} | sizes | {"num_attention_heads": heads}
     if is_bert(checkpoint):
         found.pop("max_position_embeddings", None)
         found["type_vocab_size"] = max(sizes.get("type_vocab_size", 0), LEAST_TYPES)
@@ -115,8 +138,9 @@ def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
         if full != task.encoder.full_attention_max_length:
             task = fill_encoder(task, {"full_attention_max_length": full}, checkpoint.source)
         lengthen(checkpoint, task.encoder.max_position_embeddings, task.encoder.type_vocab_size)
-    if names.joins_heads(checkpoint.kind):
-        names.split_heads(checkpoint.weights, task.encoder.num_attention_heads)
+    if task.encoder.hidden_size % task.encoder.num_attention_heads == 0:
+        _split_heads(checkpoint, task.encoder.num_attention_heads)  # the run's own number is refused with its remedy
+    checkpoint.notes += _guessed(checkpoint, said, task.encoder)
     return checkpoint, task
 
 
@@ -135,9 +159,9 @@ def fill_encoder(task: Task, found: Mapping[str, Any], source: str) -> Task:
     try:
         filled: Task = replace(task, model={"encoder": {"bigbird": changes}})
     except ValidationError as error:
-        words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        told = [problem_words(problem, type(task), ("task",)) for problem in error.errors(include_url=False)]
         raise InputError(
-            f"{source}: its encoder does not fit this run: {words}. Settings under {ENCODER_KEY} that the run leaves open are taken from the checkpoint"
+            f"{source}: its encoder does not fit this run: {problem_list(told)}. Settings under {ENCODER_KEY} that the run leaves open are taken from the checkpoint"
         ) from None
     return filled
 
@@ -145,35 +169,3 @@ def fill_encoder(task: Task, found: Mapping[str, Any], source: str) -> Task:
 def _rule(checkpoint: Checkpoint) -> dict[str, Any]:
     """The rule for random blocks that a published BigBird brings along, for where nothing else is said."""
     return {"random_pattern": "google_research"} if checkpoint.kind in _PUBLISHED else {}
-
-
-def _heads(checkpoint: Checkpoint, said: Mapping[str, Any], num_heads: int | None) -> int:
-    """Attention heads: as asked for, as stored, as said, or one for every 64 of the hidden size."""
-    kernel = checkpoint.weights.get("encoder/layer_0/attention/query/kernel")
-    stored = None if kernel is None or kernel.ndim != 3 or names.joins_heads(checkpoint.kind) else kernel.shape[1]
-    width = settings.sizes_of(checkpoint.weights).get("hidden_size", HEAD_SIZE)
-    heads: int = num_heads or stored or said.get("num_attention_heads") or max(1, width // HEAD_SIZE)
-    if stored not in (None, heads):
-        raise InputError(f"{checkpoint.source}: has {stored} attention heads, not {heads}")
-    return heads
-
-
-def _check_sizes(checkpoint: Checkpoint, said: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes of the weights, which those that are said must be."""
-    sizes = settings.sizes_of(checkpoint.weights)
-    wrong = [
-        f"{key} is {said[key]}, the weights' {sizes[key]}" for key in sizes if said.get(key, sizes[key]) != sizes[key]
-    ]
-    if wrong:
-        raise InputError(f"{checkpoint.source}: the settings are not these weights': {'; '.join(wrong)}")
-    return sizes
-
-
-def _encoder(checkpoint: Checkpoint, said: dict[str, Any], num_heads: int | None) -> BigBirdEncoderConfig:
-    sizes = _check_sizes(checkpoint, said)
-    heads = _heads(checkpoint, said, num_heads)
-    known = {key: value for key, value in said.items() if key in BigBirdEncoderConfig.model_fields and key != "size"}
-    try:
-        return BigBirdEncoderConfig(**{**known, **sizes, "num_attention_heads": heads})
-    except ValidationError as error:
-        raise InputError(f"{checkpoint.source}: {error.errors()[0]['msg']}; give --heads or --params") from None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bigbird.checkpoints import names as kinds
-from bigbird.checkpoints import settings
 from bigbird.checkpoints.beside import HeadFacts, head_facts, settings_of
 from bigbird.checkpoints.lengthen import advice, is_bert, lengthen
 from bigbird.checkpoints.native import named_weights
@@ -178,7 +177,6 @@ def _remedy(name: str, array: np.ndarray) -> str:
 
 def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderConfig) -> None:
     """Raises unless what the checkpoint says of its encoder is what the model has: other settings compute other values."""
-    settings.check_arithmetic(checkpoint.settings, f"{checkpoint.source}: {checkpoint.settings_file}")
     said, source = settings_of(path, checkpoint)
     attention = said.get("attention")
     dense, ours = "dense", config.attention.implementation

@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
 UNAVERAGED_FILE = "unaveraged.safetensors"
+_LFS = b"version https://git-lfs"  # what a file of a repository begins with that was cloned without git-lfs
 CHECKPOINTS = "checkpoints"
 _STEP_FOLDER = re.compile(r"step-(\d{8,})")
 
@@ -82,14 +83,12 @@ def copy_best(checkpoint: Path, folder: Path) -> None:
 
 
 def _write(folder: Path, files: dict[str, dict[str, np.ndarray]], state: dict[str, Any]) -> None:
-    from safetensors.numpy import save_file
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_sibling(folder)
     temporary.mkdir()
     try:
         for name, arrays in files.items():
-            save_file(arrays, temporary / name)
+            write_arrays(temporary / name, arrays)
         _write_state(temporary, state, integrity.facts_of_folder(temporary))
         put_in_place(temporary, folder, whole=(STATE_FILE,))
     finally:
@@ -321,6 +320,22 @@ def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(ops.convert_to_numpy(variable), order="C") for name, variable in variables.items()}
 
 
+def write_arrays(file: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file. It gets the rights that other new files get; by the library's own only its owner could read it.
+
+    Args:
+        file: a new one.
+        arrays: by name.
+        metadata: what the file's header says besides.
+    """
+    from safetensors.numpy import save_file
+
+    file.touch()
+    rights = file.stat().st_mode
+    save_file(arrays, file, metadata=metadata)
+    file.chmod(rights)
+
+
 def read_arrays(file: str | os.PathLike[str], facts: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, local or remote.
 
@@ -332,30 +347,43 @@ def read_arrays(file: str | os.PathLike[str], facts: Mapping[str, Any] | None = 
         DamagedError: it is not what `facts` say.
         InputError: there is none, or it is not whole.
     """
+    import ml_dtypes  # noqa: F401 - tells NumPy of bfloat16
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    missing, remedy = f"{file}: no such file; expected the weights of a checkpoint", "it is not used"
+    remedy = "it is not used"
+    if not places.exists(str(file)):
+        raise InputError(f"{file}: no such file; expected the weights of a checkpoint")
     try:
-        if "://" not in str(file):
+        if "://" in str(file):
+            content = places.read(str(file))
+            beginning, size = content[: len(_LFS)], len(content)
             if facts is not None:
-                integrity.check_file(file, facts, remedy)
-            return load_file(file)
-        if not places.exists(str(file)):
-            raise InputError(missing)
-        content = places.read(str(file))
+                integrity.check_bytes(str(file), content, facts, remedy)
+            return _loaded(content)
+        with Path(file).open("rb") as stream:  # the library takes every error for a file that is not there
+            beginning, size = stream.read(len(_LFS)), os.fstat(stream.fileno()).st_size
         if facts is not None:
-            integrity.check_bytes(str(file), content, facts, remedy)
-        return _loaded(content)
-    except FileNotFoundError:
-        raise InputError(missing) from None
+            integrity.check_file(file, facts, remedy)
+        return load_file(file)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); expected a safetensors file") from None
     except SafetensorError as error:
-        raise InputError(f"{file}: not a whole safetensors file ({error})") from None
+        if beginning == _LFS:
+            raise InputError(
+                f"{file}: is what Git LFS keeps in the place of a file; get the file itself: git lfs pull"
+            ) from None
+        raise InputError(
+            f"{file}: not a whole safetensors file ({error}; {size:,} bytes); download or copy it again"
+        ) from None
+    except (AttributeError, KeyError) as error:  # the library's, where NumPy has no such type
+        raise InputError(
+            f"{file}: holds numbers of a type that is not read ({error}); expected floating-point numbers of 16 bits or more"
+        ) from None
 
 
 def _loaded(content: bytes) -> dict[str, np.ndarray]:
     """The arrays of a file's content. By way of a file: what reads bytes knows no bfloat16."""
-    import ml_dtypes  # noqa: F401 - tells NumPy of bfloat16
     from safetensors.numpy import load_file
 
     with tempfile.TemporaryDirectory() as folder:

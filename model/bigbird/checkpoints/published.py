@@ -7,7 +7,8 @@ Nothing here unpickles: PyTorch's own files are refused. Paths may be in a bucke
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+import shlex
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from bigbird.support.text_files import decode, parse_json_object, shown
 SHARDS_FILE = "model.safetensors.index.json"  # Hugging Face's
 BERT_POSITIONS = 512  # of every published BERT; what says nothing of its kind and has no more is one
 TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 # Optimizer slots and counters, of TF1's AdamWeightDecay, Adafactor and BERT's own optimizers.
 _SLOT = re.compile(r"(^|/)(adam_[mv]|Adam(_\d+)?|Adafactor\w*|AdamWeightDecayOptimizer\w*|global_step)(/|$)")
@@ -81,8 +83,14 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
         InputError: nothing there, a pickle, or a file that is not whole.
     """
     path = path.rstrip("/") or path
+    found = _read(path.removesuffix(f"/{SHARDS_FILE}"), num_heads)
+    _check_values(found)
+    return found
+
+
+def _read(path: str, num_heads: int) -> Checkpoint:
     _check_conversion(path)
-    files = places.listdir(path) if places.isdir(path) else set()
+    files = places.listdir(path)
     layout = layout_of(path, files, places.exists)
     if layout == "tensorflow":
         return _read_tensorflow(_prefix(path), num_heads)
@@ -95,15 +103,43 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
     newest = _newest_prefix(path, files) if layout == "tensorflow_folder" else None
     if newest is not None:
         return _read_tensorflow(newest, num_heads)
-    if places.isdir(path):
+    if files or places.isdir(path):
         raise InputError(
             f"{path}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), or a "
             f"Hugging Face folder ({CONFIG_FILE}, model.safetensors); found {', '.join(sorted(files)[:10]) or 'nothing'}"
+            + _inside_instead(path, files)
         )
     raise InputError(
-        f"{path}: no checkpoint there; expected a folder, a .safetensors file, or the prefix of TensorFlow's "
-        f"{_prefix(path)}.index and {_prefix(path)}.data-00000-of-00001"
+        f"{path}: no checkpoint there; expected a folder on this machine or in a bucket, a .safetensors file, or the prefix of "
+        f"TensorFlow's {_prefix(path)}.index and {_prefix(path)}.data-00000-of-00001. {NOT_DOWNLOADED}"
     )
+
+
+NOT_DOWNLOADED = "The name of a model on a hub is not enough, as nothing is downloaded: give the folder that holds it"
+
+
+def _inside_instead(folder: str, files: set[str]) -> str:
+    """What of a folder's content may be meant, for a message: a folder in it, two below at most, or a file."""
+    for name in sorted(files):
+        inner = f"{folder}/{name}"
+        if name.endswith(".safetensors") and not _SHARD.fullmatch(name):
+            return f". Give the file, if it is meant: {inner}"
+        for place in (inner, *(f"{inner}/{below}" for below in sorted(places.listdir(inner)))):
+            held = places.listdir(place)
+            if native.MODEL_FILE in held or SHARDS_FILE in held or any(name.endswith(".index") for name in held):
+                return f". Give the folder in it, if it is meant: {place}"
+    return ""
+
+
+def _check_values(checkpoint: Checkpoint) -> None:
+    """Refuses weights that are no finite numbers: a model that starts from them gives nothing else."""
+    for name, array in checkpoint.weights.items():
+        if not np.isfinite(array).all():
+            count = int(array.size - np.isfinite(array).sum())
+            raise InputError(
+                f"{checkpoint.source}: {name}: {count:,} of its {array.size:,} values are infinite or not numbers; the file is damaged, or "
+                "the training that wrote it diverged. Take an earlier checkpoint"
+            )
 
 
 Layout = Literal["bigbird", "hugging_face", "safetensors", "tensorflow", "tensorflow_folder"]
@@ -121,7 +157,7 @@ def layout_of(path: str, files: Collection[str], exists: Callable[[str], bool]) 
         InputError: a pickle, or a folder that holds nothing else.
     """
     if path.endswith(_PICKLES):
-        raise _pickle(path)
+        raise _pickle(path, path.rpartition("/")[0] or ".")
     if exists(f"{_prefix(path)}.index"):
         return "tensorflow"
     if SHARDS_FILE in files or {native.MODEL_FILE, CONFIG_FILE} <= set(files):
@@ -130,8 +166,9 @@ def layout_of(path: str, files: Collection[str], exists: Callable[[str], bool]) 
         return "bigbird"
     if TF_POINTER in files or any(name.endswith(".index") for name in files):
         return "tensorflow_folder"
-    if any(name.endswith(_PICKLES) for name in files):
-        raise _pickle(path)
+    pickles = sorted(name for name in files if name.endswith(_PICKLES))
+    if pickles:
+        raise _pickle(f"{path}/{pickles[0]}", path)
     return "safetensors" if path.endswith(".safetensors") and exists(path) else None
 
 
@@ -179,11 +216,18 @@ def _inside(folder: str, name: object) -> str:
     return f"{folder}/{name}"
 
 
-def _pickle(path: str) -> InputError:
+def _pickle(file: str, folder: str) -> InputError:
+    """What is said of a pickle, with a command that writes it with its own head and its vocabulary."""
+    read = f"from_pretrained({folder!r})"
+    new = f"{folder.rstrip('/')}-safetensors"
+    code = (
+        f"import transformers as t; c = t.AutoConfig.{read}; "
+        f"getattr(t, c.architectures[0]).{read}.save_pretrained({new!r}, safe_serialization=True); "
+        f"t.AutoTokenizer.{read}.save_pretrained({new!r})"
+    )
     return InputError(
-        f"{path}: is a pickle, which can run any code and is never loaded; convert it where you trust it:\n"
-        '  python -c "from transformers import AutoModelForPreTraining as M; '
-        "M.from_pretrained('FOLDER').save_pretrained('OUT', safe_serialization=True)\""
+        f"{file}: is a pickle, which can run any code and is never loaded; convert it where you trust it, and give the new folder:\n"
+        f"  python -c {shlex.quote(code)}"
     )
 
 
@@ -237,9 +281,9 @@ def _read_prefix(plain: str, prefix: str, num_heads: int) -> Checkpoint:
         values = {key: tensor(full) for key, full in keys.items() if not key.startswith(_COUNTERS)}
         return _from_object_graph(prefix, values, num_heads)
     values = {_with_prefix(name): tensor(name) for name in stored if not _SLOT.search(name)}
-    numbers = [int(m[1]) + 1 for name in values if (m := re.match(r"bert/encoder/layer_(\d+)/", name))]
+    layers = _count_layers(prefix, re.compile(r"bert/encoder/layer_(\d+)/"), values)
     kind: names.Theirs = "google_bert" if "bert/embeddings/LayerNorm/gamma" in values else "google_research"
-    found = _renamed(kind, prefix, values, re.compile("bert/"), max(numbers, default=0), num_heads)
+    found = _renamed(kind, prefix, values, re.compile("bert/"), layers, num_heads)
     return _finish_bert(found, "output_weights" in values)
 
 
@@ -283,9 +327,16 @@ def _finish_bert(found: Checkpoint, classifies: bool) -> Checkpoint:
         file = f"{found.source.rpartition('/')[0] or '.'}/{BERT_CONFIG_FILE}"
         if not found.kind.startswith("hugging_face") and places.exists(file):
             found.settings, found.settings_file = _read_json(file), BERT_CONFIG_FILE
+            settings.check_config(found.settings, file)
     skipped = settings.unused_positions(found.settings, found.kind)
     positions = "encoder/embeddings/position/embeddings"
     if positions in found.weights:
+        rows = len(found.weights[positions])
+        if skipped >= rows > 0:
+            raise InputError(
+                f"{found.source}: {found.settings_file}: pad_token_id is {skipped - 1}, but the table of positions, whose first row is "
+                f"that after it, has {rows} rows. Correct the file"
+            )
         found.weights[positions] = found.weights[positions][skipped:]
         found.learnt = len(found.weights[positions])
     if classifies:  # on the encoder's pooler, which computes what a classifier's own does
@@ -307,7 +358,9 @@ def _with_prefix(name: str) -> str:
 def _read_safetensors(file: Any, num_heads: int) -> Checkpoint:
     stored = native.read_arrays(file, _facts(str(file)))
     if any(name.startswith("encoder/") for name in stored):
-        return Checkpoint("bigbird", str(file), stored)
+        return _ours(str(file), stored)
+    if _SHARD.fullmatch(str(file).rpartition("/")[2]):
+        raise InputError(f"{file}: is one of several files that hold a model; give their folder")
     config = f"{str(file).rpartition('/')[0] or '.'}/{CONFIG_FILE}"
     return _from_hugging_face(str(file), stored, num_heads, _read_json(config) if places.exists(config) else {})
 
@@ -333,7 +386,7 @@ def _check_conversion(path: str) -> None:
 def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoint:
     config = _read_json(f"{folder}/{CONFIG_FILE}") if CONFIG_FILE in files else {}
     shards = [native.MODEL_FILE]
-    if SHARDS_FILE in files:
+    if SHARDS_FILE in files and native.MODEL_FILE not in files:  # transformers too takes the one file before the others
         shard_of = _read_json(f"{folder}/{SHARDS_FILE}").get("weight_map")
         if not isinstance(shard_of, dict):
             raise InputError(
@@ -347,7 +400,7 @@ def _read_hugging_face(folder: str, files: set[str], num_heads: int) -> Checkpoi
     for shard in shards:
         stored |= native.read_arrays(f"{folder}/{shard}")
     if any(name.startswith("encoder/") for name in stored):
-        return Checkpoint("bigbird", folder, stored)
+        return _ours(folder, stored)
     return _from_hugging_face(folder, stored, num_heads, config)
 
 
@@ -356,6 +409,7 @@ def _read_json(path: str) -> dict[str, Any]:
     return parse_json_object(decode(places.read(path), path, expected), path, expected, place="{source}")
 
 
+_WORDS = "embeddings.word_embeddings.weight"
 _OLD_NORM, _NORM = re.compile(r"(?<=LayerNorm\.)(gamma|beta)$"), {"gamma": "weight", "beta": "bias"}
 
 
@@ -364,7 +418,10 @@ def _from_hugging_face(
 ) -> Checkpoint:
     # Checkpoints that were made from TensorFlow's, bert-base-uncased among them, have its names for a layer norm's weights.
     stored = {_OLD_NORM.sub(lambda found: _NORM[found[1]], name): array for name, array in stored.items()}
-    kind = settings.model_kind(config, f"{source}: {CONFIG_FILE}") or _kind_by_names(stored)
+    stated = settings.model_kind(config, f"{source}: {CONFIG_FILE}")
+    settings.check_config(config, f"{source}: {CONFIG_FILE}")
+    stored, notes = _without_outer_prefix(stored)
+    kind = stated or _kind_by_names(stored)
     prefix = names.prefix_of(kind)
     inner = prefix if any(name.startswith(prefix) for name in stored) else ""
     left_out = _other_heads(kind, stored, inner, config)
@@ -375,10 +432,61 @@ def _from_hugging_face(
     copies = (*_BUFFERS, *(f"{decoder}.{part}" for decoder in _DECODERS for part in ("weight", "bias")))
     stored = {name: array for name, array in stored.items() if not name.endswith(copies) and name not in left_out}
     layer = re.compile(re.escape(inner) + r"encoder\.layer\.(\d+)\.")
-    numbers = [int(match[1]) + 1 for name in stored if (match := layer.match(name))]
-    found = _renamed(kind, source, stored, re.compile(re.escape(inner)), max(numbers, default=0), num_heads)
+    layers = _count_layers(source, layer, stored)
+    found = _renamed(kind, source, stored, re.compile(re.escape(inner)), layers, num_heads)
+    found.notes += notes
     found.settings, found.left_out = config, sorted([*found.left_out, *left_out])
     return _finish_bert(found, any(name.startswith("classifier.") for name in stored))
+
+
+def _without_outer_prefix(stored: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Names without what a larger model puts before all of a BERT's, such as `module.` or `0.auto_model.`; and a note if it did."""
+    begins = [name.removesuffix(_WORDS) for name in stored if name.endswith(_WORDS)]
+    outer = re.sub(r"(^|(?<=\.))(bert|roberta)\.$", "", begins[0]) if len(begins) == 1 else ""
+    if not outer:
+        return stored, []
+    inside = {name.removeprefix(outer): array for name, array in stored.items() if name.startswith(outer)}
+    others = {name: array for name, array in stored.items() if not name.startswith(outer) and name not in inside}
+    return inside | others, [f"{outer} before the names of weights: taken off"]
+
+
+def _count_layers(source: str, layer: re.Pattern[str], stored: Iterable[str]) -> int:
+    """How many layers there are among names of which the pattern's group is a layer's number from 0.
+
+    Raises:
+        InputError: one between two others is missing.
+    """
+    numbers = sorted({int(match[1]) for name in stored if (match := layer.match(name))})
+    missing = next((number for number, found in enumerate(numbers) if found != number), None)
+    if missing is not None:
+        raise InputError(
+            f"{source}: holds layer {numbers[-1]}, counted from 0, but no layer {missing}; a part of the weights is missing"
+        )
+    return len(numbers)
+
+
+def _ours(source: str, stored: dict[str, np.ndarray]) -> Checkpoint:
+    """A checkpoint under our own names."""
+    _count_layers(source, re.compile(r"encoder/layer_(\d+)/"), stored)
+    found = Checkpoint("bigbird", source, {})
+    found.weights = {name: _as_float32(found, name, array) for name, array in stored.items()}
+    return found
+
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def _as_float32(checkpoint: Checkpoint, name: str, array: np.ndarray) -> np.ndarray:
+    """A weight as float32, which all are computed from; the checkpoint's notes tell where that rounds."""
+    if array.dtype.name not in _FLOATS:
+        raise InputError(
+            f"{checkpoint.source}: {name} is of {array.dtype.name}; expected floating-point weights ({', '.join(_FLOATS)}): quantized ones "
+            "are not read"
+        )
+    note = "weights of float64: rounded to float32"
+    if array.dtype.name == "float64" and note not in checkpoint.notes:
+        checkpoint.notes.append(note)
+    return array.astype(np.float32, copy=False)
 
 
 def _kind_by_names(stored: dict[str, np.ndarray]) -> names.Theirs:
@@ -413,17 +521,18 @@ def _renamed(
     """Their arrays under our names and in our layout; what the table does not know is left out."""
     table = {weight.theirs: weight for weight in names.encoder_weights(kind, layers)}
     heads = {weight.theirs: weight for weight in names.head_weights(kind)}
-    weights, left_out = {}, []
+    found, left_out = Checkpoint(kind, source, {}, task=names.task_of(kind, stored)), []
     for name, array in stored.items():
         match = inner.match(name)
         weight = heads.get(name) or (table.get(name[match.end() :]) if match else None)
         if weight is None:
             left_out.append(name)
         else:
-            weights[weight.ours] = names.to_ours(kind, weight.sort, array.astype(np.float32), num_heads)
-    if not any(name.startswith("encoder/") for name in weights):
+            found.weights[weight.ours] = names.to_ours(kind, weight.sort, _as_float32(found, name, array), num_heads)
+    if not any(name.startswith("encoder/") for name in found.weights):
         raise InputError(
-            f"{source}: holds no encoder of a BigBird or BERT that is known here; its first names are "
-            f"{', '.join(sorted(stored)[:5]) or 'none'}"
+            f"{source}: holds no encoder of a BigBird or BERT that is known here; expected {names.prefix_of(kind)}"
+            f"{names.encoder_weights(kind, 0)[0].theirs} and the like, found {', '.join(sorted(stored)[:5]) or 'nothing'}"
         )
-    return Checkpoint(kind, source, weights, sorted(left_out), task=names.task_of(kind, stored))
+    found.left_out = sorted(left_out)
+    return found

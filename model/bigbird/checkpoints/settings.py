@@ -8,15 +8,19 @@ configuration file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bigbird.checkpoints.names import Kind, Theirs
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
+from bigbird.config.section import Amount, Count, Fraction, Number, Positive
 from bigbird.support.errors import InputError
-from bigbird.support.text_files import shown
+from bigbird.support.text_files import problem_list, shown
+from bigbird.support.validation import problem_words
 from bigbird.support.yaml_files import dump_yaml, parse_yaml_mapping
 
 PARAMS_FILE, CONFIG_FILE, BERT_CONFIG_FILE = "params.yaml", "config.json", "bert_config.json"
@@ -70,6 +74,8 @@ _ARITHMETIC: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False,),
     "is_encoder_decoder": (False,),
 }
+# Hugging Face's number of heads of a model whose config.json does not say it.
+_USUAL_HEADS = 12
 _FULL = "original_full"  # Hugging Face's attention_type of a model that never attends sparsely: `dense` here
 _EXTRA = "bigbird_pipelines"  # the key of config.json that holds those
 
@@ -86,6 +92,27 @@ PROBLEM_TYPES = {
 """Kind of a classifier's answer -> Hugging Face's name for it, which chooses the loss of its training."""
 
 
+class _Config(BaseModel):
+    """What is read of a config.json or bert_config.json. Each key may be left out; none may be null but the last."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    vocab_size: Positive = 1
+    hidden_size: Positive = 1
+    num_hidden_layers: Positive = 1
+    num_attention_heads: Positive = 1
+    intermediate_size: Positive = 1
+    max_position_embeddings: Positive = 1
+    type_vocab_size: Positive = 1
+    block_size: Positive = 1
+    num_random_blocks: Count = 0
+    initializer_range: Amount = 0.0
+    hidden_dropout_prob: Fraction = 0.0
+    attention_probs_dropout_prob: Fraction = 0.0
+    layer_norm_eps: Annotated[Number, Field(gt=0.0)] = 1.0
+    pad_token_id: Count | None = None
+
+
 _SHOWS_IN = {
     "vocab_size": ("encoder/embeddings/word/embeddings", 0),
     "hidden_size": ("encoder/embeddings/word/embeddings", 1),
@@ -95,6 +122,9 @@ _SHOWS_IN = {
 }
 
 
+_LAYER = re.compile(r"encoder/layer_(\d+)/")
+
+
 def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
     """The sizes that show in an encoder's weights, all but the heads where those are joined; fewer where weights are missing."""
     found = {
@@ -102,8 +132,18 @@ def sizes_of(weights: dict[str, np.ndarray]) -> dict[str, int]:
         for size, (name, axis) in _SHOWS_IN.items()
         if name in weights and weights[name].ndim == 2
     }
-    layers = {name.split("/")[1] for name in weights if name.startswith("encoder/layer_")}
+    layers = {match[1] for name in weights if (match := _LAYER.match(name))}
     return found | ({"num_layers": len(layers)} if layers else {})
+
+
+def their_name(ours: str, file: str) -> str:
+    """What a file of settings calls one of ours.
+
+    Args:
+        ours: a key of `BigBirdEncoderConfig`.
+        file: the file's name.
+    """
+    return _HUGGING_FACE.get(ours, ours) if file.endswith(".json") else ours
 
 
 def to_hugging_face(
@@ -180,6 +220,8 @@ def from_hugging_face(config: dict[str, Any], kind: str = "hugging_face") -> dic
     found = _DEFAULTS.get(kind, {}) | {
         ours: config[theirs] for ours, theirs in _HUGGING_FACE.items() if theirs in config
     }
+    if config and kind.startswith("hugging_face"):
+        found.setdefault("num_attention_heads", _USUAL_HEADS)
     if isinstance(found.get("max_position_embeddings"), int):
         found["max_position_embeddings"] -= unused_positions(config, kind)
     if "layer_norm_eps" in config:
@@ -194,8 +236,8 @@ def from_hugging_face(config: dict[str, Any], kind: str = "hugging_face") -> dic
     return found | {name: extra[name] for name in _PATTERN if isinstance(extra, dict) and name in extra}
 
 
-def check_arithmetic(config: dict[str, Any], source: str) -> None:
-    """Refuses a config.json of a model that computes something that is not built here.
+def check_config(config: dict[str, Any], source: str) -> None:
+    """Refuses a config.json with a value that cannot be, or of a model that computes something that is not built here.
 
     Args:
         config: its content.
@@ -204,6 +246,11 @@ def check_arithmetic(config: dict[str, Any], source: str) -> None:
     Raises:
         InputError: lists every such key.
     """
+    try:
+        _Config.model_validate(config)
+    except ValidationError as error:
+        told = problem_list([problem_words(problem, _Config) for problem in error.errors(include_url=False)], "\n  ")
+        raise InputError(f"{source}: {told}\nCorrect the file, or get it again where the weights come from") from None
     problems = [
         f"{key} is {shown(config[key], 40)}; only {' or '.join(map(repr, known))} is built here"
         for key, known in _ARITHMETIC.items()

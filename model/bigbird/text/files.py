@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TOKENIZER, VOCAB_TXT, TOKENIZER_CONFIG = "tokenizer.json", "vocab.txt", "tokenizer_config.json"
 
+ADDED_TOKENS = "added_tokens.json"  # of vocab.txt, in older folders of transformers
 _FAIRSEQ = "sentencepiece.bpe.model"
 FILES = ("vocab.model", _FAIRSEQ, "spiece.model", TOKENIZER, VOCAB_TXT)
 """Names that a folder's vocabulary may have, the best first: a tokenizer.json beside a SentencePiece model says the same of
@@ -27,7 +28,8 @@ EXPECTED = (
     "a SentencePiece .model, WordPiece's vocab.txt or tokenizer.json, or a Hugging Face folder that holds one of them"
 )
 
-_BYTE_LEVEL_FILES = {"vocab.json", "merges.txt"}
+BYTE_LEVEL_FILES = {"vocab.json", "merges.txt"}
+"""What a folder with a byte-level BPE vocabulary holds."""
 _BYTE_LEVEL = (
     "is a byte-level BPE vocabulary (GPT-2's, RoBERTa's), which is not built; start from a model with a WordPiece or "
     "SentencePiece vocabulary (BERT's, XLM-R's), or leave the vocabulary out to have one trained"
@@ -98,7 +100,7 @@ def read_vocabulary(path: str, store: Store | None = None) -> tuple[str, bytes]:
     names = store.names(path)
     if names:
         found = find_vocabulary(names)
-        if not found and names >= _BYTE_LEVEL_FILES:
+        if not found and names >= BYTE_LEVEL_FILES:
             raise InputError(f"{path}: {_BYTE_LEVEL}")
         if not found:
             shown = ", ".join(sorted(names)[:10])
@@ -129,9 +131,12 @@ def examine_vocabulary(path: str, store: Store | None = None) -> Examined:
 
 def _with_settings(path: str, content: bytes, folder: str, store: Store) -> bytes:
     """A vocab.txt and what the files beside it say, as a tokenizer.json."""
-    from bigbird.text.word_piece import from_config, settings_of, to_json, vocab_txt_pieces
+    from bigbird.text.word_piece import check_added, from_config, settings_of, to_json, vocab_txt_pieces
 
     names = store.names(folder)
+    if ADDED_TOKENS in names:
+        file = f"{folder}/{ADDED_TOKENS}"
+        check_added(_object(store.read(file), file), vocab_txt_pieces(content, path), file, path)
     for name, read in ((TOKENIZER_CONFIG, from_config), (TOKENIZER, settings_of)):
         if name in names:
             file = f"{folder}/{name}"

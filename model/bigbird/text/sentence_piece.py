@@ -142,6 +142,11 @@ class SentencePieceVocabulary(Vocabulary):
         return files | {"spiece.model": content, TOKENIZER_CONFIG: config}
 
     @classmethod
+    def count_pieces(cls, content: bytes, name: str) -> int:
+        del name
+        return len(pieces_of(content))
+
+    @classmethod
     def special_ids(cls, content: bytes, name: str) -> dict[str, int]:
         del name
         pieces, special = pieces_of(content), cls._special_pieces(content)

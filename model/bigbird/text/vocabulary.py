@@ -128,6 +128,11 @@ class Vocabulary:
         return {cls.file: content}
 
     @classmethod
+    def count_pieces(cls, content: bytes, name: str) -> int:
+        """`size` of a file of this kind; 0 where the file does not say."""
+        return cls(content, name=name).size
+
+    @classmethod
     def special_ids(cls, content: bytes, name: str) -> dict[str, int]:
         """Ids of special pieces by the keys of Hugging Face's config.json."""
         made = cls(content, name=name)

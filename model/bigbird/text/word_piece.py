@@ -11,8 +11,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,16 +91,11 @@ class WordPieceVocabulary(Vocabulary):
         if missing:
             raise InputError(
                 f"{name}: of {len(self.pieces):,} pieces none is {' or '.join(missing)}; BigBird needs {', '.join(SPECIAL)}. "
-                "Give the vocabulary of a BERT, or leave it out to have one trained"
+                "Give the vocabulary of a BERT. A run that starts from no weights may leave it out to have one trained"
             )
         if lower_case is None and settings.lower_case is None:
             lower_case = not any(_has_capital(piece) for piece in self.pieces)
-            state, remedy = (
-                ("no piece has", "--no-lower-case keeps it") if lower_case else ("pieces have", "--lower-case does not")
-            )
-            _log.info(
-                f"{name}: {state} capital letters, so text is {'lower-cased' if lower_case else 'left in its case'}; {remedy}"
-            )
+            _say_case(name, lower_case)
         chosen = settings.lower_case if lower_case is None else lower_case
         self.lower_case = bool(chosen)
         self.rules = settings.model_copy(update={"lower_case": self.lower_case})
@@ -174,8 +169,25 @@ def vocab_txt_pieces(content: bytes, name: str) -> list[str]:
     lines = [line.removesuffix("\r") for line in decode(content, name, "a WordPiece vocabulary in UTF-8").split("\n")]
     while lines and not lines[-1]:
         lines.pop()
+    if not lines:
+        raise InputError(f"{name}: is empty; expected the pieces of a WordPiece vocabulary, one a line")
     last = {line: number for number, line in enumerate(lines)}
+    for piece in SPECIAL:
+        if lines.count(piece) > 1:
+            _log.warning(
+                f"{name}: {piece} is there {lines.count(piece)} times, first on line {lines.index(piece) + 1}; as in BERT the last counts, on "
+                f"line {last[piece] + 1}. The file may be damaged"
+            )
     return [line if last[line] == number else "" for number, line in enumerate(lines)]
+
+
+@cache
+def _say_case(name: str, lower_case: bool) -> None:
+    """Tells, once of each file, what its pieces say of the case of text."""
+    found, so = ("no piece has", "lower-cased") if lower_case else ("pieces have", "left in its case")
+    _log.info(
+        f"{name}: {found} capital letters, so text is {so}; do_lower_case in a {TOKENIZER_CONFIG} beside it decides otherwise"
+    )
 
 
 def _has_capital(piece: str) -> bool:
@@ -201,13 +213,29 @@ def _pieces_of(tree: Any, name: str) -> list[str]:
             )
         pieces[number] = piece
     added = tree.get("added_tokens") or []
-    others = [str(_of(token, "content"))[:40] for token in added if _of(token, "content") not in vocab]
+    check_added([_of(token, "content") for token in added], vocab, f"{name}: added_tokens", "model.vocab")
+    return pieces
+
+
+def check_added(added: Collection[Any], pieces: Collection[str], where: str, vocabulary: str) -> None:
+    """Refuses tokens that were added to a vocabulary.
+
+    Args:
+        added: the tokens.
+        pieces: the vocabulary's.
+        where: the file that adds them, for the message.
+        vocabulary: the vocabulary's own, likewise.
+
+    Raises:
+        InputError: one is none of the vocabulary's.
+    """
+    known = frozenset(pieces)
+    others = [str(token)[:40] for token in added if not isinstance(token, str) or token not in known]
     if others:
         raise InputError(
-            f"{name}: added_tokens has {', '.join(map(repr, others[:5]))}, which model.vocab does not have; pieces outside it are not "
-            "built. Give the vocabulary that the model was pre-trained with"
+            f"{where} has {', '.join(map(repr, others[:5]))}, which {vocabulary} does not have; pieces outside it are not built. Give "
+            "the vocabulary that the model was pre-trained with"
         )
-    return pieces
 
 
 def settings_of(tree: Any, name: str) -> WordPieceSettings:
@@ -235,6 +263,7 @@ def settings_of(tree: Any, name: str) -> WordPieceSettings:
             "max_word": model.get("max_input_chars_per_word", 100),
         },
         name,
+        _JSON_KEYS,
     )
 
 
@@ -262,7 +291,9 @@ def from_config(config: Mapping[str, Any], name: str) -> WordPieceSettings:
         )
     if config.get("do_basic_tokenize", True) is False:
         raise InputError(f"{name}: do_basic_tokenize is false; text that is already cut into words is not built")
-    return _settings({ours: config[theirs] for theirs, ours in _CONFIG_KEYS.items() if theirs in config}, name)
+    return _settings(
+        {ours: config[theirs] for theirs, ours in _CONFIG_KEYS.items() if theirs in config}, name, _CONFIG_KEYS
+    )
 
 
 def to_json(pieces: Sequence[str], settings: WordPieceSettings) -> bytes:
@@ -297,12 +328,24 @@ def to_json(pieces: Sequence[str], settings: WordPieceSettings) -> bytes:
     return (json.dumps(tree, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "surrogatepass")
 
 
-def _settings(stated: Mapping[str, Any], name: str) -> WordPieceSettings:
+# Where a tokenizer.json has them.
+_JSON_KEYS = {
+    "normalizer.lowercase": "lower_case",
+    "normalizer.strip_accents": "strip_accents",
+    "normalizer.handle_chinese_chars": "handle_chinese_chars",
+    "model.continuing_subword_prefix": "prefix",
+    "model.max_input_chars_per_word": "max_word",
+}
+
+
+def _settings(stated: Mapping[str, Any], name: str, keys: Mapping[str, str]) -> WordPieceSettings:
+    """The settings that a file states; `keys` has its name of each -> ours."""
     try:
         return WordPieceSettings(**stated)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        ours = str(first["loc"][0])
+        key = next((theirs for theirs, own in keys.items() if own == ours), ours)
         raise InputError(f"{name}: {key} is {str(first['input'])[:60]!r}: {first['msg'].lower()}") from None
 
 

@@ -52,6 +52,10 @@ class XlmRobertaVocabulary(SentencePieceVocabulary):
         return {"sentencepiece.bpe.model": content, TOKENIZER_CONFIG: json_bytes(config)}
 
     @classmethod
+    def count_pieces(cls, content: bytes, name: str) -> int:
+        return cls(content, name=name).size
+
+    @classmethod
     def special_ids(cls, content: bytes, name: str) -> dict[str, int]:
         del content, name
         return {"pad_token_id": _PAD, "bos_token_id": _CLS, "eos_token_id": _SEP, "sep_token_id": _SEP}
