@@ -9,9 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
+from bigbird.checkpoints import places
 from bigbird.checkpoints.beside import Carried, vocabulary_of
-from bigbird.checkpoints.published import layout_of
-from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes
+from bigbird.checkpoints.encoders import start_from
+from bigbird.checkpoints.published import NOT_DOWNLOADED, layout_of
+from bigbird.config import Experiment
+from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes, service_of
 from bigbird.support.errors import InputError
 from bigbird.support.safe_paths import resolved
 from bigbird.tasks.official_files import official_files
@@ -50,12 +53,32 @@ class LocalFiles:
 
     def checkpoint(self, option: str, path: str) -> str:
         """A folder, a file, or the common beginning of several files' names."""
+        if "://" in path:
+            service_of(path)
         if not path or "://" in path:
             return path
         full = _canonical(Path(path))
         if not full.exists() and not any(full.parent.glob(f"{glob.escape(full.name)}.*")):
-            raise InputError(f"{option} {path}: no such file or folder, and no files whose names begin with it")
+            raise InputError(
+                f"{option} {path}: no such file or folder, and no files whose names begin with it. {NOT_DOWNLOADED}"
+            )
         return str(full)
+
+    def check_weights(self, experiment: Experiment) -> int:
+        """Weights here, but TensorFlow's: its import takes seconds, and training checks them then."""
+        path = experiment.task.init_checkpoint
+        if not path or "://" in path or path.startswith(REGISTRY):
+            return 0
+        if layout_of(path, places.listdir(path), places.exists) in ("tensorflow", "tensorflow_folder"):
+            return 0
+        return start_from(path, experiment.task)[1].encoder.vocab_size
+
+    def count_pieces(self, vocabulary: str) -> int:
+        """The pieces of a vocabulary here."""
+        if not vocabulary or "://" in vocabulary:
+            return 0
+        found = examine_vocabulary(vocabulary)
+        return found.kind.count_pieces(found.content, found.file)
 
     def carried(self, checkpoint: str) -> Carried | None:
         """What lies beside weights here; a bucket is not looked into."""
@@ -248,6 +271,16 @@ class RemoteFiles:
     def digest(self, vocabulary: str) -> str:
         """The SHA-256 of a vocabulary that was there when it was looked up."""
         return self._digests.get(vocabulary, "")
+
+    def check_weights(self, experiment: Experiment) -> int:
+        """Weights in a bucket are not read before training."""
+        del experiment
+        return 0
+
+    def count_pieces(self, vocabulary: str) -> int:
+        """Needed for weights that were read only."""
+        del vocabulary
+        return 0
 
     def checkpoint(self, option: str, path: str) -> str:
         """Weights of a kind that training reads, told by the names of the files; or a registered model."""

@@ -47,6 +47,16 @@ class Files(Protocol):
     def checkpoint(self, option: str, path: str) -> str:
         """Weights of any kind that training starts from."""
 
+    def check_weights(self, experiment: Experiment) -> int:
+        """Refuses weights that the experiment's model cannot start from.
+
+        Returns:
+            Rows of their word embeddings; 0 where they cannot be seen, or there are none.
+        """
+
+    def count_pieces(self, vocabulary: str) -> int:
+        """The pieces of a vocabulary; 0 where it cannot be seen, or there is none."""
+
     def carried(self, checkpoint: str) -> Carried | None:
         """The vocabulary that such weights bring along; None where there is none, or none that can be seen."""
 
@@ -113,7 +123,14 @@ def pipeline_parameters(
             parameters["init_checkpoint"] = named
         experiment = _resolve(parameters, runtime)
     epochs_to_train(experiment)  # refuses where nothing says how long to train
+    rows = files.check_weights(experiment)
     parameters["vocabulary"] = _vocabulary(parameters["vocabulary"], experiment, files)
+    pieces = files.count_pieces(parameters["vocabulary"]) if rows else 0
+    if pieces > rows:
+        raise InputError(
+            f"{parameters['vocabulary']}: has {pieces:,} pieces, but {experiment.task.init_checkpoint} {rows:,} rows of word embeddings; "
+            "expected the vocabulary that these weights were trained with"
+        )
     return parameters, experiment
 
 
@@ -175,8 +192,8 @@ def _vocabulary(given: str, experiment: Experiment, files: Files) -> str:
         if given:
             return given
         raise InputError(
-            f"--vocabulary is not given, and --init-checkpoint {checkpoint} has no vocabulary that can be seen from "
-            "here; expected the one that the weights were trained with"
+            f"--vocabulary is not given, and beside --init-checkpoint {checkpoint} there is none that can be read from here; expected the "
+            "one that the weights were trained with, there or as --vocabulary"
         )
     lower_case = getattr(experiment.task.validation_data, "do_lower_case", None)
     lower_case = carried.own_lower_case if lower_case is None else lower_case

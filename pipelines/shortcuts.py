@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bigbird.config import TREE
+from bigbird.config import ENCODER_KEY, TREE, BigBirdEncoderConfig
 from bigbird.config.overrides import assignment, merge
 from bigbird.support.precision import PRECISIONS
 from bigbird.support.yaml_files import parse_yaml_mapping
@@ -57,7 +57,7 @@ _WARMUP = "trainer.optimizer_config.warmup"
 SHORTCUTS = {
     "max_length": Shortcut(
         click.IntRange(min=16),
-        "Tokens; the recipe's by default.",
+        "Tokens; the recipe's by default. More than the model has positions gives it more.",
         ("task.train_data.seq_length", "task.validation_data.seq_length"),
     ),
     "batch_size": Shortcut(
@@ -117,15 +117,28 @@ def shortcut_overrides(options: Mapping[str, Any], task: str, recipe: str) -> li
         if value := options.get(name):
             found |= {**dict.fromkeys(shortcut.keys, value), **shortcut.also}
     if length := options.get("max_length"):
-        found |= _fitting_buckets(task, recipe, length)
+        found |= _fitting_model(task, recipe, length)
     return [assignment(key, value) for key, value in found.items()]
 
 
-def _fitting_buckets(task: str, recipe: str, length: int) -> dict[str, list[int]]:
-    """A recipe's own length buckets, cut off at another longest length; nothing where it has none."""
+def _fitting_model(task: str, recipe: str, length: int) -> dict[str, Any]:
+    """What else a recipe needs at another longest length: its own length buckets cut off there, and positions up to it."""
     tree = parse_yaml_mapping(recipe, "recipe", TREE, place="recipe, line {line}")
-    section = merge(family_of_task(task).task_defaults(task), tree).get("task")
-    buckets = section.get("bucket_lengths") if isinstance(section, dict) else None
-    if not isinstance(buckets, list) or not all(isinstance(bucket, int) for bucket in buckets):
-        return {}
-    return {"task.bucket_lengths": [bucket for bucket in buckets if bucket < length] + [length]}
+    tree = merge(family_of_task(task).task_defaults(task), tree)
+    found: dict[str, Any] = {}
+    buckets = _value(tree, "task.bucket_lengths")
+    if isinstance(buckets, list) and all(isinstance(bucket, int) for bucket in buckets):
+        found["task.bucket_lengths"] = [bucket for bucket in buckets if bucket < length] + [length]
+    key = f"{ENCODER_KEY}.max_position_embeddings"
+    positions = _value(tree, key) or BigBirdEncoderConfig.model_fields["max_position_embeddings"].default
+    if isinstance(positions, int) and positions < length:
+        found[key] = length
+    return found
+
+
+def _value(tree: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key; None where it is not there."""
+    value: Any = tree
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

@@ -422,7 +422,7 @@ def test_a_classifier_on_a_bare_checkpoint_wants_its_number_of_classes(caplog):
 
 
 def test_settings_that_are_not_the_checkpoints_are_refused():
-    with pytest.raises(bigbird.InputError, match="vocab_size is 7, the weights'"):
+    with pytest.raises(bigbird.InputError, match="vocab_size is 7, the weights have 70"):
         BigBirdEncoder.from_preset(RECORDINGS / "hugging_face" / "bare", vocab_size=7)
     with pytest.raises(ValueError, match="with_puler"):
         BigBirdEncoder.from_preset(RECORDINGS / "hugging_face" / "bare", with_puler=True)

@@ -13,6 +13,7 @@ from bigbird_pipelines import cli, cli_local
 from bigbird_pipelines import options as options_of
 from bigbird_pipelines.local_runs.planning import make_plan
 from bigbird_pipelines.predict import predict_command, read_examples
+from tests.weights import SMALL, weights_file
 
 
 def options(tmp_path: Path, **changes) -> dict:
@@ -168,7 +169,7 @@ def test_the_backend_reaches_training_as_an_override_under_the_users_own(tmp_pat
         ({"overrides": ("trainer.steps=3",)}, "trainer.steps: unknown key"),
         ({"overrides": ("trainer.epochs=null",)}, "neither trainer.train_steps nor trainer.epochs is set"),
         ({"overrides": ("trainer.train_steps=many",)}, "trainer.train_steps: found 'many'"),
-        ({"max_length": 4096}, "seq_length 4096 is above .*max_position_embeddings"),
+        ({"overrides": ("task.train_data.seq_length=4096",)}, "seq_length 4096 is above .*max_position_embeddings"),
     ],
 )
 def test_an_unusable_option_is_refused_before_anything_is_written(tmp_path, data, changes, message):
@@ -199,6 +200,7 @@ def test_overwrite_refuses_to_delete_what_the_run_reads(tmp_path, data):
     folder = tmp_path / "runs" / "mine"
     (folder / "train/model").mkdir(parents=True)
     (folder / "train/model/vocab.model").touch()
+    (folder / "train/model/model.safetensors").write_bytes(weights_file(**SMALL))
     (folder / "run.json").write_text("{}")
     changes = {"task": "sst2", "data": str(data), "name": "mine", "overwrite": True, "recipe": "small_sst2"}
     with pytest.raises(InputError, match=r"is read by this run but lies in .*runs/mine, which --overwrite deletes"):

@@ -13,6 +13,7 @@ from bigbird_pipelines.images import Images
 from bigbird_pipelines.platforms.docker.platform import Docker
 from bigbird_pipelines.platforms.local import processes
 from bigbird_pipelines.platforms.local_steps import Ended
+from tests.weights import SMALL, weights_file
 
 FAILED = 7
 TABLE = "text,label\n" + "".join(f"text {row},{'good' if row % 2 else 'bad'}\n" for row in range(40))
@@ -89,6 +90,7 @@ def test_whatever_a_run_reads_is_looked_at_and_nothing_else(bigbird, sst2, tmp_p
     vocabulary.write_bytes(pieces)
     (weights / "vocab.model").write_bytes(pieces)
     (weights / "model.json").write_text("{}")
+    (weights / "model.safetensors").write_bytes(weights_file(**SMALL))
     csv = sst2 / "a1.csv"
     csv.write_text(TABLE)
     official = ("--task", "sst2", "--recipe", "small_sst2")

@@ -10,7 +10,9 @@ from bigbird.support.errors import InputError
 from bigbird_pipelines.local_runs.planning import make_plan
 from tests.cloud import parsed
 from tests.pipelines.test_cli import options
+from tests.weights import weights_file
 
+WEIGHTS = weights_file()
 SST2 = ("--task", "sst2", "--data", "gs://bucket/SST-2", "--recipe", "small_sst2")
 
 
@@ -23,8 +25,8 @@ def model_files(pieces, **stated):
     """What a model folder of ours holds, as far as its vocabulary goes: {name in it: content}."""
     return {
         "model.json": manifest(pieces, **stated), "vocab.model": pieces, "config.yaml": b"", "best/state.json": b"{}",
-        "best/model.safetensors": b"x", "checkpoints/step-00000004/state.json": b"{}",
-        "checkpoints/step-00000004/model.safetensors": b"x",
+        "best/model.safetensors": WEIGHTS, "checkpoints/step-00000004/state.json": b"{}",
+        "checkpoints/step-00000004/model.safetensors": WEIGHTS,
     }  # fmt: skip
 
 
@@ -74,7 +76,7 @@ def test_a_vocabulary_that_is_nowhere_is_asked_for(tmp_path, model, known):
     if not known:  # with its digest alone it can be compared and not taken
         (model / "model.json").write_text("{}")
     given = {"sample": "glue", "recipe": "sample_glue", "init_checkpoint": str(model)}
-    with pytest.raises(InputError, match=r"--vocabulary is not given, and --init-checkpoint .* has no vocabulary"):
+    with pytest.raises(InputError, match=r"--vocabulary is not given, and beside --init-checkpoint .* there is none"):
         make_plan(**options(tmp_path, **given))
     (tmp_path / "other.model").write_bytes(b"other")
     other = options(tmp_path, **given, vocabulary=str(tmp_path / "other.model"))
@@ -136,7 +138,9 @@ def test_a_submitted_run_is_refused_another_vocabulary(cloud, bigbird, pieces, v
 def test_published_weights_want_their_vocabulary_named(cloud, bigbird, vocabulary):
     cloud.objects["gs://bucket/bert/model.ckpt-0.index"] = b"x"
     command = ("--init-checkpoint", "gs://bucket/bert/model.ckpt-0")
-    assert "--vocabulary is not given, and --init-checkpoint" in bigbird("submit", *SST2, *command, code=2).stderr
+    assert (
+        "--vocabulary is not given, and beside --init-checkpoint" in bigbird("submit", *SST2, *command, code=2).stderr
+    )
     bigbird("submit", *SST2, *command, "--vocabulary", vocabulary)
     assert parameters_of(cloud)["vocabulary"] == vocabulary
 

@@ -101,8 +101,8 @@ def _guessed(checkpoint: Checkpoint, said: Mapping[str, Any], encoder: BigBirdEn
 def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
     """Reads the checkpoint that a task's model starts from, and sets the model up as the checkpoint has it.
 
-    What the task's configuration sets stays as it is, to be refused where it does not fit, and so do a BERT's positions: the
-    model's are filled.
+    A BERT's positions are filled up to the model's. Other sizes that the task's configuration sets must be the checkpoint's; its other
+    settings are compared when the weights are placed.
 
     Args:
         path: as `read_checkpoint` takes it.
@@ -112,7 +112,7 @@ def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
         The checkpoint, and the task with the encoder that reads it.
 
     Raises:
-        InputError: no checkpoint there, or the task cannot be learnt with such an encoder.
+        InputError: no checkpoint there, one that is damaged, or the task cannot be learnt with such an encoder.
     """
     checkpoint = read_checkpoint(path, 1)
     said, file = settings_of(path, checkpoint)
@@ -132,16 +132,39 @@ def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
         found.pop("type_vocab_size", None)
     if dense:
         found["attention"] = {"implementation": "dense"}
+    _check_own(task, {key: found[key] for key in (*sizes, "num_attention_heads") if key in found}, checkpoint)
     task = fill_encoder(task, found, checkpoint.source)
     if is_bert(checkpoint):
         full = with_full_attention(task.encoder, checkpoint.learnt).full_attention_max_length
         if full != task.encoder.full_attention_max_length:
             task = fill_encoder(task, {"full_attention_max_length": full}, checkpoint.source)
         lengthen(checkpoint, task.encoder.max_position_embeddings, task.encoder.type_vocab_size)
-    if task.encoder.hidden_size % task.encoder.num_attention_heads == 0:
-        _split_heads(checkpoint, task.encoder.num_attention_heads)  # the run's own number is refused with its remedy
     checkpoint.notes += _guessed(checkpoint, said, task.encoder)
     return checkpoint, task
+
+
+def _check_own(task: Task, sizes: Mapping[str, int], checkpoint: Checkpoint) -> None:
+    """Refuses a size that the task's configuration sets and the weights have otherwise."""
+    own = {key: getattr(task.encoder, key) for key in sizes if key in task.encoder.model_fields_set}
+    if is_bert(checkpoint):
+        own.pop("type_vocab_size", None)  # more of them start fresh
+    wrong = [
+        f"{ENCODER_KEY}.{key} is {value}, the weights have {sizes[key]}"
+        for key, value in own.items()
+        if value != sizes[key]
+    ]
+    if wrong:
+        longest = sizes.get("max_position_embeddings", 0)
+        told = (
+            f"; texts may have {longest:,} tokens at most (--max-length, seq_length)"
+            if "max_position_embeddings" in own
+            else ""
+        )
+        raise InputError(
+            f"{checkpoint.source}: this run's model has other sizes than these weights:\n  "
+            + "\n  ".join(wrong)
+            + f"\nLeave these settings out, or take a recipe that does: they are taken from the weights{told}"
+        )
 
 
 def fill_encoder(task: Task, found: Mapping[str, Any], source: str) -> Task:

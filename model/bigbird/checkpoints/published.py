@@ -120,9 +120,15 @@ NOT_DOWNLOADED = "The name of a model on a hub is not enough, as nothing is down
 
 def _inside_instead(folder: str, files: set[str]) -> str:
     """What of a folder's content may be meant, for a message: a folder in it, two below at most, or a file."""
+    if any(map(_SHARD.fullmatch, files)):
+        return f". These parts of a model need {SHARDS_FILE}, which says what is in which"
+    if "adapter_config.json" in files or "adapter_model.safetensors" in files:
+        return (
+            ". That is an adapter and no whole model: merge it into its model, and give that (merge_and_unload of peft)"
+        )
     for name in sorted(files):
         inner = f"{folder}/{name}"
-        if name.endswith(".safetensors") and not _SHARD.fullmatch(name):
+        if name.endswith(".safetensors"):
             return f". Give the file, if it is meant: {inner}"
         for place in (inner, *(f"{inner}/{below}" for below in sorted(places.listdir(inner)))):
             held = places.listdir(place)
@@ -445,9 +451,9 @@ def _without_outer_prefix(stored: dict[str, np.ndarray]) -> tuple[dict[str, np.n
     outer = re.sub(r"(^|(?<=\.))(bert|roberta)\.$", "", begins[0]) if len(begins) == 1 else ""
     if not outer:
         return stored, []
-    inside = {name.removeprefix(outer): array for name, array in stored.items() if name.startswith(outer)}
-    others = {name: array for name, array in stored.items() if not name.startswith(outer) and name not in inside}
-    return inside | others, [f"{outer} before the names of weights: taken off"]
+    held = {name.removeprefix(outer): array for name, array in stored.items() if name.startswith(outer)}
+    others = {name: array for name, array in stored.items() if not name.startswith(outer)}
+    return others | held, [f"{outer} before the names of weights: taken off"]
 
 
 def _count_layers(source: str, layer: re.Pattern[str], stored: Iterable[str]) -> int:

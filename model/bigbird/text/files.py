@@ -32,7 +32,7 @@ BYTE_LEVEL_FILES = {"vocab.json", "merges.txt"}
 """What a folder with a byte-level BPE vocabulary holds."""
 _BYTE_LEVEL = (
     "is a byte-level BPE vocabulary (GPT-2's, RoBERTa's), which is not built; start from a model with a WordPiece or "
-    "SentencePiece vocabulary (BERT's, XLM-R's), or leave the vocabulary out to have one trained"
+    "SentencePiece vocabulary (BERT's, XLM-R's). A run that starts from no weights may leave the vocabulary out to have one trained"
 )
 
 

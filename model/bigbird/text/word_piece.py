@@ -174,11 +174,16 @@ def vocab_txt_pieces(content: bytes, name: str) -> list[str]:
     last = {line: number for number, line in enumerate(lines)}
     for piece in SPECIAL:
         if lines.count(piece) > 1:
-            _log.warning(
-                f"{name}: {piece} is there {lines.count(piece)} times, first on line {lines.index(piece) + 1}; as in BERT the last counts, on "
-                f"line {last[piece] + 1}. The file may be damaged"
-            )
+            _say_repeated(name, piece, lines.index(piece) + 1, last[piece] + 1)
     return [line if last[line] == number else "" for number, line in enumerate(lines)]
+
+
+@cache
+def _say_repeated(name: str, piece: str, first: int, last: int) -> None:
+    """Tells, once of each file, that a special piece is on two lines."""
+    _log.warning(
+        f"{name}: {piece} is on line {first} and again on line {last}, which counts, as in BERT; the file may be damaged"
+    )
 
 
 @cache
