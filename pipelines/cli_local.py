@@ -26,6 +26,7 @@ from bigbird_pipelines.options import (
     training_options,
 )
 from bigbird_pipelines.platforms.registry import local_platforms
+from bigbird_pipelines.shortcuts import MOST_TOKENS
 
 
 @click.command(
@@ -151,9 +152,9 @@ def recipes(name: str | None) -> None:
     cls=Command,
     epilog="""
     bigbird convert bigbr_base/model.ckpt-0 converted --to hugging_face
-    bigbird convert bigbird-roberta-base converted --to model_garden
+    bigbird convert models/bigbird-roberta-base converted --to model_garden
     bigbird convert runs/NAME/train/model converted --to hugging_face
-    bigbird convert bert-base-uncased long-bert --to bigbird --max-length 4096
+    bigbird convert models/my-bert long-bert --to bigbird --max-length 4096
     bigbird run --task sst2 --data glue/SST-2 --vocabulary gpt2.model --init-checkpoint converted
     """,
 )
@@ -168,7 +169,7 @@ def recipes(name: str | None) -> None:
 @click.option("--params", help="YAML file with task.model.encoder.bigbird, laid over what the source says.")
 @click.option(
     "--max-length",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MOST_TOKENS),
     help="Tokens of the longest input: a BERT's learnt positions are repeated up to it.  [default: the source's]",
 )
 @click.option("--overwrite", is_flag=True, help="Replaces an earlier conversion.")

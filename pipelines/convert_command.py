@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -34,4 +35,6 @@ def convert_command(source: str, output: Path, to: Any, **options: Any) -> None:
         click.echo(f"  {name}: has no place in a {to} checkpoint, left out")
     for note in done.notes:
         click.echo(f"  {note}")
-    click.echo(f"wrote {done.weights} weights to {output}; use it as task.init_checkpoint={done.checkpoint}")
+    click.echo(
+        f"wrote {done.weights} weights to {output}; use it as task.init_checkpoint={shlex.quote(str(done.checkpoint))}"
+    )

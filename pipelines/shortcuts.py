@@ -51,12 +51,15 @@ class Shortcut:
 MOST_EPOCHS = 1e6
 """Of `--epochs`: more is a slip."""
 
+MOST_TOKENS = 1_000_000
+"""Of `--max-length`: a model that reads so many takes more memory than machines have."""
+
 _RATES = "trainer.optimizer_config.learning_rate"
 _WARMUP = "trainer.optimizer_config.warmup"
 
 SHORTCUTS = {
     "max_length": Shortcut(
-        click.IntRange(min=16),
+        click.IntRange(min=16, max=MOST_TOKENS),
         "Tokens; the recipe's by default. More than the model has positions gives it more.",
         ("task.train_data.seq_length", "task.validation_data.seq_length"),
     ),

@@ -6,6 +6,8 @@ after the other. At each seam position n follows position n - 1 as the first tok
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
 from bigbird.checkpoints import names
@@ -91,5 +93,5 @@ def advice(path: str, encoder: BigBirdEncoderConfig, learnt: int, longest: int |
                 + (f",{ENCODER_KEY}.max_position_embeddings={longest}" if longest > RECIPE_LENGTH else "")
             )
         )
-        told.append(CONTINUE.format(length=longest, path=path, settings=settings))
+        told.append(CONTINUE.format(length=longest, path=shlex.quote(path), settings=settings))
     return told
