@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from bigbird.checkpoints import native
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.encoders import read_with_encoder, start_from
+from bigbird.checkpoints.published import read_checkpoint
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
 from bigbird_pipelines.cli import cli
@@ -313,11 +315,23 @@ def test_files_that_cannot_be_read_are_named_with_what_to_do(tmp_path, change, t
     assert told.format(folder=folder) in refused_by_both(folder)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="NOT RUN as root, who may read every file")
-def test_a_file_that_may_not_be_read_is_not_called_absent(tmp_path):
-    folder = copied(tmp_path / "bert")
-    (folder / "model.safetensors").chmod(0)
-    assert "cannot be read (Permission denied)" in refused_by_both(folder)
+def test_a_file_that_may_not_be_read_is_not_called_absent():
+    """Root, who may read every file, is somebody else meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for file in ("model.safetensors", "config.json"):
+            shutil.copy(BERT / file, folder / file)
+        user = os.geteuid()
+        for file in ("model.safetensors", "config.json"):
+            (folder / file).chmod(0)
+            os.seteuid(user or 65534)
+            try:
+                with pytest.raises(InputError, match=rf"{file}: cannot be read \(Permission denied\)"):
+                    read_checkpoint(str(folder), 1)
+            finally:
+                os.seteuid(user)
+            (folder / file).chmod(0o644)
 
 
 def test_the_command_for_a_pickle_writes_what_it_says_and_quotes_its_paths(tmp_path):
