@@ -58,7 +58,7 @@ def test_the_encoder_is_the_checkpoints_where_the_run_leaves_it_open(experiment,
 
 
 def test_what_the_run_says_goes_before_what_the_checkpoint_says(experiment, tmp_path):
-    given = {"random_pattern": "model_garden", "hidden_size": 32, "num_attention_heads": 4}
+    given = {"random_pattern": "model_garden", "block_size": 32}
     found, _ = with_start(experiment(RECORDINGS / "hugging_face" / "bare", given), tmp_path)
     assert found.task.encoder.model_dump(include=given.keys()) == given
     assert found.task.encoder.num_layers == 2
