@@ -6,6 +6,7 @@ Nothing here unpickles: PyTorch's own files are refused. Paths may be in a bucke
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable
@@ -224,12 +225,12 @@ def _inside(folder: str, name: object) -> str:
 
 def _pickle(file: str, folder: str) -> InputError:
     """What is said of a pickle, with a command that writes it with its own head and its vocabulary."""
-    read = f"from_pretrained({folder!r})"
-    new = f"{folder.rstrip('/')}-safetensors"
+    read = f"from_pretrained({json.dumps(folder)})"  # in double quotes, so that the shell's are single ones
+    new = json.dumps(f"{folder.rstrip('/')}-safetensors")
     code = (
         f"import transformers as t; c = t.AutoConfig.{read}; "
-        f"getattr(t, c.architectures[0]).{read}.save_pretrained({new!r}, safe_serialization=True); "
-        f"t.AutoTokenizer.{read}.save_pretrained({new!r})"
+        f"getattr(t, c.architectures[0]).{read}.save_pretrained({new}, safe_serialization=True); "
+        f"t.AutoTokenizer.{read}.save_pretrained({new})"
     )
     return InputError(
         f"{file}: is a pickle, which can run any code and is never loaded; convert it where you trust it, and give the new folder:\n"

@@ -57,7 +57,8 @@ class Task(Section):
         longest = max(self.train_data.seq_length, self.validation_data.seq_length)
         if longest > encoder.max_position_embeddings:
             raise ValueError(
-                f"seq_length {longest} is above model.encoder.bigbird.max_position_embeddings {encoder.max_position_embeddings}"
+                f"seq_length {longest} is above model.encoder.bigbird.max_position_embeddings {encoder.max_position_embeddings}; raise that, "
+                "or lower seq_length of train_data and validation_data"
             )
         for name, data in (("train_data", self.train_data), ("validation_data", self.validation_data)):
             least = data.global_batch_size * longest
