@@ -164,7 +164,7 @@ def recipes(name: str | None) -> None:
 @click.option(
     "--heads",
     type=click.IntRange(min=1),
-    help="Attention heads, where the source does not say.  [default: one per 64 of the hidden size]",
+    help="Attention heads, where the source does not say.  [default: of google-research's one per 64 of the hidden size]",
 )
 @click.option("--params", help="YAML file with task.model.encoder.bigbird, laid over what the source says.")
 @click.option(

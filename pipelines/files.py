@@ -12,7 +12,7 @@ from typing import Literal
 from bigbird.checkpoints import places
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.checkpoints.encoders import start_from
-from bigbird.checkpoints.published import NOT_DOWNLOADED, layout_of
+from bigbird.checkpoints.published import NOT_DOWNLOADED, layout_of, nothing_in, place_of
 from bigbird.config import Experiment
 from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes, service_of
 from bigbird.support.errors import InputError
@@ -65,10 +65,11 @@ class LocalFiles:
         return str(full)
 
     def check_weights(self, experiment: Experiment) -> int:
-        """Weights here, but TensorFlow's: its import takes seconds, and training checks them then."""
+        """Checks weights here, but TensorFlow's: its import takes seconds, so that training checks those."""
         path = experiment.task.init_checkpoint
         if not path or "://" in path or path.startswith(REGISTRY):
             return 0
+        path = place_of(path)
         if layout_of(path, places.listdir(path), places.exists) in ("tensorflow", "tensorflow_folder"):
             return 0
         return start_from(path, experiment.task)[1].encoder.vocab_size
@@ -295,18 +296,15 @@ class RemoteFiles:
                     raise InputError(f"{problem}; a run above its threshold registers one, under --model-name")
                 self.warnings.append(f"{problem} yet")
             return path
-        address = self._address(option, path).rstrip("/")
+        address = place_of(self._address(option, path)) if path else ""
         if address:
             names = self._names(address)
             known = layout_of(address, names, lambda file: self._size(file) is not None)
             if known is None and self._not_yet(path, f"{option} {path}: no checkpoint there yet"):
                 return path
             if known is None:
-                shown = ", ".join(sorted(names or self._names(address.rpartition("/")[0]))[:10]) or "nothing"
-                raise InputError(
-                    f"{option} {path}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), "
-                    f"or a Hugging Face folder (config.json, model.safetensors); found {shown}"
-                )
+                shown = names or self._names(address.rpartition("/")[0])
+                raise InputError(f"{option} {nothing_in(path, shown)}")
         return path
 
     def _address(self, option: str, path: str) -> str:

@@ -51,7 +51,10 @@ class Files(Protocol):
         """Refuses weights that the experiment's model cannot start from.
 
         Returns:
-            Rows of their word embeddings; 0 where they cannot be seen, or there are none.
+            Rows of their word embeddings; 0 where there are no weights, or they are not looked at before training.
+
+        Raises:
+            InputError: says what does not fit.
         """
 
     def count_pieces(self, vocabulary: str) -> int:

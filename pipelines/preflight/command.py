@@ -86,7 +86,7 @@ def _with_start(experiment: Experiment) -> Experiment:
         return experiment
     if checkpoint.startswith(REGISTRY):
         raise InputError(
-            f"--init-checkpoint {checkpoint}: names a registered model, which preflight does not look up; expected its folder, "
+            f"init_checkpoint {checkpoint}: names a registered model, which preflight does not look up; expected its folder, "
             "on this computer or in a bucket, or sizes by --override"
         )
     load_tensorflow()  # reads its checkpoints, and the steps are compiled in other processes

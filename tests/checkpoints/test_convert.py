@@ -252,7 +252,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     out = str(tmp_path / "out")
     with pytest.raises(InputError, match="no checkpoint there"):
         convert(str(tmp_path / "nothing"), out, "bigbird")
-    with pytest.raises(InputError, match="has not 4 attention heads: it has 2"):
+    with pytest.raises(InputError, match="does not have 4 attention heads: it has 2"):
         convert(str(SOURCES["model_garden"]), out, "bigbird", num_heads=4)
     with pytest.raises(InputError, match="its hidden size, 32, is not a multiple of the 5 attention heads"):
         convert(str(SOURCES["google_research"]), out, "bigbird", num_heads=5)

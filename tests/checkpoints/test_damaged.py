@@ -100,7 +100,8 @@ def test_settings_that_cannot_be_or_are_of_other_weights_are_named(tmp_path, cha
 
 
 @pytest.mark.parametrize(
-    ("padding", "told"), [(600, "pad_token_id is 600, but the table of positions"), (-3, "pad_token_id: found -3")]
+    ("padding", "told"),
+    [(600, "pad_token_id is 600, but the table of positions"), (-3, "pad_token_id is -3; expected")],
 )
 def test_robertas_first_position_must_be_in_its_table(tmp_path, padding, told):
     assert f"config.json: {told}" in refused_by_both(with_config(tmp_path / "roberta", ROBERTA, pad_token_id=padding))
@@ -117,13 +118,17 @@ def test_the_number_of_heads_is_never_guessed_of_hugging_faces_weights(tmp_path)
         np.testing.assert_array_equal(given[0].weights[name], array, err_msg=name)
     (note,) = [note for note in given[0].notes if note.startswith("not said beside the weights")]
     assert "activation gelu_erf" in note
+    said = read_with_encoder(str(folder), num_heads=2, given={"hidden_activation": "relu", "layer_norm_epsilon": 1e-6})[
+        0
+    ]
+    assert not [note for note in said.notes if note.startswith("not said")]
     checkpoint, filled = start_from(str(folder), task(num_attention_heads=2))
     assert filled.encoder.num_attention_heads == 2
     assert checkpoint.weights["encoder/layer_0/attention/query/kernel"].shape == (16, 2, 8)
 
 
 def test_a_number_of_heads_against_what_the_checkpoint_says_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"has not 4 attention heads: config\.json: num_attention_heads is 2"):
+    with pytest.raises(InputError, match=r"does not have 4 attention heads: config\.json: num_attention_heads is 2"):
         convert(str(BERT), str(tmp_path / "out"), "bigbird", num_heads=4)
 
 
@@ -132,7 +137,8 @@ def test_a_number_of_heads_against_what_the_checkpoint_says_is_refused(tmp_path)
 )
 def test_a_runs_own_sizes_are_held_against_the_weights(size, value):
     with pytest.raises(
-        InputError, match=rf"bigbird\.{size} is {value}, the weights have \d+.*\n.*or take a recipe that does"
+        InputError,
+        match=rf"bigbird\.{size} is {value}, the weights have \d+.*\n.*or take a recipe that leaves them open",
     ):
         start_from(str(BERT), task(**{size: value}))
 
@@ -141,7 +147,7 @@ def test_weights_of_ours_without_their_settings_say_what_they_are_taken_for(tmp_
     save_file(encoder_arrays(**SAMPLE), tmp_path / "model.safetensors")
     notes = read_with_encoder(str(tmp_path))[0].notes
     assert notes == [
-        "not said beside the weights, and taken as usual: activation gelu, layer norm's epsilon 1e-12, blocks of 64 with 3 random ones"
+        "not said beside the weights, and taken as usual: activation gelu, layer norm's epsilon 1e-12, tokens of a block 64, random blocks 3"
     ]
 
 
@@ -382,6 +388,16 @@ def test_a_part_of_a_model_is_told_and_its_index_may_be_named(tmp_path):
     assert whole.weights.keys() == read_with_encoder(str(BERT))[0].weights.keys()
 
 
+def test_a_single_part_is_a_whole_model_and_an_index_may_be_named_without_a_folder(tmp_path, monkeypatch):
+    folder = copied(tmp_path / "bert")
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    assert read_with_encoder(str(folder / "model-00001-of-00001.safetensors"))[1].num_layers == 2
+    folder = copied(tmp_path / "parts")
+    shards(folder)
+    monkeypatch.chdir(folder)
+    assert read_with_encoder("model.safetensors.index.json")[1].num_layers == 2
+
+
 def test_the_one_file_goes_before_the_parts_as_in_transformers(tmp_path):
     folder = copied(tmp_path / "bert")
     shards(folder)
@@ -423,6 +439,42 @@ def test_a_file_of_params_that_says_nothing_or_nonsense_is_refused(tmp_path, tex
     assert told in str(refused.value)
 
 
+def converted(tmp_path, text, source=BERT, **options):
+    (tmp_path / "given.yaml").write_text(f"task: {{model: {{encoder: {{bigbird: {text}}}}}}}")
+    return convert(str(source), str(tmp_path / "out"), "bigbird", params=str(tmp_path / "given.yaml"), **options)
+
+
+def test_values_of_params_are_of_their_types_and_what_only_the_model_garden_knows_is_passed_over(tmp_path):
+    text = '{num_attention_heads: "4", max_position_embeddings: 128.0, norm_first: false, embedding_width: null}'
+    encoder = converted(tmp_path, text).encoder
+    assert (encoder.num_attention_heads, encoder.max_position_embeddings) == (4, 128)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("{type_vocab_size: 16}", {}, "type_vocab_size is 16, the weights have 2"),
+        ("{num_layers: 3}", {}, r"settings \(as given\) are not these weights': num_layers is 3"),
+        ("{max_position_embeddings: 256}", {"max_length": 512}, "max_position_embeddings is 256, the weights have 512"),
+        ("{num_attention_heads: 7}", {}, "hidden size, 16, is not a multiple of the 7 attention heads"),
+        ("{num_attention_heads: 4}", {"num_heads": 8}, "does not have 8 attention heads: as given: num_attention_heads is 4"),
+    ],
+)  # fmt: skip
+def test_params_that_are_not_the_weights_are_refused_by_their_own_names(tmp_path, text, options, told):
+    with pytest.raises(InputError, match=told):
+        converted(tmp_path, text, **options)
+
+
+def test_settings_of_ours_with_values_that_cannot_be_are_named(tmp_path):
+    save_file(encoder_arrays(**SAMPLE), tmp_path / "model.safetensors")
+    (tmp_path / "params.yaml").write_text(
+        "task: {model: {encoder: {bigbird: {num_attention_heads: abc, block_size: -4}}}}"
+    )
+    message = refused_by_both(tmp_path)
+    assert "params.yaml: " in message
+    assert "bigbird.num_attention_heads: found 'abc'" in message and "bigbird.block_size: found -4" in message
+
+
 def test_an_absurd_length_is_refused_as_an_option(tmp_path):
     command = ["convert", str(BERT), str(tmp_path / "out"), "--to", "bigbird", "--max-length", "100000000000"]
     done = CliRunner().invoke(cli, command)
@@ -445,10 +497,10 @@ def test_rows_without_a_piece_and_a_missing_vocabulary_are_told(tmp_path, caplog
     config = json.loads((folder / "config.json").read_text()) | {"vocab_size": pieces + 3}
     (folder / "config.json").write_text(json.dumps(config))
     notes = convert(str(folder), str(tmp_path / "none"), "bigbird").notes
-    assert any(note.startswith("no vocabulary is written, as none that is read was found") for note in notes)
+    assert any(note.startswith("no vocabulary is written, as none of a kind that is read lies") for note in notes)
     (folder / "vocab.txt").write_bytes(word_piece())
     notes = convert(str(folder), str(tmp_path / "there"), "bigbird").notes
-    assert f"{folder}/vocab.txt: has {pieces} pieces; the other 3 rows of word embeddings are of no use" in notes
+    assert f"{folder}/vocab.txt: has {pieces} pieces; the other 3 rows of word embeddings are unused" in notes
     (folder / "vocab.txt").unlink()
     for name in ("vocab.json", "merges.txt"):
         (folder / name).write_text("{}")

@@ -164,7 +164,7 @@ def test_the_model_has_the_sizes_of_the_weights_that_it_starts_from(monkeypatch)
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("registry:reviews", "--init-checkpoint registry:reviews: names a registered model, which preflight does not look up; expected"),
+        ("registry:reviews", "init_checkpoint registry:reviews: names a registered model, which preflight does not look up; expected"),
         ("no/such/bert", "no/such/bert"),
     ],
 )  # fmt: skip

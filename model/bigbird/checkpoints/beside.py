@@ -225,7 +225,9 @@ def settings_of(path: str, checkpoint: Checkpoint) -> tuple[dict[str, Any], str]
         InputError: a file of settings cannot be read.
     """
     file = _settings_file(path, Disk(), checkpoint.kind)
-    said = settings.from_params(Disk().read(file).decode("utf-8", "replace"), file) if file else {}
+    said = (
+        settings.known(settings.from_params(Disk().read(file).decode("utf-8", "replace"), file), file) if file else {}
+    )
     if said and checkpoint.kind == "bigbird":  # params.yaml speaks of attention only where it is dense
         said = {"attention": {"implementation": "auto"}} | said
     if checkpoint.settings or checkpoint.kind in kinds.BERTS:

@@ -13,6 +13,8 @@ from bigbird.config import ENCODER_KEY
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import problem_list, shown
 
+HEAD_SIZE = 64  # of every model that google-research published, which stores neither it nor the number of heads
+
 # What our weights measure, behind encoder/ and encoder/layer_{i}/. "head" is the size of one attention head.
 _ENCODER_SHAPES: dict[str, tuple[str, ...]] = {
     "embeddings/word/embeddings": ("vocab_size", "hidden_size"),
@@ -68,6 +70,9 @@ def heads_of(checkpoint: Checkpoint, said: Mapping[str, Any], file: str, given: 
         file: where they are said, for messages.
         given: by the user.
 
+    Returns:
+        Their number, of which the hidden size is a multiple.
+
     Raises:
         InputError: what is given or said is not so, or the number is not known.
     """
@@ -79,7 +84,7 @@ def heads_of(checkpoint: Checkpoint, said: Mapping[str, Any], file: str, given: 
         where = (
             f"{file}: {settings.their_name('num_attention_heads', file)} is {known}" if stated else f"it has {known}"
         )
-        raise InputError(f"{checkpoint.source}: has not {given} attention heads: {where}. Leave the number out")
+        raise InputError(f"{checkpoint.source}: does not have {given} attention heads: {where}. Leave out their number")
     if stored is not None and stated not in (None, stored):
         raise InputError(f"{checkpoint.source}: has {stored} attention heads, not {stated} ({file})")
     width = settings.sizes_of(checkpoint.weights).get("hidden_size", HEAD_SIZE)
@@ -87,18 +92,15 @@ def heads_of(checkpoint: Checkpoint, said: Mapping[str, Any], file: str, given: 
     if heads is None and checkpoint.kind.startswith("hugging_face"):
         raise InputError(
             f"{checkpoint.source}: nothing beside it says how many attention heads the model has; put its {settings.CONFIG_FILE} there, or "
-            f"give the number: --heads of `bigbird convert`, or {ENCODER_KEY}.num_attention_heads of a run"
+            f"give the number: --heads of `bigbird convert`, {ENCODER_KEY}.num_attention_heads of a run, num_attention_heads of from_preset"
         )
     heads = heads or max(1, width // HEAD_SIZE)
     if width % heads:
         raise InputError(
             f"{checkpoint.source}: its hidden size, {width}, is not a multiple of the {heads} attention heads"
-            + (f" that {file} says" if stated == heads else "")
+            + (f" that {file} says, or means by saying nothing of them" if stated == heads else "")
         )
     return heads
-
-
-HEAD_SIZE = 64  # of every model that google-research published, which stores neither it nor the number of heads
 
 
 def check_shapes(checkpoint: Checkpoint, heads: int) -> None:

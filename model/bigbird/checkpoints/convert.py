@@ -68,7 +68,7 @@ def convert(
         output: folder to write: model.safetensors and params.yaml (ours), ckpt.index, ckpt.data-… and params.yaml
             (TensorFlow), model.safetensors and config.json (Hugging Face).
         to: the kind to write.
-        num_heads: attention heads; default as the source says, or one for every 64 of the hidden size.
+        num_heads: attention heads, where the source does not say; default of google-research's one for every 64 of the hidden size.
         params: YAML file with task.model.encoder.bigbird; what it says goes before what the source says.
         max_length: positions; a BERT's are repeated up to them. Default as the source has.
         overwrite: replaces what `output` holds, if a stage or a conversion wrote it.
@@ -127,8 +127,8 @@ def _vocabulary_notes(found: Examined | None, checkpoint: Checkpoint, encoder: B
         InputError: it has more pieces than the weights have rows of word embeddings.
     """
     if found is None and checkpoint.kind in names.BERTS:  # published BigBirds have none beside them
-        told = "no vocabulary is written, as none that is read was found beside the weights"
-        return [f"{told}; give the one that they were trained with as --vocabulary"]
+        told = "no vocabulary is written, as none of a kind that is read lies beside the weights"
+        return [f"{told}; `bigbird run` and `bigbird preprocess` take theirs as --vocabulary"]
     pieces = found.kind.count_pieces(found.content, found.file) if found is not None else encoder.vocab_size
     if found is not None and pieces > encoder.vocab_size:
         raise InputError(
@@ -137,7 +137,7 @@ def _vocabulary_notes(found: Examined | None, checkpoint: Checkpoint, encoder: B
         )
     if found is not None and 0 < pieces < encoder.vocab_size:
         return [
-            f"{found.file}: has {pieces:,} pieces; the other {encoder.vocab_size - pieces:,} rows of word embeddings are of no use"
+            f"{found.file}: has {pieces:,} pieces; the other {encoder.vocab_size - pieces:,} rows of word embeddings are unused"
         ]
     return []
 
@@ -186,6 +186,10 @@ def _write_vocabulary(found: Examined, lower_case: bool | None, to: Target, fold
         (folder / name).write_bytes(written)
 
 
+# Of the encoder in the Model Garden's own files, and without a meaning here.
+_NOT_OURS = ("embedding_width", "norm_first")
+
+
 def _given(params: str | None) -> dict[str, Any]:
     """What the file of --params says of the encoder."""
     if params is None:
@@ -198,7 +202,11 @@ def _given(params: str | None) -> dict[str, Any]:
     try:
         BigBirdEncoderConfig.model_validate(given)
     except ValidationError as error:  # what only the whole encoder shows is found later
-        problems = [problem for problem in error.errors(include_url=False) if problem["loc"]]
+        problems = [
+            problem
+            for problem in error.errors(include_url=False)
+            if problem["loc"] and not (problem["type"] == "extra_forbidden" and problem["loc"][0] in _NOT_OURS)
+        ]
         if problems:
             prefix = tuple(ENCODER_KEY.split("."))
             told = problem_list([problem_words(problem, BigBirdEncoderConfig, prefix) for problem in problems])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,7 +41,7 @@ def read_with_encoder(
 
     Args:
         path: as `read_checkpoint` takes it.
-        num_heads: attention heads; default as the source says, or one for every 64 of the hidden size.
+        num_heads: attention heads, where the source does not say; default of google-research's one for every 64 of the hidden size.
         given: settings of the encoder that go before what the source says.
         max_length: positions; a BERT's are repeated up to them. Default `given`'s, or as the source has.
 
@@ -50,32 +50,41 @@ def read_with_encoder(
             more positions than a checkpoint has that is no BERT's.
     """
     checkpoint = read_checkpoint(path, num_heads or 1)
-    (said, file), given = settings_of(path, checkpoint), dict(given or {})
+    (said, file), given = settings_of(path, checkpoint), settings.known(given or {}, _GIVEN)
     fixed = {key: value for key, value in given.items() if key not in _LENGTHENED or not is_bert(checkpoint)}
-    check_sizes(checkpoint, said | fixed, file or "--params")
+    check_sizes(checkpoint, {key: value for key, value in said.items() if key not in given}, file)
+    check_sizes(checkpoint, fixed, _GIVEN)
     learnt = settings.sizes_of(checkpoint.weights).get("max_position_embeddings", 0)
     if max_length is not None and (max_length < learnt or (max_length > learnt and not is_bert(checkpoint))):
         raise InputError(
             f"--max-length {max_length}: {checkpoint.source} has {learnt} positions; expected at least as many, and more only "
             "for a BERT, whose positions are repeated: to make a conversion longer, convert the BERT again"
         )
-    heads = given.get("num_attention_heads") or heads_of(checkpoint, said, file, num_heads)
+    asked = given.get("num_attention_heads")
+    if asked is not None and names.joins_heads(checkpoint.kind):  # goes before what is said
+        heads = heads_of(checkpoint, given, _GIVEN, num_heads)
+    else:
+        heads = heads_of(checkpoint, said, file, num_heads or asked)
     _split_heads(checkpoint, heads)
     check_shapes(checkpoint, heads)
     if is_bert(checkpoint):
         types = max(given.get("type_vocab_size") or LEAST_TYPES, LEAST_TYPES)
         lengthen(checkpoint, max_length or given.get("max_position_embeddings"), types)
+        check_sizes(checkpoint, given, _GIVEN)
     stated = _rule(checkpoint) | said | given | settings.sizes_of(checkpoint.weights) | {"num_attention_heads": heads}
-    known = {key: value for key, value in stated.items() if key in BigBirdEncoderConfig.model_fields and key != "size"}
     try:
-        encoder = BigBirdEncoderConfig(**known)
+        encoder = BigBirdEncoderConfig(**{key: value for key, value in stated.items() if key != "size"})
     except ValidationError as error:
         told = [problem_words(problem, BigBirdEncoderConfig) for problem in error.errors(include_url=False)]
-        raise InputError(f"{checkpoint.source}: {file or '--params'}: {problem_list(told)}") from None
+        raise InputError(f"{checkpoint.source}: {file or _GIVEN}: {problem_list(told)}") from None
     if is_bert(checkpoint):
         encoder = with_full_attention(encoder, checkpoint.learnt)
-    checkpoint.notes += _guessed(checkpoint, said, encoder)
+    given_heads = {"num_attention_heads"} if num_heads else set()
+    checkpoint.notes += _guessed(checkpoint, file, given_heads | given.keys(), encoder)
     return checkpoint, encoder
+
+
+_GIVEN = "as given"  # who says what the user does, for messages
 
 
 def _split_heads(checkpoint: Checkpoint, heads: int) -> None:
@@ -84,18 +93,25 @@ def _split_heads(checkpoint: Checkpoint, heads: int) -> None:
         names.split_heads(checkpoint.weights, heads)
 
 
-def _guessed(checkpoint: Checkpoint, said: Mapping[str, Any], encoder: BigBirdEncoderConfig) -> list[str]:
-    """What nothing says of a checkpoint, and what it was taken to be: a note, or none."""
-    told = []
-    if checkpoint.kind == "google_bert" and not checkpoint.settings:
-        told.append(f"{encoder.num_attention_heads} attention heads, one for every {HEAD_SIZE} of the hidden size")
-    if (checkpoint.kind == "bigbird" and not said) or (checkpoint.kind in names.BERTS and not checkpoint.settings):
-        told.append(f"activation {encoder.hidden_activation}, layer norm's epsilon {encoder.layer_norm_epsilon:g}")
-    if checkpoint.kind == "bigbird" and not said:
-        told.append(f"blocks of {encoder.block_size} with {encoder.num_rand_blocks} random ones")
-    if not told or checkpoint.kind.startswith("model_garden"):  # whose published BERTs have no such file
+def _guessed(checkpoint: Checkpoint, file: str, given: Collection[str], encoder: BigBirdEncoderConfig) -> list[str]:
+    """What nothing says of a checkpoint, and what it was taken to be: a note, or none.
+
+    Args:
+        checkpoint: as it was read.
+        file: where settings are said; the kind where no file says them, or nothing.
+        given: settings that the user gives.
+        encoder: the model's.
+    """
+    usual = ("google_research", "model_garden", "model_garden_bert", "model_garden_bert_v2")  # published without a file
+    if file not in ("", checkpoint.kind) or checkpoint.kind in usual:
         return []
-    return [f"not said beside the weights, and taken as usual: {', '.join(told)}"]
+    taken = {"hidden_activation": "activation", "layer_norm_epsilon": "layer norm's epsilon"}
+    if checkpoint.kind == "google_bert":
+        taken = {"num_attention_heads": f"one head for every {HEAD_SIZE} of the hidden size:"} | taken
+    if checkpoint.kind not in names.BERTS:
+        taken |= {"block_size": "tokens of a block", "num_rand_blocks": "random blocks"}
+    told = [f"{words} {getattr(encoder, key)}" for key, words in taken.items() if key not in given]
+    return [f"not said beside the weights, and taken as usual: {', '.join(told)}"] if told else []
 
 
 def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
@@ -117,8 +133,9 @@ def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
     checkpoint = read_checkpoint(path, 1)
     said, file = settings_of(path, checkpoint)
     check_sizes(checkpoint, said, file)
-    own = task.encoder.num_attention_heads if "num_attention_heads" in task.encoder.model_fields_set else None
-    heads = heads_of(checkpoint, said, file, None if "num_attention_heads" in said else own)
+    given = task.encoder.model_fields_set
+    asked = task.encoder.num_attention_heads if "num_attention_heads" in given - said.keys() else None
+    heads = heads_of(checkpoint, said, file, asked)
     _split_heads(checkpoint, heads)
     check_shapes(checkpoint, heads)
     found = _rule(checkpoint) | said
@@ -139,7 +156,7 @@ def start_from(path: str, task: Task) -> tuple[Checkpoint, Task]:
         if full != task.encoder.full_attention_max_length:
             task = fill_encoder(task, {"full_attention_max_length": full}, checkpoint.source)
         lengthen(checkpoint, task.encoder.max_position_embeddings, task.encoder.type_vocab_size)
-    checkpoint.notes += _guessed(checkpoint, said, task.encoder)
+    checkpoint.notes += _guessed(checkpoint, file, given, task.encoder)
     return checkpoint, task
 
 
@@ -155,15 +172,15 @@ def _check_own(task: Task, sizes: Mapping[str, int], checkpoint: Checkpoint) -> 
     ]
     if wrong:
         longest = sizes.get("max_position_embeddings", 0)
-        told = (
-            f"; texts may have {longest:,} tokens at most (--max-length, seq_length)"
-            if "max_position_embeddings" in own
+        positions = (
+            f". --max-length may be {longest:,} at most; less asks for max_position_embeddings={longest}"
+            if own.get("max_position_embeddings", longest) != longest
             else ""
         )
         raise InputError(
             f"{checkpoint.source}: this run's model has other sizes than these weights:\n  "
             + "\n  ".join(wrong)
-            + f"\nLeave these settings out, or take a recipe that does: they are taken from the weights{told}"
+            + f"\nSet them to the weights', or take a recipe that leaves them open: they are taken from the weights then{positions}"
         )
 
 

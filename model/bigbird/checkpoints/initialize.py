@@ -18,12 +18,7 @@ from bigbird.support.text_files import shown
 if TYPE_CHECKING:
     import keras
 
-_POOLER, _WORDS, _TYPES, _POSITIONS = (
-    "encoder/pooler/",
-    "encoder/embeddings/word/embeddings",
-    "encoder/embeddings/type/embeddings",
-    "encoder/embeddings/position/embeddings",
-)
+_POOLER = "encoder/pooler/"
 
 # What changes what the weights compute. The second are the attention pattern's, which a dense model has no use for.
 _COMPUTATION = ("hidden_activation", "layer_norm_epsilon", "num_attention_heads")
@@ -136,7 +131,7 @@ def _fit_types(checkpoint: Checkpoint, targets: dict[str, Any]) -> list[str]:
     """google-research, Hugging Face and BERT have 2 token types where the Model Garden has 16; the rest starts fresh."""
     from keras import ops
 
-    table, variable = checkpoint.weights.get(_TYPES), targets[_TYPES]
+    table, variable = checkpoint.weights.get(kinds.TYPES), targets[kinds.TYPES]
     if checkpoint.kind in ("bigbird", "model_garden") or table is None or table.ndim != 2:
         return []
     rows, width = variable.shape
@@ -144,8 +139,8 @@ def _fit_types(checkpoint: Checkpoint, targets: dict[str, Any]) -> list[str]:
         return []
     fresh = np.array(ops.convert_to_numpy(variable))
     fresh[: len(table)] = table
-    checkpoint.weights[_TYPES] = fresh
-    return [f"{_TYPES}: rows {len(table)} to {rows - 1} not in the checkpoint, start fresh"]
+    checkpoint.weights[kinds.TYPES] = fresh
+    return [f"{kinds.TYPES}: rows {len(table)} to {rows - 1} not in the checkpoint, start fresh"]
 
 
 def _check_encoder(checkpoint: Checkpoint, targets: dict[str, Any]) -> None:
@@ -168,11 +163,11 @@ def _check_encoder(checkpoint: Checkpoint, targets: dict[str, Any]) -> None:
 
 
 def _remedy(name: str, array: np.ndarray) -> str:
-    if name == _POSITIONS:
+    if name == kinds.POSITIONS:
         return f"; set {ENCODER_KEY}.max_position_embeddings={len(array)} and seq_length to at most that"
-    if name == _WORDS:
+    if name == kinds.WORDS:
         return f"; make the dataset with the checkpoint's vocabulary, and set {ENCODER_KEY}.vocab_size={len(array)} if that has fewer pieces"
-    return f"; set {ENCODER_KEY}.type_vocab_size={len(array)}" if name == _TYPES else ""
+    return f"; set {ENCODER_KEY}.type_vocab_size={len(array)}" if name == kinds.TYPES else ""
 
 
 def _check_settings(path: str, checkpoint: Checkpoint, config: BigBirdEncoderConfig) -> None:

@@ -11,10 +11,10 @@ import shlex
 import numpy as np
 
 from bigbird.checkpoints import names
+from bigbird.checkpoints.names import POSITIONS, TYPES
 from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig, replace
 
-TYPES, POSITIONS = "encoder/embeddings/type/embeddings", "encoder/embeddings/position/embeddings"
 LEAST_TYPES = 2  # a text and a second one; RoBERTa has a row for one
 
 CONTINUE = (

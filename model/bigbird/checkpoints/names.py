@@ -270,6 +270,9 @@ _NAMINGS: dict[Theirs, Naming] = {
 
 BERTS: tuple[str, ...] = get_args(Bert)
 
+WORDS, POSITIONS, TYPES = (f"encoder/embeddings/{table}/embeddings" for table in ("word", "position", "type"))
+"""Our names of the tables."""
+
 
 @dataclass(frozen=True)
 class Weight:

@@ -1,7 +1,7 @@
 """Where checkpoints lie: this machine, gs://, which TensorFlow reads itself, and s3://, which it does not.
 
-The functions are those of `tf.io.gfile` that reading checkpoints needs. TensorFlow is imported for gs:// only. Each raises
-`InputError` for an address of another kind, and for what is there and cannot be read.
+The functions are those of `tf.io.gfile` that reading checkpoints needs. TensorFlow is not imported for files of this machine and
+s3://. `InputError` is raised for an address of another kind, and for what is there and cannot be read.
 """
 
 from __future__ import annotations

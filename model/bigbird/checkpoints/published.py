@@ -29,7 +29,7 @@ from bigbird.support.text_files import decode, parse_json_object, shown
 SHARDS_FILE = "model.safetensors.index.json"  # Hugging Face's
 BERT_POSITIONS = 512  # of every published BERT; what says nothing of its kind and has no more is one
 TF_POINTER = "checkpoint"  # TensorFlow's file that names a folder's newest checkpoint
-_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_SHARD = re.compile(r"model-\d{5}-of-(?!00001)\d{5}\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 # Optimizer slots and counters, of TF1's AdamWeightDecay, Adafactor and BERT's own optimizers.
 _SLOT = re.compile(r"(^|/)(adam_[mv]|Adam(_\d+)?|Adafactor\w*|AdamWeightDecayOptimizer\w*|global_step)(/|$)")
@@ -55,7 +55,7 @@ class Checkpoint:
         left_out: their names of what has no place here, optimizer slots not among them.
         settings: Hugging Face's config.json, or a bert_config.json; empty where there is none.
         settings_file: its name.
-        notes: what was done to the weights since they were read, a sentence each.
+        notes: what was done to the weights since they were read, and what had to be taken for granted, a sentence each.
         learnt: rows of a BERT's table of positions, before it is lengthened.
         task: whose head a published checkpoint has, as its names tell; None where there is none, and of ours.
     """
@@ -83,10 +83,16 @@ def read_checkpoint(path: str, num_heads: int) -> Checkpoint:
     Raises:
         InputError: nothing there, a pickle, or a file that is not whole.
     """
-    path = path.rstrip("/") or path
-    found = _read(path.removesuffix(f"/{SHARDS_FILE}"), num_heads)
+    found = _read(place_of(path), num_heads)
     _check_values(found)
     return found
+
+
+def place_of(path: str) -> str:
+    """The folder or file that a path means: of the index of a model in parts its folder."""
+    path = path.rstrip("/") or path
+    folder, _, name = path.rpartition("/")
+    return (folder or ".") if name == SHARDS_FILE else path
 
 
 def _read(path: str, num_heads: int) -> Checkpoint:
@@ -105,14 +111,23 @@ def _read(path: str, num_heads: int) -> Checkpoint:
     if newest is not None:
         return _read_tensorflow(newest, num_heads)
     if files or places.isdir(path):
-        raise InputError(
-            f"{path}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), or a "
-            f"Hugging Face folder ({CONFIG_FILE}, model.safetensors); found {', '.join(sorted(files)[:10]) or 'nothing'}"
-            + _inside_instead(path, files)
-        )
+        raise InputError(f"{nothing_in(path, files)}{_inside_instead(path, files)}")
     raise InputError(
         f"{path}: no checkpoint there; expected a folder on this machine or in a bucket, a .safetensors file, or the prefix of "
         f"TensorFlow's {_prefix(path)}.index and {_prefix(path)}.data-00000-of-00001. {NOT_DOWNLOADED}"
+    )
+
+
+def nothing_in(folder: str, files: Collection[str]) -> str:
+    """What is said of a folder that holds no checkpoint.
+
+    Args:
+        folder: as the user gave it.
+        files: what it holds.
+    """
+    return (
+        f"{folder}: no checkpoint there; expected a model folder of ours, a TensorFlow checkpoint (….index), or a Hugging Face folder "
+        f"({CONFIG_FILE}, {native.MODEL_FILE}); found {', '.join(sorted(files)[:10]) or 'nothing'}"
     )
 
 
@@ -127,15 +142,28 @@ def _inside_instead(folder: str, files: set[str]) -> str:
         return (
             ". That is an adapter and no whole model: merge it into its model, and give that (merge_and_unload of peft)"
         )
-    for name in sorted(files):
+    if "://" in folder:  # each look is a request
+        return ""
+    for name in sorted(files)[:_LOOKED_AT]:
         inner = f"{folder}/{name}"
         if name.endswith(".safetensors"):
             return f". Give the file, if it is meant: {inner}"
-        for place in (inner, *(f"{inner}/{below}" for below in sorted(places.listdir(inner)))):
-            held = places.listdir(place)
+        for place in (inner, *(f"{inner}/{below}" for below in sorted(_names_in(inner))[:_LOOKED_AT])):
+            held = _names_in(place)
             if native.MODEL_FILE in held or SHARDS_FILE in held or any(name.endswith(".index") for name in held):
                 return f". Give the folder in it, if it is meant: {place}"
     return ""
+
+
+_LOOKED_AT = 20  # files and folders of a folder, for a hint
+
+
+def _names_in(folder: str) -> set[str]:
+    """The names of what a folder here holds; none where it may not be listed."""
+    try:
+        return places.listdir(folder)
+    except InputError:
+        return set()
 
 
 def _check_values(checkpoint: Checkpoint) -> None:
@@ -226,7 +254,7 @@ def _inside(folder: str, name: object) -> str:
 def _pickle(file: str, folder: str) -> InputError:
     """What is said of a pickle, with a command that writes it with its own head and its vocabulary."""
     read = f"from_pretrained({json.dumps(folder)})"  # in double quotes, so that the shell's are single ones
-    new = json.dumps(f"{folder.rstrip('/')}-safetensors")
+    new = json.dumps("safetensors" if folder == "." else f"{folder.rstrip('/')}-safetensors")
     code = (
         f"import transformers as t; c = t.AutoConfig.{read}; "
         f"getattr(t, c.architectures[0]).{read}.save_pretrained({new}, safe_serialization=True); "
@@ -335,17 +363,16 @@ def _finish_bert(found: Checkpoint, classifies: bool) -> Checkpoint:
         if not found.kind.startswith("hugging_face") and places.exists(file):
             found.settings, found.settings_file = _read_json(file), BERT_CONFIG_FILE
             settings.check_config(found.settings, file)
-    skipped = settings.unused_positions(found.settings, found.kind)
-    positions = "encoder/embeddings/position/embeddings"
-    if positions in found.weights:
-        rows = len(found.weights[positions])
+    skipped = settings.unused_positions(found.settings, found.kind, f"{found.source}: {found.settings_file}")
+    if names.POSITIONS in found.weights:
+        rows = len(found.weights[names.POSITIONS])
         if skipped >= rows > 0:
             raise InputError(
                 f"{found.source}: {found.settings_file}: pad_token_id is {skipped - 1}, but the table of positions, whose first row is "
                 f"that after it, has {rows} rows. Correct the file"
             )
-        found.weights[positions] = found.weights[positions][skipped:]
-        found.learnt = len(found.weights[positions])
+        found.weights[names.POSITIONS] = found.weights[names.POSITIONS][skipped:]
+        found.learnt = len(found.weights[names.POSITIONS])
     if classifies:  # on the encoder's pooler, which computes what a classifier's own does
         for part in ("kernel", "bias"):
             pooler = found.weights.get(f"encoder/pooler/{part}")

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from bigbird.checkpoints.names import Kind, Theirs
+from bigbird.checkpoints.names import POSITIONS, TYPES, WORDS, Kind, Theirs
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.config.section import Amount, Count, Fraction, Number, Positive
 from bigbird.support.errors import InputError
@@ -93,7 +93,7 @@ PROBLEM_TYPES = {
 
 
 class _Config(BaseModel):
-    """What is read of a config.json or bert_config.json. Each key may be left out; none may be null but the last."""
+    """What is read of a config.json or bert_config.json. Each key may be left out; none may be null."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -110,14 +110,13 @@ class _Config(BaseModel):
     hidden_dropout_prob: Fraction = 0.0
     attention_probs_dropout_prob: Fraction = 0.0
     layer_norm_eps: Annotated[Number, Field(gt=0.0)] = 1.0
-    pad_token_id: Count | None = None
 
 
 _SHOWS_IN = {
-    "vocab_size": ("encoder/embeddings/word/embeddings", 0),
-    "hidden_size": ("encoder/embeddings/word/embeddings", 1),
-    "max_position_embeddings": ("encoder/embeddings/position/embeddings", 0),
-    "type_vocab_size": ("encoder/embeddings/type/embeddings", 0),
+    "vocab_size": (WORDS, 0),
+    "hidden_size": (WORDS, 1),
+    "max_position_embeddings": (POSITIONS, 0),
+    "type_vocab_size": (TYPES, 0),
     "intermediate_size": ("encoder/layer_0/intermediate/kernel", 1),
 }
 
@@ -142,6 +141,9 @@ def their_name(ours: str, file: str) -> str:
     Args:
         ours: a key of `BigBirdEncoderConfig`.
         file: the file's name.
+
+    Returns:
+        Hugging Face's name in a JSON file, else ours.
     """
     return _HUGGING_FACE.get(ours, ours) if file.endswith(".json") else ours
 
@@ -204,10 +206,25 @@ def model_kind(config: dict[str, Any], source: str) -> Theirs | None:
     return _MODEL_TYPES[stated]
 
 
-def unused_positions(config: dict[str, Any], kind: str) -> int:
-    """Rows before the first position's in a table of positions: RoBERTa counts from the padding's id on."""
+def unused_positions(config: dict[str, Any], kind: str, source: str) -> int:
+    """Rows before the first position's in a table of positions: RoBERTa counts from the padding's id on.
+
+    Args:
+        config: a config.json's content.
+        kind: of the checkpoint.
+        source: the file's name, for messages.
+
+    Raises:
+        InputError: a RoBERTa's padding has no id that can be.
+    """
     padding = config.get("pad_token_id", 1)
-    return padding + 1 if kind == "hugging_face_roberta" and isinstance(padding, int) else 0
+    if kind != "hugging_face_roberta" or padding is None:
+        return 0
+    if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
+        raise InputError(
+            f"{source}: pad_token_id is {shown(padding, 40)}; expected a number of at least 0. Correct the file"
+        )
+    return padding + 1
 
 
 def from_hugging_face(config: dict[str, Any], kind: str = "hugging_face") -> dict[str, Any]:
@@ -223,7 +240,7 @@ def from_hugging_face(config: dict[str, Any], kind: str = "hugging_face") -> dic
     if config and kind.startswith("hugging_face"):
         found.setdefault("num_attention_heads", _USUAL_HEADS)
     if isinstance(found.get("max_position_embeddings"), int):
-        found["max_position_embeddings"] -= unused_positions(config, kind)
+        found["max_position_embeddings"] -= unused_positions(config, kind, "config.json")
     if "layer_norm_eps" in config:
         found["layer_norm_epsilon"] = config["layer_norm_eps"]
     tanh = not kind.startswith("hugging_face") and config.get("hidden_act") == "gelu"  # their own form
@@ -275,11 +292,36 @@ def to_params(encoder: BigBirdEncoderConfig, kind: Kind | None) -> str:
     return dump_yaml({"task": {"model": {"encoder": tree}}})
 
 
-def from_params(text: str, source: str) -> dict[str, Any]:
-    """The encoder of a params.yaml, or of one of our config.yaml files.
+_Known = create_model(
+    "_Known",
+    __config__=ConfigDict(extra="ignore"),
+    **{name: (field.annotation, field) for name, field in BigBirdEncoderConfig.model_fields.items()},  # type: ignore[call-overload]
+)
+
+
+def known(stated: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """An encoder's settings, each checked by itself and of the type that it must have; keys that are none are left out.
+
+    Args:
+        stated: keys of `task.model.encoder.bigbird`.
+        source: who says so, for messages.
 
     Raises:
-        InputError: not YAML, or no such tree.
+        InputError: lists every value that cannot be.
+    """
+    try:
+        return _Known.model_validate(dict(stated)).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        prefix = tuple(ENCODER_KEY.split("."))
+        told = [problem_words(problem, _Known, prefix) for problem in error.errors(include_url=False)]
+        raise InputError(f"{source}: {problem_list(told)}") from None
+
+
+def from_params(text: str, source: str) -> dict[str, Any]:
+    """The encoder of a params.yaml, or of one of our config.yaml files: what is known here of it.
+
+    Raises:
+        InputError: not YAML, no such tree, or a value that cannot be.
     """
     tree: Any = parse_yaml_mapping(text, source, f"a mapping with {ENCODER_KEY}")
     for key in ENCODER_KEY.split("."):

@@ -191,7 +191,8 @@ def _say_case(name: str, lower_case: bool) -> None:
     """Tells, once of each file, what its pieces say of the case of text."""
     found, so = ("no piece has", "lower-cased") if lower_case else ("pieces have", "left in its case")
     _log.info(
-        f"{name}: {found} capital letters, so text is {so}; do_lower_case in a {TOKENIZER_CONFIG} beside it decides otherwise"
+        f"{name}: {found} capital letters, so text is {so}; do_lower_case in a {TOKENIZER_CONFIG} beside vocab.txt decides otherwise, and so "
+        "does an option of `bigbird preprocess`"
     )
 
 
@@ -232,7 +233,7 @@ def check_added(added: Collection[Any], pieces: Collection[str], where: str, voc
         vocabulary: the vocabulary's own, likewise.
 
     Raises:
-        InputError: one is none of the vocabulary's.
+        InputError: one is not in the vocabulary.
     """
     known = frozenset(pieces)
     others = [str(token)[:40] for token in added if not isinstance(token, str) or token not in known]
