@@ -176,7 +176,7 @@ def recipes(name: str | None) -> None:
 def convert(
     source: str, output: Path, to: str, heads: int | None, params: str | None, max_length: int | None, overwrite: bool
 ) -> None:
-    """Writes a checkpoint of any kind as another, no bit of a weight changed.
+    """Writes a checkpoint of any kind as another, no bit of a weight changed (float64 becomes float32).
 
     SOURCE is a model or checkpoint folder of ours, a TensorFlow checkpoint's prefix or folder (the Model Garden's or
     google-research's), or a Hugging Face folder or .safetensors file; local, gs:// or s3://. Its kind is recognised. OUTPUT
