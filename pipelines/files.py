@@ -12,7 +12,7 @@ from typing import Literal
 from bigbird.checkpoints import places
 from bigbird.checkpoints.beside import Carried, vocabulary_of
 from bigbird.checkpoints.encoders import start_from
-from bigbird.checkpoints.published import NOT_DOWNLOADED, layout_of, nothing_in, place_of
+from bigbird.checkpoints.reading import NOT_DOWNLOADED, layout_of, nothing_in, place_of
 from bigbird.config import Experiment
 from bigbird.storage import SERVICES, entry_of, is_reachable, matches_here, names_in_bucket, read_bytes, service_of
 from bigbird.support.errors import InputError

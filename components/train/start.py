@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bigbird.checkpoints import native
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.encoders import TAKEN, fill_encoder, start_from
-from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import ENCODER_KEY, PLACEHOLDER, Experiment, with_sections
 
 

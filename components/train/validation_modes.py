@@ -11,8 +11,8 @@ from typing import Any
 
 from bigbird.checkpoints import native
 from bigbird.checkpoints.beside import check_vocabulary
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.initialize import initialize_from
-from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import PLACEHOLDER, Experiment
 from bigbird.manifests import ModelManifest
 from bigbird.optimization import WarmupDecay

@@ -17,7 +17,7 @@ from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.encoders import start_from
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.native import named_weights
-from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.config import load_experiment
 from bigbird.models import build_model
 from bigbird.support.errors import InputError

@@ -15,7 +15,7 @@ from bigbird.checkpoints.beside import check_vocabulary, head_facts, vocabulary_
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.names import TARGETS
-from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
 from bigbird.manifests import DatasetManifest
 from bigbird.models import build_model

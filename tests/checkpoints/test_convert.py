@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.names import TARGETS
 from bigbird.checkpoints.native import save_best
-from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.checkpoints.settings import from_params
 from bigbird.config import load_experiment, replace
 from bigbird.manifests import ConversionManifest

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from bigbird.checkpoints import native
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.encoders import read_with_encoder, start_from
-from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.config import load_experiment
 from bigbird.support.errors import InputError
 from bigbird_pipelines.cli import cli

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.native import named_weights
-from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.config import load_experiment
 from bigbird.models import build_model
 from bigbird.support.errors import InputError

@@ -10,7 +10,7 @@ import pytest
 
 from bigbird.checkpoints import native
 from bigbird.checkpoints.initialize import initialize_from
-from bigbird.checkpoints.published import find_weights
+from bigbird.checkpoints.reading import find_weights
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule

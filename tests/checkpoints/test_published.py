@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bigbird.checkpoints.initialize import initialize_from
 from bigbird.checkpoints.native import named_weights
-from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.config import AdamWConfig, OptimizerConfig, load_experiment
 from bigbird.models import build_model
 from bigbird.optimization import AdamW, build_schedule, clip_by_global_norm

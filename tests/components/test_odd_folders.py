@@ -9,7 +9,7 @@ import pytest
 
 from bigbird.checkpoints.convert import convert
 from bigbird.checkpoints.names import TARGETS
-from bigbird.checkpoints.published import read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.data.record_files import find_files
 from bigbird.storage import listing
 from bigbird.support.errors import InputError

@@ -72,7 +72,7 @@ def export(copies: Copies) -> None:
 
 def start_from(copies: Copies) -> None:
     """Training that starts from these weights."""
-    from bigbird.checkpoints.published import read_checkpoint
+    from bigbird.checkpoints.reading import read_checkpoint
 
     read_checkpoint(str(copies.model), 2)
 

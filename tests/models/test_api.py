@@ -347,7 +347,7 @@ _SOURCES = {
 
 @pytest.mark.parametrize("kind", _SOURCES)
 def test_an_encoder_starts_from_every_kind_of_checkpoint(kind, tmp_path):
-    from bigbird.checkpoints.published import read_checkpoint
+    from bigbird.checkpoints.reading import read_checkpoint
 
     source = str(RECORDINGS / _SOURCES[kind])
     stored = read_checkpoint(source, 2).weights

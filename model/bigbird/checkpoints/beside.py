@@ -15,8 +15,9 @@ from typing import Any, cast, get_args
 
 from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints import places, settings
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.native import STATE_FILE
-from bigbird.checkpoints.published import TF_POINTER, Checkpoint
+from bigbird.checkpoints.tensorflow_files import TF_POINTER
 from bigbird.config import BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest, DatasetManifest, ModelManifest
 from bigbird.support.artifacts import MANIFESTS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bigbird.checkpoints import names, settings
-from bigbird.checkpoints.published import Checkpoint
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.config import ENCODER_KEY
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import problem_list, shown

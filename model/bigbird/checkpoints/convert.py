@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.beside import Disk, HeadFacts, head_facts, vocabulary_of
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.lengthen import advice
 from bigbird.checkpoints.names import Target
-from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.manifests import ConversionManifest
 from bigbird.storage import check_output

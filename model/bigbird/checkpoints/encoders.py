@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from bigbird.checkpoints import names, settings
 from bigbird.checkpoints.beside import settings_of
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.checks import HEAD_SIZE, check_shapes, check_sizes, heads_of
 from bigbird.checkpoints.lengthen import LEAST_TYPES, is_bert, lengthen, with_full_attention
-from bigbird.checkpoints.published import Checkpoint, read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig, Task, replace
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import problem_list

@@ -8,9 +8,10 @@ import numpy as np
 
 from bigbird.checkpoints import names as kinds
 from bigbird.checkpoints.beside import HeadFacts, head_facts, settings_of
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.lengthen import advice, is_bert, lengthen
 from bigbird.checkpoints.native import named_weights
-from bigbird.checkpoints.published import Checkpoint, read_checkpoint
+from bigbird.checkpoints.reading import read_checkpoint
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import shown

@@ -11,8 +11,8 @@ import shlex
 import numpy as np
 
 from bigbird.checkpoints import names
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.names import POSITIONS, TYPES
-from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import ENCODER_KEY, BigBirdEncoderConfig, replace
 
 LEAST_TYPES = 2  # a text and a second one; RoBERTa has a row for one

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from bigbird.checkpoints.beside import RUN_CONFIG_FILE, Disk, folders, head_facts, vocabulary_of
+from bigbird.checkpoints.checkpoint import Checkpoint
 from bigbird.checkpoints.encoders import read_with_encoder
 from bigbird.checkpoints.initialize import initialize_from
-from bigbird.checkpoints.published import Checkpoint
 from bigbird.config import BigBirdEncoderConfig, load_experiment, replace
 from bigbird.manifests import ModelManifest
 from bigbird.support.artifacts import MANIFESTS, RUN_RECORD, TRAINED_IN_RUN
