@@ -60,7 +60,7 @@ _WARMUP = "trainer.optimizer_config.warmup"
 SHORTCUTS = {
     "max_length": Shortcut(
         click.IntRange(min=16, max=MOST_TOKENS),
-        "Tokens; the recipe's by default. A model from scratch or from a BERT gets as many positions.",
+        "Tokens; the recipe's by default. A model from scratch, or from a BERT, gets more positions where it needs them.",
         ("task.train_data.seq_length", "task.validation_data.seq_length"),
     ),
     "batch_size": Shortcut(

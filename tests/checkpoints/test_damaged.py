@@ -205,6 +205,7 @@ def without(name):
         (squeezed("embeddings.position_embeddings.weight"), "encoder/embeddings/position/embeddings has the shape"),
         (without("encoder.layer.1.output.dense.bias"), "lacks encoder/layer_1/output/bias; expected all weights"),
         (without(WORDS), "lacks encoder/embeddings/word/embeddings"),
+        (lambda arrays: arrays | {f"encoder.layer.{'9' * 5000}.x": arrays[WORDS]} | {WORDS: arrays[WORDS] * np.nan}, "values are infinite"),
         (renumbered, "holds layer 2, counted from 0, but no layer 1"),
         (cast(np.int8), "is of int8; expected floating-point weights"),
         (set_first(np.nan), "encoder/embeddings/word/embeddings: 1 of its 640 values are infinite or not numbers"),

@@ -15,6 +15,8 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode, parse_json_object
 
 BERT_POSITIONS = 512  # of every published BERT; what says nothing of its kind and has no more is one
+NUMBER = r"\d{1,6}"
+"""A layer's number, in patterns: Python reads no number of any length."""
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -47,7 +49,7 @@ class Checkpoint:
 
 def ours(source: str, stored: dict[str, np.ndarray]) -> Checkpoint:
     """A checkpoint under our own names."""
-    count_layers(source, re.compile(r"encoder/layer_(\d+)/"), stored)
+    count_layers(source, re.compile(rf"encoder/layer_({NUMBER})/"), stored)
     found = Checkpoint("bigbird", source, {})
     found.weights = {name: as_float32(found, name, array) for name, array in stored.items()}
     return found

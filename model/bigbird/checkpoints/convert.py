@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.beside import Disk, HeadFacts, head_facts, vocabulary_of
@@ -23,7 +22,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.new_folders import new_folder
 from bigbird.support.paths import plain_path
 from bigbird.support.text_files import decode, problem_list
-from bigbird.support.validation import problem_words
+from bigbird.support.validation import unknown_key
 from bigbird.text.files import Examined, examine_vocabulary
 from bigbird.version import provenance
 
@@ -126,19 +125,19 @@ def _vocabulary_notes(found: Examined | None, checkpoint: Checkpoint, encoder: B
     Raises:
         InputError: it has more pieces than the weights have rows of word embeddings.
     """
-    if found is None and checkpoint.kind in names.BERTS:  # published BigBirds have none beside them
+    if found is None:
+        if checkpoint.kind not in names.BERTS:  # published BigBirds have none beside them
+            return []
         told = "no vocabulary is written, as none of a kind that is read lies beside the weights"
         return [f"{told}; `bigbird run` and `bigbird preprocess` take theirs as --vocabulary"]
-    pieces = found.kind.count_pieces(found.content, found.file) if found is not None else encoder.vocab_size
-    if found is not None and pieces > encoder.vocab_size:
+    pieces, rows = found.kind.count_pieces(found.content, found.file), encoder.vocab_size
+    if pieces > rows:
         raise InputError(
-            f"{found.file}: has {pieces:,} pieces, and the weights beside it {encoder.vocab_size:,} rows of word embeddings; expected the "
+            f"{found.file}: has {pieces:,} pieces, and the weights beside it {rows:,} rows of word embeddings; expected the "
             "vocabulary that they were trained with. Put that there, or take this one out of the folder"
         )
-    if found is not None and 0 < pieces < encoder.vocab_size:
-        return [
-            f"{found.file}: has {pieces:,} pieces; the other {encoder.vocab_size - pieces:,} rows of word embeddings are unused"
-        ]
+    if 0 < pieces < rows:
+        return [f"{found.file}: has {pieces:,} pieces; the other {rows - pieces:,} rows of word embeddings are unused"]
     return []
 
 
@@ -199,19 +198,11 @@ def _given(params: str | None) -> dict[str, Any]:
     given = settings.from_params(decode(places.read(params), params, "YAML in UTF-8"), params)
     if not given:
         raise InputError(f"--params {params}: holds no {ENCODER_KEY}; expected the encoder's settings under these keys")
-    try:
-        BigBirdEncoderConfig.model_validate(given)
-    except ValidationError as error:  # what only the whole encoder shows is found later
-        problems = [
-            problem
-            for problem in error.errors(include_url=False)
-            if problem["loc"] and not (problem["type"] == "extra_forbidden" and problem["loc"][0] in _NOT_OURS)
-        ]
-        if problems:
-            prefix = tuple(ENCODER_KEY.split("."))
-            told = problem_list([problem_words(problem, BigBirdEncoderConfig, prefix) for problem in problems])
-            raise InputError(f"--params {params}: {told}") from None
-    return given
+    known, prefix = (*BigBirdEncoderConfig.model_fields, *_NOT_OURS), tuple(ENCODER_KEY.split("."))
+    unknown = [unknown_key((key,), BigBirdEncoderConfig, prefix) for key in given if key not in known]
+    if unknown:
+        raise InputError(f"--params {params}: {problem_list(unknown)}")
+    return settings.known(given, f"--params {params}")
 
 
 # ---------------------------------------------------------------------------------------------------- writers

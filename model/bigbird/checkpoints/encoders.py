@@ -18,6 +18,7 @@ from bigbird.support.errors import InputError
 from bigbird.support.text_files import problem_list
 from bigbird.support.validation import problem_words
 
+_GIVEN = "as given"  # who says what the user does, for messages
 # What a BERT may have less of than the model that starts from it.
 _LENGTHENED = ("max_position_embeddings", "type_vocab_size")
 
@@ -83,9 +84,6 @@ def read_with_encoder(
     given_heads = {"num_attention_heads"} if num_heads else set()
     checkpoint.notes += _guessed(checkpoint, file, given_heads | given.keys(), encoder)
     return checkpoint, encoder
-
-
-_GIVEN = "as given"  # who says what the user does, for messages
 
 
 def _split_heads(checkpoint: Checkpoint, heads: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from bigbird.checkpoints import names, native, places, settings
 from bigbird.checkpoints.checkpoint import (
     BERT_POSITIONS,
+    NUMBER,
     Checkpoint,
     count_layers,
     finish_bert,
@@ -112,7 +113,7 @@ def _from_hugging_face(
             stored[bias] = stored[f"{decoder}.bias"]
     copies = (*_BUFFERS, *(f"{decoder}.{part}" for decoder in _DECODERS for part in ("weight", "bias")))
     stored = {name: array for name, array in stored.items() if not name.endswith(copies) and name not in left_out}
-    layer = re.compile(re.escape(inner) + r"encoder\.layer\.(\d+)\.")
+    layer = re.compile(re.escape(inner) + rf"encoder\.layer\.({NUMBER})\.")
     layers = count_layers(source, layer, stored)
     found = renamed(kind, source, stored, re.compile(re.escape(inner)), layers, num_heads)
     found.notes += notes

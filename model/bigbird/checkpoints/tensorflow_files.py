@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from bigbird.checkpoints import names, places, settings
-from bigbird.checkpoints.checkpoint import BERT_POSITIONS, Checkpoint, count_layers, finish_bert, renamed
+from bigbird.checkpoints.checkpoint import BERT_POSITIONS, NUMBER, Checkpoint, count_layers, finish_bert, renamed
 from bigbird.checkpoints.settings import PARAMS_FILE
 from bigbird.support.errors import InputError
 from bigbird.support.text_files import decode
@@ -83,7 +83,7 @@ def _read_prefix(plain: str, prefix: str, num_heads: int) -> Checkpoint:
         values = {key: tensor(full) for key, full in keys.items() if not key.startswith(_COUNTERS)}
         return _from_object_graph(prefix, values, num_heads)
     values = {_with_prefix(name): tensor(name) for name in stored if not _SLOT.search(name)}
-    layers = count_layers(prefix, re.compile(r"bert/encoder/layer_(\d+)/"), values)
+    layers = count_layers(prefix, re.compile(rf"bert/encoder/layer_({NUMBER})/"), values)
     kind: names.Theirs = "google_bert" if "bert/embeddings/LayerNorm/gamma" in values else "google_research"
     found = renamed(kind, prefix, values, re.compile("bert/"), layers, num_heads)
     return finish_bert(found, "output_weights" in values)
@@ -104,7 +104,7 @@ def _from_object_graph(prefix: str, values: dict[str, np.ndarray], num_heads: in
     if words is not None:
         table = names.encoder_weights(kind, 0)[0].theirs
         values.setdefault(inner + table, words)
-    layer = re.compile(re.escape(inner) + r"(?:layer_with_weights-|_transformer_layers/)(\d+)/_attention_layer/")
+    layer = re.compile(re.escape(inner) + rf"(?:layer_with_weights-|_transformer_layers/)({NUMBER})/_attention_layer/")
     numbers = {int(match[1]) for key in values if (match := layer.match(key))}
     found = renamed(kind, prefix, values, re.compile(re.escape(inner)), len(numbers), num_heads)
     return finish_bert(found, "model/layer_with_weights-1/out_proj/kernel" in values)
